@@ -1,0 +1,60 @@
+/** The vocabulary of the graph: values, nodes, and what an operator must say about itself. */
+
+export type DType = 'float32' | 'int64';
+export type Shape = readonly number[];
+
+/** One tensor in a graph, known by shape and type before anything runs. */
+export interface Value {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+export type Attribute = number | readonly number[];
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+export interface Node {
+  readonly op: string;
+  readonly inputs: readonly Value[];
+  readonly attributes: Attributes;
+  readonly outputs: readonly Value[];
+}
+
+/** The side of a graph on which operators' gradients build. */
+export interface Builder {
+  /** Applies an operator that has one output. */
+  one(op: string, inputs: readonly Value[], attributes?: Attributes): Value;
+  /** Applies an operator with several outputs. */
+  many(op: string, inputs: readonly Value[], attributes?: Attributes): readonly Value[];
+  /** A float32 scalar constant; equal numbers share one value. */
+  scalar(x: number): Value;
+  constant(data: Float32Array | BigInt64Array, shape: Shape): Value;
+}
+
+/** How a node is written in ONNX, where it differs from "same name, same inputs, same attributes". */
+export interface OnnxForm {
+  readonly opType: string;
+  readonly attributes: Readonly<Record<string, OnnxAttribute>>;
+  /** Constant int64 inputs that follow the node's own inputs: axes, shapes. */
+  readonly extraInputs?: readonly (readonly number[])[];
+}
+export type OnnxAttribute =
+  | { readonly kind: 'int'; readonly value: number }
+  | { readonly kind: 'float'; readonly value: number }
+  | { readonly kind: 'ints'; readonly value: readonly number[] };
+
+/** One row of the operator table: shape rule, emission and gradient together. */
+export interface Operator {
+  /** Shapes and types of the outputs; throws when the inputs do not fit. */
+  infer(inputs: readonly Value[], attributes: Attributes): readonly Omit<Value, 'name'>[];
+  emit?(node: Node): OnnxForm;
+  /**
+   * Gradients of the loss with respect to each input, given those of the outputs (undefined where an output
+   * does not reach the loss). Undefined for an input that has none (indices). Absent: not differentiable.
+   */
+  gradient?(g: Builder, node: Node, dOutputs: readonly (Value | undefined)[]): readonly (Value | undefined)[];
+}
+
+export const int = (value: number): OnnxAttribute => ({ kind: 'int', value });
+export const float = (value: number): OnnxAttribute => ({ kind: 'float', value });
+export const ints = (value: readonly number[]): OnnxAttribute => ({ kind: 'ints', value });

@@ -1,0 +1,41 @@
+import { seededRandom } from './random.ts';
+
+/** What a model says of one of its parameters: enough to create it, to optimize it and to send it. */
+export interface ParameterSpec {
+  /** The name in the Hugging Face layout of the model. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Standard deviation of the initial normal values; or all zeros or ones. */
+  readonly initial: { readonly normal: number } | 'zeros' | 'ones';
+  /**
+   * embedding: rows looked up by token or position · matrix: [in, out] inside a block, Muon's kind · vector:
+   * biases and norms, exempt from weight decay.
+   */
+  readonly role: 'embedding' | 'matrix' | 'vector';
+  /** A matrix that holds several side by side (q, k, v): Muon orthogonalizes each on its own. */
+  readonly columnBlocks?: number;
+}
+
+/** Named float32 arrays, row-major, in the order of the model's specs. */
+export type ParameterArrays = ReadonlyMap<string, Float32Array>;
+
+export const elementsOf = (spec: Pick<ParameterSpec, 'shape'>): number =>
+  spec.shape.reduce((product, d) => product * d, 1);
+
+export const countParameters = (specs: readonly ParameterSpec[]): number =>
+  specs.reduce((sum, spec) => sum + elementsOf(spec), 0);
+
+/** Fresh parameters; each tensor has its own stream, so that adding one does not change the others. */
+export function initializeParameters(specs: readonly ParameterSpec[], seed: number): ParameterArrays {
+  return new Map(
+    specs.map((spec, index) => {
+      const data = new Float32Array(elementsOf(spec));
+      if (spec.initial === 'ones') data.fill(1);
+      else if (spec.initial !== 'zeros') {
+        const random = seededRandom(seed, index);
+        for (let i = 0; i < data.length; i++) data[i] = random.normal() * spec.initial.normal;
+      }
+      return [spec.name, data];
+    }),
+  );
+}

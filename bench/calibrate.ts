@@ -14,7 +14,7 @@ import { initializeParameters, type ParameterArrays } from '../src/ml/tensor/par
 import type { InnerOptimizer } from '../src/ml/training/optimizer.ts';
 import { Trainer } from '../src/ml/training/trainer.ts';
 import { cutIntoFragments, pack, unpack } from '../src/outer/fragments.ts';
-import { mergeFragment } from '../src/outer/merge.ts';
+import { type GlobalFragment, mergeFragment } from '../src/outer/merge.ts';
 import type { Averaging } from '../src/outer/settings.ts';
 
 const { values } = parseArgs({
@@ -105,7 +105,7 @@ async function run(trial: Trial): Promise<number> {
     ),
   );
   const sources = islands.map((_, i) => batchesOf(count === 4 ? shards[i]! : everything, batchSize, context, 100 + i));
-  let global = { parameters: pack(fragment!, initial), velocity: new Float32Array(fragment!.elements) };
+  let global: GlobalFragment = { parameters: pack(fragment!, initial), velocity: new Float32Array(fragment!.elements) };
   for (let step = 0; step < steps; step += trial.innerSteps) {
     const contributions = [];
     for (const [i, island] of islands.entries()) {

@@ -26,8 +26,10 @@ export interface StepResult {
 
 /** All that a trainer needs to go on as if it had never stopped. */
 export interface TrainerState {
-  /** Steps taken. */
+  /** Place in the schedule and in the data. */
   readonly step: number;
+  /** Updates that the moments have seen. */
+  readonly age: number;
   readonly parameters: ParameterArrays;
   /** Moments by `parameter:moment`. */
   readonly moments: ParameterArrays;
@@ -41,6 +43,7 @@ export class Trainer {
   readonly #evaluation: Session;
   readonly #shapes: ReadonlyMap<string, readonly number[]>;
   #step = 0;
+  #age = 0;
   #parameters = new Map<string, Tensor>();
   #moments = new Map<string, Tensor>();
   /** The newest parameters that came from outside: what `evaluate` measures. Shared with #parameters until they move. */
@@ -71,9 +74,14 @@ export class Trainer {
     return trainer;
   }
 
-  /** Steps taken so far. */
+  /** Place in the schedule and in the data: steps taken or skipped. */
   get steps(): number {
     return this.#step;
+  }
+
+  /** Moves ahead in schedule and data to where the run is; never back. */
+  skipTo(step: number): void {
+    this.#step = Math.max(this.#step, step);
   }
 
   /**
@@ -85,7 +93,7 @@ export class Trainer {
     const results = await this.#training.run({
       ...Object.fromEntries(this.#parameters),
       ...Object.fromEntries(this.#moments),
-      ...this.#scalars(this.#step + 1),
+      ...this.#scalars(),
       ...batchFeeds(batch),
     });
     const loss = floatsOf(results.loss!)[0]!;
@@ -96,6 +104,7 @@ export class Trainer {
     for (const name of this.#parameters.keys()) this.#parameters.set(name, results[NEXT + name]!);
     for (const name of this.#moments.keys()) this.#moments.set(name, results[NEXT + name]!);
     this.#step++;
+    this.#age++;
     return { loss, gradNorm, tokens: batch.tokens.length };
   }
 
@@ -139,15 +148,20 @@ export class Trainer {
   save(): TrainerState {
     const arrays = (tensors: ReadonlyMap<string, Tensor>): ParameterArrays =>
       new Map([...tensors].map(([name, tensor]) => [name, floatsOf(tensor)]));
-    return { step: this.#step, parameters: arrays(this.#parameters), moments: arrays(this.#moments) };
+    return { step: this.#step, age: this.#age, parameters: arrays(this.#parameters), moments: arrays(this.#moments) };
   }
 
-  /** Restores what {@link save} gave; the global parameters stay those last written. */
+  /**
+   * Restores what {@link save} gave; without parameters, only moments and place. The global parameters stay those last written.
+   */
   load(state: TrainerState): void {
     this.#step = state.step;
+    this.#age = state.age;
     const tensors = (arrays: ParameterArrays, shapeOf: (name: string) => readonly number[]) =>
       new Map([...arrays].map(([name, data]) => [name, floatTensor(data, shapeOf(name))]));
-    this.#parameters = tensors(state.parameters, (name) => this.#shapes.get(name)!);
+    for (const [name, tensor] of tensors(state.parameters, (name) => this.#shapes.get(name)!)) {
+      this.#parameters.set(name, tensor);
+    }
     this.#moments = tensors(state.moments, (name) => this.#shapes.get(name.slice(0, name.lastIndexOf(':')))!);
   }
 
@@ -155,15 +169,16 @@ export class Trainer {
     await Promise.all([this.#training.release(), this.#evaluation.release()]);
   }
 
-  #scalars(step: number): Feeds {
+  #scalars(): Feeds {
     const { optimizer, schedule } = this.#options;
-    const factor = scheduleFactor(schedule, step);
+    const factor = scheduleFactor(schedule, this.#step + 1);
     const [beta1, beta2] = optimizer.betas;
+    const age = this.#age + 1;
     const values: Readonly<Record<keyof StepScalars, number>> = {
       adamRate: factor * (optimizer.kind === 'muon' ? optimizer.adamRate : optimizer.rate),
       matrixRate: factor * optimizer.rate,
-      correction1: 1 / (1 - beta1 ** step),
-      correction2: 1 / (1 - beta2 ** step),
+      correction1: 1 / (1 - beta1 ** age),
+      correction2: 1 / (1 - beta2 ** age),
     };
     return Object.fromEntries(
       scalarsOf(optimizer).map((name) => [name, floatTensor(Float32Array.of(values[name]), [])]),

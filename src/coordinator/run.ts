@@ -1,0 +1,343 @@
+import { weightOf } from '../outer/merge.ts';
+import { answerEvaluation, assignEvaluation, beginEvaluation, releaseEvaluation } from './evaluation.ts';
+import { beginCheckpoint, islandSaved } from './checkpoint.ts';
+import { admit, expireLeases, leave, present, training } from './membership.ts';
+import type { Effect, Event, FragmentState, Island, Phase, RunSettings, RunState } from './state.ts';
+import { Step } from './step.ts';
+
+/**
+ * The coordinator's one decision function: pure, total over its events, and the only place where phases change.
+ *
+ * @param nowMs any clock that does not run backwards
+ */
+export function react(
+  settings: RunSettings,
+  state: RunState,
+  event: Event,
+  nowMs: number,
+): { readonly state: RunState; readonly effects: readonly Effect[] } {
+  const step = new Step(settings, state, nowMs);
+  if (!isOver(state.phase)) {
+    accept(step, event);
+    advance(step);
+  }
+  return { state: step.state, effects: step.effects };
+}
+
+export const isOver = (phase: Phase): boolean =>
+  phase === 'finished' || phase === 'interrupted' || phase === 'failed';
+
+/** A run that has not begun. Fragments are due one after the other, spread over the first H steps. */
+export function initialState(settings: RunSettings): RunState {
+  const { fragments, innerSteps } = settings.outer;
+  return {
+    phase: 'gathering',
+    aloneSinceMs: null,
+    islands: {},
+    fragments: Array.from({ length: fragments }, (_, p) => ({
+      version: 0,
+      runStep: 0,
+      nextStep: Math.min(settings.steps, Math.max(1, Math.round(((p + 1) * innerSteps) / fragments))),
+      stage: { kind: 'open' },
+    })),
+    merges: 0,
+    mergedTokens: 0,
+    trainedMs: 0,
+    trainingSinceMs: null,
+    evaluations: 0,
+    evaluation: null,
+    firstLoss: null,
+    lastLoss: null,
+    checkpoints: 0,
+    checkpoint: null,
+    stopRequested: false,
+    restore: null,
+  };
+}
+
+/** The state to go on from after a checkpoint: nobody is there yet, and nothing is in flight. */
+export function resumedState(saved: RunState, checkpoint: string): RunState {
+  return {
+    ...saved,
+    phase: 'gathering',
+    aloneSinceMs: null,
+    islands: Object.fromEntries(
+      Object.entries(saved.islands).map(([name, island]) => [name, { ...island, status: 'gone' as const }]),
+    ),
+    fragments: saved.fragments.map((fragment) => ({ ...fragment, stage: { kind: 'open' } })),
+    trainingSinceMs: null,
+    evaluation: null,
+    checkpoint: null,
+    stopRequested: false,
+    restore: checkpoint,
+  };
+}
+
+/** The step that the run as a whole has reached: that of its least advanced fragment. */
+export const runStepOf = (state: RunState): number => Math.min(...state.fragments.map((f) => f.runStep));
+
+function accept(step: Step, event: Event): void {
+  if (event.kind !== 'tick' && event.kind !== 'stop-requested' && event.kind !== 'joined') {
+    const island = step.state.islands[event.island];
+    if (island === undefined || island.status === 'gone') return;
+    step.island(event.island, { lastSeenMs: step.nowMs });
+  }
+  switch (event.kind) {
+    case 'joined':
+      return admit(step, event.island);
+    case 'ready':
+      return islandReady(step, event.island, event.restored);
+    case 'progress':
+      step.island(event.island, { progress: event.progress });
+      return step.record({ kind: 'progress', island: event.island, progress: event.progress });
+    case 'alive':
+      return;
+    case 'due':
+      return islandDue(step, event.island, event.fragment, event.version);
+    case 'contributed':
+      return contributed(step, event);
+    case 'evaluated':
+      return answerEvaluation(step, event);
+    case 'saved':
+      return islandSaved(step, event.island, event.checkpoint);
+    case 'left':
+      leave(step, event.island, event.reason);
+      return releaseEvaluation(step, event.island);
+    case 'stop-requested':
+      return step.update({ stopRequested: true });
+    case 'tick':
+      for (const island of expireLeases(step)) releaseEvaluation(step, island);
+      return;
+  }
+}
+
+function islandReady(step: Step, name: string, restored: string | null): void {
+  const midway = step.state.phase === 'training' || step.state.phase === 'paused' || step.state.phase === 'concluding';
+  step.island(name, {
+    status: 'training',
+    expected: step.state.fragments.map(() => !midway),
+    due: step.state.fragments.map(() => false),
+  });
+  step.update({ aloneSinceMs: null });
+  const reason = restored === null ? (midway ? 'joined; counts from the next merge' : 'ready') : `restored ${restored}`;
+  step.record({ kind: 'island', island: name, status: 'training', reason });
+  if (step.state.phase === 'training') step.send(name, { kind: 'start' });
+  if (step.state.phase === 'paused') {
+    enter(step, 'training', 'an island is there again');
+    step.send(name, { kind: 'start' });
+  }
+}
+
+function islandDue(step: Step, name: string, fragment: number, version: number): void {
+  const known = step.state.fragments[fragment];
+  if (known === undefined || known.version !== version) return;
+  step.island(name, { due: step.state.islands[name]!.due.with(fragment, true) });
+}
+
+function contributed(step: Step, event: Event & { readonly kind: 'contributed' }): void {
+  const fragment = step.state.fragments[event.fragment];
+  if (fragment?.stage.kind !== 'pulling' || !fragment.stage.asked.includes(event.island)) return;
+  const arrived = { ...fragment.stage.arrived, [event.island]: { steps: event.steps, tokens: event.tokens } };
+  step.fragment(event.fragment, { stage: { ...fragment.stage, arrived } });
+}
+
+/** Does whatever the state now allows, one transition after the other. */
+function advance(step: Step): void {
+  assignEvaluation(step);
+  switch (step.state.phase) {
+    case 'gathering':
+      gather(step);
+      break;
+    case 'measuring':
+      noticeLoneliness(step);
+      if (step.state.firstLoss !== null) begin(step);
+      break;
+    case 'training':
+    case 'paused':
+      step.state.fragments.forEach((_, index) => {
+        advanceFragment(step, index);
+      });
+      noticeLoneliness(step);
+      if (isComplete(step)) {
+        enter(step, 'concluding', 'the last merge is done; validating the result');
+        beginEvaluation(step, 'after');
+      }
+      break;
+    case 'concluding':
+      noticeLoneliness(step);
+      if (step.state.evaluation === null) conclude(step);
+      break;
+    default:
+      break;
+  }
+  if (step.state.stopRequested && !isOver(step.state.phase)) interrupt(step);
+  finishCheckpoint(step);
+}
+
+function gather(step: Step): void {
+  const ready = training(step.state);
+  const waited = step.state.aloneSinceMs === null ? 0 : step.nowMs - step.state.aloneSinceMs;
+  if (step.state.aloneSinceMs === null) step.update({ aloneSinceMs: step.nowMs });
+  const enough = ready.length >= step.settings.expectedIslands;
+  if (!enough && waited < step.settings.gatherMs) return;
+  if (ready.length === 0) return fail(step, `no island came within ${step.settings.gatherMs / 1000} s`);
+  if (step.state.firstLoss !== null) return begin(step);
+  enter(step, 'measuring', `${ready.length} of ${step.settings.expectedIslands} islands are ready; validating the start`);
+  beginEvaluation(step, 'before');
+}
+
+function begin(step: Step): void {
+  enter(step, 'training', `${training(step.state).length} islands train`);
+  step.update({ aloneSinceMs: null, trainingSinceMs: step.nowMs });
+  for (const { name } of training(step.state)) step.send(name, { kind: 'start' });
+}
+
+/** open → (quorum is due) grace → (everybody is due, or the window closed) pulling → merged, and open again. */
+function advanceFragment(step: Step, index: number): void {
+  const { stage, nextStep, runStep } = step.state.fragments[index]!;
+  if (runStep >= step.settings.steps || step.state.checkpoint?.thenStop === true) return;
+  const { quorum, graceS } = step.settings.outer;
+  const there = training(step.state);
+  const awaited = there.filter((island) => island.expected[index]);
+  const due = there.filter((island) => island.due[index]);
+  const everybody = due.length > 0 && awaited.every((island) => island.due[index]);
+  switch (stage.kind) {
+    case 'open':
+      if (everybody && (quorum === 'all' || due.length >= quorum)) return pull(step, index, there);
+      if (quorum === 'all' || due.length < quorum) return;
+      return step.fragment(index, {
+        stage: { kind: 'grace', sinceMs: step.nowMs, untilMs: step.nowMs + graceS * 1000 },
+      });
+    case 'grace':
+      if (everybody || step.nowMs >= stage.untilMs) pull(step, index, there);
+      return;
+    case 'pulling': {
+      const open = stage.asked.filter((name) => !(name in stage.arrived) && step.state.islands[name]!.status === 'training');
+      if (open.length === 0 || step.nowMs >= stage.untilMs) merge(step, index, stage, Math.max(nextStep, runStep));
+      return;
+    }
+  }
+}
+
+function pull(step: Step, index: number, islands: readonly Island[]): void {
+  const { version } = step.state.fragments[index]!;
+  step.fragment(index, {
+    stage: {
+      kind: 'pulling',
+      sinceMs: step.nowMs,
+      untilMs: step.nowMs + step.settings.leaseMs,
+      asked: islands.map((island) => island.name),
+      arrived: {},
+    },
+  });
+  for (const { name } of islands) step.send(name, { kind: 'pull', fragment: index, version });
+}
+
+function merge(step: Step, index: number, stage: FragmentState['stage'] & { kind: 'pulling' }, runStep: number): void {
+  const arrived = Object.entries(stage.arrived).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const weights = arrived
+    .map(([island, { steps, tokens }]) => ({ island, weight: weightOf(step.settings.outer.weighting, tokens, steps) }))
+    .filter(({ weight }) => weight > 0);
+  if (weights.length === 0) return step.fragment(index, { stage: { kind: 'open' } });
+  const { version } = step.state.fragments[index]!;
+  const { outer, steps: lastStep } = step.settings;
+  step.fragment(index, {
+    version: version + 1,
+    runStep,
+    nextStep: Math.min(lastStep, runStep + outer.innerSteps),
+    stage: { kind: 'open' },
+  });
+  for (const { name } of training(step.state)) {
+    const island = step.state.islands[name]!;
+    step.island(name, { expected: island.expected.with(index, true), due: island.due.with(index, false) });
+  }
+  const tokens = arrived.reduce((sum, [, contribution]) => sum + contribution.tokens, 0);
+  step.update({ merges: step.state.merges + 1, mergedTokens: step.state.mergedTokens + tokens / outer.fragments });
+  step.effect({ kind: 'merge', fragment: index, version: version + 1, weights, receivers: present(step.state).map((i) => i.name) });
+  step.record({
+    kind: 'merge',
+    fragment: index,
+    version: version + 1,
+    runStep,
+    contributions: arrived.map(([island, c]) => ({ island, ...c })),
+    missing: stage.asked.filter((name) => !(name in stage.arrived)),
+  });
+  afterMerge(step);
+}
+
+/** What is due after so many merges of the whole model: validation and a checkpoint. */
+function afterMerge(step: Step): void {
+  const { merges, evaluation } = step.state;
+  if (evaluation !== null) step.update({ evaluation: null });
+  if (isComplete(step)) return;
+  const every = (rounds: number): boolean => merges % (rounds * step.settings.outer.fragments) === 0;
+  if (every(step.settings.evaluation.everyMerges)) beginEvaluation(step, 'during');
+  if (every(step.settings.checkpointEveryMerges) && !step.state.stopRequested) beginCheckpoint(step, false);
+}
+
+function isComplete({ state, settings, nowMs }: Step): boolean {
+  const { tokens, loss, minutes } = settings.stop;
+  const trainedMs = state.trainedMs + (state.trainingSinceMs === null ? 0 : nowMs - state.trainingSinceMs);
+  return (
+    state.fragments.every((fragment) => fragment.runStep >= settings.steps) ||
+    (tokens !== undefined && state.mergedTokens >= tokens) ||
+    (loss !== undefined && state.lastLoss !== null && state.merges > 0 && state.lastLoss <= loss) ||
+    (minutes !== undefined && state.merges > 0 && trainedMs >= minutes * 60_000)
+  );
+}
+
+/** Nobody trains: the run pauses, and fails when nobody comes back in time. */
+function noticeLoneliness(step: Step): void {
+  if (training(step.state).length > 0) return;
+  if (step.state.phase === 'training') enter(step, 'paused', 'no island is there');
+  if (step.state.aloneSinceMs === null) step.update({ aloneSinceMs: step.nowMs });
+  else if (step.nowMs - step.state.aloneSinceMs >= step.settings.gatherMs) {
+    fail(step, `no island came back within ${step.settings.gatherMs / 1000} s`);
+  }
+}
+
+function conclude(step: Step): void {
+  enter(step, 'finished', `validation loss ${step.state.lastLoss?.toFixed(4)}`);
+  end(step, 'finished', 'the stop rule is met');
+}
+
+/** Ctrl-C: a checkpoint first, unless tensors are on their way; then everybody stops. */
+function interrupt(step: Step): void {
+  const { checkpoint, fragments, phase } = step.state;
+  if (fragments.some((fragment) => fragment.stage.kind === 'pulling')) return;
+  if (phase === 'gathering' || phase === 'measuring') {
+    enter(step, 'interrupted', 'stopped before training began');
+    return end(step, 'interrupted', 'stopped before training began');
+  }
+  if (checkpoint === null) beginCheckpoint(step, true);
+  else if (!checkpoint.thenStop && step.nowMs - checkpoint.sinceMs > step.settings.leaseMs) beginCheckpoint(step, true);
+}
+
+function finishCheckpoint(step: Step): void {
+  const { checkpoint } = step.state;
+  if (checkpoint === null || isOver(step.state.phase)) return;
+  const open = checkpoint.waiting.filter((name) => step.state.islands[name]!.status === 'training');
+  if (open.length > 0 && step.nowMs - checkpoint.sinceMs < step.settings.leaseMs) return;
+  step.update({ checkpoint: null });
+  step.effect({ kind: 'commit', checkpoint: checkpoint.id });
+  step.record({ kind: 'checkpoint', checkpoint: checkpoint.id, runStep: runStepOf(step.state) });
+  if (checkpoint.thenStop) {
+    enter(step, 'interrupted', `stopped; checkpoint ${checkpoint.id} is complete`);
+    end(step, 'interrupted', `checkpoint ${checkpoint.id}`);
+  } else if (step.state.stopRequested) interrupt(step);
+}
+
+function fail(step: Step, reason: string): void {
+  enter(step, 'failed', reason);
+  end(step, 'failed', reason);
+}
+
+function end(step: Step, status: 'finished' | 'interrupted' | 'failed', reason: string): void {
+  for (const { name } of present(step.state)) step.send(name, { kind: 'stop', reason: status });
+  step.effect({ kind: 'end', status, reason });
+}
+
+function enter(step: Step, phase: Phase, reason: string): void {
+  step.update({ phase });
+  step.record({ kind: 'phase', phase, reason });
+}

@@ -1,0 +1,139 @@
+import type { OuterSettings } from '../outer/settings.ts';
+import type { CoordinatorMessage, Progress } from '../protocol/messages.ts';
+
+/** The run as data. Everything here is plain JSON, so that a snapshot of it is a checkpoint. */
+
+export interface RunSettings {
+  readonly outer: OuterSettings;
+  /** Inner steps at which the run ends. */
+  readonly steps: number;
+  readonly expectedIslands: number;
+  readonly stop: { readonly tokens?: number | undefined; readonly loss?: number | undefined; readonly minutes?: number | undefined };
+  /** Merges of the whole model between two evaluations, and into how many parts one is cut. */
+  readonly evaluation: { readonly everyMerges: number; readonly parts: number };
+  readonly checkpointEveryMerges: number;
+  readonly leaseMs: number;
+  /** How long a run waits without any island before it fails. */
+  readonly gatherMs: number;
+}
+
+export type Phase = 'gathering' | 'measuring' | 'training' | 'paused' | 'concluding' | 'finished' | 'interrupted' | 'failed';
+
+export interface RunState {
+  readonly phase: Phase;
+  /** Since when there has been no island that trains; null while there is one. */
+  readonly aloneSinceMs: number | null;
+  readonly islands: Readonly<Record<string, Island>>;
+  readonly fragments: readonly FragmentState[];
+  /** Merges of single fragments so far. */
+  readonly merges: number;
+  readonly mergedTokens: number;
+  /** Training time of earlier sessions of a resumed run. */
+  readonly trainedMs: number;
+  readonly trainingSinceMs: number | null;
+  readonly evaluations: number;
+  readonly evaluation: Evaluation | null;
+  readonly firstLoss: number | null;
+  readonly lastLoss: number | null;
+  readonly checkpoints: number;
+  readonly checkpoint: PendingCheckpoint | null;
+  readonly stopRequested: boolean;
+  /** The checkpoint that this run was resumed from, which its islands restore. */
+  readonly restore: string | null;
+}
+
+/** joining → training → gone; a gone island may come back under its name. */
+export interface Island {
+  readonly name: string;
+  readonly status: 'joining' | 'training' | 'gone';
+  readonly shard: number;
+  readonly lastSeenMs: number;
+  /** Whether it was training when each fragment was last merged: only then do the others wait for it. */
+  readonly expected: readonly boolean[];
+  /** Whether it has reported each fragment due since. */
+  readonly due: readonly boolean[];
+  readonly progress: Progress | null;
+  /** Sums of its earlier connections. */
+  readonly past: Progress | null;
+  readonly joins: number;
+}
+
+export interface FragmentState {
+  readonly version: number;
+  /** The run's step at its last merge, and at its next. */
+  readonly runStep: number;
+  readonly nextStep: number;
+  readonly stage:
+    | { readonly kind: 'open' }
+    | { readonly kind: 'grace'; readonly sinceMs: number; readonly untilMs: number }
+    | {
+        readonly kind: 'pulling';
+        readonly sinceMs: number;
+        readonly untilMs: number;
+        readonly asked: readonly string[];
+        readonly arrived: Readonly<Record<string, { readonly steps: number; readonly tokens: number }>>;
+      };
+}
+
+export interface Evaluation {
+  readonly id: number;
+  readonly label: 'before' | 'during' | 'after';
+  /** Value of {@link RunState.merges} when it began: parts of one evaluation are of one model. */
+  readonly merges: number;
+  readonly runStep: number;
+  readonly parts: readonly { readonly island: string | null; readonly lossSum: number | null; readonly tokens: number }[];
+}
+
+export interface PendingCheckpoint {
+  readonly id: string;
+  readonly waiting: readonly string[];
+  readonly thenStop: boolean;
+  readonly sinceMs: number;
+}
+
+export type Event =
+  | { readonly kind: 'joined'; readonly island: string }
+  | { readonly kind: 'ready'; readonly island: string; readonly restored: string | null }
+  | { readonly kind: 'progress'; readonly island: string; readonly progress: Progress }
+  | { readonly kind: 'alive'; readonly island: string }
+  | { readonly kind: 'due'; readonly island: string; readonly fragment: number; readonly version: number }
+  | { readonly kind: 'contributed'; readonly island: string; readonly fragment: number; readonly version: number; readonly steps: number; readonly tokens: number }
+  | { readonly kind: 'evaluated'; readonly island: string; readonly evaluation: number; readonly part: number; readonly lossSum: number; readonly tokens: number }
+  | { readonly kind: 'saved'; readonly island: string; readonly checkpoint: string }
+  | { readonly kind: 'left'; readonly island: string; readonly reason: string }
+  | { readonly kind: 'stop-requested' }
+  | { readonly kind: 'tick' };
+
+export type Effect =
+  | { readonly kind: 'send'; readonly island: string; readonly message: CoordinatorMessage }
+  /** Sends the tokenizer and every fragment as it is now. */
+  | { readonly kind: 'send-state'; readonly island: string }
+  /** Merges what arrived, with these weights and in this order, and sends the result to all `receivers`. */
+  | {
+      readonly kind: 'merge';
+      readonly fragment: number;
+      readonly version: number;
+      readonly weights: readonly { readonly island: string; readonly weight: number }[];
+      readonly receivers: readonly string[];
+    }
+  | { readonly kind: 'disconnect'; readonly island: string }
+  | { readonly kind: 'save'; readonly checkpoint: string }
+  | { readonly kind: 'commit'; readonly checkpoint: string }
+  | { readonly kind: 'record'; readonly record: RunRecord }
+  | { readonly kind: 'end'; readonly status: 'finished' | 'interrupted' | 'failed'; readonly reason: string };
+
+/** What happened, for metrics.jsonl, events.log and whoever watches. */
+export type RunRecord =
+  | { readonly kind: 'phase'; readonly phase: Phase; readonly reason: string }
+  | { readonly kind: 'island'; readonly island: string; readonly status: Island['status']; readonly reason: string }
+  | { readonly kind: 'progress'; readonly island: string; readonly progress: Progress }
+  | {
+      readonly kind: 'merge';
+      readonly fragment: number;
+      readonly version: number;
+      readonly runStep: number;
+      readonly contributions: readonly { readonly island: string; readonly steps: number; readonly tokens: number }[];
+      readonly missing: readonly string[];
+    }
+  | { readonly kind: 'evaluation'; readonly label: Evaluation['label']; readonly runStep: number; readonly loss: number; readonly tokens: number }
+  | { readonly kind: 'checkpoint'; readonly checkpoint: string; readonly runStep: number };

@@ -1,0 +1,42 @@
+import type { CoordinatorMessage } from '../protocol/messages.ts';
+import type { Effect, FragmentState, Island, RunRecord, RunSettings, RunState } from './state.ts';
+
+/** One reaction under way: the state so far and the effects so far. It lives within one call of `react`. */
+export class Step {
+  readonly settings: RunSettings;
+  readonly nowMs: number;
+  readonly effects: Effect[] = [];
+  state: RunState;
+
+  constructor(settings: RunSettings, state: RunState, nowMs: number) {
+    this.settings = settings;
+    this.state = state;
+    this.nowMs = nowMs;
+  }
+
+  update(change: Partial<RunState>): void {
+    this.state = { ...this.state, ...change };
+  }
+
+  island(name: string, change: Partial<Island>): void {
+    const island = { ...this.state.islands[name]!, ...change };
+    this.update({ islands: { ...this.state.islands, [name]: island } });
+  }
+
+  fragment(index: number, change: Partial<FragmentState>): void {
+    const fragment = { ...this.state.fragments[index]!, ...change };
+    this.update({ fragments: this.state.fragments.with(index, fragment) });
+  }
+
+  effect(effect: Effect): void {
+    this.effects.push(effect);
+  }
+
+  send(island: string, message: CoordinatorMessage): void {
+    this.effect({ kind: 'send', island, message });
+  }
+
+  record(record: RunRecord): void {
+    this.effect({ kind: 'record', record });
+  }
+}

@@ -1,0 +1,71 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { HelioError } from '../../errors.ts';
+import { writeWhole } from '../../files.ts';
+import { decodeSafetensors, encodeSafetensors, type StoredTensor } from '../../ml/tensor/safetensors.ts';
+import type { ParameterArrays } from '../../ml/tensor/parameters.ts';
+import type { TrainerState } from '../../ml/training/trainer.ts';
+import type { FragmentClock } from '../fragment-clock.ts';
+
+/** What an island keeps of itself: parameters, moments, place in schedule and data, and its fragments' clocks. */
+export interface IslandCheckpoint {
+  readonly run: string;
+  readonly checkpoint: string;
+  readonly trainer: TrainerState;
+  readonly clocks: readonly FragmentClock[];
+}
+
+/** Checkpoints that an island keeps: as many as a run does, and one under way. */
+const KEEP = 3;
+const NAME = /^checkpoint-([a-z0-9-]{1,64})\.safetensors$/;
+
+const fileOf = (folder: string, checkpoint: string): string => path.join(folder, `checkpoint-${checkpoint}.safetensors`);
+
+/** Writes a checkpoint whole and forgets the oldest ones. */
+export function saveIslandCheckpoint(folder: string, { run, checkpoint, trainer, clocks }: IslandCheckpoint): void {
+  mkdirSync(folder, { recursive: true });
+  const tensors = new Map<string, StoredTensor>();
+  const add = (kind: string, arrays: ParameterArrays): void => {
+    for (const [name, data] of arrays) tensors.set(`${kind}/${name}`, { shape: [data.length], data });
+  };
+  add('parameter', trainer.parameters);
+  add('moment', trainer.moments);
+  const metadata = { run, checkpoint, step: String(trainer.step), age: String(trainer.age), clocks: JSON.stringify(clocks) };
+  writeWhole(fileOf(folder, checkpoint), encodeSafetensors(tensors, metadata));
+  for (const old of checkpointsIn(folder).slice(0, -KEEP)) rmSync(fileOf(folder, old), { force: true });
+}
+
+/**
+ * Reads the named checkpoint, or without a name the newest, if there is one of this run.
+ *
+ * @throws HelioError HELIO-3001 when it is damaged or another run's
+ */
+export function loadIslandCheckpoint(folder: string, run: string, name: string | null): IslandCheckpoint | undefined {
+  const known = checkpointsIn(folder);
+  const checkpoint = name === null ? known.at(-1) : known.find((id) => id === name);
+  if (checkpoint === undefined) return undefined;
+  const file = fileOf(folder, checkpoint);
+  const { tensors, metadata } = decodeSafetensors(readFileSync(file), file);
+  if (metadata.run !== run) {
+    throw new HelioError('HELIO-3001', `${file} belongs to run ${metadata.run ?? 'unknown'}, not to ${run}.`, 'Give this run another --state folder.');
+  }
+  const arrays = (kind: string): ParameterArrays =>
+    new Map([...tensors].flatMap(([key, { data }]) => (key.startsWith(`${kind}/`) ? [[key.slice(kind.length + 1), data] as const] : [])));
+  return {
+    run,
+    checkpoint,
+    trainer: { step: Number(metadata.step), age: Number(metadata.age), parameters: arrays('parameter'), moments: arrays('moment') },
+    clocks: JSON.parse(metadata.clocks ?? '[]') as readonly FragmentClock[],
+  };
+}
+
+/** Ids of the checkpoints in a folder, oldest first. */
+function checkpointsIn(folder: string): readonly string[] {
+  let files: readonly string[];
+  try {
+    files = readdirSync(folder);
+  } catch {
+    return [];
+  }
+  return files.flatMap((file) => NAME.exec(file)?.[1] ?? []).sort();
+}

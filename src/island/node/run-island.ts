@@ -1,0 +1,83 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HelioError } from '../../errors.ts';
+import { type Ending, type IslandHost, IslandSession } from '../runtime.ts';
+import { WebSocketConnection } from './connection.ts';
+import { WorkerTrainer } from './worker-trainer.ts';
+
+export interface NodeIslandOptions {
+  readonly url: string;
+  readonly name: string;
+  readonly software: string;
+  readonly threads: number;
+  readonly stateFolder: (run: string) => string;
+  /** The owner's own data instead of the paths that the run names. */
+  readonly dataPaths: readonly string[] | undefined;
+  /** How long to look for a coordinator that does not answer (any more). */
+  readonly patienceS: number;
+  readonly log: (sentence: string) => void;
+  /** Aborted: the island says goodbye and ends. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs an island on Node until its run is over, reconnecting when the connection is lost.
+ *
+ * @throws HelioError HELIO-4002 when the coordinator stays away, or whatever made the island unable to go on
+ */
+export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
+  const trainer = new WorkerTrainer();
+  const host: IslandHost = {
+    name: options.name,
+    software: options.software,
+    threads: options.threads,
+    stateFolder: options.stateFolder,
+    dataPaths: options.dataPaths,
+    nowMs: () => performance.now(),
+    cpuS: () => (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
+    peakMemoryBytes: () => process.resourceUsage().maxRSS * 1024,
+  };
+  let lastSeenMs = performance.now();
+  let delayMs = 200;
+  try {
+    for (;;) {
+      if (options.signal.aborted) return 'interrupted';
+      const connection = await WebSocketConnection.open(options.url).catch((error: unknown) => {
+        const lonelyS = (performance.now() - lastSeenMs) / 1000;
+        if (error instanceof HelioError && error.code !== 'HELIO-4002') throw error;
+        if (lonelyS > options.patienceS) throw error;
+        return undefined;
+      });
+      if (connection === undefined) {
+        await sleep(delayMs, undefined, { signal: options.signal }).catch(() => {});
+        delayMs = Math.min(5_000, delayMs * 2);
+        continue;
+      }
+      delayMs = 200;
+      const ending = await session(host, connection, trainer, options.signal);
+      if (ending !== 'disconnected') return ending;
+      lastSeenMs = performance.now();
+      options.log('connection lost; looking for the coordinator again');
+    }
+  } finally {
+    await trainer.release().catch(() => {});
+  }
+}
+
+async function session(host: IslandHost, connection: WebSocketConnection, trainer: WorkerTrainer, signal: AbortSignal): Promise<Ending> {
+  const leave = (): void => {
+    connection.send({ kind: 'leaving', reason: 'stopped by its owner', fatal: false });
+    connection.close();
+  };
+  signal.addEventListener('abort', leave);
+  try {
+    const ending = await new IslandSession(host, connection, trainer).run();
+    return signal.aborted ? 'interrupted' : ending;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.slice(0, 1_900) : String(error);
+    connection.send({ kind: 'leaving', reason, fatal: true });
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', leave);
+    connection.close();
+  }
+}

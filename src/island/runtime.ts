@@ -1,0 +1,238 @@
+import { HelioError } from '../errors.ts';
+import type { Transfer } from '../protocol/frame.ts';
+import { bytesOf, floatsFrom } from '../protocol/frame.ts';
+import { type CoordinatorMessage, type IslandMessage, type Progress, PROTOCOL_VERSION } from '../protocol/messages.ts';
+import { type FragmentClock, holdsUntilMs, isDue, received, stepped } from './fragment-clock.ts';
+import type { Assignment, IslandTrainer } from './trainer-face.ts';
+
+/** One open connection to the coordinator, as the runtime sees it. */
+export interface Connection {
+  send(message: IslandMessage): void;
+  transfer(content: Transfer['content'], payload: Uint8Array): void;
+  /** Next message or transfer; null once the connection is closed. Waits no longer than `timeoutMs`. */
+  next(timeoutMs: number): Promise<Incoming | 'timeout' | null>;
+  close(): void;
+}
+export type Incoming = CoordinatorMessage | (Transfer & { readonly kind: 'transfer' });
+
+/** The world as the runtime needs it. */
+export interface IslandHost {
+  readonly name: string;
+  readonly software: string;
+  readonly threads: number;
+  /** Folder for the island's own checkpoints of a run. */
+  stateFolder(run: string): string;
+  /** The owner's data, where they differ from those that the run names. */
+  readonly dataPaths: readonly string[] | undefined;
+  nowMs(): number;
+  cpuS(): number;
+  peakMemoryBytes(): number;
+}
+
+export type Ending = 'finished' | 'interrupted' | 'failed' | 'disconnected';
+
+const REPORT_MS = 400;
+const COUNTERS = { tokens: 0, loss: 0, gradNorm: 0, tokensPerS: 0, computeS: 0, waitS: 0, exchangeS: 0, evaluateS: 0 };
+
+/** An island's life on one connection: welcomed, catching up, training, until it is told to stop or cut off. */
+export class IslandSession {
+  readonly #host: IslandHost;
+  readonly #connection: Connection;
+  readonly #trainer: IslandTrainer;
+  #clocks: FragmentClock[] = [];
+  #assignment: Assignment | undefined;
+  #elements: readonly number[] = [];
+  #training = false;
+  #counters = { ...COUNTERS };
+  #reportedMs = 0;
+  #place = 0;
+  readonly #cpuBeforeS: number;
+
+  constructor(host: IslandHost, connection: Connection, trainer: IslandTrainer) {
+    this.#host = host;
+    this.#connection = connection;
+    this.#trainer = trainer;
+    this.#cpuBeforeS = host.cpuS();
+  }
+
+  /**
+   * Runs until the coordinator says stop or the connection ends.
+   *
+   * @throws HelioError when the coordinator refuses the island, or its own part cannot be done
+   */
+  async run(): Promise<Ending> {
+    const { name, software, threads } = this.#host;
+    this.#connection.send({ kind: 'hello', protocol: PROTOCOL_VERSION, island: name, software, threads });
+    const restored = await this.#catchUp();
+    if (restored === undefined) return 'disconnected';
+    this.#connection.send({ kind: 'ready', restored });
+    for (;;) {
+      const waitMs = this.#waitMs();
+      const [seconds, item] = await this.#timed(() => this.#connection.next(waitMs));
+      if (this.#training) this.#counters.waitS += seconds;
+      if (item === null) return 'disconnected';
+      if (item === 'timeout') {
+        if (waitMs === 0) await this.#step();
+        continue;
+      }
+      const ending = await this.#handle(item);
+      if (ending !== undefined) return ending;
+    }
+  }
+
+  /** Welcome, tokenizer, every fragment; then data and engine. @returns the checkpoint restored, undefined if cut off */
+  async #catchUp(): Promise<string | null | undefined> {
+    let welcome: (CoordinatorMessage & { kind: 'welcome' }) | undefined;
+    let tokenizerJson: string | undefined;
+    const fragments = new Map<number, Float32Array>();
+    while (welcome === undefined || tokenizerJson === undefined || fragments.size < welcome.job.outer.fragments) {
+      const item = await this.#connection.next(PATIENCE_MS);
+      if (item === null) return undefined;
+      if (item === 'timeout') throw new HelioError('HELIO-5001', `The coordinator sent nothing for ${PATIENCE_MS / 1000} s.`, 'Check that it still runs, and join again.');
+      if (item.kind === 'refused') throw refusal(item);
+      if (item.kind === 'stop') return undefined;
+      if (item.kind === 'welcome') welcome = item;
+      if (item.kind !== 'transfer') continue;
+      if (item.content.kind === 'tokenizer') tokenizerJson = new TextDecoder().decode(item.payload);
+      if (item.content.kind === 'merged') {
+        fragments.set(item.content.fragment, floatsFrom(item.payload, item.payload.length / 4));
+        this.#clocks[item.content.fragment] = received(item.content.version, item.content.stepsUntilDue);
+        this.#place = Math.max(this.#place, item.content.runStep);
+      }
+    }
+    const paths = this.#host.dataPaths;
+    const job = paths === undefined ? welcome.job : { ...welcome.job, data: { ...welcome.job.data, paths: [...paths] } };
+    this.#assignment = {
+      run: welcome.run,
+      job,
+      shard: welcome.shard,
+      dataFolder: paths === undefined ? welcome.dataFolder : process.cwd(),
+      tokenizerJson,
+      threads: this.#host.threads,
+      stateFolder: this.#host.stateFolder(welcome.run),
+    };
+    const ordered = Array.from({ length: job.outer.fragments }, (_, i) => fragments.get(i)!);
+    await this.#trainer.prepare(this.#assignment, ordered);
+    this.#elements = ordered.map((parameters) => parameters.length);
+    const clocks = await this.#trainer.restore(welcome.restore, this.#clocks.map((clock) => clock.version));
+    if (clocks !== null) this.#clocks = [...clocks];
+    this.#place = await this.#trainer.skipTo(this.#place);
+    return clocks === null ? null : (welcome.restore ?? 'latest');
+  }
+
+  /** 0 when there is a step to take; otherwise how long to wait for the next message. */
+  #waitMs(): number {
+    if (!this.#training) return IDLE_MS;
+    const nowMs = this.#host.nowMs();
+    let untilMs = 0;
+    this.#clocks = this.#clocks.map((clock) => {
+      const until = holdsUntilMs(clock, this.#assignment!.job.outer, nowMs);
+      if (until === null) return clock;
+      untilMs = Math.max(untilMs, until);
+      return clock.heldSinceMs === null ? { ...clock, heldSinceMs: nowMs } : clock;
+    });
+    return untilMs === 0 ? 0 : Math.max(1, Math.min(IDLE_MS, untilMs - nowMs));
+  }
+
+  async #step(): Promise<void> {
+    const [seconds, result] = await this.#timed(() => this.#trainer.step());
+    this.#place++;
+    this.#counters.computeS += seconds;
+    this.#counters.tokens += result.tokens;
+    this.#counters.loss = result.loss;
+    this.#counters.gradNorm = result.gradNorm;
+    this.#counters.tokensPerS = result.tokens / seconds;
+    this.#clocks = this.#clocks.map((clock) => stepped(clock, result.tokens));
+    const due = this.#clocks.some(isDue);
+    if (due || this.#host.nowMs() - this.#reportedMs >= REPORT_MS) this.#report();
+    this.#reportDue();
+  }
+
+  #reportDue(): void {
+    this.#clocks = this.#clocks.map((clock, fragment) => {
+      if (!isDue(clock)) return clock;
+      this.#connection.send({ kind: 'due', fragment, version: clock.version });
+      return { ...clock, reported: true };
+    });
+  }
+
+  async #handle(item: Incoming): Promise<Ending | undefined> {
+    switch (item.kind) {
+      case 'start':
+        this.#training = true;
+        this.#clocks = this.#clocks.map((clock) => ({ ...clock, reported: false, heldSinceMs: null }));
+        this.#reportDue();
+        return;
+      case 'pull':
+        this.#counters.exchangeS += (await this.#timed(() => this.#contribute(item.fragment)))[0];
+        return;
+      case 'transfer':
+        this.#counters.exchangeS += (await this.#timed(() => this.#receive(item)))[0];
+        return;
+      case 'evaluate':
+        this.#counters.evaluateS += (await this.#timed(() => this.#evaluate(item)))[0];
+        return;
+      case 'checkpoint':
+        await this.#trainer.save(item.checkpoint, this.#clocks);
+        this.#connection.send({ kind: 'saved', checkpoint: item.checkpoint });
+        return;
+      case 'refused':
+        throw refusal(item);
+      case 'stop':
+        return item.reason;
+      case 'welcome':
+        throw new HelioError('HELIO-4004', 'The coordinator welcomed this island twice.', 'Both sides must run the same version of Heliotrope.');
+    }
+  }
+
+  async #contribute(fragment: number): Promise<void> {
+    const clock = this.#clocks[fragment];
+    if (clock === undefined) throw new HelioError('HELIO-4004', `The coordinator asked for fragment ${fragment}, which does not exist.`, 'Both sides must run the same version of Heliotrope.');
+    const parameters = await this.#trainer.read(fragment);
+    const { version, steps, tokens } = clock;
+    this.#connection.transfer({ kind: 'contribution', fragment, version, steps, tokens, codec: 'f32' }, bytesOf(parameters));
+    this.#report();
+  }
+
+  async #receive({ content, payload }: Transfer): Promise<void> {
+    if (content.kind !== 'merged') return;
+    const elements = this.#elements[content.fragment];
+    if (elements === undefined) throw new HelioError('HELIO-4004', `The coordinator sent fragment ${content.fragment}, which does not exist.`, 'Both sides must run the same version of Heliotrope.');
+    await this.#trainer.write(content.fragment, floatsFrom(payload, elements), content.runStep);
+    this.#place = Math.max(this.#place, content.runStep);
+    this.#clocks[content.fragment] = received(content.version, content.stepsUntilDue);
+  }
+
+  async #evaluate({ evaluation, parts, of }: CoordinatorMessage & { kind: 'evaluate' }): Promise<void> {
+    for (const part of parts) {
+      const { lossSum, tokens } = await this.#trainer.evaluate(part, of);
+      this.#connection.send({ kind: 'evaluated', evaluation, part, lossSum, tokens });
+    }
+    if (this.#training) this.#report();
+  }
+
+  #report(): void {
+    this.#reportedMs = this.#host.nowMs();
+    const progress: Progress = {
+      step: this.#place,
+      ...this.#counters,
+      cpuS: this.#host.cpuS() - this.#cpuBeforeS,
+      peakMemoryBytes: this.#host.peakMemoryBytes(),
+    };
+    this.#connection.send({ kind: 'progress', ...progress });
+  }
+
+  async #timed<T>(work: () => Promise<T>): Promise<readonly [seconds: number, result: T]> {
+    const startMs = this.#host.nowMs();
+    const result = await work();
+    return [(this.#host.nowMs() - startMs) / 1000, result];
+  }
+}
+
+/** How long an island waits for the coordinator's first words. */
+const PATIENCE_MS = 60_000;
+/** Longest single wait: the heartbeat runs beside it. */
+const IDLE_MS = 1_000;
+
+const refusal = ({ code, what, remedy }: CoordinatorMessage & { kind: 'refused' }): HelioError =>
+  new HelioError('HELIO-4003', `The coordinator refused this island (${code}): ${what}`, remedy);

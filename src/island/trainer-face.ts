@@ -1,0 +1,40 @@
+import type { StepResult } from '../ml/training/trainer.ts';
+import type { Job } from '../protocol/run-file.ts';
+import type { FragmentClock } from './fragment-clock.ts';
+
+/** What an island asks of whatever trains: a worker thread here, a browser's worker or a cluster elsewhere. */
+export interface IslandTrainer {
+  /**
+   * Reads data, compiles the step, and takes the global parameters, one packed array a fragment. Called again
+   * after a reconnection, it only takes the parameters.
+   */
+  prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<void>;
+  step(): Promise<StepResult>;
+  /** Its parameters of a fragment, packed. */
+  read(fragment: number): Promise<Float32Array>;
+  /** Takes a merged fragment; `runStep` moves schedule and data ahead to where the run is. */
+  write(fragment: number, parameters: Float32Array, runStep: number): Promise<void>;
+  /** Summed loss in nats, and tokens, of part `part` of `of` of the held-out text under the global parameters. */
+  evaluate(part: number, of: number): Promise<{ readonly lossSum: number; readonly tokens: number }>;
+  save(checkpoint: string, clocks: readonly FragmentClock[]): Promise<void>;
+  /**
+   * Goes on from the island's own newest checkpoint (or the named one): all of it where the global fragments have
+   * not moved since, otherwise its moments alone. @returns the restored clocks, or null
+   */
+  restore(checkpoint: string | null, versions: readonly number[]): Promise<readonly FragmentClock[] | null>;
+  /** Moves ahead in schedule and data to where the run is. @returns the place now */
+  skipTo(runStep: number): Promise<number>;
+  release(): Promise<void>;
+}
+
+/** What the coordinator gave this island to do. */
+export interface Assignment {
+  readonly run: string;
+  readonly job: Job;
+  readonly shard: { readonly index: number; readonly count: number };
+  readonly dataFolder: string;
+  readonly tokenizerJson: string;
+  readonly threads: number;
+  /** Folder for its own checkpoints. */
+  readonly stateFolder: string;
+}

@@ -1,0 +1,51 @@
+import type { z } from 'zod';
+import { type Content, encodeFrames, FrameAssembler, type Transfer } from './frame.ts';
+import { parseMessage } from './messages.ts';
+
+/** The little that a channel needs of a WebSocket; both `ws` and a browser's have it. */
+export interface Socket {
+  send(data: string | Uint8Array): void;
+}
+
+/** One end of a connection: writes messages and transfers, reads and validates the peer's, counts bytes. */
+export class Channel<Incoming extends z.ZodType, Outgoing> {
+  readonly #socket: Socket;
+  readonly #incoming: Incoming;
+  readonly #assembler: FrameAssembler;
+  #transfers = 0;
+  /** Bytes sent and received on the wire, without WebSocket's own 2–14 bytes a frame. */
+  sentBytes = 0;
+  receivedBytes = 0;
+
+  /** @param maxPayloadBytes largest transfer that the peer may send */
+  constructor(socket: Socket, incoming: Incoming, maxPayloadBytes: number) {
+    this.#socket = socket;
+    this.#incoming = incoming;
+    this.#assembler = new FrameAssembler(maxPayloadBytes);
+  }
+
+  send(message: Outgoing): void {
+    const json = JSON.stringify(message);
+    this.sentBytes += json.length;
+    this.#socket.send(json);
+  }
+
+  transfer(content: Content, payload: Uint8Array): void {
+    for (const frame of encodeFrames(this.#transfers++, content, payload)) {
+      this.sentBytes += frame.length;
+      this.#socket.send(frame);
+    }
+  }
+
+  /** @throws HelioError HELIO-4004 */
+  message(data: string): z.output<Incoming> {
+    this.receivedBytes += data.length;
+    return parseMessage(this.#incoming, data);
+  }
+
+  /** @throws HelioError HELIO-4004 */
+  frame(data: Uint8Array): Transfer | undefined {
+    this.receivedBytes += data.length;
+    return this.#assembler.accept(data);
+  }
+}

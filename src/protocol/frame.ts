@@ -1,0 +1,157 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { HelioError } from '../errors.ts';
+
+/**
+ * Bulk data in binary frames: "HELI", a version byte, three zero bytes, the header's length (uint32, little-endian),
+ * the header (JSON, UTF-8), then a piece of the payload. A payload larger than one piece travels in several frames
+ * in order, so that control messages pass between them.
+ */
+
+const MAGIC = 0x494c4548; // "HELI" read as a little-endian uint32
+const FRAME_VERSION = 1;
+const PREFIX_BYTES = 12;
+const MAX_HEADER_BYTES = 4_096;
+
+/** Payload bytes in one frame. */
+export const PIECE_BYTES = 1024 * 1024;
+/** Largest frame that a peer may send. */
+export const MAX_FRAME_BYTES = PREFIX_BYTES + MAX_HEADER_BYTES + PIECE_BYTES;
+
+const counter = z.int().min(0);
+
+/** What a transfer carries. Tensors are float32, little-endian: codec "f32". */
+export const contentSchema = z.discriminatedUnion('kind', [
+  /** Island → coordinator: its parameters of a fragment, with what it did since it received `version`. */
+  z.strictObject({
+    kind: z.literal('contribution'),
+    fragment: counter,
+    version: counter,
+    steps: counter,
+    tokens: counter,
+    codec: z.literal('f32'),
+  }),
+  /** Coordinator → island: the newest global fragment, and when it is next due. */
+  z.strictObject({
+    kind: z.literal('merged'),
+    fragment: counter,
+    version: counter,
+    /** The run's step at that merge. */
+    runStep: counter,
+    /** Inner steps from receiving it until the island reports the fragment due. */
+    stepsUntilDue: counter,
+    codec: z.literal('f32'),
+  }),
+  /** Coordinator → island: the tokenizer.json of the run. */
+  z.strictObject({ kind: z.literal('tokenizer') }),
+]);
+export type Content = z.output<typeof contentSchema>;
+
+const headerSchema = z.strictObject({
+  transfer: counter,
+  content: contentSchema,
+  totalBytes: counter,
+  offset: counter,
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+
+export interface Transfer {
+  readonly content: Content;
+  readonly payload: Uint8Array<ArrayBuffer>;
+}
+
+const sha256 = (payload: Uint8Array): string => createHash('sha256').update(payload).digest('hex');
+
+/**
+ * Cuts a payload into frames.
+ *
+ * @param transfer number of the transfer, rising on each connection
+ */
+export function* encodeFrames(transfer: number, content: Content, payload: Uint8Array): Generator<Uint8Array> {
+  const hash = sha256(payload);
+  for (let offset = 0; offset === 0 || offset < payload.length; offset += PIECE_BYTES) {
+    const piece = payload.subarray(offset, offset + PIECE_BYTES);
+    const json = JSON.stringify({ transfer, content, totalBytes: payload.length, offset, sha256: hash });
+    const header = new TextEncoder().encode(json);
+    const frame = new Uint8Array(PREFIX_BYTES + header.length + piece.length);
+    const view = new DataView(frame.buffer);
+    view.setUint32(0, MAGIC, true);
+    view.setUint8(4, FRAME_VERSION);
+    view.setUint32(8, header.length, true);
+    frame.set(header, PREFIX_BYTES);
+    frame.set(piece, PREFIX_BYTES + header.length);
+    yield frame;
+  }
+}
+
+/** Puts the frames of one connection together again; one transfer at a time, bounded in size. */
+export class FrameAssembler {
+  readonly #maxPayloadBytes: number;
+  #open: { transfer: number; hash: string; payload: Uint8Array<ArrayBuffer>; received: number } | undefined;
+
+  constructor(maxPayloadBytes: number) {
+    this.#maxPayloadBytes = maxPayloadBytes;
+  }
+
+  /**
+   * Takes the next frame; returns the transfer once it is whole and its hash is right.
+   *
+   * @throws HelioError HELIO-4004 on a foreign, oversized, disordered or damaged frame
+   */
+  accept(frame: Uint8Array): Transfer | undefined {
+    const { header, piece } = parseFrame(frame);
+    if (this.#open === undefined) this.#open = this.#begin(header);
+    const open = this.#open;
+    if (header.transfer !== open.transfer || header.offset !== open.received || header.sha256 !== open.hash) {
+      throw damaged(`piece at ${header.offset} of transfer ${header.transfer} came where byte ${open.received} of transfer ${open.transfer} belongs`);
+    }
+    if (open.received + piece.length > open.payload.length) throw damaged('it is longer than its header says');
+    if (piece.length === 0 && open.payload.length > 0) throw damaged('it is empty');
+    open.payload.set(piece, open.received);
+    open.received += piece.length;
+    if (open.received < open.payload.length) return undefined;
+    this.#open = undefined;
+    if (sha256(open.payload) !== open.hash) throw damaged('its SHA-256 is not the one it names');
+    return { content: header.content, payload: open.payload };
+  }
+
+  #begin(header: z.output<typeof headerSchema>) {
+    if (header.totalBytes > this.#maxPayloadBytes) {
+      throw damaged(`it announces ${header.totalBytes} bytes and at most ${this.#maxPayloadBytes} are expected`);
+    }
+    const payload = new Uint8Array(header.totalBytes);
+    return { transfer: header.transfer, hash: header.sha256, payload, received: 0 };
+  }
+}
+
+function parseFrame(frame: Uint8Array): { header: z.output<typeof headerSchema>; piece: Uint8Array } {
+  if (frame.length < PREFIX_BYTES) throw damaged(`it has ${frame.length} bytes`);
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  if (view.getUint32(0, true) !== MAGIC) throw damaged('it does not begin with "HELI"');
+  if (view.getUint8(4) !== FRAME_VERSION) throw damaged(`it has version ${view.getUint8(4)}, not ${FRAME_VERSION}`);
+  const headerBytes = view.getUint32(8, true);
+  if (headerBytes > MAX_HEADER_BYTES || PREFIX_BYTES + headerBytes > frame.length) {
+    throw damaged(`its header of ${headerBytes} bytes does not fit`);
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(frame.subarray(PREFIX_BYTES, PREFIX_BYTES + headerBytes)));
+  } catch {
+    throw damaged('its header is not JSON');
+  }
+  const result = headerSchema.safeParse(json);
+  if (!result.success) throw damaged(`its header is wrong at ${result.error.issues[0]!.path.join('.')}`);
+  return { header: result.data, piece: frame.subarray(PREFIX_BYTES + headerBytes) };
+}
+
+const damaged = (detail: string): HelioError =>
+  new HelioError('HELIO-4004', `A frame is damaged: ${detail}.`, 'The connection is closed; the island reconnects by itself.');
+
+/** A float32 array as little-endian bytes, and back. All machines that Node 24 runs on are little-endian. */
+export const bytesOf = (floats: Float32Array): Uint8Array =>
+  new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
+
+export function floatsFrom(payload: Uint8Array<ArrayBuffer>, elements: number): Float32Array {
+  if (payload.length !== 4 * elements) throw damaged(`it has ${payload.length} bytes for ${elements} float32 elements`);
+  return new Float32Array(payload.buffer, payload.byteOffset, elements);
+}

@@ -1,0 +1,90 @@
+import { z } from 'zod';
+import { HelioError } from '../errors.ts';
+import { jobSchema } from './run-file.ts';
+
+/** Version of the protocol; both sides must speak the same. */
+export const PROTOCOL_VERSION = 1;
+
+/** Largest control message in bytes; tensors travel in frames. */
+export const MAX_MESSAGE_BYTES = 256 * 1024;
+
+const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/);
+const checkpoint = z.string().regex(/^[a-z0-9-]{1,64}$/);
+const counter = z.int().min(0);
+const fragment = z.int().min(0).max(999);
+const finite = z.number();
+const sentence = z.string().max(2_000);
+
+/** Counters of an island since it connected. Times are wall-clock seconds. */
+export const progressSchema = z.strictObject({
+  step: counter,
+  tokens: counter,
+  loss: finite,
+  gradNorm: finite,
+  tokensPerS: finite.min(0),
+  computeS: finite.min(0),
+  waitS: finite.min(0),
+  exchangeS: finite.min(0),
+  evaluateS: finite.min(0),
+  cpuS: finite.min(0),
+  peakMemoryBytes: counter,
+});
+export type Progress = z.output<typeof progressSchema>;
+
+/** What an island says. */
+export const islandMessageSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('hello'), protocol: counter, island: name, software: z.string().max(64), threads: z.int().min(1).max(4096) }),
+  z.strictObject({ kind: z.literal('ready'), restored: checkpoint.nullable() }),
+  z.strictObject({ kind: z.literal('progress'), ...progressSchema.shape }),
+  z.strictObject({ kind: z.literal('due'), fragment, version: counter }),
+  z.strictObject({ kind: z.literal('evaluated'), evaluation: counter, part: counter, lossSum: finite.min(0), tokens: counter }),
+  z.strictObject({ kind: z.literal('saved'), checkpoint }),
+  z.strictObject({ kind: z.literal('alive') }),
+  z.strictObject({ kind: z.literal('leaving'), reason: sentence, fatal: z.boolean() }),
+]);
+export type IslandMessage = z.output<typeof islandMessageSchema>;
+
+/** What the coordinator says. */
+export const coordinatorMessageSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('welcome'),
+    protocol: counter,
+    run: z.string().max(64),
+    job: jobSchema,
+    /** Folder that relative data paths start from, for islands that share the coordinator's file system. */
+    dataFolder: z.string().max(4_096),
+    shard: z.strictObject({ index: counter, count: z.int().min(1) }),
+    /** Seconds of silence after which the island counts as gone. */
+    leaseS: finite.positive(),
+    /** A checkpoint to restore, when the run itself was resumed from one. */
+    restore: checkpoint.nullable(),
+  }),
+  z.strictObject({ kind: z.literal('start') }),
+  z.strictObject({ kind: z.literal('pull'), fragment, version: counter }),
+  z.strictObject({ kind: z.literal('evaluate'), evaluation: counter, parts: z.array(counter).max(1_000), of: z.int().min(1) }),
+  z.strictObject({ kind: z.literal('checkpoint'), checkpoint }),
+  z.strictObject({ kind: z.literal('stop'), reason: z.enum(['finished', 'interrupted', 'failed']) }),
+  z.strictObject({ kind: z.literal('refused'), code: z.string().max(16), what: sentence, remedy: sentence }),
+]);
+export type CoordinatorMessage = z.output<typeof coordinatorMessageSchema>;
+
+/**
+ * Parses one control message.
+ *
+ * @throws HelioError HELIO-4004 when it is too large, no JSON or not of the schema
+ */
+export function parseMessage<S extends z.ZodType>(schema: S, data: string): z.output<S> {
+  const malformed = (detail: string) =>
+    new HelioError('HELIO-4004', `A control message is malformed: ${detail}.`, 'Both sides must run the same version of Heliotrope.');
+  if (data.length > MAX_MESSAGE_BYTES) throw malformed(`${data.length} bytes, more than ${MAX_MESSAGE_BYTES}`);
+  let json: unknown;
+  try {
+    json = JSON.parse(data);
+  } catch {
+    throw malformed('it is not JSON');
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw malformed(`${issue!.path.join('.') || 'its kind'}: ${issue!.message}`);
+}

@@ -18,14 +18,16 @@ const modelSchema = z
   })
   .prefault({});
 
+const corpusSchema = z.strictObject({
+  paths: z
+    .union([z.string().min(1).transform((path) => [path]), z.array(z.string().min(1)).min(1).max(10_000)])
+    .describe('Files, folders or globs of .txt, .md or .jsonl (one object with a "text" a line); relative to this file.'),
+  heldOut: z.number().gt(0).max(0.5).default(0.1).describe('Share of each document that is kept for validation.'),
+});
+
 const dataSchema = z
-  .strictObject({
-    paths: z
-      .union([z.string().min(1).transform((path) => [path]), z.array(z.string().min(1)).min(1).max(10_000)])
-      .describe('Files, folders or globs of .txt, .md or .jsonl (one object with a "text" a line); relative to this file.'),
-    heldOut: z.number().gt(0).max(0.5).default(0.1).describe('Share of each document that is kept for validation.'),
-  })
-  .describe('The corpus.');
+  .union([z.string().min(1).transform((path) => corpusSchema.parse({ paths: path })), corpusSchema])
+  .describe('The corpus: a path alone, or paths and how much is held out.');
 
 const tokenizerSchema = z
   .union([

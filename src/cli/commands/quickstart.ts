@@ -1,0 +1,42 @@
+import path from 'node:path';
+import { writeWhole } from '../../files.ts';
+import { colorful, type CommandContext, PACKAGE_FOLDER, print, printJson, stopSignal } from '../context.ts';
+import { readMetrics } from '../report/metrics.ts';
+import { type ReportedRun, reportHtml } from '../report/report-html.ts';
+import { reportLines } from '../report/report-terminal.ts';
+import { exitStatusOf, trainLocally } from './train.ts';
+
+/** Runs that `--compare` draws beside the quickstart, and what the report calls them. */
+const BESIDE = [
+  { file: 'quickstart-alone.yaml', title: 'one island alone' },
+  { file: 'quickstart-synchronous.yaml', title: 'synchronous data-parallel' },
+];
+
+/** Trains the example model on six novels across four islands; with `compare`, two others beside it. */
+export async function quickstart(options: { readonly compare?: boolean }, context: CommandContext): Promise<number> {
+  const example = (file: string): string => path.join(PACKAGE_FOLDER, 'examples', file);
+  const signal = stopSignal();
+  const show = (folder: string): string => path.relative('', folder) || '.';
+  const { summary, folder } = await trainLocally(example('quickstart.yaml'), {}, context, signal);
+  const runs: ReportedRun[] = [{ title: 'quickstart', summary, metrics: readMetrics(folder) }];
+  if (!context.json) for (const line of reportLines(summary, show(folder), colorful(context.environment))) print(line);
+  for (const { file, title } of options.compare === true ? BESIDE : []) {
+    if (signal.aborted || summary.status !== 'finished') break;
+    process.stderr.write(`\nBeside it: ${title}\n`);
+    const other = await trainLocally(example(file), {}, context, signal);
+    runs.push({ title, summary: other.summary, metrics: readMetrics(other.folder) });
+  }
+  if (runs.length > 1) writeWhole(path.join(folder, 'report.html'), reportHtml(runs));
+  if (context.json) printJson(runs.length === 1 ? { ...summary, folder } : runs.map((r) => ({ title: r.title, ...r.summary })));
+  else if (runs.length > 1) printComparison(runs, show(folder));
+  return exitStatusOf(summary);
+}
+
+function printComparison(runs: readonly ReportedRun[], folder: string): void {
+  print('\nBeside each other, at the same number of steps:');
+  for (const { title, summary } of runs) {
+    const { validationLoss: loss, perplexity, tokens } = summary;
+    print(`  ${title.padEnd(28)}validation loss ${loss.after?.toFixed(4)}  perplexity ${perplexity.after?.toFixed(2)}  ${tokens.toLocaleString('en-US')} tokens`);
+  }
+  print(`  drawn in ${path.join(folder, 'report.html')}`);
+}

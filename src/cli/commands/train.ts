@@ -1,0 +1,74 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { HelioError } from '../../errors.ts';
+import { colorful, type CommandContext, print, printJson, stopSignal } from '../context.ts';
+import { duration } from '../live/format.ts';
+import { Painter } from '../live/painter.ts';
+import { runLocally } from '../local-run.ts';
+import { planLines, planRun } from '../plan.ts';
+import type { Summary } from '../records.ts';
+import { reportLines } from '../report/report-terminal.ts';
+import { findRun } from '../run-folder.ts';
+
+export interface TrainOptions {
+  readonly islands?: number;
+  readonly resume?: string;
+  readonly dryRun?: boolean;
+}
+
+/** Trains a run file on this machine, or goes on with an interrupted run. @returns the exit status */
+export async function train(file: string | undefined, options: TrainOptions, context: CommandContext): Promise<number> {
+  if ((file === undefined) === (options.resume === undefined)) {
+    throw new HelioError('HELIO-1006', 'train takes either a run file or --resume RUN.', 'For example: `heliotrope train examples/minimal.yaml`.');
+  }
+  if (options.dryRun === true && file !== undefined) return dryRun(file, options.islands, context);
+  const { summary, folder } = await trainLocally(file, options, context, stopSignal());
+  if (context.json) printJson({ ...summary, folder });
+  else for (const line of reportLines(summary, path.relative('', folder) || '.', colorful(context.environment))) print(line);
+  if (summary.status === 'interrupted') {
+    process.stderr.write(`Stopped with a checkpoint. Go on: heliotrope train --resume ${path.basename(folder)}\n`);
+  }
+  return exitStatusOf(summary);
+}
+
+export const exitStatusOf = ({ status }: Summary): number => ({ finished: 0, failed: 5, interrupted: 130 })[status];
+
+/** Runs `serve` and its islands, painting progress on stderr. */
+export async function trainLocally(
+  file: string | undefined,
+  options: TrainOptions,
+  context: CommandContext,
+  signal: AbortSignal,
+): Promise<{ readonly summary: Summary; readonly folder: string }> {
+  const source = file === undefined ? ['--resume', findRun(context.runs, options.resume!)] : [file];
+  if (file !== undefined && !existsSync(file)) {
+    throw new HelioError('HELIO-1001', `The run file ${file} does not exist.`, 'Check its name; examples/ holds some to start from.');
+  }
+  const islands = options.islands === undefined ? [] : ['--islands', String(options.islands)];
+  let painter = new Painter(process.stderr, 1, context.environment);
+  const stopping = (): void => painter.say('stopping with a checkpoint; press Ctrl-C again to give it up');
+  signal.addEventListener('abort', stopping);
+  try {
+    return await runLocally({
+      serveArguments: [...source, ...islands, '--runs', context.runs],
+      signal,
+      onServing: (line) => {
+        painter = new Painter(process.stderr, line.steps, context.environment);
+        if (line.keptAs !== null) painter.say(`the earlier run is kept in ${path.relative('', line.keptAs)}`);
+        painter.say(`${line.islands} islands, ${line.parameters.toLocaleString('en-US')} parameters, folder ${path.relative('', line.folder) || '.'}`);
+      },
+      onRecord: (record) => painter.take(record),
+      onNotice: (sentence) => painter.say(sentence),
+    });
+  } finally {
+    signal.removeEventListener('abort', stopping);
+    painter.finish();
+  }
+}
+
+async function dryRun(file: string, islands: number | undefined, context: CommandContext): Promise<number> {
+  const plan = await planRun(file, islands);
+  if (context.json) printJson(plan);
+  else for (const line of planLines(plan, duration)) print(line);
+  return 0;
+}

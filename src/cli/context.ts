@@ -1,0 +1,48 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+/** What every command is given. */
+export interface CommandContext {
+  readonly json: boolean;
+  /** Folder of runs. */
+  readonly runs: string;
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+/** The package's own folder: where examples and data are, from source and from `dist` alike. */
+export const PACKAGE_FOLDER = path.resolve(import.meta.dirname, '../..');
+
+export const VERSION: string = (JSON.parse(readFileSync(path.join(PACKAGE_FOLDER, 'package.json'), 'utf8')) as { version: string }).version;
+
+/** The script that `heliotrope` runs, for processes that it starts itself. */
+export const ENTRY = [path.join(import.meta.dirname, 'main.ts'), path.join(import.meta.dirname, 'main.js')].find((f) => existsSync(f))!;
+
+/** One JSON object on stdout. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+export const print = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+export const colorful = (environment: NodeJS.ProcessEnv): boolean =>
+  !environment.NO_COLOR && (process.stdout.isTTY === true || Boolean(environment.FORCE_COLOR));
+
+/** Aborts at Ctrl-C or a request to end; a second one ends at once. */
+export function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  const stop = (): void => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort();
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  process.on('SIGHUP', stop);
+  return controller.signal;
+}
+
+/** Calls back when stdin ends: for processes whose parent holds the other end. */
+export function onParentGone(callback: () => void): void {
+  process.stdin.on('end', callback).on('error', callback).resume();
+}

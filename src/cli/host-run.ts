@@ -1,0 +1,275 @@
+import { randomBytes } from 'node:crypto';
+import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { Aggregation } from '../coordinator/aggregation.ts';
+import { totalProgress } from '../coordinator/membership.ts';
+import { initialState, resumedState, runStepOf } from '../coordinator/run.ts';
+import { type Ending, RunServer } from '../coordinator/server/server.ts';
+import type { RunRecord, RunSettings, RunState } from '../coordinator/state.ts';
+import { RunStore } from '../coordinator/store/run-store.ts';
+import { estimateEnergy } from '../energy/accounting.ts';
+import { explainSystemError, HelioError } from '../errors.ts';
+import { writeWhole } from '../files.ts';
+import { saveModel } from '../ml/models/hugging-face.ts';
+import { gpt2Parameters } from '../ml/models/gpt2.ts';
+import type { ParameterArrays } from '../ml/tensor/parameters.ts';
+import { decodeSafetensors, encodeSafetensors } from '../ml/tensor/safetensors.ts';
+import { generate } from '../ml/training/generate.ts';
+import { describeRecord } from './live/describe.ts';
+import { initialParameters, type PreparedRun, prepareRun } from './prepare-run.ts';
+import type { IslandDetail, LiveRecord, ServeLine, Summary } from './records.ts';
+import { modelCard } from './report/model-card.ts';
+import { reportHtml } from './report/report-html.ts';
+import { createRunFolder } from './run-folder.ts';
+import { readRunFile, writeRunFile } from './run-file.ts';
+import { readMetrics } from './report/metrics.ts';
+
+export interface HostOptions {
+  /** A run file to begin with, or the folder of a run to go on with. */
+  readonly source: { readonly kind: 'file'; readonly file: string; readonly runs: string } | { readonly kind: 'resume'; readonly folder: string };
+  readonly islands: number | undefined;
+  readonly host: string;
+  readonly port: number;
+  readonly gatherS: number;
+  readonly leaseS: number;
+  readonly emit: (line: ServeLine) => void;
+  /** Aborted: the run stops with a checkpoint. */
+  readonly signal: AbortSignal;
+}
+
+/** Hosts one run from its first island to its report. @returns its summary, as written to the run's folder */
+export async function hostRun(options: HostOptions): Promise<Summary> {
+  const startedAt = new Date();
+  const { prepared, folder, keptAs } = open(options);
+  const store = new RunStore(path.join(folder, 'run.sqlite'));
+  const settings = settingsOf(prepared, options);
+  const { state, aggregation } = restore(prepared, folder, store, settings, options.source.kind === 'resume');
+  const checkpointFolder = (id: string): string => path.join(folder, 'checkpoints', id);
+  const record = recorder(folder, options.emit);
+  const server = await RunServer.start({
+    run: prepared.job.name,
+    job: prepared.job,
+    dataFolder: prepared.dataFolder,
+    tokenizerJson: prepared.tokenizerJson,
+    settings,
+    state,
+    aggregation,
+    store,
+    host: options.host,
+    port: options.port,
+    token: randomBytes(16).toString('hex'),
+    nowMs: () => performance.now(),
+    onRecord: record,
+    onSave: (id) => {
+      saveTensors(prepared, path.join(checkpointFolder(id), 'parameters.safetensors'), aggregation.parameters());
+      saveTensors(prepared, path.join(checkpointFolder(id), 'velocity.safetensors'), aggregation.velocity());
+    },
+    onCommit: (id) => {
+      for (const old of store.commitCheckpoint(id, prepared.job.checkpoints.keep)) {
+        rmSync(checkpointFolder(old), { recursive: true, force: true });
+      }
+    },
+  });
+  options.emit({
+    kind: 'serving',
+    url: server.url,
+    folder,
+    islands: prepared.job.islands,
+    steps: prepared.job.stop.steps,
+    parameters: prepared.parameterCount,
+    keptAs: keptAs ?? null,
+  });
+  const stop = (): void => server.requestStop();
+  if (options.signal.aborted) stop();
+  options.signal.addEventListener('abort', stop);
+  try {
+    const ending = await server.ended;
+    await server.close();
+    store.close();
+    return await conclude(prepared, folder, server, aggregation.parameters(), ending, startedAt);
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+}
+
+/** The prepared run and its folder; a new one gets run.yaml and tokenizer.json at once. */
+function open({ source, islands }: HostOptions): { prepared: PreparedRun; folder: string; keptAs: string | undefined } {
+  if (source.kind === 'resume') {
+    const { job } = readRunFile(path.join(source.folder, 'run.yaml'));
+    const tokenizerFile = path.join(source.folder, 'tokenizer.json');
+    if (!existsSync(tokenizerFile)) {
+      throw new HelioError('HELIO-3001', `${source.folder} has no tokenizer.json.`, 'Restore the folder from a copy, or start the run afresh.');
+    }
+    return { prepared: prepareRun(job, source.folder, readFileSync(tokenizerFile, 'utf8')), folder: source.folder, keptAs: undefined };
+  }
+  const { job, folder: dataFolder } = readRunFile(source.file);
+  const paths = job.data.paths.map((p) => path.resolve(dataFolder, p));
+  const chosen = { ...job, islands: islands ?? job.islands };
+  const prepared = prepareRun(chosen, dataFolder);
+  const { folder, keptAs } = createRunFolder(source.runs, chosen.name);
+  // Paths in the folder's own run.yaml are relative to that folder, so that the run can be resumed from there.
+  const kept = { ...chosen, data: { ...chosen.data, paths: paths.map((p) => path.relative(folder, p)) } };
+  const tokenizer = 'path' in kept.tokenizer ? { path: 'tokenizer.json' } : kept.tokenizer;
+  writeWhole(path.join(folder, 'run.yaml'), writeRunFile({ ...kept, tokenizer }));
+  writeWhole(path.join(folder, 'tokenizer.json'), prepared.tokenizerJson);
+  return { prepared, folder, keptAs };
+}
+
+function settingsOf({ job }: PreparedRun, { gatherS, leaseS }: HostOptions): RunSettings {
+  return {
+    outer: job.outer,
+    steps: job.stop.steps,
+    expectedIslands: job.islands,
+    stop: job.stop,
+    evaluation: { everyMerges: job.evaluation.everyMerges, parts: evaluationParts(job) },
+    checkpointEveryMerges: job.checkpoints.everyMerges,
+    leaseMs: leaseS * 1000,
+    gatherMs: gatherS * 1000,
+  };
+}
+
+/** As many parts as islands, but none without a batch. */
+const evaluationParts = ({ islands, evaluation, batch, context }: PreparedRun['job']): number =>
+  Math.max(1, Math.min(islands, Math.floor(evaluation.tokens / (batch * context))));
+
+function restore(prepared: PreparedRun, folder: string, store: RunStore, settings: RunSettings, resume: boolean) {
+  const rule = prepared.job.outer;
+  if (!resume) {
+    return { state: initialState(settings), aggregation: new Aggregation(prepared.fragments, rule, initialParameters(prepared)) };
+  }
+  const checkpoint = store.newestCheckpoint();
+  if (checkpoint === undefined) {
+    throw new HelioError('HELIO-3001', `${folder} has no complete checkpoint.`, 'Start the run afresh: `heliotrope train` with its run.yaml.');
+  }
+  if (runStepOf(checkpoint.state) >= settings.steps) {
+    throw new HelioError('HELIO-1005', `${folder} is finished: it is at step ${settings.steps} of ${settings.steps}.`, 'To train longer, raise stop.steps in its run.yaml and resume again.');
+  }
+  const load = (name: string): ParameterArrays => {
+    const file = path.join(folder, 'checkpoints', checkpoint.id, name);
+    let bytes: Uint8Array;
+    try {
+      bytes = readFileSync(file);
+    } catch (error) {
+      throw explainSystemError(error, `read the checkpoint ${file}`);
+    }
+    return new Map([...decodeSafetensors(bytes, file).tensors].map(([key, { data }]) => [key, data]));
+  };
+  const aggregation = new Aggregation(prepared.fragments, rule, load('parameters.safetensors'), load('velocity.safetensors'));
+  return { state: resumedState(checkpoint.state, checkpoint.id), aggregation };
+}
+
+/** Writes every record to metrics.jsonl, what people care about to events.log, and passes it on. */
+function recorder(folder: string, emit: (line: ServeLine) => void) {
+  const startMs = performance.now();
+  return (record: RunRecord, server: RunServer): void => {
+    const atS = Math.round(performance.now() - startMs) / 1000;
+    const traffic = 'island' in record ? server.trafficOf(record.island) : undefined;
+    const live: LiveRecord = {
+      ...record,
+      atS,
+      ...(traffic === undefined ? {} : { sentBytes: traffic.receivedBytes, receivedBytes: traffic.sentBytes }),
+    };
+    const sentence = describeRecord(live);
+    try {
+      appendFileSync(path.join(folder, 'metrics.jsonl'), `${JSON.stringify(live)}\n`);
+      if (sentence !== undefined) appendFileSync(path.join(folder, 'events.log'), `${new Date().toISOString()} ${sentence}\n`);
+    } catch (error) {
+      throw explainSystemError(error, `write the records of ${folder}`);
+    }
+    emit({ kind: 'record', record: live });
+  };
+}
+
+function saveTensors({ model }: PreparedRun, file: string, arrays: ParameterArrays): void {
+  const tensors = gpt2Parameters(model).map(({ name, shape }) => [name, { shape, data: arrays.get(name)! }] as const);
+  writeWhole(file, encodeSafetensors(new Map(tensors)));
+}
+
+/** Model, summary, card and report. */
+async function conclude(
+  prepared: PreparedRun,
+  folder: string,
+  server: RunServer,
+  parameters: ParameterArrays,
+  ending: Ending,
+  startedAt: Date,
+): Promise<Summary> {
+  saveModel(folder, { model: prepared.model, parameters, tokenizer: prepared.tokenizer }, prepared.tokenizerJson);
+  const samples = ending.status === 'finished' ? await sampleBoth(prepared, parameters) : null;
+  const wallS = (Date.now() - startedAt.getTime()) / 1000;
+  const summary = summarize(prepared, server, ending, samples, startedAt, wallS);
+  writeWhole(path.join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  writeWhole(path.join(folder, 'README.md'), modelCard(prepared.job, summary));
+  writeWhole(path.join(folder, 'report.html'), reportHtml([{ title: prepared.job.name, summary, metrics: readMetrics(folder) }]));
+  return summary;
+}
+
+async function sampleBoth(prepared: PreparedRun, after: ParameterArrays): Promise<NonNullable<Summary['samples']>> {
+  const { model, tokenizer, job } = prepared;
+  const options = { ...job.sample, seed: job.seed, threads: 1 };
+  return {
+    before: await generate(model, initialParameters(prepared), tokenizer, options),
+    after: await generate(model, after, tokenizer, options),
+  };
+}
+
+function summarize(
+  { job, model, parameterCount }: PreparedRun,
+  server: RunServer,
+  ending: Ending,
+  samples: Summary['samples'],
+  startedAt: Date,
+  wallS: number,
+): Summary {
+  const state: RunState = server.state;
+  const details: readonly IslandDetail[] = Object.values(state.islands).map((island) => {
+    const total = totalProgress(island);
+    return {
+      island: island.name,
+      steps: total?.step ?? 0,
+      tokens: total?.tokens ?? 0,
+      joins: island.joins,
+      computeS: total?.computeS ?? 0,
+      waitS: total?.waitS ?? 0,
+      exchangeS: total?.exchangeS ?? 0,
+      evaluateS: total?.evaluateS ?? 0,
+      cpuS: total?.cpuS ?? 0,
+      peakMemoryBytes: total?.peakMemoryBytes ?? 0,
+      sentBytes: server.trafficOf(island.name).receivedBytes,
+      receivedBytes: server.trafficOf(island.name).sentBytes,
+    };
+  });
+  const sum = (value: (detail: IslandDetail) => number): number => details.reduce((total, d) => total + value(d), 0);
+  const [computeS, waitS, exchangeS, evaluateS] = [sum((d) => d.computeS), sum((d) => d.waitS), sum((d) => d.exchangeS), sum((d) => d.evaluateS)];
+  const ownCpuS = (process.cpuUsage().user + process.cpuUsage().system) / 1e6;
+  const perplexity = (loss: number | null): number | null => (loss === null ? null : Math.exp(loss));
+  const { firstLoss: before, lastLoss: after } = state;
+  const steps = runStepOf(state);
+  return {
+    name: job.name,
+    status: ending.status,
+    reason: ending.reason,
+    startedAt: startedAt.toISOString(),
+    islands: details.length,
+    parameters: parameterCount,
+    vocabularySize: model.vocabularySize,
+    steps,
+    merges: state.merges,
+    tokens: sum((d) => d.tokens),
+    wallS,
+    validationLoss: { before, after },
+    perplexity: { before: perplexity(before), after: perplexity(after) },
+    bytesPerIsland: Math.round(sum((d) => d.sentBytes + d.receivedBytes) / Math.max(1, details.length)),
+    bytesPerIslandDataParallel: 2 * 4 * parameterCount * steps,
+    bytesMethod: 'sent plus received, measured; data-parallel: every float32 gradient up and every sum down at each step',
+    computeS,
+    waitS,
+    exchangeS,
+    evaluateS,
+    computeShare: computeS / Math.max(1e-9, computeS + waitS + exchangeS + evaluateS),
+    ...estimateEnergy(sum((d) => d.cpuS) + ownCpuS, job.energy.wattsPerCore, job.energy.intensityGPerKWh),
+    samples,
+    islandDetails: details,
+  };
+}

@@ -1,0 +1,22 @@
+import type { LiveRecord } from '../records.ts';
+
+/** One sentence for the log of a run; undefined for what only the charts need. */
+export function describeRecord(record: LiveRecord): string | undefined {
+  switch (record.kind) {
+    case 'phase':
+      return `${record.phase}: ${record.reason}`;
+    case 'island':
+      return `${record.island} is ${record.status}: ${record.reason}`;
+    case 'merge': {
+      const who = record.contributions.map(({ island, steps }) => `${island} (${steps} steps)`).join(', ');
+      const without = record.missing.length === 0 ? '' : `; without ${record.missing.join(', ')}`;
+      return `merged fragment ${record.fragment} to version ${record.version} at step ${record.runStep}: ${who}${without}`;
+    }
+    case 'evaluation':
+      return `validation loss ${record.loss.toFixed(4)} at step ${record.runStep} (${record.tokens} tokens)`;
+    case 'checkpoint':
+      return `checkpoint ${record.checkpoint} is complete at step ${record.runStep}`;
+    case 'progress':
+      return undefined;
+  }
+}

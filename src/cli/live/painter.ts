@@ -1,0 +1,114 @@
+import pc from 'picocolors';
+import type { LiveRecord } from '../records.ts';
+import { describeRecord } from './describe.ts';
+import { bytes, duration, integer, percent } from './format.ts';
+import { emptyView, etaS, fold, shareDone, type View } from './view.ts';
+
+/** Shows a run as it goes: a table that redraws itself on a terminal, plain lines elsewhere. */
+export class Painter {
+  readonly #out: NodeJS.WriteStream;
+  readonly #live: boolean;
+  readonly #colors: ReturnType<typeof pc.createColors>;
+  #view: View;
+  #drawnLines = 0;
+  #drawnAtMs = 0;
+  #saidStep = -1;
+
+  /** @param live redraw in place; off for pipes, CI and `NO_COLOR` with a dumb terminal */
+  constructor(out: NodeJS.WriteStream, totalSteps: number, environment: NodeJS.ProcessEnv) {
+    this.#out = out;
+    const colorful = !environment.NO_COLOR && (out.isTTY === true || Boolean(environment.FORCE_COLOR));
+    this.#live = out.isTTY === true && !environment.NO_COLOR && environment.TERM !== 'dumb' && !environment.CI;
+    this.#colors = pc.createColors(colorful);
+    this.#view = emptyView(totalSteps);
+  }
+
+  take(record: LiveRecord): void {
+    this.#view = fold(this.#view, record);
+    if (!this.#live) return this.#sayPlainly(record);
+    const sentence = record.kind === 'phase' || record.kind === 'island' ? describeRecord(record) : undefined;
+    if (sentence !== undefined) this.say(sentence);
+    else if (performance.now() - this.#drawnAtMs >= REDRAW_MS) this.#draw();
+  }
+
+  /** A sentence that stays above the table. */
+  say(sentence: string): void {
+    this.#erase();
+    this.#out.write(`${this.#colors.dim(duration(this.#view.nowS).padStart(12))}  ${sentence}\n`);
+    if (this.#live) this.#draw();
+  }
+
+  /** Leaves the last table as it is. */
+  finish(): void {
+    if (this.#live) this.#draw();
+    this.#drawnLines = 0;
+  }
+
+  #sayPlainly(record: LiveRecord): void {
+    if (record.kind === 'phase' || record.kind === 'island') this.say(describeRecord(record)!);
+    if (record.kind === 'evaluation') this.say(this.#headline());
+    if (record.kind === 'merge' && record.runStep - this.#saidStep >= this.#view.totalSteps / 20) {
+      this.#saidStep = record.runStep;
+      for (const line of this.#rows()) this.#out.write(`${' '.repeat(14)}${line}\n`);
+    }
+  }
+
+  #headline(): string {
+    const view = this.#view;
+    const loss = view.validation.at(-1);
+    const eta = etaS(view);
+    const done = Math.round(shareDone(view) * view.totalSteps);
+    return [
+      `step ${done} of ${view.totalSteps} (${percent(done / view.totalSteps)})`,
+      loss === undefined ? undefined : `validation loss ${loss.loss.toFixed(4)} at step ${loss.runStep}`,
+      eta === undefined || view.phase !== 'training' ? undefined : `about ${duration(eta)} to go`,
+    ]
+      .filter((part) => part !== undefined)
+      .join(' · ');
+  }
+
+  #rows(): readonly string[] {
+    return [...this.#view.islands].map(([name, row]) =>
+      [
+        name.padEnd(12),
+        row.status.padEnd(8),
+        `step ${String(row.step).padStart(5)}`,
+        `${integer(row.tokensPerS).padStart(7)} tokens/s`,
+        `loss ${row.loss === null ? '    –' : row.loss.toFixed(3)}`,
+        `sent ${bytes(row.sentBytes).padStart(7)}`,
+      ].join('  '),
+    );
+  }
+
+  #draw(): void {
+    this.#erase();
+    const { green, yellow, dim, bold } = this.#colors;
+    const width = 40;
+    const filled = Math.round(shareDone(this.#view) * width);
+    const bar = green('█'.repeat(filled)) + dim('░'.repeat(width - filled));
+    const rows = this.#rows().map((row) => (row.includes('training') ? row : yellow(row)));
+    const columns = Math.max(40, this.#out.columns ?? 80);
+    const lines = ['', `${bar}  ${bold(this.#view.phase)}`, this.#headline(), dim(sparkline(this.#view)), ...rows];
+    this.#out.write(`${lines.map((line) => (line.length > columns * 2 ? line.slice(0, columns * 2) : line)).join('\n')}\n`);
+    this.#drawnLines = lines.length;
+    this.#drawnAtMs = performance.now();
+  }
+
+  #erase(): void {
+    if (this.#drawnLines > 0) this.#out.write(`\u001b[${this.#drawnLines}A\u001b[0J`);
+    this.#drawnLines = 0;
+  }
+}
+
+const REDRAW_MS = 200;
+const LEVELS = '▁▂▃▄▅▆▇█';
+
+/** Validation losses so far as a row of bars, newest right. */
+function sparkline({ validation }: View): string {
+  if (validation.length < 2) return '';
+  const losses = validation.slice(-60).map((v) => v.loss);
+  const low = Math.min(...losses);
+  const span = Math.max(...losses) - low || 1;
+  const bars = losses.map((loss) => LEVELS[Math.round(((loss - low) / span) * (LEVELS.length - 1))]);
+  return `validation  ${bars.join('')}  ${low.toFixed(3)}`;
+}

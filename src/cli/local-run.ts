@@ -1,0 +1,156 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream, mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { type ErrorCode, HelioError } from '../errors.ts';
+import { ENTRY } from './context.ts';
+import type { LiveRecord, ServeLine, Summary } from './records.ts';
+
+/** `serve` and N × `join` as processes of this machine, watched over: what `train` is. */
+export interface LocalRunOptions {
+  /** Arguments of `serve`: a run file, or `--resume RUN`. */
+  readonly serveArguments: readonly string[];
+  readonly onServing: (line: ServeLine & { kind: 'serving' }) => void;
+  readonly onRecord: (record: LiveRecord) => void;
+  /** Something that the user should know, as a sentence. */
+  readonly onNotice: (sentence: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Exit statuses after which starting an island again would not help: usage and refusal. */
+const HOPELESS = [2, 4];
+const MAX_RESTARTS = 20;
+const RESTART_MS = 500;
+/** How long islands may take to end after the run is over. */
+const FAREWELL_MS = 10_000;
+
+/** @throws HelioError what `serve` ended with, or HELIO-5002 when an island cannot be kept running */
+export async function runLocally(options: LocalRunOptions): Promise<{ readonly summary: Summary; readonly folder: string }> {
+  const serve = spawnSelf(['serve', ...options.serveArguments, '--jsonl', '--parent', '--port', '0'], 'inherit');
+  const islands = new IslandKeeper(options.onNotice);
+  const onStop = (): void => {
+    islands.noMoreRestarts();
+    serve.kill('SIGINT');
+  };
+  options.signal.addEventListener('abort', onStop);
+  if (options.signal.aborted) onStop();
+  const served = readServe(serve, options, islands);
+  const hopeless = islands.hopeless.then((error) => {
+    serve.kill('SIGKILL');
+    throw error;
+  });
+  try {
+    return await Promise.race([served, hopeless]);
+  } finally {
+    options.signal.removeEventListener('abort', onStop);
+    await islands.farewell();
+    serve.stdin?.end();
+  }
+}
+
+async function readServe(serve: ChildProcess, options: LocalRunOptions, islands: IslandKeeper) {
+  let folder = '';
+  let summary: Summary | undefined;
+  let failure: HelioError | undefined;
+  const exited = new Promise<string>((resolve) => {
+    serve.once('exit', (code, signal) => resolve(signal === null ? `exit status ${code}` : `signal ${signal}`));
+  });
+  for await (const text of createInterface({ input: serve.stdout! })) {
+    const line = JSON.parse(text) as ServeLine;
+    switch (line.kind) {
+      case 'serving':
+        folder = line.folder;
+        options.onServing(line);
+        islands.start(line.url, line.islands, folder);
+        break;
+      case 'record':
+        if (line.record.kind === 'phase' && ['finished', 'interrupted', 'failed'].includes(line.record.phase)) islands.noMoreRestarts();
+        options.onRecord(line.record);
+        break;
+      case 'result':
+        summary = line.summary;
+        break;
+      case 'error':
+        failure = new HelioError(line.code as ErrorCode, line.what, line.remedy);
+        break;
+    }
+  }
+  islands.noMoreRestarts();
+  const how = await exited;
+  if (failure !== undefined) throw failure;
+  if (summary !== undefined) return { summary, folder };
+  throw new HelioError('HELIO-5002', `The coordinator ended unexpectedly (${how}).`, folder === '' ? 'Run `heliotrope doctor`.' : `Go on from its last checkpoint: \`heliotrope train --resume ${path.basename(folder)}\`.`);
+}
+
+/** Starts islands, and starts them again when they crash. */
+class IslandKeeper {
+  readonly #notice: (sentence: string) => void;
+  readonly #running = new Map<string, ChildProcess>();
+  readonly #hopeless = Promise.withResolvers<HelioError>();
+  #restarts = 0;
+  #restarting = true;
+
+  constructor(notice: (sentence: string) => void) {
+    this.#notice = notice;
+  }
+
+  /** Resolves when an island ended with something that a restart does not mend. */
+  get hopeless(): Promise<HelioError> {
+    return this.#hopeless.promise;
+  }
+
+  start(url: string, count: number, folder: string): void {
+    const threads = Math.max(1, Math.floor(availableParallelism() / count));
+    for (let i = 1; i <= count; i++) this.#launch(`island-${i}`, url, threads, folder);
+  }
+
+  noMoreRestarts(): void {
+    this.#restarting = false;
+  }
+
+  async farewell(): Promise<void> {
+    this.#restarting = false;
+    const patience = setTimeout(() => {
+      for (const child of this.#running.values()) child.kill('SIGKILL');
+    }, FAREWELL_MS);
+    for (const child of this.#running.values()) child.stdin?.end();
+    await Promise.all([...this.#running.values()].map((child) => new Promise((resolve) => child.once('exit', resolve))));
+    clearTimeout(patience);
+  }
+
+  #launch(name: string, url: string, threads: number, folder: string): void {
+    const state = path.join(folder, 'islands', name);
+    mkdirSync(state, { recursive: true });
+    const child = spawnSelf(['join', url, '--name', name, '--threads', String(threads), '--state', state, '--parent', '--quiet'], 'pipe');
+    this.#running.set(name, child);
+    const log = createWriteStream(path.join(state, 'island.log'), { flags: 'a' });
+    let lastWords = '';
+    child.stderr!.on('data', (data: Buffer) => {
+      lastWords = (lastWords + data.toString()).slice(-4_000);
+      log.write(data);
+    });
+    child.stdout!.resume();
+    child.once('exit', (code, signal) => {
+      this.#running.delete(name);
+      log.end();
+      if (!this.#restarting || code === 0) return;
+      const how = signal === null ? `exit status ${code}` : `signal ${signal}`;
+      if (code !== null && HOPELESS.includes(code)) return this.#giveUp(name, `${how}): ${lastWords.trim()}`);
+      if (++this.#restarts > MAX_RESTARTS) return this.#giveUp(name, `${how}) after ${MAX_RESTARTS} restarts: ${lastWords.trim()}`);
+      this.#notice(`${name} crashed (${how}); the run goes on without it; starting it again`);
+      setTimeout(() => {
+        if (this.#restarting) this.#launch(name, url, threads, folder);
+      }, RESTART_MS);
+    });
+  }
+
+  #giveUp(name: string, how: string): void {
+    this.#hopeless.resolve(new HelioError('HELIO-5002', `${name} cannot run (${how}`, 'Mend that, and go on with `heliotrope train --resume`.'));
+  }
+}
+
+/** Starts this same program in a process group of its own, so that Ctrl-C reaches it only through us. */
+function spawnSelf(args: readonly string[], stderr: 'inherit' | 'pipe'): ChildProcess {
+  return spawn(process.execPath, [...process.execArgv, ENTRY, ...args], { stdio: ['pipe', 'pipe', stderr], detached: true });
+}

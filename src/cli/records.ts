@@ -1,0 +1,63 @@
+import type { RunRecord } from '../coordinator/state.ts';
+
+/** A record as it is written to metrics.jsonl and told to whoever watches: when, and with the bytes so far. */
+export type LiveRecord = RunRecord & {
+  /** Seconds since the coordinator began. */
+  readonly atS: number;
+  /** Bytes that the island of this record has sent and received over all its connections. */
+  readonly sentBytes?: number;
+  readonly receivedBytes?: number;
+};
+
+/** What `serve --jsonl` prints, one a line: the interface between `serve` and `train`. */
+export type ServeLine =
+  | { readonly kind: 'serving'; readonly url: string; readonly folder: string; readonly islands: number; readonly steps: number; readonly parameters: number; readonly keptAs: string | null }
+  | { readonly kind: 'record'; readonly record: LiveRecord }
+  | { readonly kind: 'result'; readonly summary: Summary }
+  | { readonly kind: 'error'; readonly code: string; readonly what: string; readonly remedy: string };
+
+/** `summary.json` of a run (DESIGN, section 9). Bytes are those sent and received, averaged over islands. */
+export interface Summary {
+  readonly name: string;
+  readonly status: 'finished' | 'interrupted' | 'failed';
+  readonly reason: string;
+  readonly startedAt: string;
+  readonly islands: number;
+  readonly parameters: number;
+  readonly vocabularySize: number;
+  readonly steps: number;
+  readonly merges: number;
+  readonly tokens: number;
+  readonly wallS: number;
+  readonly validationLoss: { readonly before: number | null; readonly after: number | null };
+  readonly perplexity: { readonly before: number | null; readonly after: number | null };
+  readonly bytesPerIsland: number;
+  readonly bytesPerIslandDataParallel: number;
+  readonly bytesMethod: string;
+  readonly computeS: number;
+  readonly waitS: number;
+  readonly exchangeS: number;
+  readonly evaluateS: number;
+  readonly computeShare: number;
+  readonly energyWh: number;
+  readonly energyMethod: string;
+  readonly gCO2e: number;
+  readonly carbonMethod: string;
+  readonly samples: { readonly before: string; readonly after: string } | null;
+  readonly islandDetails: readonly IslandDetail[];
+}
+
+export interface IslandDetail {
+  readonly island: string;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly joins: number;
+  readonly computeS: number;
+  readonly waitS: number;
+  readonly exchangeS: number;
+  readonly evaluateS: number;
+  readonly cpuS: number;
+  readonly peakMemoryBytes: number;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}

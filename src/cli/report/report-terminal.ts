@@ -1,0 +1,32 @@
+import path from 'node:path';
+import pc from 'picocolors';
+import { bytes, compact, duration, integer, percent } from '../live/format.ts';
+import type { Summary } from '../records.ts';
+
+/** The report at the end of a run, as lines for a terminal. */
+export function reportLines(s: Summary, folder: string, colorful: boolean): readonly string[] {
+  const { bold, dim, green } = pc.createColors(colorful);
+  const ratio = s.bytesPerIslandDataParallel / Math.max(1, s.bytesPerIsland);
+  const an = (total: number): string => duration(total / Math.max(1, s.islands));
+  const fact = (name: string, text: string): string => `  ${dim(name.padEnd(18))}${text}`;
+  const change = (before: number | null, after: number | null, digits: number): string =>
+    `${before?.toFixed(digits) ?? '–'} → ${bold(after?.toFixed(digits) ?? '–')}`;
+  return [
+    '',
+    bold(`${s.name}: ${s.status}`) + dim(` · ${s.islands} islands · ${compact(s.parameters)} parameters · ${integer(s.steps)} steps · ${compact(s.tokens)} tokens · ${duration(s.wallS)}`),
+    '',
+    fact('validation loss', `${change(s.validationLoss.before, s.validationLoss.after, 4)} nats a token`),
+    fact('perplexity', change(s.perplexity.before, s.perplexity.after, 1)),
+    fact('exchanged', `${bold(bytes(s.bytesPerIsland))} an island; per-step data-parallel: ${bytes(s.bytesPerIslandDataParallel)} (${ratio.toFixed(0)}× more)`),
+    fact('an island’s time', `${bold(percent(s.computeShare))} computing: ${an(s.computeS)} computing, ${an(s.waitS)} waiting, ${an(s.exchangeS)} exchanging, ${an(s.evaluateS)} validating`),
+    fact('energy', `${bold(`${s.energyWh.toPrecision(3)} Wh`)}, ${s.gCO2e.toPrecision(3)} gCO2e`),
+    fact('', dim(s.energyMethod)),
+    ...(s.samples === null ? [] : ['', fact('before', quote(s.samples.before)), fact('after', green(quote(s.samples.after)))]),
+    '',
+    fact('model, report', `${folder}${path.sep}`),
+    fact('look at it', path.join(folder, 'report.html')),
+    fact('try it', `npm run heliotrope -- sample ${path.basename(folder)}`),
+  ];
+}
+
+const quote = (text: string): string => `“${text.replace(/\s+/g, ' ').trim()}”`;

@@ -34,7 +34,13 @@ const steps = Number(values.steps);
 const batch = Number(values.batch);
 const context = 128;
 const adam = { betas: [0.9, 0.95] as const, epsilon: 1e-8, weightDecay: 0.1 };
-const muon = (rate: number, adamRate: number): InnerOptimizer => ({ kind: 'muon', rate, momentum: 0.95, adamRate, ...adam });
+const muon = (rate: number, adamRate: number): InnerOptimizer => ({
+  kind: 'muon',
+  rate,
+  momentum: 0.95,
+  adamRate,
+  ...adam,
+});
 const adamw = (rate: number): InnerOptimizer => ({ kind: 'adamw', rate, ...adam });
 
 interface Trial {
@@ -49,9 +55,33 @@ interface Trial {
 
 const plain = { islands: 4, rate: 0.9, momentum: 0.5, innerSteps: 10 };
 const trials: readonly Trial[] = [
-  { ...plain, name: 'one island alone, Muon 0.02', islands: 1, inner: muon(0.02, 0.004), innerSteps: steps, rate: 1, momentum: 0 },
-  { ...plain, name: 'synchronous, Muon 0.02', islands: 0, inner: muon(0.02, 0.004), innerSteps: steps, rate: 1, momentum: 0 },
-  { ...plain, name: 'synchronous, Muon 0.03', islands: 0, inner: muon(0.03, 0.006), innerSteps: steps, rate: 1, momentum: 0 },
+  {
+    ...plain,
+    name: 'one island alone, Muon 0.02',
+    islands: 1,
+    inner: muon(0.02, 0.004),
+    innerSteps: steps,
+    rate: 1,
+    momentum: 0,
+  },
+  {
+    ...plain,
+    name: 'synchronous, Muon 0.02',
+    islands: 0,
+    inner: muon(0.02, 0.004),
+    innerSteps: steps,
+    rate: 1,
+    momentum: 0,
+  },
+  {
+    ...plain,
+    name: 'synchronous, Muon 0.03',
+    islands: 0,
+    inner: muon(0.03, 0.006),
+    innerSteps: steps,
+    rate: 1,
+    momentum: 0,
+  },
   { ...plain, name: '4 islands, Muon 0.02, H 10', inner: muon(0.02, 0.004) },
   { ...plain, name: '4 islands, Muon 0.02, H 20', inner: muon(0.02, 0.004), innerSteps: 20 },
   { ...plain, name: '4 islands, Muon 0.02, H 10, papers’ η μ', inner: muon(0.02, 0.004), rate: 0.7, momentum: 0.9 },
@@ -61,12 +91,28 @@ const trials: readonly Trial[] = [
   { ...plain, name: '4 islands, Muon 0.015, H 10', inner: muon(0.015, 0.003) },
   { ...plain, name: '4 islands, Muon 0.02, H 10, radial', inner: muon(0.02, 0.004), averaging: 'radial-directional' },
   { ...plain, name: '4 islands, AdamW 0.004, H 10', inner: adamw(0.004) },
-  { ...plain, name: 'one island alone, AdamW 0.004', islands: 1, inner: adamw(0.004), innerSteps: steps, rate: 1, momentum: 0 },
+  {
+    ...plain,
+    name: 'one island alone, AdamW 0.004',
+    islands: 1,
+    inner: adamw(0.004),
+    innerSteps: steps,
+    rate: 1,
+    momentum: 0,
+  },
 ];
 
 const documents = readDocuments(['data/austen/*.txt'], path.resolve(import.meta.dirname, '..'));
 const corpus = splitCorpus(documents, 0.1);
-const tokenizer = loadTokenizer(JSON.stringify(trainBpe(corpus.training.map((d) => d.text), Number(values.vocabulary))), 'tokenizer');
+const tokenizer = loadTokenizer(
+  JSON.stringify(
+    trainBpe(
+      corpus.training.map((d) => d.text),
+      Number(values.vocabulary),
+    ),
+  ),
+  'tokenizer',
+);
 const model = {
   architecture: 'gpt2',
   vocabularySize: tokenizer.vocabularySize,
@@ -80,7 +126,11 @@ const shards = Array.from({ length: 4 }, (_, i) => tokenize(tokenizer, shardOf(c
 const everything = tokenize(tokenizer, corpus.training);
 const specs = gpt2Parameters(model);
 const [fragment] = cutIntoFragments(
-  specs.map((s) => ({ name: s.name, elements: s.shape.reduce((a, b) => a * b, 1), role: s.role === 'embedding' ? 'embedding' : 'other' })),
+  specs.map((s) => ({
+    name: s.name,
+    elements: s.shape.reduce((a, b) => a * b, 1),
+    role: s.role === 'embedding' ? 'embedding' : 'other',
+  })),
   1,
 );
 
@@ -113,14 +163,17 @@ async function run(trial: Trial): Promise<number> {
       contributions.push({ weight: 1, parameters: pack(fragment!, island.read(specs.map((s) => s.name))) });
     }
     global = mergeFragment(fragment!, global, contributions, { averaging: 'mean', ...trial });
-    for (const island of islands) island.write(new Map([...unpack(fragment!, global.parameters)].map(([n, a]) => [n, a.slice()])));
+    for (const island of islands)
+      island.write(new Map([...unpack(fragment!, global.parameters)].map(([n, a]) => [n, a.slice()])));
   }
   const { lossSum, tokens } = await islands[0]!.evaluate(evaluationBatches(heldOut, batchSize, context, 32_768));
   for (const island of islands) await island.release();
   return lossSum / tokens;
 }
 
-console.log(`steps ${steps}, batch ${batch} × ${context}, ${specs.reduce((n, s) => n + s.shape.reduce((a, b) => a * b, 1), 0)} parameters, seed ${values.seed}`);
+console.log(
+  `steps ${steps}, batch ${batch} × ${context}, ${specs.reduce((n, s) => n + s.shape.reduce((a, b) => a * b, 1), 0)} parameters, seed ${values.seed}`,
+);
 for (const trial of trials.filter((t) => t.name.includes(values.only))) {
   const started = performance.now();
   const loss = await run(trial);

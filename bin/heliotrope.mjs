@@ -19,10 +19,15 @@ function node24() {
   } catch {
     // Said below.
   }
-  process.stderr.write('error: Node 24 is needed. Install the package `node@24` beside heliotrope, or Node 24 itself.\n');
+  process.stderr.write(
+    'error: Node 24 is needed. Install the package `node@24` beside heliotrope, or Node 24 itself.\n',
+  );
   process.exit(1);
 }
 
-const child = spawn(node24(), ['--disable-warning=ExperimentalWarning', entry, ...process.argv.slice(2)], { stdio: 'inherit' });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => signal !== 'SIGINT' && child.kill(signal));
+const child = spawn(node24(), ['--disable-warning=ExperimentalWarning', entry, ...process.argv.slice(2)], {
+  stdio: 'inherit',
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.on(signal, () => signal !== 'SIGINT' && child.kill(signal));
 child.on('exit', (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));

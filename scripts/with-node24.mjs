@@ -15,7 +15,9 @@ const stamp = path.join(modules, '.heliotrope-installed');
 
 /** Dependencies are installed when there are none, or when the lock file is another than the one they came from. */
 function install() {
-  const lock = createHash('sha256').update(readFileSync(path.join(root, 'package-lock.json'))).digest('hex');
+  const lock = createHash('sha256')
+    .update(readFileSync(path.join(root, 'package-lock.json')))
+    .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   process.stderr.write('Installing what is missing (once, about a minute) …\n');
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
@@ -26,7 +28,9 @@ function install() {
     env: { ...process.env, npm_config_onnxruntime_node_install: 'skip', ONNXRUNTIME_NODE_INSTALL: 'skip' },
   });
   if (status !== 0) {
-    process.stderr.write('error: npm ci failed; see above. Check the connection to the npm registry and run this again.\n');
+    process.stderr.write(
+      'error: npm ci failed; see above. Check the connection to the npm registry and run this again.\n',
+    );
     process.exit(1);
   }
   writeFileSync(stamp, lock);
@@ -37,7 +41,9 @@ function node24() {
   const packaged = path.join(modules, 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
   if (existsSync(packaged)) return packaged;
   if (Number(process.versions.node.split('.')[0]) >= 24) return process.execPath;
-  process.stderr.write('error: Node 24 is needed and the package `node` did not bring it. Delete node_modules and run this again.\n');
+  process.stderr.write(
+    'error: Node 24 is needed and the package `node` did not bring it. Delete node_modules and run this again.\n',
+  );
   process.exit(1);
 }
 
@@ -47,5 +53,6 @@ const child = spawn(node24(), ['--disable-warning=ExperimentalWarning', ...proce
   env: { ...process.env, PATH: `${path.join(modules, '.bin')}${path.delimiter}${process.env.PATH}` },
 });
 // Signals go to the child, which decides; this process only passes on how it ended.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => signal !== 'SIGINT' && child.kill(signal));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.on(signal, () => signal !== 'SIGINT' && child.kill(signal));
 child.on('exit', (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));

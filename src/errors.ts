@@ -68,14 +68,34 @@ export function explainSystemError(error: unknown, doing: string): HelioError {
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':
-      return new HelioError('HELIO-3002', `No space left on the disk to ${doing}.`, 'Free some space and run the same command again; nothing was half-written.', { cause: error });
+      return new HelioError(
+        'HELIO-3002',
+        `No space left on the disk to ${doing}.`,
+        'Free some space and run the same command again; nothing was half-written.',
+        { cause: error },
+      );
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return new HelioError('HELIO-3003', `No permission to ${doing} (${code}).`, 'Change its owner or mode, or name another folder.', { cause: error });
+      return new HelioError(
+        'HELIO-3003',
+        `No permission to ${doing} (${code}).`,
+        'Change its owner or mode, or name another folder.',
+        { cause: error },
+      );
     case 'EADDRINUSE':
-      return new HelioError('HELIO-4001', `The port is in use: could not ${doing}.`, 'Name another with --port, or --port 0 for any free one.', { cause: error });
+      return new HelioError(
+        'HELIO-4001',
+        `The port is in use: could not ${doing}.`,
+        'Name another with --port, or --port 0 for any free one.',
+        { cause: error },
+      );
     default:
-      return new HelioError('HELIO-3004', `Could not ${doing}: ${detail}.`, 'Mend that and run the same command again.', { cause: error });
+      return new HelioError(
+        'HELIO-3004',
+        `Could not ${doing}: ${detail}.`,
+        'Mend that and run the same command again.',
+        { cause: error },
+      );
   }
 }

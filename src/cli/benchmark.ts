@@ -13,12 +13,20 @@ export async function measureSpeed(
   steps = 5,
 ): Promise<{ readonly tokensPerS: number; readonly peakMemoryBytes: number }> {
   const trainer = await Trainer.create(
-    { model, optimizer, schedule: { warmUpSteps: 10, totalSteps: 1000, finalShare: 1 }, batchSize, clipNorm: 1, threads },
+    {
+      model,
+      optimizer,
+      schedule: { warmUpSteps: 10, totalSteps: 1000, finalShare: 1 },
+      batchSize,
+      clipNorm: 1,
+      threads,
+    },
     initializeParameters(gpt2Parameters(model), 1),
   );
   const random = seededRandom(1);
   const count = batchSize * model.contextLength;
-  const ids = (): BigInt64Array => BigInt64Array.from({ length: count }, () => BigInt(random.integer(model.vocabularySize)));
+  const ids = (): BigInt64Array =>
+    BigInt64Array.from({ length: count }, () => BigInt(random.integer(model.vocabularySize)));
   const batch = { tokens: ids(), targets: ids(), shape: [batchSize, model.contextLength] } as const;
   await trainer.step(batch);
   const seconds: number[] = [];

@@ -12,10 +12,14 @@ export interface CommandContext {
 /** The package's own folder: where examples and data are, from source and from `dist` alike. */
 export const PACKAGE_FOLDER = path.resolve(import.meta.dirname, '../..');
 
-export const VERSION: string = (JSON.parse(readFileSync(path.join(PACKAGE_FOLDER, 'package.json'), 'utf8')) as { version: string }).version;
+export const VERSION: string = (
+  JSON.parse(readFileSync(path.join(PACKAGE_FOLDER, 'package.json'), 'utf8')) as { version: string }
+).version;
 
 /** The script that `heliotrope` runs, for processes that it starts itself. */
-export const ENTRY = [path.join(import.meta.dirname, 'main.ts'), path.join(import.meta.dirname, 'main.js')].find((f) => existsSync(f))!;
+export const ENTRY = [path.join(import.meta.dirname, 'main.ts'), path.join(import.meta.dirname, 'main.js')].find((f) =>
+  existsSync(f),
+)!;
 
 /** One JSON object on stdout. */
 export function printJson(value: unknown): void {

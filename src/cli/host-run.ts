@@ -10,23 +10,25 @@ import { RunStore } from '../coordinator/store/run-store.ts';
 import { estimateEnergy } from '../energy/accounting.ts';
 import { explainSystemError, HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
-import { saveModel } from '../ml/models/hugging-face.ts';
 import { gpt2Parameters } from '../ml/models/gpt2.ts';
+import { saveModel } from '../ml/models/hugging-face.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import { decodeSafetensors, encodeSafetensors } from '../ml/tensor/safetensors.ts';
 import { generate } from '../ml/training/generate.ts';
 import { describeRecord } from './live/describe.ts';
 import { initialParameters, type PreparedRun, prepareRun } from './prepare-run.ts';
 import type { IslandDetail, LiveRecord, ServeLine, Summary } from './records.ts';
+import { readMetrics } from './report/metrics.ts';
 import { modelCard } from './report/model-card.ts';
 import { reportHtml } from './report/report-html.ts';
-import { createRunFolder } from './run-folder.ts';
 import { readRunFile, writeRunFile } from './run-file.ts';
-import { readMetrics } from './report/metrics.ts';
+import { createRunFolder } from './run-folder.ts';
 
 export interface HostOptions {
   /** A run file to begin with, or the folder of a run to go on with. */
-  readonly source: { readonly kind: 'file'; readonly file: string; readonly runs: string } | { readonly kind: 'resume'; readonly folder: string };
+  readonly source:
+    | { readonly kind: 'file'; readonly file: string; readonly runs: string }
+    | { readonly kind: 'resume'; readonly folder: string };
   readonly islands: number | undefined;
   readonly host: string;
   readonly port: number;
@@ -99,9 +101,17 @@ function open({ source, islands }: HostOptions): { prepared: PreparedRun; folder
     const { job } = readRunFile(path.join(source.folder, 'run.yaml'));
     const tokenizerFile = path.join(source.folder, 'tokenizer.json');
     if (!existsSync(tokenizerFile)) {
-      throw new HelioError('HELIO-3001', `${source.folder} has no tokenizer.json.`, 'Restore the folder from a copy, or start the run afresh.');
+      throw new HelioError(
+        'HELIO-3001',
+        `${source.folder} has no tokenizer.json.`,
+        'Restore the folder from a copy, or start the run afresh.',
+      );
     }
-    return { prepared: prepareRun(job, source.folder, readFileSync(tokenizerFile, 'utf8')), folder: source.folder, keptAs: undefined };
+    return {
+      prepared: prepareRun(job, source.folder, readFileSync(tokenizerFile, 'utf8')),
+      folder: source.folder,
+      keptAs: undefined,
+    };
   }
   const { job, folder: dataFolder } = readRunFile(source.file);
   const paths = job.data.paths.map((p) => path.resolve(dataFolder, p));
@@ -136,14 +146,25 @@ const evaluationParts = ({ islands, evaluation, batch, context }: PreparedRun['j
 function restore(prepared: PreparedRun, folder: string, store: RunStore, settings: RunSettings, resume: boolean) {
   const rule = prepared.job.outer;
   if (!resume) {
-    return { state: initialState(settings), aggregation: new Aggregation(prepared.fragments, rule, initialParameters(prepared)) };
+    return {
+      state: initialState(settings),
+      aggregation: new Aggregation(prepared.fragments, rule, initialParameters(prepared)),
+    };
   }
   const checkpoint = store.newestCheckpoint();
   if (checkpoint === undefined) {
-    throw new HelioError('HELIO-3001', `${folder} has no complete checkpoint.`, 'Start the run afresh: `heliotrope train` with its run.yaml.');
+    throw new HelioError(
+      'HELIO-3001',
+      `${folder} has no complete checkpoint.`,
+      'Start the run afresh: `heliotrope train` with its run.yaml.',
+    );
   }
   if (runStepOf(checkpoint.state) >= settings.steps) {
-    throw new HelioError('HELIO-1005', `${folder} is finished: it is at step ${settings.steps} of ${settings.steps}.`, 'To train longer, raise stop.steps in its run.yaml and resume again.');
+    throw new HelioError(
+      'HELIO-1005',
+      `${folder} is finished: it is at step ${settings.steps} of ${settings.steps}.`,
+      'To train longer, raise stop.steps in its run.yaml and resume again.',
+    );
   }
   const load = (name: string): ParameterArrays => {
     const file = path.join(folder, 'checkpoints', checkpoint.id, name);
@@ -155,7 +176,12 @@ function restore(prepared: PreparedRun, folder: string, store: RunStore, setting
     }
     return new Map([...decodeSafetensors(bytes, file).tensors].map(([key, { data }]) => [key, data]));
   };
-  const aggregation = new Aggregation(prepared.fragments, rule, load('parameters.safetensors'), load('velocity.safetensors'));
+  const aggregation = new Aggregation(
+    prepared.fragments,
+    rule,
+    load('parameters.safetensors'),
+    load('velocity.safetensors'),
+  );
   return { state: resumedState(checkpoint.state, checkpoint.id), aggregation };
 }
 
@@ -173,7 +199,8 @@ function recorder(folder: string, emit: (line: ServeLine) => void) {
     const sentence = describeRecord(live);
     try {
       appendFileSync(path.join(folder, 'metrics.jsonl'), `${JSON.stringify(live)}\n`);
-      if (sentence !== undefined) appendFileSync(path.join(folder, 'events.log'), `${new Date().toISOString()} ${sentence}\n`);
+      if (sentence !== undefined)
+        appendFileSync(path.join(folder, 'events.log'), `${new Date().toISOString()} ${sentence}\n`);
     } catch (error) {
       throw explainSystemError(error, `write the records of ${folder}`);
     }
@@ -201,7 +228,10 @@ async function conclude(
   const summary = summarize(prepared, server, ending, samples, startedAt, wallS);
   writeWhole(path.join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
   writeWhole(path.join(folder, 'README.md'), modelCard(prepared.job, summary));
-  writeWhole(path.join(folder, 'report.html'), reportHtml([{ title: prepared.job.name, summary, metrics: readMetrics(folder) }]));
+  writeWhole(
+    path.join(folder, 'report.html'),
+    reportHtml([{ title: prepared.job.name, summary, metrics: readMetrics(folder) }]),
+  );
   return summary;
 }
 
@@ -241,7 +271,12 @@ function summarize(
     };
   });
   const sum = (value: (detail: IslandDetail) => number): number => details.reduce((total, d) => total + value(d), 0);
-  const [computeS, waitS, exchangeS, evaluateS] = [sum((d) => d.computeS), sum((d) => d.waitS), sum((d) => d.exchangeS), sum((d) => d.evaluateS)];
+  const [computeS, waitS, exchangeS, evaluateS] = [
+    sum((d) => d.computeS),
+    sum((d) => d.waitS),
+    sum((d) => d.exchangeS),
+    sum((d) => d.evaluateS),
+  ];
   const ownCpuS = (process.cpuUsage().user + process.cpuUsage().system) / 1e6;
   const perplexity = (loss: number | null): number | null => (loss === null ? null : Math.exp(loss));
   const { firstLoss: before, lastLoss: after } = state;
@@ -262,7 +297,8 @@ function summarize(
     perplexity: { before: perplexity(before), after: perplexity(after) },
     bytesPerIsland: Math.round(sum((d) => d.sentBytes + d.receivedBytes) / Math.max(1, details.length)),
     bytesPerIslandDataParallel: 2 * 4 * parameterCount * steps,
-    bytesMethod: 'sent plus received, measured; data-parallel: every float32 gradient up and every sum down at each step',
+    bytesMethod:
+      'sent plus received, measured; data-parallel: every float32 gradient up and every sum down at each step',
     computeS,
     waitS,
     exchangeS,

@@ -26,7 +26,9 @@ const RESTART_MS = 500;
 const FAREWELL_MS = 10_000;
 
 /** @throws HelioError what `serve` ended with, or HELIO-5002 when an island cannot be kept running */
-export async function runLocally(options: LocalRunOptions): Promise<{ readonly summary: Summary; readonly folder: string }> {
+export async function runLocally(
+  options: LocalRunOptions,
+): Promise<{ readonly summary: Summary; readonly folder: string }> {
   const serve = spawnSelf(['serve', ...options.serveArguments, '--jsonl', '--parent', '--port', '0'], 'inherit');
   const islands = new IslandKeeper(options.onNotice);
   const onStop = (): void => {
@@ -65,7 +67,8 @@ async function readServe(serve: ChildProcess, options: LocalRunOptions, islands:
         islands.start(line.url, line.islands, folder);
         break;
       case 'record':
-        if (line.record.kind === 'phase' && ['finished', 'interrupted', 'failed'].includes(line.record.phase)) islands.noMoreRestarts();
+        if (line.record.kind === 'phase' && ['finished', 'interrupted', 'failed'].includes(line.record.phase))
+          islands.noMoreRestarts();
         options.onRecord(line.record);
         break;
       case 'result':
@@ -80,7 +83,13 @@ async function readServe(serve: ChildProcess, options: LocalRunOptions, islands:
   const how = await exited;
   if (failure !== undefined) throw failure;
   if (summary !== undefined) return { summary, folder };
-  throw new HelioError('HELIO-5002', `The coordinator ended unexpectedly (${how}).`, folder === '' ? 'Run `heliotrope doctor`.' : `Go on from its last checkpoint: \`heliotrope train --resume ${path.basename(folder)}\`.`);
+  throw new HelioError(
+    'HELIO-5002',
+    `The coordinator ended unexpectedly (${how}).`,
+    folder === ''
+      ? 'Run `heliotrope doctor`.'
+      : `Go on from its last checkpoint: \`heliotrope train --resume ${path.basename(folder)}\`.`,
+  );
 }
 
 /** Starts islands, and starts them again when they crash. */
@@ -115,14 +124,19 @@ class IslandKeeper {
       for (const child of this.#running.values()) child.kill('SIGKILL');
     }, FAREWELL_MS);
     for (const child of this.#running.values()) child.stdin?.end();
-    await Promise.all([...this.#running.values()].map((child) => new Promise((resolve) => child.once('exit', resolve))));
+    await Promise.all(
+      [...this.#running.values()].map((child) => new Promise((resolve) => child.once('exit', resolve))),
+    );
     clearTimeout(patience);
   }
 
   #launch(name: string, url: string, threads: number, folder: string): void {
     const state = path.join(folder, 'islands', name);
     mkdirSync(state, { recursive: true });
-    const child = spawnSelf(['join', url, '--name', name, '--threads', String(threads), '--state', state, '--parent', '--quiet'], 'pipe');
+    const child = spawnSelf(
+      ['join', url, '--name', name, '--threads', String(threads), '--state', state, '--parent', '--quiet'],
+      'pipe',
+    );
     this.#running.set(name, child);
     const log = createWriteStream(path.join(state, 'island.log'), { flags: 'a' });
     let lastWords = '';
@@ -137,7 +151,8 @@ class IslandKeeper {
       if (!this.#restarting || code === 0) return;
       const how = signal === null ? `exit status ${code}` : `signal ${signal}`;
       if (code !== null && HOPELESS.includes(code)) return this.#giveUp(name, `${how}): ${lastWords.trim()}`);
-      if (++this.#restarts > MAX_RESTARTS) return this.#giveUp(name, `${how}) after ${MAX_RESTARTS} restarts: ${lastWords.trim()}`);
+      if (++this.#restarts > MAX_RESTARTS)
+        return this.#giveUp(name, `${how}) after ${MAX_RESTARTS} restarts: ${lastWords.trim()}`);
       this.#notice(`${name} crashed (${how}); the run goes on without it; starting it again`);
       setTimeout(() => {
         if (this.#restarting) this.#launch(name, url, threads, folder);
@@ -146,11 +161,20 @@ class IslandKeeper {
   }
 
   #giveUp(name: string, how: string): void {
-    this.#hopeless.resolve(new HelioError('HELIO-5002', `${name} cannot run (${how}`, 'Mend that, and go on with `heliotrope train --resume`.'));
+    this.#hopeless.resolve(
+      new HelioError(
+        'HELIO-5002',
+        `${name} cannot run (${how}`,
+        'Mend that, and go on with `heliotrope train --resume`.',
+      ),
+    );
   }
 }
 
 /** Starts this same program in a process group of its own, so that Ctrl-C reaches it only through us. */
 function spawnSelf(args: readonly string[], stderr: 'inherit' | 'pipe'): ChildProcess {
-  return spawn(process.execPath, [...process.execArgv, ENTRY, ...args], { stdio: ['pipe', 'pipe', stderr], detached: true });
+  return spawn(process.execPath, [...process.execArgv, ENTRY, ...args], {
+    stdio: ['pipe', 'pipe', stderr],
+    detached: true,
+  });
 }

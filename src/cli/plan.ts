@@ -44,7 +44,11 @@ export async function planRun(file: string, islands: number | undefined): Promis
   const timeS = tokens / (speed.tokensPerS * atOnce);
   const merges = Math.ceil(job.stop.steps / job.outer.innerSteps) * job.outer.fragments;
   const bytesPerMerge = Math.round((2 * 4 * parameterCount) / job.outer.fragments);
-  const energy = estimateEnergy(timeS * Math.min(cores, job.islands * threadsPerIsland), job.energy.wattsPerCore, job.energy.intensityGPerKWh);
+  const energy = estimateEnergy(
+    timeS * Math.min(cores, job.islands * threadsPerIsland),
+    job.energy.wattsPerCore,
+    job.energy.intensityGPerKWh,
+  );
   return {
     name: job.name,
     islands: job.islands,
@@ -70,23 +74,46 @@ export async function planRun(file: string, islands: number | undefined): Promis
 /** Parameters and moments, before and after a step. */
 function stateBytes({ job, model }: PreparedRun): number {
   const optimizer = innerOptimizerOf(job);
-  return gpt2Parameters(model).reduce((sum, spec) => sum + 8 * elementsOf(spec) * (1 + momentsOf(optimizer, spec).length), 0);
+  return gpt2Parameters(model).reduce(
+    (sum, spec) => sum + 8 * elementsOf(spec) * (1 + momentsOf(optimizer, spec).length),
+    0,
+  );
 }
 
-function warningsOf({ job, trainingTokens, heldOutTokens }: PreparedRun, tokens: number, memoryBytes: number, cores: number): readonly string[] {
+function warningsOf(
+  { job, trainingTokens, heldOutTokens }: PreparedRun,
+  tokens: number,
+  memoryBytes: number,
+  cores: number,
+): readonly string[] {
   const { steps } = job.stop;
   const { innerSteps } = job.outer;
   const epochs = tokens / trainingTokens;
   const when = (condition: boolean, sentence: string): readonly string[] => (condition ? [sentence] : []);
   return [
-    ...when(steps % innerSteps !== 0, `stop.steps ${steps} is no multiple of outer.innerSteps ${innerSteps}: the last round has only ${steps % innerSteps} steps.`),
+    ...when(
+      steps % innerSteps !== 0,
+      `stop.steps ${steps} is no multiple of outer.innerSteps ${innerSteps}: the last round has only ${steps % innerSteps} steps.`,
+    ),
     ...when(job.islands > 8, `${job.islands} islands: beyond 8, each further one adds less.`),
     ...when(job.islands > cores, `${job.islands} islands share ${cores} cores: they take turns.`),
     ...when(epochs > 4, `The text is read ${epochs.toFixed(1)} times over: expect overfitting.`),
-    ...when(memoryBytes * job.islands > 0.8 * totalmem(), `The islands need about ${bytes(memoryBytes * job.islands)}; this machine has ${bytes(totalmem())}.`),
-    ...when(heldOutTokens < job.evaluation.tokens, `The held-out text has ${integer(heldOutTokens)} tokens, fewer than evaluation.tokens: all of it is used.`),
-    ...when(job.inner.warmUpSteps >= steps, `inner.warmUpSteps ${job.inner.warmUpSteps} is no less than stop.steps ${steps}: the rate never reaches its top.`),
-    ...when(job.outer.overlapSteps >= innerSteps, `outer.overlapSteps ${job.outer.overlapSteps} is no less than outer.innerSteps ${innerSteps}: merges would overtake each other.`),
+    ...when(
+      memoryBytes * job.islands > 0.8 * totalmem(),
+      `The islands need about ${bytes(memoryBytes * job.islands)}; this machine has ${bytes(totalmem())}.`,
+    ),
+    ...when(
+      heldOutTokens < job.evaluation.tokens,
+      `The held-out text has ${integer(heldOutTokens)} tokens, fewer than evaluation.tokens: all of it is used.`,
+    ),
+    ...when(
+      job.inner.warmUpSteps >= steps,
+      `inner.warmUpSteps ${job.inner.warmUpSteps} is no less than stop.steps ${steps}: the rate never reaches its top.`,
+    ),
+    ...when(
+      job.outer.overlapSteps >= innerSteps,
+      `outer.overlapSteps ${job.outer.overlapSteps} is no less than outer.innerSteps ${innerSteps}: merges would overtake each other.`,
+    ),
   ];
 }
 
@@ -95,13 +122,22 @@ export function planLines(plan: Plan, duration: (seconds: number) => string): re
   return [
     `${plan.name}: what would happen`,
     fact('model', `${integer(plan.parameters)} parameters, vocabulary ${integer(plan.vocabularySize)}`),
-    fact('training', `${integer(plan.tokens)} tokens on ${plan.islands} islands; the text has about ${integer(plan.trainingTextTokens)}`),
+    fact(
+      'training',
+      `${integer(plan.tokens)} tokens on ${plan.islands} islands; the text has about ${integer(plan.trainingTextTokens)}`,
+    ),
     fact('memory', `${bytes(plan.memoryPerIslandBytes)} an island (measured)`),
-    fact('exchange', `${integer(plan.merges)} merges of ${bytes(plan.bytesPerMerge)} an island, up and down: ${bytes(plan.bytesPerIsland)} in all`),
+    fact(
+      'exchange',
+      `${integer(plan.merges)} merges of ${bytes(plan.bytesPerMerge)} an island, up and down: ${bytes(plan.bytesPerIsland)} in all`,
+    ),
     fact('', `per-step data-parallel: ${bytes(plan.bytesPerIslandDataParallel)}`),
     fact('speed', `${integer(plan.tokensPerS)} tokens/s an island on ${plan.threadsPerIsland} thread(s) (measured)`),
     fact('time', `about ${duration(plan.timeS)}`),
-    fact('energy', `about ${plan.energyWh.toPrecision(3)} Wh, ${plan.gCO2e.toPrecision(3)} gCO2e (${plan.energyMethod})`),
+    fact(
+      'energy',
+      `about ${plan.energyWh.toPrecision(3)} Wh, ${plan.gCO2e.toPrecision(3)} gCO2e (${plan.energyMethod})`,
+    ),
     ...plan.warnings.map((warning) => `  warning: ${warning}`),
   ];
 }

@@ -5,7 +5,7 @@ import { fragmentsOf, modelOf } from '../island/layout.ts';
 import { checkLength } from '../island/node/local-trainer.ts';
 import { trainBpe } from '../ml/data/bpe-training.ts';
 import { readDocuments, shardOf, splitCorpus } from '../ml/data/corpus.ts';
-import { loadTokenizer, tokenize, type Tokenizer } from '../ml/data/tokenizer.ts';
+import { loadTokenizer, type Tokenizer, tokenize } from '../ml/data/tokenizer.ts';
 import { checkGpt2, type Gpt2Config, gpt2Parameters } from '../ml/models/gpt2.ts';
 import { countParameters, initializeParameters, type ParameterArrays } from '../ml/tensor/parameters.ts';
 import type { Fragment } from '../outer/fragments.ts';
@@ -34,7 +34,13 @@ export interface PreparedRun {
 export function prepareRun(job: Job, dataFolder: string, tokenizerJson?: string): PreparedRun {
   checkGpt2({ ...job.model, contextLength: job.context, vocabularySize: 0 });
   const corpus = splitCorpus(readDocuments(job.data.paths, dataFolder), job.data.heldOut);
-  const json = tokenizerJson ?? makeTokenizer(job, dataFolder, corpus.training.map((d) => d.text));
+  const json =
+    tokenizerJson ??
+    makeTokenizer(
+      job,
+      dataFolder,
+      corpus.training.map((d) => d.text),
+    );
   const tokenizer = loadTokenizer(json, 'path' in job.tokenizer ? job.tokenizer.path : 'the trained tokenizer');
   const model = modelOf(job, tokenizer.vocabularySize);
   const smallest = tokenize(tokenizer, shardOf(corpus.training, job.islands - 1, job.islands));
@@ -63,6 +69,11 @@ function makeTokenizer(job: Job, folder: string, texts: readonly string[]): stri
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new HelioError('HELIO-1004', `The tokenizer ${file} cannot be read (${(error as NodeJS.ErrnoException).code}).`, 'Correct tokenizer.path; it is relative to the run file.', { cause: error });
+    throw new HelioError(
+      'HELIO-1004',
+      `The tokenizer ${file} cannot be read (${(error as NodeJS.ErrnoException).code}).`,
+      'Correct tokenizer.path; it is relative to the run file.',
+      { cause: error },
+    );
   }
 }

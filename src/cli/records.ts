@@ -11,7 +11,15 @@ export type LiveRecord = RunRecord & {
 
 /** What `serve --jsonl` prints, one a line: the interface between `serve` and `train`. */
 export type ServeLine =
-  | { readonly kind: 'serving'; readonly url: string; readonly folder: string; readonly islands: number; readonly steps: number; readonly parameters: number; readonly keptAs: string | null }
+  | {
+      readonly kind: 'serving';
+      readonly url: string;
+      readonly folder: string;
+      readonly islands: number;
+      readonly steps: number;
+      readonly parameters: number;
+      readonly keptAs: string | null;
+    }
   | { readonly kind: 'record'; readonly record: LiveRecord }
   | { readonly kind: 'result'; readonly summary: Summary }
   | { readonly kind: 'error'; readonly code: string; readonly what: string; readonly remedy: string };

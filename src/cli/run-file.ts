@@ -17,9 +17,19 @@ export function readRunFile(file: string): { readonly job: Job; readonly folder:
     source = readFileSync(file, 'utf8');
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    throw new HelioError('HELIO-1001', `The run file ${file} cannot be read (${code}).`, code === 'ENOENT' ? 'Check its name; `heliotrope train --help` shows a file to start from.' : 'Check its permissions.', { cause: error });
+    throw new HelioError(
+      'HELIO-1001',
+      `The run file ${file} cannot be read (${code}).`,
+      code === 'ENOENT'
+        ? 'Check its name; `heliotrope train --help` shows a file to start from.'
+        : 'Check its permissions.',
+      { cause: error },
+    );
   }
-  const name = path.basename(file).replace(/\.ya?ml$/, '').replace(/[^A-Za-z0-9._-]/g, '-');
+  const name = path
+    .basename(file)
+    .replace(/\.ya?ml$/, '')
+    .replace(/[^A-Za-z0-9._-]/g, '-');
   return { job: resolveJob(parseRunFile(source, file), name), folder: path.dirname(path.resolve(file)) };
 }
 
@@ -33,14 +43,22 @@ export function parseRunFile(source: string, file: string): RunFile {
   };
   const [syntax] = document.errors;
   if (syntax !== undefined) {
-    throw new HelioError('HELIO-1001', `${where(syntax.pos[0])}: ${syntax.message.replace(/\.$/, '')}.`, 'Correct the YAML there.');
+    throw new HelioError(
+      'HELIO-1001',
+      `${where(syntax.pos[0])}: ${syntax.message.replace(/\.$/, '')}.`,
+      'Correct the YAML there.',
+    );
   }
   const result = runFileSchema.safeParse(document.toJS() ?? {});
   if (result.success) return result.data;
   const issue = deepest(result.error.issues[0]!);
   const key = [...issue.path, ...(issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [])];
   const node = locate(document.contents, key);
-  throw new HelioError('HELIO-1001', `${where(node?.offset ?? 0)}: ${describe(issue, key, node?.value)}.`, remedy(issue, key));
+  throw new HelioError(
+    'HELIO-1001',
+    `${where(node?.offset ?? 0)}: ${describe(issue, key, node?.value)}.`,
+    remedy(issue, key),
+  );
 }
 
 /** Every choice made: a strategy's settings under what the file says, and Muon's or AdamW's own rate. */
@@ -70,7 +88,10 @@ function deepest(issue: Issue): Issue {
 const rank = (issue: Issue): number => issue.path.length * 2 + (issue.code === 'unrecognized_keys' ? 0 : 1);
 
 /** The place and value of a key, or of the nearest parent that is there. */
-function locate(root: unknown, keys: readonly PropertyKey[]): { readonly offset: number; readonly value: unknown } | undefined {
+function locate(
+  root: unknown,
+  keys: readonly PropertyKey[],
+): { readonly offset: number; readonly value: unknown } | undefined {
   let node = root as Node | null;
   let offset = node?.range?.[0];
   let value: unknown;
@@ -98,7 +119,8 @@ function describe(issue: Issue, key: readonly PropertyKey[], value: unknown): st
 }
 
 function remedy(issue: Issue, key: readonly PropertyKey[]): string {
-  if (issue.code !== 'unrecognized_keys') return `See ${key[0] === undefined ? 'the schema' : `"${String(key[0])}"`} in schema/run.schema.json.`;
+  if (issue.code !== 'unrecognized_keys')
+    return `See ${key[0] === undefined ? 'the schema' : `"${String(key[0])}"`} in schema/run.schema.json.`;
   const known = knownKeys(issue.path);
   const nearest = known.toSorted((a, b) => editDistance(a, issue.keys[0]!) - editDistance(b, issue.keys[0]!))[0];
   const close = nearest !== undefined && editDistance(nearest, issue.keys[0]!) <= 3;
@@ -113,8 +135,13 @@ function knownKeys(path: readonly PropertyKey[]): readonly string[] {
     return def?.innerType === undefined ? s : open(def.innerType);
   };
   for (const key of path) schema = open((open(schema) as { shape?: Record<string, unknown> }).shape?.[String(key)]);
-  const shaped = open(schema) as { shape?: Record<string, unknown>; options?: readonly { shape: Record<string, unknown> }[] };
-  return shaped.shape !== undefined ? Object.keys(shaped.shape) : (shaped.options ?? []).flatMap((o) => Object.keys(o.shape ?? {}));
+  const shaped = open(schema) as {
+    shape?: Record<string, unknown>;
+    options?: readonly { shape: Record<string, unknown> }[];
+  };
+  return shaped.shape !== undefined
+    ? Object.keys(shaped.shape)
+    : (shaped.options ?? []).flatMap((o) => Object.keys(o.shape ?? {}));
 }
 
 /** Levenshtein's distance. */

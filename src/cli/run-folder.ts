@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import path from 'node:path';
 import { explainSystemError, HelioError } from '../errors.ts';
 
@@ -10,7 +19,10 @@ import { explainSystemError, HelioError } from '../errors.ts';
  *
  * @returns the folder, and where the earlier run went
  */
-export function createRunFolder(runs: string, name: string): { readonly folder: string; readonly keptAs: string | undefined } {
+export function createRunFolder(
+  runs: string,
+  name: string,
+): { readonly folder: string; readonly keptAs: string | undefined } {
   const folder = path.join(runs, name);
   let keptAs: string | undefined;
   try {
@@ -32,10 +44,16 @@ export function createRunFolder(runs: string, name: string): { readonly folder: 
 /** Where a run is: a folder as given, or a name under `runs`. */
 export function findRun(runs: string, run: string): string {
   const candidates = [path.join(runs, run), path.resolve(run)];
-  const found = candidates.find((folder) => existsSync(path.join(folder, 'run.yaml')) || existsSync(path.join(folder, 'config.json')));
+  const found = candidates.find(
+    (folder) => existsSync(path.join(folder, 'run.yaml')) || existsSync(path.join(folder, 'config.json')),
+  );
   if (found !== undefined) return found;
   const known = listRuns(runs);
-  throw new HelioError('HELIO-1005', `There is no run ${run} (looked in ${candidates.join(' and ')}).`, known.length === 0 ? 'Train one first: `heliotrope train RUN.yaml`.' : `Runs here: ${known.join(', ')}.`);
+  throw new HelioError(
+    'HELIO-1005',
+    `There is no run ${run} (looked in ${candidates.join(' and ')}).`,
+    known.length === 0 ? 'Train one first: `heliotrope train RUN.yaml`.' : `Runs here: ${known.join(', ')}.`,
+  );
 }
 
 export function listRuns(runs: string): readonly string[] {

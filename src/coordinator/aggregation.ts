@@ -8,7 +8,12 @@ export class Aggregation {
   readonly #global: GlobalFragment[];
   readonly #waiting: Map<string, Float32Array>[];
 
-  constructor(fragments: readonly Fragment[], rule: MergeRule, parameters: ReadonlyMap<string, Float32Array>, velocity?: ReadonlyMap<string, Float32Array>) {
+  constructor(
+    fragments: readonly Fragment[],
+    rule: MergeRule,
+    parameters: ReadonlyMap<string, Float32Array>,
+    velocity?: ReadonlyMap<string, Float32Array>,
+  ) {
     this.fragments = fragments;
     this.#rule = rule;
     this.#global = fragments.map((fragment) => ({
@@ -30,7 +35,10 @@ export class Aggregation {
    */
   merge(fragment: number, weights: readonly { readonly island: string; readonly weight: number }[]): Float32Array {
     const waiting = this.#waiting[fragment]!;
-    const contributions: Contribution[] = weights.map(({ island, weight }) => ({ weight, parameters: waiting.get(island)! }));
+    const contributions: Contribution[] = weights.map(({ island, weight }) => ({
+      weight,
+      parameters: waiting.get(island)!,
+    }));
     const merged = mergeFragment(this.fragments[fragment]!, this.#global[fragment]!, contributions, this.#rule);
     this.#global[fragment] = merged;
     waiting.clear();

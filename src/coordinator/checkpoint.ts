@@ -8,7 +8,8 @@ import type { Step } from './step.ts';
 export function beginCheckpoint(step: Step, thenStop: boolean): void {
   const id = `${String(step.state.checkpoints + 1).padStart(6, '0')}`;
   const islands = training(step.state).map((island) => island.name);
-  const trainedMs = step.state.trainedMs + (step.state.trainingSinceMs === null ? 0 : step.nowMs - step.state.trainingSinceMs);
+  const trainedMs =
+    step.state.trainedMs + (step.state.trainingSinceMs === null ? 0 : step.nowMs - step.state.trainingSinceMs);
   step.update({
     checkpoints: step.state.checkpoints + 1,
     checkpoint: { id, waiting: islands, thenStop, sinceMs: step.nowMs },

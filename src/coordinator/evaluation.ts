@@ -9,7 +9,11 @@ import type { Step } from './step.ts';
 export function beginEvaluation(step: Step, label: Evaluation['label']): void {
   const id = step.state.evaluations + 1;
   const runStep = Math.min(...step.state.fragments.map((f) => f.runStep));
-  const parts = Array.from({ length: step.settings.evaluation.parts }, () => ({ island: null, lossSum: null, tokens: 0 }));
+  const parts = Array.from({ length: step.settings.evaluation.parts }, () => ({
+    island: null,
+    lossSum: null,
+    tokens: 0,
+  }));
   step.update({ evaluations: id, evaluation: { id, label, merges: step.state.merges, runStep, parts } });
   assignEvaluation(step);
 }
@@ -26,7 +30,8 @@ export function assignEvaluation(step: Step): void {
   step.update({ evaluation: { ...evaluation, parts } });
   for (const { name } of islands) {
     const mine = open.filter((part) => owner.get(part) === name);
-    if (mine.length > 0) step.send(name, { kind: 'evaluate', evaluation: evaluation.id, parts: mine, of: evaluation.parts.length });
+    if (mine.length > 0)
+      step.send(name, { kind: 'evaluate', evaluation: evaluation.id, parts: mine, of: evaluation.parts.length });
   }
 }
 
@@ -44,7 +49,11 @@ export function answerEvaluation(step: Step, event: Event & { readonly kind: 'ev
   const { evaluation } = step.state;
   if (evaluation === null || evaluation.id !== event.evaluation) return;
   if (evaluation.parts[event.part]?.island !== event.island) return;
-  const parts = evaluation.parts.with(event.part, { island: event.island, lossSum: event.lossSum, tokens: event.tokens });
+  const parts = evaluation.parts.with(event.part, {
+    island: event.island,
+    lossSum: event.lossSum,
+    tokens: event.tokens,
+  });
   if (parts.some((part) => part.lossSum === null)) return step.update({ evaluation: { ...evaluation, parts } });
   const tokens = parts.reduce((sum, part) => sum + part.tokens, 0);
   const loss = parts.reduce((sum, part) => sum + part.lossSum!, 0) / tokens;

@@ -16,7 +16,12 @@ export const present = (state: RunState): readonly Island[] =>
 export function admit(step: Step, name: string): void {
   const known = step.state.islands[name];
   if (known === undefined && Object.keys(step.state.islands).length >= MAX_ISLANDS) {
-    step.send(name, { kind: 'refused', code: 'HELIO-4003', what: `The run knows ${MAX_ISLANDS} islands already.`, remedy: 'Join under the name of an island that is gone.' });
+    step.send(name, {
+      kind: 'refused',
+      code: 'HELIO-4003',
+      what: `The run knows ${MAX_ISLANDS} islands already.`,
+      remedy: 'Join under the name of an island that is gone.',
+    });
     return step.effect({ kind: 'disconnect', island: name });
   }
   const nobody = step.state.fragments.map(() => false);

@@ -1,6 +1,6 @@
 import { weightOf } from '../outer/merge.ts';
-import { answerEvaluation, assignEvaluation, beginEvaluation, releaseEvaluation } from './evaluation.ts';
 import { beginCheckpoint, islandSaved } from './checkpoint.ts';
+import { answerEvaluation, assignEvaluation, beginEvaluation, releaseEvaluation } from './evaluation.ts';
 import { admit, expireLeases, leave, present, training } from './membership.ts';
 import type { Effect, Event, FragmentState, Island, Phase, RunSettings, RunState } from './state.ts';
 import { Step } from './step.ts';
@@ -24,8 +24,7 @@ export function react(
   return { state: step.state, effects: step.effects };
 }
 
-export const isOver = (phase: Phase): boolean =>
-  phase === 'finished' || phase === 'interrupted' || phase === 'failed';
+export const isOver = (phase: Phase): boolean => phase === 'finished' || phase === 'interrupted' || phase === 'failed';
 
 /** A run that has not begun. Fragments are due one after the other, spread over the first H steps. */
 export function initialState(settings: RunSettings): RunState {
@@ -182,7 +181,11 @@ function gather(step: Step): void {
   if (!enough && waited < step.settings.gatherMs) return;
   if (ready.length === 0) return fail(step, `no island came within ${step.settings.gatherMs / 1000} s`);
   if (step.state.firstLoss !== null) return begin(step);
-  enter(step, 'measuring', `${ready.length} of ${step.settings.expectedIslands} islands are ready; validating the start`);
+  enter(
+    step,
+    'measuring',
+    `${ready.length} of ${step.settings.expectedIslands} islands are ready; validating the start`,
+  );
   beginEvaluation(step, 'before');
 }
 
@@ -212,7 +215,9 @@ function advanceFragment(step: Step, index: number): void {
       if (everybody || step.nowMs >= stage.untilMs) pull(step, index, there);
       return;
     case 'pulling': {
-      const open = stage.asked.filter((name) => !(name in stage.arrived) && step.state.islands[name]!.status === 'training');
+      const open = stage.asked.filter(
+        (name) => !(name in stage.arrived) && step.state.islands[name]!.status === 'training',
+      );
       if (open.length === 0 || step.nowMs >= stage.untilMs) merge(step, index, stage, Math.max(nextStep, runStep));
       return;
     }
@@ -253,7 +258,13 @@ function merge(step: Step, index: number, stage: FragmentState['stage'] & { kind
   }
   const tokens = arrived.reduce((sum, [, contribution]) => sum + contribution.tokens, 0);
   step.update({ merges: step.state.merges + 1, mergedTokens: step.state.mergedTokens + tokens / outer.fragments });
-  step.effect({ kind: 'merge', fragment: index, version: version + 1, weights, receivers: present(step.state).map((i) => i.name) });
+  step.effect({
+    kind: 'merge',
+    fragment: index,
+    version: version + 1,
+    weights,
+    receivers: present(step.state).map((i) => i.name),
+  });
   step.record({
     kind: 'merge',
     fragment: index,

@@ -8,7 +8,11 @@ export interface RunSettings {
   /** Inner steps at which the run ends. */
   readonly steps: number;
   readonly expectedIslands: number;
-  readonly stop: { readonly tokens?: number | undefined; readonly loss?: number | undefined; readonly minutes?: number | undefined };
+  readonly stop: {
+    readonly tokens?: number | undefined;
+    readonly loss?: number | undefined;
+    readonly minutes?: number | undefined;
+  };
   /** Merges of the whole model between two evaluations, and into how many parts one is cut. */
   readonly evaluation: { readonly everyMerges: number; readonly parts: number };
   readonly checkpointEveryMerges: number;
@@ -17,7 +21,15 @@ export interface RunSettings {
   readonly gatherMs: number;
 }
 
-export type Phase = 'gathering' | 'measuring' | 'training' | 'paused' | 'concluding' | 'finished' | 'interrupted' | 'failed';
+export type Phase =
+  | 'gathering'
+  | 'measuring'
+  | 'training'
+  | 'paused'
+  | 'concluding'
+  | 'finished'
+  | 'interrupted'
+  | 'failed';
 
 export interface RunState {
   readonly phase: Phase;
@@ -81,7 +93,11 @@ export interface Evaluation {
   /** Value of {@link RunState.merges} when it began: parts of one evaluation are of one model. */
   readonly merges: number;
   readonly runStep: number;
-  readonly parts: readonly { readonly island: string | null; readonly lossSum: number | null; readonly tokens: number }[];
+  readonly parts: readonly {
+    readonly island: string | null;
+    readonly lossSum: number | null;
+    readonly tokens: number;
+  }[];
 }
 
 export interface PendingCheckpoint {
@@ -97,8 +113,22 @@ export type Event =
   | { readonly kind: 'progress'; readonly island: string; readonly progress: Progress }
   | { readonly kind: 'alive'; readonly island: string }
   | { readonly kind: 'due'; readonly island: string; readonly fragment: number; readonly version: number }
-  | { readonly kind: 'contributed'; readonly island: string; readonly fragment: number; readonly version: number; readonly steps: number; readonly tokens: number }
-  | { readonly kind: 'evaluated'; readonly island: string; readonly evaluation: number; readonly part: number; readonly lossSum: number; readonly tokens: number }
+  | {
+      readonly kind: 'contributed';
+      readonly island: string;
+      readonly fragment: number;
+      readonly version: number;
+      readonly steps: number;
+      readonly tokens: number;
+    }
+  | {
+      readonly kind: 'evaluated';
+      readonly island: string;
+      readonly evaluation: number;
+      readonly part: number;
+      readonly lossSum: number;
+      readonly tokens: number;
+    }
   | { readonly kind: 'saved'; readonly island: string; readonly checkpoint: string }
   | { readonly kind: 'left'; readonly island: string; readonly reason: string }
   | { readonly kind: 'stop-requested' }
@@ -135,5 +165,11 @@ export type RunRecord =
       readonly contributions: readonly { readonly island: string; readonly steps: number; readonly tokens: number }[];
       readonly missing: readonly string[];
     }
-  | { readonly kind: 'evaluation'; readonly label: Evaluation['label']; readonly runStep: number; readonly loss: number; readonly tokens: number }
+  | {
+      readonly kind: 'evaluation';
+      readonly label: Evaluation['label'];
+      readonly runStep: number;
+      readonly loss: number;
+      readonly tokens: number;
+    }
   | { readonly kind: 'checkpoint'; readonly checkpoint: string; readonly runStep: number };

@@ -1,4 +1,4 @@
-import { gpt2Parameters, type Gpt2Config } from '../ml/models/gpt2.ts';
+import { type Gpt2Config, gpt2Parameters } from '../ml/models/gpt2.ts';
 import { elementsOf, type ParameterSpec } from '../ml/tensor/parameters.ts';
 import type { InnerOptimizer } from '../ml/training/optimizer.ts';
 import { cutIntoFragments, type Fragment } from '../outer/fragments.ts';

@@ -1,7 +1,7 @@
 import { HelioError } from '../errors.ts';
 import type { Transfer } from '../protocol/frame.ts';
 import { bytesOf, floatsFrom } from '../protocol/frame.ts';
-import { type CoordinatorMessage, type IslandMessage, type Progress, PROTOCOL_VERSION } from '../protocol/messages.ts';
+import { type CoordinatorMessage, type IslandMessage, PROTOCOL_VERSION, type Progress } from '../protocol/messages.ts';
 import { type FragmentClock, holdsUntilMs, isDue, received, stepped } from './fragment-clock.ts';
 import type { Assignment, IslandTrainer } from './trainer-face.ts';
 
@@ -88,7 +88,12 @@ export class IslandSession {
     while (welcome === undefined || tokenizerJson === undefined || fragments.size < welcome.job.outer.fragments) {
       const item = await this.#connection.next(PATIENCE_MS);
       if (item === null) return undefined;
-      if (item === 'timeout') throw new HelioError('HELIO-5001', `The coordinator sent nothing for ${PATIENCE_MS / 1000} s.`, 'Check that it still runs, and join again.');
+      if (item === 'timeout')
+        throw new HelioError(
+          'HELIO-5001',
+          `The coordinator sent nothing for ${PATIENCE_MS / 1000} s.`,
+          'Check that it still runs, and join again.',
+        );
       if (item.kind === 'refused') throw refusal(item);
       if (item.kind === 'stop') return undefined;
       if (item.kind === 'welcome') welcome = item;
@@ -101,7 +106,8 @@ export class IslandSession {
       }
     }
     const paths = this.#host.dataPaths;
-    const job = paths === undefined ? welcome.job : { ...welcome.job, data: { ...welcome.job.data, paths: [...paths] } };
+    const job =
+      paths === undefined ? welcome.job : { ...welcome.job, data: { ...welcome.job.data, paths: [...paths] } };
     this.#assignment = {
       run: welcome.run,
       job,
@@ -114,7 +120,10 @@ export class IslandSession {
     const ordered = Array.from({ length: job.outer.fragments }, (_, i) => fragments.get(i)!);
     await this.#trainer.prepare(this.#assignment, ordered);
     this.#elements = ordered.map((parameters) => parameters.length);
-    const clocks = await this.#trainer.restore(welcome.restore, this.#clocks.map((clock) => clock.version));
+    const clocks = await this.#trainer.restore(
+      welcome.restore,
+      this.#clocks.map((clock) => clock.version),
+    );
     if (clocks !== null) this.#clocks = [...clocks];
     this.#place = await this.#trainer.skipTo(this.#place);
     return clocks === null ? null : (welcome.restore ?? 'latest');
@@ -181,23 +190,40 @@ export class IslandSession {
       case 'stop':
         return item.reason;
       case 'welcome':
-        throw new HelioError('HELIO-4004', 'The coordinator welcomed this island twice.', 'Both sides must run the same version of Heliotrope.');
+        throw new HelioError(
+          'HELIO-4004',
+          'The coordinator welcomed this island twice.',
+          'Both sides must run the same version of Heliotrope.',
+        );
     }
   }
 
   async #contribute(fragment: number): Promise<void> {
     const clock = this.#clocks[fragment];
-    if (clock === undefined) throw new HelioError('HELIO-4004', `The coordinator asked for fragment ${fragment}, which does not exist.`, 'Both sides must run the same version of Heliotrope.');
+    if (clock === undefined)
+      throw new HelioError(
+        'HELIO-4004',
+        `The coordinator asked for fragment ${fragment}, which does not exist.`,
+        'Both sides must run the same version of Heliotrope.',
+      );
     const parameters = await this.#trainer.read(fragment);
     const { version, steps, tokens } = clock;
-    this.#connection.transfer({ kind: 'contribution', fragment, version, steps, tokens, codec: 'f32' }, bytesOf(parameters));
+    this.#connection.transfer(
+      { kind: 'contribution', fragment, version, steps, tokens, codec: 'f32' },
+      bytesOf(parameters),
+    );
     this.#report();
   }
 
   async #receive({ content, payload }: Transfer): Promise<void> {
     if (content.kind !== 'merged') return;
     const elements = this.#elements[content.fragment];
-    if (elements === undefined) throw new HelioError('HELIO-4004', `The coordinator sent fragment ${content.fragment}, which does not exist.`, 'Both sides must run the same version of Heliotrope.');
+    if (elements === undefined)
+      throw new HelioError(
+        'HELIO-4004',
+        `The coordinator sent fragment ${content.fragment}, which does not exist.`,
+        'Both sides must run the same version of Heliotrope.',
+      );
     await this.#trainer.write(content.fragment, floatsFrom(payload, elements), content.runStep);
     this.#place = Math.max(this.#place, content.runStep);
     this.#clocks[content.fragment] = received(content.version, content.stepsUntilDue);

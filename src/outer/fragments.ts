@@ -24,7 +24,11 @@ export interface Fragment {
  */
 export function cutIntoFragments(tensors: readonly TensorLayout[], count: number): readonly Fragment[] {
   if (count > tensors.length) {
-    throw new HelioError('HELIO-1001', `outer.fragments ${count} is more than the model's ${tensors.length} tensors.`, `Choose at most ${tensors.length}.`);
+    throw new HelioError(
+      'HELIO-1001',
+      `outer.fragments ${count} is more than the model's ${tensors.length} tensors.`,
+      `Choose at most ${tensors.length}.`,
+    );
   }
   const bins: TensorLayout[][] = Array.from({ length: count }, () => []);
   const loads = new Float64Array(count);
@@ -55,7 +59,11 @@ export function pack(fragment: Fragment, arrays: ReadonlyMap<string, Float32Arra
   for (const { name, elements } of fragment.tensors) {
     const data = arrays.get(name);
     if (data?.length !== elements) {
-      throw new HelioError('HELIO-3001', `Tensor ${name} has ${data?.length ?? 'no'} elements where ${elements} belong.`, 'The weights belong to another model; take those of this run.');
+      throw new HelioError(
+        'HELIO-3001',
+        `Tensor ${name} has ${data?.length ?? 'no'} elements where ${elements} belong.`,
+        'The weights belong to another model; take those of this run.',
+      );
     }
     packed.set(data, offset);
     offset += elements;

@@ -120,7 +120,12 @@ function radialDirectional(
 ): void {
   const lengths = islands.map((island) => distance(theta, island));
   const meanLength = lengths.reduce((sum, length, m) => sum + shares[m]! * length, 0);
-  weightedMean(into, theta, islands, shares.map((share, m) => (lengths[m] === 0 ? 0 : share / lengths[m]!)));
+  weightedMean(
+    into,
+    theta,
+    islands,
+    shares.map((share, m) => (lengths[m] === 0 ? 0 : share / lengths[m]!)),
+  );
   const directionLength = Math.sqrt(into.reduce((sum, x) => sum + x * x, 0));
   if (directionLength < 1e-6) weightedMean(into, theta, islands, shares);
   else {

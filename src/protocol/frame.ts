@@ -103,7 +103,9 @@ export class FrameAssembler {
     if (this.#open === undefined) this.#open = this.#begin(header);
     const open = this.#open;
     if (header.transfer !== open.transfer || header.offset !== open.received || header.sha256 !== open.hash) {
-      throw damaged(`piece at ${header.offset} of transfer ${header.transfer} came where byte ${open.received} of transfer ${open.transfer} belongs`);
+      throw damaged(
+        `piece at ${header.offset} of transfer ${header.transfer} came where byte ${open.received} of transfer ${open.transfer} belongs`,
+      );
     }
     if (open.received + piece.length > open.payload.length) throw damaged('it is longer than its header says');
     if (piece.length === 0 && open.payload.length > 0) throw damaged('it is empty');
@@ -135,7 +137,9 @@ function parseFrame(frame: Uint8Array): { header: z.output<typeof headerSchema>;
   }
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(frame.subarray(PREFIX_BYTES, PREFIX_BYTES + headerBytes)));
+    json = JSON.parse(
+      new TextDecoder('utf-8', { fatal: true }).decode(frame.subarray(PREFIX_BYTES, PREFIX_BYTES + headerBytes)),
+    );
   } catch {
     throw damaged('its header is not JSON');
   }
@@ -145,7 +149,11 @@ function parseFrame(frame: Uint8Array): { header: z.output<typeof headerSchema>;
 }
 
 const damaged = (detail: string): HelioError =>
-  new HelioError('HELIO-4004', `A frame is damaged: ${detail}.`, 'The connection is closed; the island reconnects by itself.');
+  new HelioError(
+    'HELIO-4004',
+    `A frame is damaged: ${detail}.`,
+    'The connection is closed; the island reconnects by itself.',
+  );
 
 /** A float32 array as little-endian bytes, and back. All machines that Node 24 runs on are little-endian. */
 export const bytesOf = (floats: Float32Array): Uint8Array =>

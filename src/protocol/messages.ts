@@ -33,11 +33,23 @@ export type Progress = z.output<typeof progressSchema>;
 
 /** What an island says. */
 export const islandMessageSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('hello'), protocol: counter, island: name, software: z.string().max(64), threads: z.int().min(1).max(4096) }),
+  z.strictObject({
+    kind: z.literal('hello'),
+    protocol: counter,
+    island: name,
+    software: z.string().max(64),
+    threads: z.int().min(1).max(4096),
+  }),
   z.strictObject({ kind: z.literal('ready'), restored: checkpoint.nullable() }),
   z.strictObject({ kind: z.literal('progress'), ...progressSchema.shape }),
   z.strictObject({ kind: z.literal('due'), fragment, version: counter }),
-  z.strictObject({ kind: z.literal('evaluated'), evaluation: counter, part: counter, lossSum: finite.min(0), tokens: counter }),
+  z.strictObject({
+    kind: z.literal('evaluated'),
+    evaluation: counter,
+    part: counter,
+    lossSum: finite.min(0),
+    tokens: counter,
+  }),
   z.strictObject({ kind: z.literal('saved'), checkpoint }),
   z.strictObject({ kind: z.literal('alive') }),
   z.strictObject({ kind: z.literal('leaving'), reason: sentence, fatal: z.boolean() }),
@@ -61,7 +73,12 @@ export const coordinatorMessageSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({ kind: z.literal('start') }),
   z.strictObject({ kind: z.literal('pull'), fragment, version: counter }),
-  z.strictObject({ kind: z.literal('evaluate'), evaluation: counter, parts: z.array(counter).max(1_000), of: z.int().min(1) }),
+  z.strictObject({
+    kind: z.literal('evaluate'),
+    evaluation: counter,
+    parts: z.array(counter).max(1_000),
+    of: z.int().min(1),
+  }),
   z.strictObject({ kind: z.literal('checkpoint'), checkpoint }),
   z.strictObject({ kind: z.literal('stop'), reason: z.enum(['finished', 'interrupted', 'failed']) }),
   z.strictObject({ kind: z.literal('refused'), code: z.string().max(16), what: sentence, remedy: sentence }),
@@ -75,7 +92,11 @@ export type CoordinatorMessage = z.output<typeof coordinatorMessageSchema>;
  */
 export function parseMessage<S extends z.ZodType>(schema: S, data: string): z.output<S> {
   const malformed = (detail: string) =>
-    new HelioError('HELIO-4004', `A control message is malformed: ${detail}.`, 'Both sides must run the same version of Heliotrope.');
+    new HelioError(
+      'HELIO-4004',
+      `A control message is malformed: ${detail}.`,
+      'Both sides must run the same version of Heliotrope.',
+    );
   if (data.length > MAX_MESSAGE_BYTES) throw malformed(`${data.length} bytes, more than ${MAX_MESSAGE_BYTES}`);
   let json: unknown;
   try {

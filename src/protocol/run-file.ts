@@ -11,7 +11,10 @@ const positive = z.number().positive();
 
 const modelSchema = z
   .strictObject({
-    architecture: z.literal('gpt2').default('gpt2').describe('Model family; its weights are saved in the Hugging Face layout.'),
+    architecture: z
+      .literal('gpt2')
+      .default('gpt2')
+      .describe('Model family; its weights are saved in the Hugging Face layout.'),
     layers: count(128).default(4),
     width: count(16_384).default(128).describe('Size of the residual stream; heads must divide it.'),
     heads: count(256).default(4),
@@ -20,27 +23,49 @@ const modelSchema = z
 
 const corpusSchema = z.strictObject({
   paths: z
-    .union([z.string().min(1).transform((path) => [path]), z.array(z.string().min(1)).min(1).max(10_000)])
-    .describe('Files, folders or globs of .txt, .md or .jsonl (one object with a "text" a line); relative to this file.'),
+    .union([
+      z
+        .string()
+        .min(1)
+        .transform((path) => [path]),
+      z.array(z.string().min(1)).min(1).max(10_000),
+    ])
+    .describe(
+      'Files, folders or globs of .txt, .md or .jsonl (one object with a "text" a line); relative to this file.',
+    ),
   heldOut: z.number().gt(0).max(0.5).default(0.1).describe('Share of each document that is kept for validation.'),
 });
 
 const dataSchema = z
-  .union([z.string().min(1).transform((path) => corpusSchema.parse({ paths: path })), corpusSchema])
+  .union([
+    z
+      .string()
+      .min(1)
+      .transform((path) => corpusSchema.parse({ paths: path })),
+    corpusSchema,
+  ])
   .describe('The corpus: a path alone, or paths and how much is held out.');
 
 const tokenizerSchema = z
   .union([
     z.strictObject({ path: z.string().min(1).describe('A tokenizer.json in Hugging Face format.') }),
     z.strictObject({
-      vocabularySize: z.int().min(257).max(65_536).default(1024).describe('Tokens of the byte-level BPE trained on the corpus.'),
+      vocabularySize: z
+        .int()
+        .min(257)
+        .max(65_536)
+        .default(1024)
+        .describe('Tokens of the byte-level BPE trained on the corpus.'),
     }),
   ])
   .prefault({});
 
 const innerSchema = z
   .strictObject({
-    optimizer: z.enum(['muon', 'adamw']).default('muon').describe('muon: Muon on the matrices of blocks, AdamW for the rest.'),
+    optimizer: z
+      .enum(['muon', 'adamw'])
+      .default('muon')
+      .describe('muon: Muon on the matrices of blocks, AdamW for the rest.'),
     rate: positive.max(10).optional().describe('Top learning rate; default 0.02 for Muon, 0.004 for AdamW.'),
     adamRate: positive.max(10).default(0.004).describe("With Muon: AdamW's top rate for embeddings, biases and norms."),
     muonMomentum: z.number().min(0).lt(1).default(0.95),
@@ -58,7 +83,9 @@ const outerFields = {
   fragments: count(1_000).describe('P: parts of the parameters that are merged in turn.'),
   rate: positive.max(10).describe("η: the outer optimizer's rate."),
   momentum: z.number().min(0).lt(1).describe('μ: its Nesterov momentum.'),
-  quorum: z.union([z.literal('all'), count(100_000)]).describe('Islands that must be due before the grace window opens.'),
+  quorum: z
+    .union([z.literal('all'), count(100_000)])
+    .describe('Islands that must be due before the grace window opens.'),
   graceS: z.number().min(0).max(86_400).describe('Seconds that islands wait for one another at most.'),
   overlapSteps: z.int().min(0).max(100_000).describe('τ: steps an island goes on with while its fragment is merged.'),
   localShare: share.describe('α: share of its own parameters an island keeps when a merged fragment arrives.'),
@@ -117,10 +144,19 @@ const common = {
   energy: z
     .strictObject({
       wattsPerCore: positive.max(10_000).default(10).describe('Assumed electric power of one busy core, in W.'),
-      intensityGPerKWh: z.number().min(0).max(5_000).default(475).describe('Carbon intensity of the electricity; default: world average.'),
+      intensityGPerKWh: z
+        .number()
+        .min(0)
+        .max(5_000)
+        .default(475)
+        .describe('Carbon intensity of the electricity; default: world average.'),
     })
     .prefault({}),
-  seed: z.int().min(0).max(2 ** 32 - 1).default(1),
+  seed: z
+    .int()
+    .min(0)
+    .max(2 ** 32 - 1)
+    .default(1),
 };
 
 export const runFileSchema = z.strictObject({ ...common, outer: outerSchema });

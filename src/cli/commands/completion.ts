@@ -34,8 +34,11 @@ complete -o filenames -F _heliotrope heliotrope`);
     }
     case 'fish':
       for (const c of commands) {
-        print(`complete -c heliotrope -n __fish_use_subcommand -a ${c.name} -d '${c.description.replaceAll("'", "\\'")}'`);
-        for (const option of c.options) print(`complete -c heliotrope -n '__fish_seen_subcommand_from ${c.name}' -l ${option.slice(2)}`);
+        print(
+          `complete -c heliotrope -n __fish_use_subcommand -a ${c.name} -d '${c.description.replaceAll("'", "\\'")}'`,
+        );
+        for (const option of c.options)
+          print(`complete -c heliotrope -n '__fish_seen_subcommand_from ${c.name}' -l ${option.slice(2)}`);
       }
       return 0;
     case 'powershell':
@@ -45,6 +48,10 @@ complete -o filenames -F _heliotrope heliotrope`);
 }`);
       return 0;
     default:
-      throw new HelioError('HELIO-1006', `There is no completion for the shell ${shell}.`, `Choose one of ${SHELLS.join(', ')}.`);
+      throw new HelioError(
+        'HELIO-1006',
+        `There is no completion for the shell ${shell}.`,
+        `Choose one of ${SHELLS.join(', ')}.`,
+      );
   }
 }

@@ -2,8 +2,8 @@ import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os';
 import path from 'node:path';
 import { listSupportedBackends } from 'onnxruntime-node';
-import { type CommandContext, print, printJson, VERSION } from '../context.ts';
 import { measureSpeed } from '../benchmark.ts';
+import { type CommandContext, print, printJson, VERSION } from '../context.ts';
 import { bytes, integer } from '../live/format.ts';
 
 export interface Finding {
@@ -40,7 +40,12 @@ function cpu(): Finding {
 
 function memory(): Finding {
   const ok = freemem() > 1e9;
-  return { name: 'Memory', ok, found: `${bytes(freemem())} free of ${bytes(totalmem())}`, ...(ok ? {} : { fix: 'Close something: an island of a small model takes about 0.5 GB.' }) };
+  return {
+    name: 'Memory',
+    ok,
+    found: `${bytes(freemem())} free of ${bytes(totalmem())}`,
+    ...(ok ? {} : { fix: 'Close something: an island of a small model takes about 0.5 GB.' }),
+  };
 }
 
 function disk(runs: string): Finding {
@@ -49,24 +54,53 @@ function disk(runs: string): Finding {
   try {
     accessSync(folder, constants.W_OK);
   } catch {
-    return { name: 'Runs folder', ok: false, found: `${folder} is not writable`, fix: 'Choose another with --runs DIR.' };
+    return {
+      name: 'Runs folder',
+      ok: false,
+      found: `${folder} is not writable`,
+      fix: 'Choose another with --runs DIR.',
+    };
   }
   const { bavail, bsize } = statfsSync(folder);
   const ok = bavail * bsize > 1e9;
-  return { name: 'Runs folder', ok, found: `${folder}, ${bytes(bavail * bsize)} free`, ...(ok ? {} : { fix: 'Free some space, or choose another with --runs DIR.' }) };
+  return {
+    name: 'Runs folder',
+    ok,
+    found: `${folder}, ${bytes(bavail * bsize)} free`,
+    ...(ok ? {} : { fix: 'Free some space, or choose another with --runs DIR.' }),
+  };
 }
 
 /** Execution providers of ONNX Runtime. Training uses the CPU's; the others are named with what they would need. */
 function providers(): readonly Finding[] {
-  const found = listSupportedBackends().map(({ name, bundled }) => `${name}${bundled ? '' : ' (libraries not installed)'}`);
-  const gpu = existsSync('/dev/nvidia0') && !listSupportedBackends().some(({ name, bundled }) => name === 'cuda' && bundled);
+  const found = listSupportedBackends().map(
+    ({ name, bundled }) => `${name}${bundled ? '' : ' (libraries not installed)'}`,
+  );
+  const gpu =
+    existsSync('/dev/nvidia0') && !listSupportedBackends().some(({ name, bundled }) => name === 'cuda' && bundled);
   return [
     { name: 'ONNX Runtime', ok: found.some((f) => f.startsWith('cpu')), found: found.join(', ') },
-    ...(gpu ? [{ name: 'NVIDIA GPU', ok: true, found: 'present; training runs on the CPU all the same', fix: 'CUDA libraries: ONNXRUNTIME_NODE_INSTALL=cuda npm rebuild onnxruntime-node' }] : []),
+    ...(gpu
+      ? [
+          {
+            name: 'NVIDIA GPU',
+            ok: true,
+            found: 'present; training runs on the CPU all the same',
+            fix: 'CUDA libraries: ONNXRUNTIME_NODE_INSTALL=cuda npm rebuild onnxruntime-node',
+          },
+        ]
+      : []),
   ];
 }
 
-const BENCHMARK = { architecture: 'gpt2', vocabularySize: 1024, contextLength: 128, width: 128, layers: 4, heads: 4 } as const;
+const BENCHMARK = {
+  architecture: 'gpt2',
+  vocabularySize: 1024,
+  contextLength: 128,
+  width: 128,
+  layers: 4,
+  heads: 4,
+} as const;
 
 async function speed(): Promise<readonly Finding[]> {
   const counts = [...new Set([1, availableParallelism()])];
@@ -74,7 +108,11 @@ async function speed(): Promise<readonly Finding[]> {
   for (const threads of counts) {
     const optimizer = { kind: 'adamw', rate: 1e-3, betas: [0.9, 0.95], epsilon: 1e-8, weightDecay: 0.1 } as const;
     const { tokensPerS } = await measureSpeed(BENCHMARK, optimizer, 8, threads);
-    findings.push({ name: `Speed, ${threads} thread${threads === 1 ? '' : 's'}`, ok: true, found: `${integer(tokensPerS)} tokens/s training a GPT-2 of 0.94 M parameters` });
+    findings.push({
+      name: `Speed, ${threads} thread${threads === 1 ? '' : 's'}`,
+      ok: true,
+      found: `${integer(tokensPerS)} tokens/s training a GPT-2 of 0.94 M parameters`,
+    });
   }
   return findings;
 }

@@ -8,8 +8,8 @@ import { tokenize } from '../../ml/data/tokenizer.ts';
 import { loadModel } from '../../ml/models/hugging-face.ts';
 import { Trainer } from '../../ml/training/trainer.ts';
 import { type CommandContext, print, printJson } from '../context.ts';
-import { findRun } from '../run-folder.ts';
 import { readRunFile } from '../run-file.ts';
+import { findRun } from '../run-folder.ts';
 
 export interface EvalOptions {
   readonly data?: readonly string[];
@@ -45,8 +45,18 @@ export async function evaluate(run: string, options: EvalOptions, context: Comma
   const loss = lossSum / tokens;
   const characters = documents.reduce((sum, d) => sum + d.text.length, 0);
   const bitsPerCharacter = ((loss / Math.LN2) * stream.length) / characters;
-  const result = { run: folder, loss, perplexity: Math.exp(loss), bitsPerCharacter, tokens, data: options.data ?? 'held-out text of the run' };
+  const result = {
+    run: folder,
+    loss,
+    perplexity: Math.exp(loss),
+    bitsPerCharacter,
+    tokens,
+    data: options.data ?? 'held-out text of the run',
+  };
   if (context.json) printJson(result);
-  else print(`loss ${loss.toFixed(4)} nats a token · perplexity ${Math.exp(loss).toFixed(2)} · ${bitsPerCharacter.toFixed(3)} bits a character · ${tokens} tokens`);
+  else
+    print(
+      `loss ${loss.toFixed(4)} nats a token · perplexity ${Math.exp(loss).toFixed(2)} · ${bitsPerCharacter.toFixed(3)} bits a character · ${tokens} tokens`,
+    );
   return 0;
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { hostname, availableParallelism } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { runIsland } from '../../island/node/run-island.ts';
@@ -20,7 +20,11 @@ export interface JoinOptions {
 export async function join(url: string, options: JoinOptions, context: CommandContext): Promise<number> {
   const name = options.name ?? defaultName();
   if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name)) {
-    throw new HelioError('HELIO-1006', `--name ${name} is no island's name.`, 'Use up to 63 lower-case letters, digits and dashes.');
+    throw new HelioError(
+      'HELIO-1006',
+      `--name ${name} is no island's name.`,
+      'Use up to 63 lower-case letters, digits and dashes.',
+    );
   }
   const controller = new AbortController();
   stopSignal().addEventListener('abort', () => controller.abort());
@@ -48,6 +52,11 @@ export async function join(url: string, options: JoinOptions, context: CommandCo
 
 /** The machine's name, and a few letters that tell two processes on it apart. */
 function defaultName(): string {
-  const host = hostname().toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 40) || 'island';
+  const host =
+    hostname()
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^-+|-+$/g, '')
+      .slice(0, 40) || 'island';
   return `${host}-${createHash('sha256').update(`${hostname()} ${process.pid}`).digest('hex').slice(0, 4)}`;
 }

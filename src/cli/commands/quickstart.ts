@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { writeWhole } from '../../files.ts';
-import { colorful, type CommandContext, PACKAGE_FOLDER, print, printJson, stopSignal } from '../context.ts';
+import { type CommandContext, colorful, PACKAGE_FOLDER, print, printJson, stopSignal } from '../context.ts';
 import { readMetrics } from '../report/metrics.ts';
 import { type ReportedRun, reportHtml } from '../report/report-html.ts';
 import { reportLines } from '../report/report-terminal.ts';
@@ -27,7 +27,8 @@ export async function quickstart(options: { readonly compare?: boolean }, contex
     runs.push({ title, summary: other.summary, metrics: readMetrics(other.folder) });
   }
   if (runs.length > 1) writeWhole(path.join(folder, 'report.html'), reportHtml(runs));
-  if (context.json) printJson(runs.length === 1 ? { ...summary, folder } : runs.map((r) => ({ title: r.title, ...r.summary })));
+  if (context.json)
+    printJson(runs.length === 1 ? { ...summary, folder } : runs.map((r) => ({ title: r.title, ...r.summary })));
   else if (runs.length > 1) printComparison(runs, show(folder));
   return exitStatusOf(summary);
 }
@@ -36,7 +37,9 @@ function printComparison(runs: readonly ReportedRun[], folder: string): void {
   print('\nBeside each other, at the same number of steps:');
   for (const { title, summary } of runs) {
     const { validationLoss: loss, perplexity, tokens } = summary;
-    print(`  ${title.padEnd(28)}validation loss ${loss.after?.toFixed(4)}  perplexity ${perplexity.after?.toFixed(2)}  ${tokens.toLocaleString('en-US')} tokens`);
+    print(
+      `  ${title.padEnd(28)}validation loss ${loss.after?.toFixed(4)}  perplexity ${perplexity.after?.toFixed(2)}  ${tokens.toLocaleString('en-US')} tokens`,
+    );
   }
   print(`  drawn in ${path.join(folder, 'report.html')}`);
 }

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
-import { colorful, type CommandContext, onParentGone, print, printJson, stopSignal } from '../context.ts';
+import { type CommandContext, colorful, onParentGone, print, printJson, stopSignal } from '../context.ts';
 import { hostRun } from '../host-run.ts';
 import { Painter } from '../live/painter.ts';
 import type { ServeLine } from '../records.ts';
@@ -22,14 +22,21 @@ export interface ServeOptions {
 /** Hosts a run: prints the invitation that islands join with, and shows the run as it goes. */
 export async function serve(file: string | undefined, options: ServeOptions, context: CommandContext): Promise<number> {
   if ((file === undefined) === (options.resume === undefined)) {
-    throw new HelioError('HELIO-1006', 'serve takes either a run file or --resume RUN.', 'For example: `heliotrope serve examples/minimal.yaml`.');
+    throw new HelioError(
+      'HELIO-1006',
+      'serve takes either a run file or --resume RUN.',
+      'For example: `heliotrope serve examples/minimal.yaml`.',
+    );
   }
   const controller = new AbortController();
   stopSignal().addEventListener('abort', () => controller.abort());
   if (options.parent === true) onParentGone(() => controller.abort());
   const emit = options.jsonl === true ? writeLine : show(options.host, context);
   const summary = await hostRun({
-    source: file === undefined ? { kind: 'resume', folder: findRun(context.runs, options.resume!) } : { kind: 'file', file, runs: context.runs },
+    source:
+      file === undefined
+        ? { kind: 'resume', folder: findRun(context.runs, options.resume!) }
+        : { kind: 'file', file, runs: context.runs },
     islands: options.islands,
     host: options.host,
     port: options.port,
@@ -40,7 +47,9 @@ export async function serve(file: string | undefined, options: ServeOptions, con
   });
   if (options.jsonl === true) writeLine({ kind: 'result', summary });
   else if (context.json) printJson(summary);
-  else for (const line of reportLines(summary, path.join(context.runs, summary.name), colorful(context.environment))) print(line);
+  else
+    for (const line of reportLines(summary, path.join(context.runs, summary.name), colorful(context.environment)))
+      print(line);
   return exitStatusOf(summary);
 }
 

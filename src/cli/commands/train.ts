@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
-import { colorful, type CommandContext, print, printJson, stopSignal } from '../context.ts';
+import { type CommandContext, colorful, print, printJson, stopSignal } from '../context.ts';
 import { duration } from '../live/format.ts';
 import { Painter } from '../live/painter.ts';
 import { runLocally } from '../local-run.ts';
@@ -19,12 +19,18 @@ export interface TrainOptions {
 /** Trains a run file on this machine, or goes on with an interrupted run. @returns the exit status */
 export async function train(file: string | undefined, options: TrainOptions, context: CommandContext): Promise<number> {
   if ((file === undefined) === (options.resume === undefined)) {
-    throw new HelioError('HELIO-1006', 'train takes either a run file or --resume RUN.', 'For example: `heliotrope train examples/minimal.yaml`.');
+    throw new HelioError(
+      'HELIO-1006',
+      'train takes either a run file or --resume RUN.',
+      'For example: `heliotrope train examples/minimal.yaml`.',
+    );
   }
   if (options.dryRun === true && file !== undefined) return dryRun(file, options.islands, context);
   const { summary, folder } = await trainLocally(file, options, context, stopSignal());
   if (context.json) printJson({ ...summary, folder });
-  else for (const line of reportLines(summary, path.relative('', folder) || '.', colorful(context.environment))) print(line);
+  else
+    for (const line of reportLines(summary, path.relative('', folder) || '.', colorful(context.environment)))
+      print(line);
   if (summary.status === 'interrupted') {
     process.stderr.write(`Stopped with a checkpoint. Go on: heliotrope train --resume ${path.basename(folder)}\n`);
   }
@@ -42,7 +48,11 @@ export async function trainLocally(
 ): Promise<{ readonly summary: Summary; readonly folder: string }> {
   const source = file === undefined ? ['--resume', findRun(context.runs, options.resume!)] : [file];
   if (file !== undefined && !existsSync(file)) {
-    throw new HelioError('HELIO-1001', `The run file ${file} does not exist.`, 'Check its name; examples/ holds some to start from.');
+    throw new HelioError(
+      'HELIO-1001',
+      `The run file ${file} does not exist.`,
+      'Check its name; examples/ holds some to start from.',
+    );
   }
   const islands = options.islands === undefined ? [] : ['--islands', String(options.islands)];
   let painter = new Painter(process.stderr, 1, context.environment);
@@ -55,7 +65,9 @@ export async function trainLocally(
       onServing: (line) => {
         painter = new Painter(process.stderr, line.steps, context.environment);
         if (line.keptAs !== null) painter.say(`the earlier run is kept in ${path.relative('', line.keptAs)}`);
-        painter.say(`${line.islands} islands, ${line.parameters.toLocaleString('en-US')} parameters, folder ${path.relative('', line.folder) || '.'}`);
+        painter.say(
+          `${line.islands} islands, ${line.parameters.toLocaleString('en-US')} parameters, folder ${path.relative('', line.folder) || '.'}`,
+        );
       },
       onRecord: (record) => painter.take(record),
       onNotice: (sentence) => painter.say(sentence),

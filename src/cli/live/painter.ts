@@ -89,7 +89,9 @@ export class Painter {
     const rows = this.#rows().map((row) => (row.includes('training') ? row : yellow(row)));
     const columns = Math.max(40, this.#out.columns ?? 80);
     const lines = ['', `${bar}  ${bold(this.#view.phase)}`, this.#headline(), dim(sparkline(this.#view)), ...rows];
-    this.#out.write(`${lines.map((line) => (line.length > columns * 2 ? line.slice(0, columns * 2) : line)).join('\n')}\n`);
+    this.#out.write(
+      `${lines.map((line) => (line.length > columns * 2 ? line.slice(0, columns * 2) : line)).join('\n')}\n`,
+    );
     this.#drawnLines = lines.length;
     this.#drawnAtMs = performance.now();
   }

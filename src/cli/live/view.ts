@@ -41,7 +41,11 @@ export function fold(view: View, record: LiveRecord): View {
   };
   switch (record.kind) {
     case 'phase':
-      return { ...next, phase: record.phase, trainingSinceS: view.trainingSinceS ?? (record.phase === 'training' ? record.atS : null) };
+      return {
+        ...next,
+        phase: record.phase,
+        trainingSinceS: view.trainingSinceS ?? (record.phase === 'training' ? record.atS : null),
+      };
     case 'island':
       return row(record.island, { status: record.status });
     case 'progress': {

@@ -30,25 +30,36 @@ export function lineChart(series: readonly Series[], { title, xLabel, yLabel, wi
   const y = (value: number): number => bottom - ((value - yLow) / (yHigh - yLow || 1)) * (bottom - MARGIN.top);
   const yTicks = ticks(yLow, yHigh, 6);
   const xTicks = ticks(xLow, xHigh, 8);
-  const grid = yTicks.map((t) => `<line x1="${MARGIN.left}" x2="${right}" y1="${n(y(t))}" y2="${n(y(t))}" class="grid"/><text x="${MARGIN.left - 8}" y="${n(y(t) + 4)}" text-anchor="end">${label(t)}</text>`);
+  const grid = yTicks.map(
+    (t) =>
+      `<line x1="${MARGIN.left}" x2="${right}" y1="${n(y(t))}" y2="${n(y(t))}" class="grid"/><text x="${MARGIN.left - 8}" y="${n(y(t) + 4)}" text-anchor="end">${label(t)}</text>`,
+  );
   const feet = xTicks.map((t) => `<text x="${n(x(t))}" y="${bottom + 18}" text-anchor="middle">${label(t)}</text>`);
   const lines = series.map((s) => {
     const path = s.points.map(([px, py], i) => `${i === 0 ? 'M' : 'L'}${n(x(px))} ${n(y(py))}`).join('');
     const style = `stroke="${s.color}" stroke-width="${s.faint ? 1 : 2.25}"${s.faint ? ' opacity="0.45"' : ''}${s.dashed ? ' stroke-dasharray="6 4"' : ''}`;
-    const dots = s.dots === true ? s.points.map(([px, py]) => `<circle cx="${n(x(px))}" cy="${n(y(py))}" r="3" fill="${s.color}"><title>${escape(s.name)}: ${label(py)} at ${label(px)}</title></circle>`).join('') : '';
+    const dots =
+      s.dots === true
+        ? s.points
+            .map(
+              ([px, py]) =>
+                `<circle cx="${n(x(px))}" cy="${n(y(py))}" r="3" fill="${s.color}"><title>${escapeHtml(s.name)}: ${label(py)} at ${label(px)}</title></circle>`,
+            )
+            .join('')
+        : '';
     return `<path d="${path}" fill="none" ${style} stroke-linejoin="round"/>${dots}`;
   });
-  return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escape(title)}">
-<text x="${MARGIN.left}" y="18" class="title">${escape(title)}</text>
+  return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(title)}">
+<text x="${MARGIN.left}" y="18" class="title">${escapeHtml(title)}</text>
 ${grid.join('')}${feet.join('')}
-<text x="${(MARGIN.left + right) / 2}" y="${height - 6}" text-anchor="middle" class="axis">${escape(xLabel)}</text>
-<text transform="translate(14 ${(MARGIN.top + bottom) / 2}) rotate(-90)" text-anchor="middle" class="axis">${escape(yLabel)}</text>
+<text x="${(MARGIN.left + right) / 2}" y="${height - 6}" text-anchor="middle" class="axis">${escapeHtml(xLabel)}</text>
+<text transform="translate(14 ${(MARGIN.top + bottom) / 2}) rotate(-90)" text-anchor="middle" class="axis">${escapeHtml(yLabel)}</text>
 ${lines.join('\n')}
 </svg>
-<div class="legend">${series.map((s) => `<span><i style="background:${s.color}${s.faint ? ';opacity:.45' : ''}"></i>${escape(s.name)}</span>`).join('')}</div>`;
+<div class="legend">${series.map((s) => `<span><i style="background:${s.color}${s.faint ? ';opacity:.45' : ''}"></i>${escapeHtml(s.name)}</span>`).join('')}</div>`;
 }
 
-export const escape = (text: string): string =>
+export const escapeHtml = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 
 const n = (value: number): string => value.toFixed(1);

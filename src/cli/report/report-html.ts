@@ -1,6 +1,6 @@
 import { bytes, compact, duration, integer, percent } from '../live/format.ts';
 import type { LiveRecord, Summary } from '../records.ts';
-import { escape, lineChart, type Series } from './chart.ts';
+import { escapeHtml, lineChart, type Series } from './chart.ts';
 
 /** A run as the report shows it; the first is the report's subject, the others stand beside it. */
 export interface ReportedRun {
@@ -18,8 +18,8 @@ export function reportHtml(runs: readonly ReportedRun[]): string {
   const ratio = summary.bytesPerIslandDataParallel / Math.max(1, summary.bytesPerIsland);
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escape(title)} · Heliotrope</title><style>${STYLE}</style></head><body><main>
-<header><h1>${escape(title)}</h1><p>${summary.islands} islands trained one model of ${compact(summary.parameters)} parameters for ${integer(summary.steps)} steps each, on ${compact(summary.tokens)} tokens, in ${duration(summary.wallS)}. Status: <b>${summary.status}</b>.</p></header>
+<title>${escapeHtml(title)} · Heliotrope</title><style>${STYLE}</style></head><body><main>
+<header><h1>${escapeHtml(title)}</h1><p>${summary.islands} islands trained one model of ${compact(summary.parameters)} parameters for ${integer(summary.steps)} steps each, on ${compact(summary.tokens)} tokens, in ${duration(summary.wallS)}. Status: <b>${summary.status}</b>.</p></header>
 <section class="cards">
 ${card('Validation loss', number(loss.after, 3), `from ${number(loss.before, 3)} · nats a token`)}
 ${card('Perplexity', number(perplexity.after, 1), `from ${number(perplexity.before, 0)}`)}
@@ -31,10 +31,10 @@ ${card('Energy', `${summary.energyWh.toPrecision(3)} Wh`, `${summary.gCO2e.toPre
 ${others.length === 0 ? '' : comparison(runs)}
 <section>${lineChart(trainingCurves(metrics), { title: 'Training loss of each island (averaged over 10 steps)', xLabel: 'inner steps', yLabel: 'cross-entropy, nats a token', width: 860, height: 300 })}</section>
 <section><h2>Where the time went</h2>${timeTable(summary)}</section>
-<section><h2>What travelled</h2>${trafficTable(summary)}<p class="note">${escape(summary.bytesMethod)}.</p></section>
+<section><h2>What travelled</h2>${trafficTable(summary)}<p class="note">${escapeHtml(summary.bytesMethod)}.</p></section>
 ${summary.samples === null ? '' : samples(summary.samples)}
-<section><h2>Energy</h2><p>${summary.energyWh.toPrecision(3)} Wh, ${escape(summary.energyMethod)}.<br>${summary.gCO2e.toPrecision(3)} gCO₂e, ${escape(summary.carbonMethod)}.</p></section>
-<footer>Made by Heliotrope on ${escape(summary.startedAt.slice(0, 10))}. Numbers: summary.json and metrics.jsonl beside this file.</footer>
+<section><h2>Energy</h2><p>${summary.energyWh.toPrecision(3)} Wh, ${escapeHtml(summary.energyMethod)}.<br>${summary.gCO2e.toPrecision(3)} gCO₂e, ${escapeHtml(summary.carbonMethod)}.</p></section>
+<footer>Made by Heliotrope on ${escapeHtml(summary.startedAt.slice(0, 10))}. Numbers: summary.json and metrics.jsonl beside this file.</footer>
 </main></body></html>
 `;
 }
@@ -62,7 +62,11 @@ function trainingCurves(metrics: readonly LiveRecord[]): readonly Series[] {
     byIsland.set(record.island, points);
     points.push([record.progress.step, record.progress.loss]);
   }
-  return [...byIsland].map(([name, points], i) => ({ name, color: COLORS[i % COLORS.length]!, points: smooth(points) }));
+  return [...byIsland].map(([name, points], i) => ({
+    name,
+    color: COLORS[i % COLORS.length]!,
+    points: smooth(points),
+  }));
 }
 
 const WINDOW = 10;
@@ -76,7 +80,14 @@ function smooth(points: readonly (readonly [number, number])[]): readonly (reado
 
 function comparison(runs: readonly ReportedRun[]): string {
   const rows = runs.map(({ title, summary: s }) =>
-    row([escape(title), number(s.validationLoss.after, 4), number(s.perplexity.after, 2), integer(s.tokens), bytes(s.islands === 1 ? 0 : s.bytesPerIsland), duration(s.wallS)]),
+    row([
+      escapeHtml(title),
+      number(s.validationLoss.after, 4),
+      number(s.perplexity.after, 2),
+      integer(s.tokens),
+      bytes(s.islands === 1 ? 0 : s.bytesPerIsland),
+      duration(s.wallS),
+    ]),
   );
   return `<section><h2>Beside each other, at ${integer(runs[0]!.summary.steps)} steps</h2>${table(['run', 'validation loss', 'perplexity', 'tokens', 'exchanged an island', 'time'], rows)}<p class="note">The synchronous run is one process with the batches of all islands together: the result that an all-reduce at every step would give. One island alone sees the whole text, and as many tokens as one of the islands.</p></section>`;
 }
@@ -84,16 +95,39 @@ function comparison(runs: readonly ReportedRun[]): string {
 function timeTable({ islandDetails }: Summary): string {
   const rows = islandDetails.map((d) => {
     const total = Math.max(1e-9, d.computeS + d.waitS + d.exchangeS + d.evaluateS);
-    const part = (seconds: number, kind: string): string => `<i class="${kind}" style="width:${((100 * seconds) / total).toFixed(2)}%"></i>`;
+    const part = (seconds: number, kind: string): string =>
+      `<i class="${kind}" style="width:${((100 * seconds) / total).toFixed(2)}%"></i>`;
     const bar = `<div class="bar">${part(d.computeS, 'compute')}${part(d.evaluateS, 'evaluate')}${part(d.exchangeS, 'exchange')}${part(d.waitS, 'wait')}</div>`;
-    return row([escape(d.island), integer(d.steps), integer(d.tokens), duration(d.computeS), duration(d.waitS), duration(d.exchangeS), duration(d.evaluateS), bytes(d.peakMemoryBytes), bar]);
+    return row([
+      escapeHtml(d.island),
+      integer(d.steps),
+      integer(d.tokens),
+      duration(d.computeS),
+      duration(d.waitS),
+      duration(d.exchangeS),
+      duration(d.evaluateS),
+      bytes(d.peakMemoryBytes),
+      bar,
+    ]);
   });
-  return table(['island', 'steps', 'tokens', 'computing', 'waiting', 'exchanging', 'validating', 'peak memory', ''], rows);
+  return table(
+    ['island', 'steps', 'tokens', 'computing', 'waiting', 'exchanging', 'validating', 'peak memory', ''],
+    rows,
+  );
 }
 
 function trafficTable({ islandDetails, bytesPerIslandDataParallel }: Summary): string {
-  const rows = islandDetails.map((d) => row([escape(d.island), bytes(d.sentBytes), bytes(d.receivedBytes), `${d.joins}`]));
-  rows.push(row(['<em>data-parallel, each</em>', bytes(bytesPerIslandDataParallel / 2), bytes(bytesPerIslandDataParallel / 2), '']));
+  const rows = islandDetails.map((d) =>
+    row([escapeHtml(d.island), bytes(d.sentBytes), bytes(d.receivedBytes), `${d.joins}`]),
+  );
+  rows.push(
+    row([
+      '<em>data-parallel, each</em>',
+      bytes(bytesPerIslandDataParallel / 2),
+      bytes(bytesPerIslandDataParallel / 2),
+      '',
+    ]),
+  );
   return table(['island', 'sent', 'received', 'times joined'], rows);
 }
 
@@ -103,7 +137,7 @@ const table = (heads: readonly string[], rows: readonly string[]): string =>
   `<div class="scroll"><table><thead><tr>${heads.map((h) => `<th>${h}</th>`).join('')}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
 
 function samples({ before, after }: NonNullable<Summary['samples']>): string {
-  const block = (name: string, text: string): string => `<div><h3>${name}</h3><pre>${escape(text)}</pre></div>`;
+  const block = (name: string, text: string): string => `<div><h3>${name}</h3><pre>${escapeHtml(text)}</pre></div>`;
   return `<section><h2>What it writes</h2><div class="samples">${block('Before', before)}${block('After', after)}</div></section>`;
 }
 

@@ -13,15 +13,26 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
     `${before?.toFixed(digits) ?? '–'} → ${bold(after?.toFixed(digits) ?? '–')}`;
   return [
     '',
-    bold(`${s.name}: ${s.status}`) + dim(` · ${s.islands} islands · ${compact(s.parameters)} parameters · ${integer(s.steps)} steps · ${compact(s.tokens)} tokens · ${duration(s.wallS)}`),
+    bold(`${s.name}: ${s.status}`) +
+      dim(
+        ` · ${s.islands} islands · ${compact(s.parameters)} parameters · ${integer(s.steps)} steps · ${compact(s.tokens)} tokens · ${duration(s.wallS)}`,
+      ),
     '',
     fact('validation loss', `${change(s.validationLoss.before, s.validationLoss.after, 4)} nats a token`),
     fact('perplexity', change(s.perplexity.before, s.perplexity.after, 1)),
-    fact('exchanged', `${bold(bytes(s.bytesPerIsland))} an island; per-step data-parallel: ${bytes(s.bytesPerIslandDataParallel)} (${ratio.toFixed(0)}× more)`),
-    fact('an island’s time', `${bold(percent(s.computeShare))} computing: ${an(s.computeS)} computing, ${an(s.waitS)} waiting, ${an(s.exchangeS)} exchanging, ${an(s.evaluateS)} validating`),
+    fact(
+      'exchanged',
+      `${bold(bytes(s.bytesPerIsland))} an island; per-step data-parallel: ${bytes(s.bytesPerIslandDataParallel)} (${ratio.toFixed(0)}× more)`,
+    ),
+    fact(
+      'an island’s time',
+      `${bold(percent(s.computeShare))} computing: ${an(s.computeS)} computing, ${an(s.waitS)} waiting, ${an(s.exchangeS)} exchanging, ${an(s.evaluateS)} validating`,
+    ),
     fact('energy', `${bold(`${s.energyWh.toPrecision(3)} Wh`)}, ${s.gCO2e.toPrecision(3)} gCO2e`),
     fact('', dim(s.energyMethod)),
-    ...(s.samples === null ? [] : ['', fact('before', quote(s.samples.before)), fact('after', green(quote(s.samples.after)))]),
+    ...(s.samples === null
+      ? []
+      : ['', fact('before', quote(s.samples.before)), fact('after', green(quote(s.samples.after)))]),
     '',
     fact('model, report', `${folder}${path.sep}`),
     fact('look at it', path.join(folder, 'report.html')),

@@ -3,7 +3,12 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { explainSystemError, HelioError } from '../../errors.ts';
 import { Channel } from '../../protocol/channel.ts';
 import { bytesOf, floatsFrom, MAX_FRAME_BYTES, type Transfer } from '../../protocol/frame.ts';
-import { type CoordinatorMessage, type IslandMessage, islandMessageSchema, PROTOCOL_VERSION } from '../../protocol/messages.ts';
+import {
+  type CoordinatorMessage,
+  type IslandMessage,
+  islandMessageSchema,
+  PROTOCOL_VERSION,
+} from '../../protocol/messages.ts';
 import type { Job } from '../../protocol/run-file.ts';
 import type { Aggregation } from '../aggregation.ts';
 import { present } from '../membership.ts';
@@ -71,7 +76,11 @@ export class RunServer {
     this.#sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME_BYTES });
     this.#http.on('upgrade', (request, socket, head) => {
       const url = new URL(request.url ?? '/', 'http://localhost');
-      if (url.pathname !== '/v1/run' || url.searchParams.get('token') !== options.token || this.#sockets.clients.size >= MAX_SOCKETS) {
+      if (
+        url.pathname !== '/v1/run' ||
+        url.searchParams.get('token') !== options.token ||
+        this.#sockets.clients.size >= MAX_SOCKETS
+      ) {
         socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
         return;
       }
@@ -163,7 +172,8 @@ export class RunServer {
   #receive(peer: Peer, message: IslandMessage): void {
     if (message.kind === 'hello') return this.#welcome(peer, message);
     const island = peer.name;
-    if (island === undefined) throw new HelioError('HELIO-4004', `The first message was ${message.kind}.`, 'Say hello first.');
+    if (island === undefined)
+      throw new HelioError('HELIO-4004', `The first message was ${message.kind}.`, 'Say hello first.');
     if (this.#peers.get(island) !== peer) return;
     switch (message.kind) {
       case 'progress': {
@@ -180,9 +190,14 @@ export class RunServer {
 
   #welcome(peer: Peer, hello: IslandMessage & { kind: 'hello' }): void {
     if (hello.protocol !== PROTOCOL_VERSION) {
-      throw new HelioError('HELIO-4003', `The island speaks protocol ${hello.protocol}, the coordinator ${PROTOCOL_VERSION}.`, 'Install the same version of Heliotrope on both.');
+      throw new HelioError(
+        'HELIO-4003',
+        `The island speaks protocol ${hello.protocol}, the coordinator ${PROTOCOL_VERSION}.`,
+        'Install the same version of Heliotrope on both.',
+      );
     }
-    if (peer.name !== undefined) throw new HelioError('HELIO-4004', 'The island said hello twice.', 'Open one connection an island.');
+    if (peer.name !== undefined)
+      throw new HelioError('HELIO-4004', 'The island said hello twice.', 'Open one connection an island.');
     const before = this.#peers.get(hello.island);
     if (before !== undefined) {
       this.#forget(before, 'the island connected anew');
@@ -202,13 +217,27 @@ export class RunServer {
 
   /** Takes a contribution only where one was asked for: nothing else may fill memory. */
   #contribute(island: string, { content, payload }: Transfer): void {
-    if (content.kind !== 'contribution') throw new HelioError('HELIO-4004', `An island sent a transfer of kind ${content.kind}.`, 'Islands send contributions.');
+    if (content.kind !== 'contribution')
+      throw new HelioError(
+        'HELIO-4004',
+        `An island sent a transfer of kind ${content.kind}.`,
+        'Islands send contributions.',
+      );
     const { fragment, version, steps, tokens } = content;
     const stage = this.#state.fragments[fragment]?.stage;
-    if (stage?.kind !== 'pulling' || !stage.asked.includes(island) || this.#state.fragments[fragment]!.version !== version) return;
+    if (
+      stage?.kind !== 'pulling' ||
+      !stage.asked.includes(island) ||
+      this.#state.fragments[fragment]!.version !== version
+    )
+      return;
     const parameters = floatsFrom(payload, this.#options.aggregation.fragments[fragment]!.elements);
     if (!parameters.every(Number.isFinite)) {
-      throw new HelioError('HELIO-4004', `The contribution of ${island} to fragment ${fragment} holds numbers that are not finite.`, 'Lower its learning rate.');
+      throw new HelioError(
+        'HELIO-4004',
+        `The contribution of ${island} to fragment ${fragment} holds numbers that are not finite.`,
+        'Lower its learning rate.',
+      );
     }
     this.#options.aggregation.contribute(fragment, island, parameters);
     this.#dispatch({ kind: 'contributed', island, fragment, version, steps, tokens });

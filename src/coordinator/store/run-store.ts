@@ -22,7 +22,12 @@ export class RunStore {
       `);
     } catch (error) {
       if (String(error).includes('not a database')) {
-        throw new HelioError('HELIO-3001', `${file} is not a run's database.`, 'Restore it from a copy, or start the run afresh.', { cause: error });
+        throw new HelioError(
+          'HELIO-3001',
+          `${file} is not a run's database.`,
+          'Restore it from a copy, or start the run afresh.',
+          { cause: error },
+        );
       }
       throw explainSystemError(error, `open the run's database ${file}`);
     }
@@ -54,7 +59,9 @@ export class RunStore {
   saveCheckpoint(id: string, state: RunState): void {
     this.flush();
     this.#transact(() => {
-      this.#database.prepare('INSERT OR REPLACE INTO checkpoints (id, state, committed) VALUES (?, ?, 0)').run(id, JSON.stringify(state));
+      this.#database
+        .prepare('INSERT OR REPLACE INTO checkpoints (id, state, committed) VALUES (?, ?, 0)')
+        .run(id, JSON.stringify(state));
     });
   }
 
@@ -63,7 +70,11 @@ export class RunStore {
     let forgotten: readonly string[] = [];
     this.#transact(() => {
       this.#database.prepare('UPDATE checkpoints SET committed = 1 WHERE id = ?').run(id);
-      const rows = this.#database.prepare('SELECT id FROM checkpoints WHERE id < ? AND id NOT IN (SELECT id FROM checkpoints WHERE committed = 1 ORDER BY id DESC LIMIT ?)').all(id, keep);
+      const rows = this.#database
+        .prepare(
+          'SELECT id FROM checkpoints WHERE id < ? AND id NOT IN (SELECT id FROM checkpoints WHERE committed = 1 ORDER BY id DESC LIMIT ?)',
+        )
+        .all(id, keep);
       forgotten = rows.map((row) => String(row.id));
       for (const old of forgotten) this.#database.prepare('DELETE FROM checkpoints WHERE id = ?').run(old);
     });
@@ -72,7 +83,9 @@ export class RunStore {
 
   /** The newest complete checkpoint. */
   newestCheckpoint(): { readonly id: string; readonly state: RunState } | undefined {
-    const row = this.#database.prepare('SELECT id, state FROM checkpoints WHERE committed = 1 ORDER BY id DESC LIMIT 1').get();
+    const row = this.#database
+      .prepare('SELECT id, state FROM checkpoints WHERE committed = 1 ORDER BY id DESC LIMIT 1')
+      .get();
     return row === undefined ? undefined : { id: String(row.id), state: JSON.parse(String(row.state)) as RunState };
   }
 

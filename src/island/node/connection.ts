@@ -23,7 +23,11 @@ export class WebSocketConnection implements Connection {
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
-    this.#channel = new Channel<typeof coordinatorMessageSchema, IslandMessage>(socket, coordinatorMessageSchema, MAX_PAYLOAD_BYTES);
+    this.#channel = new Channel<typeof coordinatorMessageSchema, IslandMessage>(
+      socket,
+      coordinatorMessageSchema,
+      MAX_PAYLOAD_BYTES,
+    );
     this.#heartbeat = setInterval(() => this.send({ kind: 'alive' }), HEARTBEAT_MS);
     socket.on('message', (data: Buffer, isBinary) => {
       try {
@@ -47,19 +51,43 @@ export class WebSocketConnection implements Connection {
     return new Promise((resolve, reject) => {
       let socket: WebSocket;
       try {
-        socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: MAX_FRAME_BYTES, handshakeTimeout: CONNECT_MS });
+        socket = new WebSocket(url, {
+          perMessageDeflate: false,
+          maxPayload: MAX_FRAME_BYTES,
+          handshakeTimeout: CONNECT_MS,
+        });
       } catch (error) {
-        reject(new HelioError('HELIO-1006', `${url} is not the address of a run.`, 'Copy it whole from what `heliotrope serve` printed: ws://…', { cause: error }));
+        reject(
+          new HelioError(
+            'HELIO-1006',
+            `${url} is not the address of a run.`,
+            'Copy it whole from what `heliotrope serve` printed: ws://…',
+            { cause: error },
+          ),
+        );
         return;
       }
       const connection = new WebSocketConnection(socket);
       socket.once('open', () => resolve(connection));
       socket.once('unexpected-response', (_, response) => {
         socket.terminate();
-        reject(new HelioError('HELIO-4003', `The coordinator at ${new URL(url).host} refused the invitation (HTTP ${response.statusCode}).`, 'Ask for the current invitation URL of the run.'));
+        reject(
+          new HelioError(
+            'HELIO-4003',
+            `The coordinator at ${new URL(url).host} refused the invitation (HTTP ${response.statusCode}).`,
+            'Ask for the current invitation URL of the run.',
+          ),
+        );
       });
       socket.once('error', (error) => {
-        reject(new HelioError('HELIO-4002', `No coordinator answers at ${new URL(url).host} (${error.message}).`, 'Check that `heliotrope serve` runs there and that the address is right.', { cause: error }));
+        reject(
+          new HelioError(
+            'HELIO-4002',
+            `No coordinator answers at ${new URL(url).host} (${error.message}).`,
+            'Check that `heliotrope serve` runs there and that the address is right.',
+            { cause: error },
+          ),
+        );
       });
     });
   }

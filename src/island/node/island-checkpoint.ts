@@ -2,8 +2,8 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { writeWhole } from '../../files.ts';
-import { decodeSafetensors, encodeSafetensors, type StoredTensor } from '../../ml/tensor/safetensors.ts';
 import type { ParameterArrays } from '../../ml/tensor/parameters.ts';
+import { decodeSafetensors, encodeSafetensors, type StoredTensor } from '../../ml/tensor/safetensors.ts';
 import type { TrainerState } from '../../ml/training/trainer.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
 
@@ -19,7 +19,8 @@ export interface IslandCheckpoint {
 const KEEP = 3;
 const NAME = /^checkpoint-([a-z0-9-]{1,64})\.safetensors$/;
 
-const fileOf = (folder: string, checkpoint: string): string => path.join(folder, `checkpoint-${checkpoint}.safetensors`);
+const fileOf = (folder: string, checkpoint: string): string =>
+  path.join(folder, `checkpoint-${checkpoint}.safetensors`);
 
 /** Writes a checkpoint whole and forgets the oldest ones. */
 export function saveIslandCheckpoint(folder: string, { run, checkpoint, trainer, clocks }: IslandCheckpoint): void {
@@ -30,7 +31,13 @@ export function saveIslandCheckpoint(folder: string, { run, checkpoint, trainer,
   };
   add('parameter', trainer.parameters);
   add('moment', trainer.moments);
-  const metadata = { run, checkpoint, step: String(trainer.step), age: String(trainer.age), clocks: JSON.stringify(clocks) };
+  const metadata = {
+    run,
+    checkpoint,
+    step: String(trainer.step),
+    age: String(trainer.age),
+    clocks: JSON.stringify(clocks),
+  };
   writeWhole(fileOf(folder, checkpoint), encodeSafetensors(tensors, metadata));
   for (const old of checkpointsIn(folder).slice(0, -KEEP)) rmSync(fileOf(folder, old), { force: true });
 }
@@ -47,14 +54,27 @@ export function loadIslandCheckpoint(folder: string, run: string, name: string |
   const file = fileOf(folder, checkpoint);
   const { tensors, metadata } = decodeSafetensors(readFileSync(file), file);
   if (metadata.run !== run) {
-    throw new HelioError('HELIO-3001', `${file} belongs to run ${metadata.run ?? 'unknown'}, not to ${run}.`, 'Give this run another --state folder.');
+    throw new HelioError(
+      'HELIO-3001',
+      `${file} belongs to run ${metadata.run ?? 'unknown'}, not to ${run}.`,
+      'Give this run another --state folder.',
+    );
   }
   const arrays = (kind: string): ParameterArrays =>
-    new Map([...tensors].flatMap(([key, { data }]) => (key.startsWith(`${kind}/`) ? [[key.slice(kind.length + 1), data] as const] : [])));
+    new Map(
+      [...tensors].flatMap(([key, { data }]) =>
+        key.startsWith(`${kind}/`) ? [[key.slice(kind.length + 1), data] as const] : [],
+      ),
+    );
   return {
     run,
     checkpoint,
-    trainer: { step: Number(metadata.step), age: Number(metadata.age), parameters: arrays('parameter'), moments: arrays('moment') },
+    trainer: {
+      step: Number(metadata.step),
+      age: Number(metadata.age),
+      parameters: arrays('parameter'),
+      moments: arrays('moment'),
+    },
     clocks: JSON.parse(metadata.clocks ?? '[]') as readonly FragmentClock[],
   };
 }

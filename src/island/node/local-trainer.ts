@@ -1,7 +1,7 @@
-import { type Batch, batchesOf, type BatchSource, evaluationBatches } from '../../ml/data/batches.ts';
+import { HelioError } from '../../errors.ts';
+import { type Batch, type BatchSource, batchesOf, evaluationBatches } from '../../ml/data/batches.ts';
 import { readDocuments, shardOf, splitCorpus } from '../../ml/data/corpus.ts';
 import { loadTokenizer, tokenize } from '../../ml/data/tokenizer.ts';
-import { HelioError } from '../../errors.ts';
 import { type StepResult, Trainer } from '../../ml/training/trainer.ts';
 import { type Fragment, pack, unpack } from '../../outer/fragments.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
@@ -11,7 +11,15 @@ import { loadIslandCheckpoint, saveIslandCheckpoint } from './island-checkpoint.
 
 /** Trains in this thread: reads the shard, drives the engine, keeps checkpoints as files. */
 export class LocalTrainer implements IslandTrainer {
-  #work: { assignment: Assignment; fragments: readonly Fragment[]; trainer: Trainer; batches: BatchSource; heldOut: readonly Batch[] } | undefined;
+  #work:
+    | {
+        assignment: Assignment;
+        fragments: readonly Fragment[];
+        trainer: Trainer;
+        batches: BatchSource;
+        heldOut: readonly Batch[];
+      }
+    | undefined;
 
   async prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<void> {
     if (this.#work === undefined) this.#work = await prepareWork(assignment, fragments);
@@ -75,7 +83,8 @@ export class LocalTrainer implements IslandTrainer {
   }
 
   #ready() {
-    if (this.#work === undefined) throw new HelioError('HELIO-2001', 'The trainer was asked to work before it was prepared.', 'Report this.');
+    if (this.#work === undefined)
+      throw new HelioError('HELIO-2001', 'The trainer was asked to work before it was prepared.', 'Report this.');
     return this.#work;
   }
 }
@@ -114,5 +123,9 @@ async function prepareWork(assignment: Assignment, packed: readonly Float32Array
 /** @throws HelioError HELIO-1003 when a token stream does not fill one context */
 export function checkLength(stream: Uint32Array, context: number, what: string): void {
   if (stream.length > context) return;
-  throw new HelioError('HELIO-1003', `${what} has ${stream.length} tokens, and one context needs ${context + 1}.`, 'Give more text, fewer islands, or a smaller context.');
+  throw new HelioError(
+    'HELIO-1003',
+    `${what} has ${stream.length} tokens, and one context needs ${context + 1}.`,
+    'Give more text, fewer islands, or a smaller context.',
+  );
 }

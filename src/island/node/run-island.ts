@@ -63,7 +63,12 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
   }
 }
 
-async function session(host: IslandHost, connection: WebSocketConnection, trainer: WorkerTrainer, signal: AbortSignal): Promise<Ending> {
+async function session(
+  host: IslandHost,
+  connection: WebSocketConnection,
+  trainer: WorkerTrainer,
+  signal: AbortSignal,
+): Promise<Ending> {
   const leave = (): void => {
     connection.send({ kind: 'leaving', reason: 'stopped by its owner', fatal: false });
     connection.close();

@@ -76,7 +76,14 @@ export class WorkerTrainer implements IslandTrainer {
 
   #failAll(cause: Error): void {
     for (const call of this.#open.values()) {
-      call.reject(new HelioError('HELIO-2001', `The training thread ended: ${cause.message}.`, 'Check the memory that is left (`heliotrope doctor`), and join again.', { cause }));
+      call.reject(
+        new HelioError(
+          'HELIO-2001',
+          `The training thread ended: ${cause.message}.`,
+          'Check the memory that is left (`heliotrope doctor`), and join again.',
+          { cause },
+        ),
+      );
     }
     this.#open.clear();
   }

@@ -18,7 +18,11 @@ export type BatchSource = (step: number) => Batch;
  */
 export function batchesOf(stream: Uint32Array, batch: number, context: number, seed: number): BatchSource {
   const windowsPerEpoch = Math.max(1, Math.floor((stream.length - context) / context));
-  let cached: { epoch: number; offset: number; order: Uint32Array } = { epoch: -1, offset: 0, order: new Uint32Array() };
+  let cached: { epoch: number; offset: number; order: Uint32Array } = {
+    epoch: -1,
+    offset: 0,
+    order: new Uint32Array(),
+  };
   const window = (index: number): number => {
     const epoch = Math.floor(index / windowsPerEpoch);
     if (cached.epoch !== epoch) {
@@ -28,7 +32,12 @@ export function batchesOf(stream: Uint32Array, batch: number, context: number, s
     }
     return cached.offset + cached.order[index % windowsPerEpoch]! * context;
   };
-  return (step) => cutWindows(stream, Array.from({ length: batch }, (_, row) => window(step * batch + row)), context);
+  return (step) =>
+    cutWindows(
+      stream,
+      Array.from({ length: batch }, (_, row) => window(step * batch + row)),
+      context,
+    );
 }
 
 /** All windows of a stream in order, `batch` at a time; the last batch repeats windows to be full. */
@@ -43,7 +52,11 @@ export function evaluationBatches(
   // Spread over the whole held-out text when it is longer than what is evaluated.
   const starts = Array.from({ length: windows }, (_, i) => Math.floor((i * all) / windows) * context);
   return Array.from({ length: Math.ceil(windows / batch) }, (_, b) =>
-    cutWindows(stream, Array.from({ length: batch }, (_, row) => starts[(b * batch + row) % windows]!), context),
+    cutWindows(
+      stream,
+      Array.from({ length: batch }, (_, row) => starts[(b * batch + row) % windows]!),
+      context,
+    ),
   );
 }
 

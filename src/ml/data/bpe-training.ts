@@ -33,7 +33,11 @@ export function trainBpe(texts: Iterable<string>, vocabularySize: number): Token
   while (symbols.length < vocabularySize - 1) {
     const pair = learner.mostFrequent();
     if (pair === undefined) {
-      throw new HelioError('HELIO-1004', `tokenizer.vocabularySize ${vocabularySize} is more than the corpus supports: it has repeated pairs for ${symbols.length + 1} tokens.`, `Ask for at most ${symbols.length + 1}, or give more text.`);
+      throw new HelioError(
+        'HELIO-1004',
+        `tokenizer.vocabularySize ${vocabularySize} is more than the corpus supports: it has repeated pairs for ${symbols.length + 1} tokens.`,
+        `Ask for at most ${symbols.length + 1}, or give more text.`,
+      );
     }
     merges.push(`${symbols[pair[0]]} ${symbols[pair[1]]}`);
     learner.merge(pair, symbols.length);
@@ -142,7 +146,15 @@ function tokenizerJson(symbols: readonly string[], merges: readonly string[]): T
     truncation: null,
     padding: null,
     added_tokens: [
-      { id: endOfText, content: END_OF_TEXT, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true },
+      {
+        id: endOfText,
+        content: END_OF_TEXT,
+        single_word: false,
+        lstrip: false,
+        rstrip: false,
+        normalized: false,
+        special: true,
+      },
     ],
     normalizer: null,
     pre_tokenizer: byteLevel,

@@ -23,7 +23,11 @@ export interface Corpus {
 export function readDocuments(patterns: readonly string[], base: string): readonly Document[] {
   const documents = patterns.flatMap((pattern) => expand(pattern, base)).flatMap(readFile);
   if (documents.every((document) => document.text.trim() === '')) {
-    throw new HelioError('HELIO-1003', `The corpus ${patterns.join(', ')} holds no text.`, 'Point data.paths at files with text in them.');
+    throw new HelioError(
+      'HELIO-1003',
+      `The corpus ${patterns.join(', ')} holds no text.`,
+      'Point data.paths at files with text in them.',
+    );
   }
   return documents;
 }
@@ -88,7 +92,11 @@ function expand(pattern: string, base: string): readonly string[] {
     return stat.isDirectory() ? globSync(path.join(file, '**/*.{txt,md,jsonl}')).sort() : [file];
   });
   if (files.length === 0) {
-    throw new HelioError('HELIO-1003', `The corpus ${pattern} (${absolute}) matches no file.`, 'Correct data.paths; relative paths start at the folder of the run file.');
+    throw new HelioError(
+      'HELIO-1003',
+      `The corpus ${pattern} (${absolute}) matches no file.`,
+      'Correct data.paths; relative paths start at the folder of the run file.',
+    );
   }
   return files;
 }
@@ -99,7 +107,12 @@ function readFile(file: string): readonly Document[] {
     bytes = readFileSync(file);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new HelioError('HELIO-1003', `The corpus file ${file} cannot be read (${code}).`, 'Check its permissions, or leave it out of data.paths.', { cause: error });
+    throw new HelioError(
+      'HELIO-1003',
+      `The corpus file ${file} cannot be read (${code}).`,
+      'Check its permissions, or leave it out of data.paths.',
+      { cause: error },
+    );
   }
   if (bytes.length === 0) {
     throw new HelioError('HELIO-1003', `The corpus file ${file} is empty.`, 'Fill it, or leave it out of data.paths.');
@@ -108,7 +121,11 @@ function readFile(file: string): readonly Document[] {
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new HelioError('HELIO-1003', `The corpus file ${file} is not UTF-8 text.`, 'Convert it to UTF-8, or leave it out of data.paths.');
+    throw new HelioError(
+      'HELIO-1003',
+      `The corpus file ${file} is not UTF-8 text.`,
+      'Convert it to UTF-8, or leave it out of data.paths.',
+    );
   }
   return file.endsWith('.jsonl') ? readJsonLines(file, text) : [{ source: file, text }];
 }
@@ -121,7 +138,11 @@ function readJsonLines(file: string, content: string): readonly Document[] {
     try {
       text = (JSON.parse(line) as { text?: unknown } | null)?.text;
     } catch {
-      throw new HelioError('HELIO-1003', `${where} is not JSON.`, 'Each line of a .jsonl file has to be one JSON object.');
+      throw new HelioError(
+        'HELIO-1003',
+        `${where} is not JSON.`,
+        'Each line of a .jsonl file has to be one JSON object.',
+      );
     }
     if (typeof text !== 'string') {
       throw new HelioError('HELIO-1003', `${where} has no "text" that is a string.`, 'Give each line a "text" field.');

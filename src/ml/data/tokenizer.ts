@@ -20,7 +20,12 @@ export interface Tokenizer {
  */
 export function loadTokenizer(json: string, source: string): Tokenizer {
   const foreign = (detail: string, cause?: unknown) =>
-    new HelioError('HELIO-1004', `${source} is not a tokenizer that can be used: ${detail}.`, 'Give a tokenizer.json in Hugging Face format, or leave tokenizer.path out to train one.', { cause });
+    new HelioError(
+      'HELIO-1004',
+      `${source} is not a tokenizer that can be used: ${detail}.`,
+      'Give a tokenizer.json in Hugging Face format, or leave tokenizer.path out to train one.',
+      { cause },
+    );
   let tokenizer: HuggingFaceTokenizer;
   let vocabulary: Record<string, number>;
   try {

@@ -20,7 +20,11 @@ export function differentiate(graph: Graph, loss: Value, wrt: readonly Value[]):
     if (!node.outputs.some((y) => gradients.has(y)) || !node.inputs.some((x) => needed.has(x))) continue;
     const rule = operatorOf(node.op).gradient;
     if (rule === undefined) throw misfit(node.op, 'has no gradient, but the loss depends on it');
-    const dInputs = rule(graph, node, node.outputs.map((y) => gradients.get(y)));
+    const dInputs = rule(
+      graph,
+      node,
+      node.outputs.map((y) => gradients.get(y)),
+    );
     node.inputs.forEach((x, i) => {
       const dx = dInputs[i];
       if (dx === undefined || !needed.has(x)) return;

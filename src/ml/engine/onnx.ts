@@ -87,7 +87,12 @@ function writeAttribute(node: ProtobufWriter, name: string, attribute: OnnxAttri
   });
 }
 
-function writeInt64(g: ProtobufWriter, name: string, numbers: readonly number[], shape: Shape = [numbers.length]): void {
+function writeInt64(
+  g: ProtobufWriter,
+  name: string,
+  numbers: readonly number[],
+  shape: Shape = [numbers.length],
+): void {
   const data = BigInt64Array.from(numbers, BigInt);
   writeTensor(g, { name, dtype: 'int64', shape }, new Uint8Array(data.buffer));
 }

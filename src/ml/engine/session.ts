@@ -43,7 +43,12 @@ export async function createSession(graph: Graph, name: string, options: Session
     };
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
-    throw new HelioError('HELIO-2001', `ONNX Runtime refused the graph ${name}: ${detail}.`, 'Run `heliotrope doctor`, and report this with its output.', { cause: error });
+    throw new HelioError(
+      'HELIO-2001',
+      `ONNX Runtime refused the graph ${name}: ${detail}.`,
+      'Run `heliotrope doctor`, and report this with its output.',
+      { cause: error },
+    );
   }
 }
 

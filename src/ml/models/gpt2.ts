@@ -20,7 +20,11 @@ const LAYER_NORM_EPSILON = 1e-5;
 export function checkGpt2(config: Gpt2Config): void {
   if (config.width % config.heads !== 0) {
     const near = [1, 2, 4, 8, 16].filter((h) => config.width % h === 0).join(', ');
-    throw new HelioError('HELIO-1002', `model.width ${config.width} does not divide into model.heads ${config.heads}.`, `Choose heads that divide the width (${near}).`);
+    throw new HelioError(
+      'HELIO-1002',
+      `model.width ${config.width} does not divide into model.heads ${config.heads}.`,
+      `Choose heads that divide the width (${near}).`,
+    );
   }
 }
 

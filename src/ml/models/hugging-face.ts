@@ -20,11 +20,19 @@ export function saveModel(folder: string, { model, parameters, tokenizer }: Save
   const end = tokenizer.endOfTextId;
   const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
   const special = { bos_token: END_OF_TEXT, eos_token: END_OF_TEXT, unk_token: END_OF_TEXT };
-  const tensors = gpt2Parameters(model).map(({ name, shape }) => [name, { shape, data: parameters.get(name)! }] as const);
+  const tensors = gpt2Parameters(model).map(
+    ({ name, shape }) => [name, { shape, data: parameters.get(name)! }] as const,
+  );
   writeWhole(path.join(folder, 'config.json'), json(gpt2HuggingFaceConfig(model, end)));
-  writeWhole(path.join(folder, 'generation_config.json'), json({ bos_token_id: end, eos_token_id: end, do_sample: true, temperature: 0.8 }));
+  writeWhole(
+    path.join(folder, 'generation_config.json'),
+    json({ bos_token_id: end, eos_token_id: end, do_sample: true, temperature: 0.8 }),
+  );
   writeWhole(path.join(folder, 'tokenizer.json'), tokenizerJson);
-  writeWhole(path.join(folder, 'tokenizer_config.json'), json({ tokenizer_class: 'PreTrainedTokenizerFast', model_max_length: model.contextLength, ...special }));
+  writeWhole(
+    path.join(folder, 'tokenizer_config.json'),
+    json({ tokenizer_class: 'PreTrainedTokenizerFast', model_max_length: model.contextLength, ...special }),
+  );
   writeWhole(path.join(folder, 'special_tokens_map.json'), json(special));
   writeWhole(path.join(folder, 'model.safetensors'), encodeSafetensors(new Map(tensors)));
 }
@@ -44,7 +52,8 @@ export function loadModel(folder: string): SavedModel {
     gpt2Parameters(model).map(({ name, shape }) => {
       const tensor = tensors.get(name);
       if (tensor === undefined) throw foreign(weights, `it has no tensor ${name}`);
-      if (tensor.shape.join() !== shape.join()) throw foreign(weights, `${name} is [${tensor.shape.join(', ')}], and config.json says [${shape.join(', ')}]`);
+      if (tensor.shape.join() !== shape.join())
+        throw foreign(weights, `${name} is [${tensor.shape.join(', ')}], and config.json says [${shape.join(', ')}]`);
       return [name, tensor.data];
     }),
   );
@@ -59,10 +68,12 @@ function readConfig(file: string): Gpt2Config {
     if (error instanceof HelioError) throw error;
     throw foreign(file, 'it is not JSON');
   }
-  if (config.model_type !== 'gpt2') throw foreign(file, `its model_type is ${String(config.model_type)}, and gpt2 is read`);
+  if (config.model_type !== 'gpt2')
+    throw foreign(file, `its model_type is ${String(config.model_type)}, and gpt2 is read`);
   const size = (key: string): number => {
     const value = config[key];
-    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) throw foreign(file, `${key} is ${String(value)}`);
+    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1)
+      throw foreign(file, `${key} is ${String(value)}`);
     return value;
   };
   return {
@@ -84,4 +95,8 @@ function read(file: string): Uint8Array {
 }
 
 const foreign = (file: string, detail: string): HelioError =>
-  new HelioError('HELIO-3001', `${file} is not part of a model that can be used: ${detail}.`, 'Name the folder of a finished run, or of a GPT-2 model in Hugging Face layout.');
+  new HelioError(
+    'HELIO-3001',
+    `${file} is not part of a model that can be used: ${detail}.`,
+    'Name the folder of a finished run, or of a GPT-2 model in Hugging Face layout.',
+  );

@@ -47,7 +47,11 @@ export function decodeSafetensors(
   source: string,
 ): { tensors: ReadonlyMap<string, StoredTensor>; metadata: Readonly<Record<string, string>> } {
   const damaged = (detail: string) =>
-    new HelioError('HELIO-3001', `${source} is not a whole safetensors file: ${detail}.`, 'Take an earlier checkpoint, or copy the file again.');
+    new HelioError(
+      'HELIO-3001',
+      `${source} is not a whole safetensors file: ${detail}.`,
+      'Take an earlier checkpoint, or copy the file again.',
+    );
   if (file.length < 8) throw damaged(`${file.length} bytes where the header's length should be`);
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const headerBytes = Number(view.getBigUint64(0, true));
@@ -64,9 +68,14 @@ export function decodeSafetensors(
   const body = 8 + headerBytes;
   const tensors = new Map<string, StoredTensor>();
   for (const [name, entry] of Object.entries(entries)) {
-    const { dtype, shape, data_offsets: offsets } = entry as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
+    const {
+      dtype,
+      shape,
+      data_offsets: offsets,
+    } = entry as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
     if (dtype !== 'F32') throw damaged(`tensor ${name} has type ${String(dtype)}, and only F32 is read`);
-    if (!isSizes(shape) || !isSizes(offsets) || offsets.length !== 2) throw damaged(`tensor ${name} has no shape or place`);
+    if (!isSizes(shape) || !isSizes(offsets) || offsets.length !== 2)
+      throw damaged(`tensor ${name} has no shape or place`);
     const [begin, end] = offsets as readonly [number, number];
     const count = shape.reduce((product, d) => product * d, 1);
     if (end - begin !== 4 * count || body + end > file.length) {

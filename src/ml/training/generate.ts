@@ -1,5 +1,5 @@
-import { createSession, floatsOf, floatTensor, intTensor } from '../engine/session.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
+import { createSession, floatsOf, floatTensor, intTensor } from '../engine/session.ts';
 import { type Gpt2Config, gpt2Parameters } from '../models/gpt2.ts';
 import type { ParameterArrays } from '../tensor/parameters.ts';
 import { seededRandom } from '../tensor/random.ts';

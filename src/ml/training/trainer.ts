@@ -1,6 +1,14 @@
 import { HelioError } from '../../errors.ts';
-import { createSession, type Feeds, floatsOf, floatTensor, intTensor, type Session, type Tensor } from '../engine/session.ts';
 import type { Batch } from '../data/batches.ts';
+import {
+  createSession,
+  type Feeds,
+  floatsOf,
+  floatTensor,
+  intTensor,
+  type Session,
+  type Tensor,
+} from '../engine/session.ts';
 import { type Gpt2Config, gpt2Parameters } from '../models/gpt2.ts';
 import { elementsOf, type ParameterArrays, type ParameterSpec } from '../tensor/parameters.ts';
 import { type InnerOptimizer, momentsOf, type StepScalars } from './optimizer.ts';
@@ -99,7 +107,11 @@ export class Trainer {
     const loss = floatsOf(results.loss!)[0]!;
     const gradNorm = floatsOf(results.gradNorm!)[0]!;
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
-      throw new HelioError('HELIO-2002', `Training diverged at step ${this.#step + 1}: loss ${loss}, gradient norm ${gradNorm}.`, 'Lower inner.rate (and inner.adamRate), or lengthen inner.warmUpSteps.');
+      throw new HelioError(
+        'HELIO-2002',
+        `Training diverged at step ${this.#step + 1}: loss ${loss}, gradient norm ${gradNorm}.`,
+        'Lower inner.rate (and inner.adamRate), or lengthen inner.warmUpSteps.',
+      );
     }
     for (const name of this.#parameters.keys()) this.#parameters.set(name, results[NEXT + name]!);
     for (const name of this.#moments.keys()) this.#moments.set(name, results[NEXT + name]!);

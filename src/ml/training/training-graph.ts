@@ -41,10 +41,7 @@ export function trainingGraph(model: Gpt2Config, options: TrainingGraphOptions):
   const gradients = differentiate(graph, loss, parameters);
   const squares = gradients.map((gradient) => sumOfSquares(graph, gradient));
   const gradNorm = graph.one('Sqrt', [squares.reduce((sum, square) => graph.one('Add', [sum, square]))]);
-  const allowed = graph.one('Div', [
-    graph.scalar(options.clipNorm),
-    graph.one('Add', [gradNorm, graph.scalar(1e-6)]),
-  ]);
+  const allowed = graph.one('Div', [graph.scalar(options.clipNorm), graph.one('Add', [gradNorm, graph.scalar(1e-6)])]);
   const clip = graph.one('Min', [graph.scalar(1), allowed]);
   graph.output('loss', loss);
   graph.output('gradNorm', gradNorm);

@@ -11,8 +11,7 @@ const Reshape: Operator = {
     return [{ dtype: x!.dtype, shape: list(shape) }];
   },
   emit: ({ attributes }) => ({ opType: 'Reshape', attributes: {}, extraInputs: [list(attributes.shape)] }),
-  gradient: (g, node, [dy]) =>
-    dy === undefined ? [] : [g.one('Reshape', [dy], { shape: node.inputs[0]!.shape })],
+  gradient: (g, node, [dy]) => (dy === undefined ? [] : [g.one('Reshape', [dy], { shape: node.inputs[0]!.shape })]),
 };
 
 const Transpose: Operator = {
@@ -41,9 +40,7 @@ const Split: Operator = {
     extraInputs: [list(attributes.sizes)],
   }),
   gradient(g, node, dOutputs) {
-    const pieces = node.outputs.map(
-      (y, i) => dOutputs[i] ?? g.constant(new Float32Array(sizeOf(y.shape)), y.shape),
-    );
+    const pieces = node.outputs.map((y, i) => dOutputs[i] ?? g.constant(new Float32Array(sizeOf(y.shape)), y.shape));
     return [g.one('Concat', pieces, { axis: Number(node.attributes.axis) })];
   },
 };

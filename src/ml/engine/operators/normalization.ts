@@ -1,4 +1,4 @@
-import { float, int, type Builder, type Operator, type Value } from '../ir.ts';
+import { type Builder, float, int, type Operator, type Value } from '../ir.ts';
 
 const lastAxis = (x: Value): number => x.shape.length - 1;
 
@@ -51,10 +51,7 @@ const LayerNormalization: Operator = {
     const u = g.one('Mul', [dy, scale!]);
     const dyNormalized = g.one('Mul', [dy, normalized]);
     const uNormalized = g.one('Mul', [u, normalized]);
-    const centred = g.one('Sub', [
-      g.one('Sub', [u, average(u)]),
-      g.one('Mul', [normalized, average(uNormalized)]),
-    ]);
+    const centred = g.one('Sub', [g.one('Sub', [u, average(u)]), g.one('Mul', [normalized, average(uNormalized)])]);
     return [
       g.one('Mul', [centred, inverseStd!]),
       g.one('ReduceSum', [dyNormalized], { axes: leading, keepDims: 0 }),

@@ -8,8 +8,7 @@ const kept = (shape: Shape, axes: readonly number[]): Shape => shape.map((d, i) 
 /** Sum over `axes`; `keepDims` 1 leaves them as size 1. */
 const ReduceSum: Operator = {
   infer([x], { axes, keepDims }) {
-    const shape =
-      keepDims === 1 ? kept(x!.shape, list(axes)) : x!.shape.filter((_, i) => !list(axes).includes(i));
+    const shape = keepDims === 1 ? kept(x!.shape, list(axes)) : x!.shape.filter((_, i) => !list(axes).includes(i));
     return [{ dtype: x!.dtype, shape }];
   },
   emit: ({ attributes }) => ({

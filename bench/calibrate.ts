@@ -20,7 +20,7 @@ import type { Averaging } from '../src/outer/settings.ts';
 const { values } = parseArgs({
   options: {
     steps: { type: 'string', default: '200' },
-    layers: { type: 'string', default: '4' },
+    layers: { type: 'string', default: '5' },
     width: { type: 'string', default: '128' },
     heads: { type: 'string', default: '4' },
     batch: { type: 'string', default: '8' },
@@ -53,53 +53,24 @@ interface Trial {
   readonly averaging?: Averaging;
 }
 
-const plain = { islands: 4, rate: 0.9, momentum: 0.5, innerSteps: 10 };
+const best = { islands: 4, innerSteps: 10, rate: 0.9, momentum: 0.5, inner: muon(0.03, 0.006) };
+const together = { ...best, innerSteps: steps, rate: 1, momentum: 0 };
 const trials: readonly Trial[] = [
-  {
-    ...plain,
-    name: 'one island alone, Muon 0.02',
-    islands: 1,
-    inner: muon(0.02, 0.004),
-    innerSteps: steps,
-    rate: 1,
-    momentum: 0,
-  },
-  {
-    ...plain,
-    name: 'synchronous, Muon 0.02',
-    islands: 0,
-    inner: muon(0.02, 0.004),
-    innerSteps: steps,
-    rate: 1,
-    momentum: 0,
-  },
-  {
-    ...plain,
-    name: 'synchronous, Muon 0.03',
-    islands: 0,
-    inner: muon(0.03, 0.006),
-    innerSteps: steps,
-    rate: 1,
-    momentum: 0,
-  },
-  { ...plain, name: '4 islands, Muon 0.02, H 10', inner: muon(0.02, 0.004) },
-  { ...plain, name: '4 islands, Muon 0.02, H 20', inner: muon(0.02, 0.004), innerSteps: 20 },
-  { ...plain, name: '4 islands, Muon 0.02, H 10, papers’ η μ', inner: muon(0.02, 0.004), rate: 0.7, momentum: 0.9 },
-  { ...plain, name: '4 islands, Muon 0.02, H 10, average', inner: muon(0.02, 0.004), rate: 1, momentum: 0 },
-  { ...plain, name: '4 islands, Muon 0.02, H 10, η 0.9 μ 0.3', inner: muon(0.02, 0.004), momentum: 0.3 },
-  { ...plain, name: '4 islands, Muon 0.03, H 10', inner: muon(0.03, 0.006) },
-  { ...plain, name: '4 islands, Muon 0.015, H 10', inner: muon(0.015, 0.003) },
-  { ...plain, name: '4 islands, Muon 0.02, H 10, radial', inner: muon(0.02, 0.004), averaging: 'radial-directional' },
-  { ...plain, name: '4 islands, AdamW 0.004, H 10', inner: adamw(0.004) },
-  {
-    ...plain,
-    name: 'one island alone, AdamW 0.004',
-    islands: 1,
-    inner: adamw(0.004),
-    innerSteps: steps,
-    rate: 1,
-    momentum: 0,
-  },
+  { ...together, name: 'one island alone, Muon 0.03', islands: 1 },
+  { ...together, name: 'one island alone, AdamW 0.004', islands: 1, inner: adamw(0.004) },
+  { ...together, name: 'synchronous, Muon 0.03', islands: 0 },
+  { ...together, name: 'synchronous, Muon 0.045', islands: 0, inner: muon(0.045, 0.009) },
+  { ...best, name: '4 islands, Muon 0.02', inner: muon(0.02, 0.004) },
+  { ...best, name: '4 islands, Muon 0.03' },
+  { ...best, name: '4 islands, Muon 0.045', inner: muon(0.045, 0.009) },
+  { ...best, name: '4 islands, Muon 0.03, H 5', innerSteps: 5 },
+  { ...best, name: '4 islands, Muon 0.03, H 20', innerSteps: 20 },
+  { ...best, name: '4 islands, Muon 0.03, η 1.0 μ 0.0', rate: 1, momentum: 0 },
+  { ...best, name: '4 islands, Muon 0.03, η 0.9 μ 0.3', momentum: 0.3 },
+  { ...best, name: '4 islands, Muon 0.03, η 0.9 μ 0.6', momentum: 0.6 },
+  { ...best, name: '4 islands, Muon 0.03, η 0.7 μ 0.9', rate: 0.7, momentum: 0.9 },
+  { ...best, name: '4 islands, Muon 0.03, radial', averaging: 'radial-directional' },
+  { ...best, name: '4 islands, AdamW 0.004', inner: adamw(0.004) },
 ];
 
 const documents = readDocuments(['data/austen/*.txt'], path.resolve(import.meta.dirname, '..'));

@@ -31,16 +31,27 @@ export const isDue = (clock: FragmentClock): boolean =>
   !clock.reported && clock.stepsUntilDue > 0 && clock.steps >= clock.stepsUntilDue;
 
 /**
- * Until when the island has to hold for this fragment: null when it may train on. It may run `overlapSteps` ahead
- * of the merge, then waits; after the grace it trains on whether or not the merge came.
+ * Until when the island has to hold: null when it may train on. It may run `overlapSteps` ahead of a fragment's
+ * merge, then waits; after the grace it trains on whether or not the merge came. When the run needs no more of any
+ * fragment, it holds for good.
  */
 export function holdsUntilMs(
-  clock: FragmentClock,
+  clocks: readonly FragmentClock[],
   { overlapSteps, graceS }: Pick<OuterSettings, 'overlapSteps' | 'graceS'>,
   nowMs: number,
 ): number | null {
-  if (clock.stepsUntilDue === 0) return Number.POSITIVE_INFINITY;
-  if (clock.steps < clock.stepsUntilDue + overlapSteps) return null;
-  const untilMs = (clock.heldSinceMs ?? nowMs) + graceS * 1000;
-  return nowMs < untilMs ? untilMs : null;
+  if (clocks.every((clock) => clock.stepsUntilDue === 0)) return Number.POSITIVE_INFINITY;
+  const untilMs = clocks
+    .filter((clock) => isAhead(clock, overlapSteps))
+    .reduce((latest, clock) => Math.max(latest, (clock.heldSinceMs ?? nowMs) + graceS * 1000), Number.NEGATIVE_INFINITY);
+  return untilMs > nowMs ? untilMs : null;
 }
+
+/** Marks since when the island holds for each fragment that it is ahead of. */
+export const holding = (clocks: readonly FragmentClock[], overlapSteps: number, nowMs: number): FragmentClock[] =>
+  clocks.map((clock) =>
+    isAhead(clock, overlapSteps) && clock.heldSinceMs === null ? { ...clock, heldSinceMs: nowMs } : clock,
+  );
+
+const isAhead = (clock: FragmentClock, overlapSteps: number): boolean =>
+  clock.stepsUntilDue > 0 && clock.steps >= clock.stepsUntilDue + overlapSteps;

@@ -2,7 +2,7 @@ import { HelioError } from '../errors.ts';
 import type { Transfer } from '../protocol/frame.ts';
 import { bytesOf, floatsFrom } from '../protocol/frame.ts';
 import { type CoordinatorMessage, type IslandMessage, PROTOCOL_VERSION, type Progress } from '../protocol/messages.ts';
-import { type FragmentClock, holdsUntilMs, isDue, received, stepped } from './fragment-clock.ts';
+import { type FragmentClock, holding, holdsUntilMs, isDue, received, stepped } from './fragment-clock.ts';
 import type { Assignment, IslandTrainer } from './trainer-face.ts';
 
 /** One open connection to the coordinator, as the runtime sees it. */
@@ -132,15 +132,11 @@ export class IslandSession {
   /** 0 when there is a step to take; otherwise how long to wait for the next message. */
   #waitMs(): number {
     if (!this.#training) return IDLE_MS;
+    const { outer } = this.#assignment!.job;
     const nowMs = this.#host.nowMs();
-    let untilMs = 0;
-    this.#clocks = this.#clocks.map((clock) => {
-      const until = holdsUntilMs(clock, this.#assignment!.job.outer, nowMs);
-      if (until === null) return clock;
-      untilMs = Math.max(untilMs, until);
-      return clock.heldSinceMs === null ? { ...clock, heldSinceMs: nowMs } : clock;
-    });
-    return untilMs === 0 ? 0 : Math.max(1, Math.min(IDLE_MS, untilMs - nowMs));
+    this.#clocks = holding(this.#clocks, outer.overlapSteps, nowMs);
+    const untilMs = holdsUntilMs(this.#clocks, outer, nowMs);
+    return untilMs === null ? 0 : Math.max(1, Math.min(IDLE_MS, untilMs - nowMs));
   }
 
   async #step(): Promise<void> {

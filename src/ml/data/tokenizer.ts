@@ -43,7 +43,7 @@ export function loadTokenizer(json: string, source: string): Tokenizer {
     vocabularySize: ids.reduce((max, id) => Math.max(max, id), 0) + 1,
     endOfTextId,
     encode: (text) => tokenizer.encode(text, { add_special_tokens: false }).ids,
-    decode: (list) => tokenizer.decode([...list], { skip_special_tokens: true }),
+    decode: (list) => (list.length === 0 ? '' : tokenizer.decode([...list], { skip_special_tokens: true })),
   };
 }
 

@@ -1,0 +1,193 @@
+import { describe, expect, it } from 'vitest';
+import { initialState, react, resumedState } from '../../src/coordinator/run.ts';
+import type { RunRecord } from '../../src/coordinator/state.ts';
+import { seededRandom } from '../../src/ml/tensor/random.ts';
+import { settingsFor, World, type WorldOptions } from './world.ts';
+
+const world = (change: Partial<WorldOptions> = {}, seed = 1): World =>
+  new World({ settings: settingsFor(), islands: 3, random: seededRandom(seed), crashChance: 0, stepMs: () => 100, ...change });
+const ofKind = <K extends RunRecord['kind']>(w: World, kind: K) => w.records.filter((r): r is RunRecord & { kind: K } => r.kind === kind);
+
+describe('a run with everybody (DiLoCo)', () => {
+  it('goes from gathering to finished, merging every H steps with equal weights', () => {
+    const w = world().run();
+    expect(ofKind(w, 'phase').map((r) => r.phase)).toEqual(['measuring', 'training', 'concluding', 'finished']);
+    expect(ofKind(w, 'merge').map((r) => r.runStep)).toEqual([10, 20, 30, 40, 50]);
+    expect(w.merges.every((m) => m.weights.length === 3 && m.weights.every((x) => x.weight === 1000))).toBe(true);
+    expect(w.islands.map((i) => i.steps)).toEqual([50, 50, 50]);
+  });
+
+  it('names contributions in one order, whatever order they came in', () => {
+    for (const seed of [1, 2, 3]) {
+      for (const merge of world({}, seed).run().merges) expect(merge.weights.map((x) => x.island)).toEqual(['island-1', 'island-2', 'island-3']);
+    }
+  });
+
+  it('validates before, during and after', () => {
+    const w = world().run();
+    expect(ofKind(w, 'evaluation').map((r) => [r.label, r.runStep, r.loss])).toEqual([
+      ['before', 0, 3],
+      ['during', 20, 3],
+      ['during', 40, 3],
+      ['after', 50, 3],
+    ]);
+  });
+
+  it('completes a checkpoint after every second merge', () => {
+    expect(ofKind(world().run(), 'checkpoint').map((r) => r.runStep)).toEqual([20, 40]);
+  });
+
+  it('makes the last round shorter when H does not divide the steps', () => {
+    const w = world({ settings: settingsFor({}, { steps: 25 }) }).run();
+    expect(ofKind(w, 'merge').map((r) => r.runStep)).toEqual([10, 20, 25]);
+    expect(w.merges.at(-1)!.weights[0]!.weight).toBe(500);
+  });
+});
+
+describe('islands of different speed', () => {
+  const stepMs = (island: string): number => (island === 'island-3' ? 1_500 : 100);
+
+  it('never hold longer than the grace', () => {
+    const w = world({ settings: settingsFor({ graceS: 2 }), stepMs }).run();
+    expect(w.end?.status).toBe('finished');
+    for (const island of w.islands) expect(island.longestHoldMs).toBeLessThanOrEqual(2_000 + 1_500 + 100);
+  });
+
+  it('are merged with what they have when a quorum of one opens the window', () => {
+    const w = world({ settings: settingsFor({ quorum: 1, graceS: 2 }), stepMs }).run();
+    const first = ofKind(w, 'merge')[0]!;
+    const steps = Object.fromEntries(first.contributions.map((c) => [c.island, c.steps]));
+    expect(steps['island-1']).toBeGreaterThanOrEqual(10);
+    expect(steps['island-3']).toBeLessThan(10);
+    expect(steps['island-3']).toBeGreaterThan(0);
+  });
+
+  it('do not hold at all when they may overlap merges with training', () => {
+    const w = world({ settings: settingsFor({ quorum: 1, graceS: 0.2, fragments: 2, overlapSteps: 9 }) }).run();
+    expect(w.end?.status).toBe('finished');
+    expect(Math.max(...w.islands.map((i) => i.longestHoldMs))).toBe(0);
+    expect(new Set(w.merges.map((m) => m.fragment))).toEqual(new Set([0, 1]));
+  });
+});
+
+describe('islands that come and go', () => {
+  it('do not hold up the others, and rejoin at the next merge', () => {
+    const w = world({ settings: settingsFor({}, { steps: 200 }) });
+    let killed = false;
+    const dispatch = w.dispatch.bind(w);
+    w.dispatch = (event) => {
+      dispatch(event);
+      if (!killed && w.state.merges === 3) {
+        killed = true;
+        w.islands[1]!.alive = false;
+        w.islands[1]!.nextMs = w.nowMs + 3_000;
+        dispatch({ kind: 'left', island: 'island-2', reason: 'connection closed' });
+      }
+    };
+    w.run();
+    const sizes = w.merges.map((m) => m.weights.length);
+    expect(sizes.slice(0, 3)).toEqual([3, 3, 3]);
+    expect(sizes[3]).toBe(2);
+    expect(sizes.at(-1)).toBe(3);
+    expect(ofKind(w, 'island').filter((r) => r.island === 'island-2').map((r) => r.status)).toEqual(['joining', 'training', 'gone', 'joining', 'training']);
+  });
+
+  it('leave a run that waits, and then fails, when none is left', () => {
+    const w = world({ settings: settingsFor({}, { gatherMs: 5_000, steps: 100_000 }) });
+    const dispatch = w.dispatch.bind(w);
+    w.dispatch = (event) => {
+      if (w.state.merges === 2) {
+        for (const island of w.islands) Object.assign(island, { alive: false, nextMs: Number.POSITIVE_INFINITY });
+      }
+      dispatch(event);
+    };
+    w.run();
+    expect(ofKind(w, 'phase').map((r) => r.phase).slice(-2)).toEqual(['paused', 'failed']);
+    expect(w.end).toMatchObject({ status: 'failed', reason: 'no island came back within 5 s' });
+  });
+
+  it('fail a run that none joins', () => {
+    const w = world({ islands: 0, settings: settingsFor({}, { gatherMs: 5_000 }) }).run();
+    expect(w.end).toMatchObject({ status: 'failed', reason: 'no island came within 5 s' });
+  });
+});
+
+describe('stop rules', () => {
+  it.each([
+    ['tokens', { tokens: 5_000 }, 20],
+    ['loss', { loss: 3 }, 10],
+    ['minutes', { minutes: 1e-4 }, 10],
+  ] as const)('end the run early: %s', (_, stop, step) => {
+    const w = world({ settings: settingsFor({}, { stop, evaluation: { everyMerges: 1, parts: 1 } }) }).run();
+    expect(w.end?.status).toBe('finished');
+    expect(w.runStep).toBe(step);
+  });
+});
+
+describe('stopping', () => {
+  it('makes a checkpoint first, from which the state goes on with nobody there', () => {
+    const w = world();
+    const dispatch = w.dispatch.bind(w);
+    let asked = false;
+    w.dispatch = (event) => {
+      dispatch(event);
+      if (!asked && w.state.merges === 1) {
+        asked = true;
+        dispatch({ kind: 'stop-requested' });
+      }
+    };
+    w.run();
+    expect(w.end?.status).toBe('interrupted');
+    expect(ofKind(w, 'checkpoint')).toHaveLength(1);
+    const resumed = resumedState(w.state, '000001');
+    expect(resumed).toMatchObject({ phase: 'gathering', merges: 1, restore: '000001', stopRequested: false });
+    expect(Object.values(resumed.islands).every((i) => i.status === 'gone')).toBe(true);
+  });
+
+  it('stops at once before training began', () => {
+    const settings = settingsFor();
+    const { state, effects } = react(settings, initialState(settings), { kind: 'stop-requested' }, 0);
+    expect(state.phase).toBe('interrupted');
+    expect(effects.at(-1)).toMatchObject({ kind: 'end', status: 'interrupted' });
+  });
+});
+
+describe('hostile or late events', () => {
+  const settings = settingsFor();
+  it('from unknown islands, of unknown fragments or of old versions change nothing', () => {
+    const w = world();
+    for (let i = 0; i < 60; i++) w.run(w.nowMs + 100);
+    const joined = { ...w.state, phase: 'training' as const };
+    for (const event of [
+      { kind: 'due', island: 'stranger', fragment: 0, version: 0 },
+      { kind: 'due', island: 'island-1', fragment: 99, version: 0 },
+      { kind: 'due', island: 'island-1', fragment: 0, version: 77 },
+      { kind: 'contributed', island: 'island-1', fragment: 99, version: 0, steps: 1, tokens: 1 },
+      { kind: 'evaluated', island: 'island-1', evaluation: 999, part: 0, lossSum: 0, tokens: 1 },
+      { kind: 'evaluated', island: 'island-1', evaluation: 1, part: 999, lossSum: 0, tokens: 1 },
+      { kind: 'saved', island: 'island-1', checkpoint: 'none' },
+    ] as const) {
+      const { state } = react(settings, joined, event, w.nowMs);
+      expect({ ...state, islands: {} }).toEqual({ ...joined, islands: {} });
+    }
+  });
+});
+
+describe('a thousand seeds of crashes and delays', () => {
+  it.each([
+    ['everybody', settingsFor({ graceS: 3 })],
+    ['a quorum of two', settingsFor({ quorum: 2, graceS: 1 })],
+    ['fragments in overlap', settingsFor({ quorum: 1, graceS: 0.5, fragments: 3, overlapSteps: 4 })],
+  ])('finish, with every merge counted once (%s)', (_, settings) => {
+    for (let seed = 0; seed < 350; seed++) {
+      const random = seededRandom(seed);
+      const w = world({ settings, random, crashChance: 0.01, stepMs: () => 80 + random.integer(80) }).run();
+      const versions = settings.outer.fragments === 1 ? [w.merges] : [0, 1, 2].map((f) => w.merges.filter((m) => m.fragment === f));
+      expect([seed, w.end?.status]).toEqual([seed, 'finished']);
+      for (const list of versions) expect(list.map((m) => m.version)).toEqual(list.map((_, i) => i + 1));
+      expect(w.state.merges).toBe(w.merges.length);
+      expect(w.runStep).toBe(settings.steps);
+      for (const island of w.islands) expect(island.longestHoldMs).toBeLessThanOrEqual(settings.outer.graceS * 1000 + 300);
+    }
+  });
+});

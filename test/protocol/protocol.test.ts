@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Channel } from '../../src/protocol/channel.ts';
+import { bytesOf, type Content, encodeFrames, FrameAssembler, floatsFrom, PIECE_BYTES } from '../../src/protocol/frame.ts';
+import { coordinatorMessageSchema, islandMessageSchema, MAX_MESSAGE_BYTES, parseMessage } from '../../src/protocol/messages.ts';
+
+const contribution: Content = { kind: 'contribution', fragment: 0, version: 3, steps: 20, tokens: 20_480, codec: 'f32' };
+const frames = (payload: Uint8Array): Uint8Array[] => [...encodeFrames(0, contribution, payload)];
+const through = (list: readonly Uint8Array[], max = 1e8) => {
+  const assembler = new FrameAssembler(max);
+  return list.map((frame) => assembler.accept(frame)).at(-1);
+};
+
+describe('frames', () => {
+  it('carry any payload whole, in pieces', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(0, 1, 1000, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES), (length) => {
+        const payload = Uint8Array.from({ length }, (_, i) => i * 31);
+        const cut = frames(payload);
+        expect(cut).toHaveLength(Math.max(1, Math.ceil(length / PIECE_BYTES)));
+        expect(through(cut)).toEqual({ content: contribution, payload });
+      }),
+      { numRuns: 7 },
+    );
+  });
+
+  it('are the test vector of docs/protocol.md', () => {
+    const documented = readFileSync(path.resolve(import.meta.dirname, '../../docs/protocol.md'), 'utf8');
+    const hex = /```hex\n([0-9a-f\s]+)```/.exec(documented)![1]!.replace(/\s/g, '');
+    const [frame] = frames(bytesOf(Float32Array.of(1, -2)));
+    expect(Buffer.from(frame!).toString('hex')).toBe(hex);
+  });
+
+  it.each<[string, (list: Uint8Array[]) => Uint8Array[], RegExp]>([
+    ['one flipped bit of the payload', (l) => [l[0]!.with(l[0]!.length - 1, l[0]!.at(-1)! ^ 1), ...l.slice(1)], /SHA-256/],
+    ['a missing piece', (l) => [l[0]!, l[2]!], /came where byte/],
+    ['pieces in another order', (l) => [l[1]!], /came where byte 0/],
+    ['another magic', (l) => [l[0]!.with(0, 0)], /does not begin with "HELI"/],
+    ['another version', (l) => [l[0]!.with(4, 9)], /version 9, not 1/],
+    ['a cut header', (l) => [l[0]!.slice(0, 40)], /header of \d+ bytes does not fit/],
+    ['nothing', () => [new Uint8Array()], /0 bytes/],
+  ])('refuse %s', (_, damage, message) => {
+    expect(() => through(damage(frames(new Uint8Array(2.5 * PIECE_BYTES))))).toThrow(message);
+  });
+
+  it('do not let a peer announce more than is expected of it', () => {
+    expect(() => through(frames(new Uint8Array(101)), 100)).toThrow(/announces 101 bytes and at most 100/);
+  });
+
+  it('never fail otherwise than with their own error on foreign bytes', () => {
+    const [valid] = frames(new Uint8Array(64));
+    fc.assert(
+      fc.property(fc.nat(valid!.length - 1), fc.nat(255), fc.nat(valid!.length), (at, byte, cut) => {
+        try {
+          through([valid!.with(at, byte).slice(0, cut)]);
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'HELIO-4004' });
+        }
+      }),
+    );
+  });
+
+  it('check the number of float32 elements', () => {
+    expect([...floatsFrom(new Uint8Array(bytesOf(Float32Array.of(1, -2))), 2)]).toEqual([1, -2]);
+    expect(() => floatsFrom(new Uint8Array(8), 3)).toThrow(/8 bytes for 3 float32/);
+  });
+});
+
+describe('messages', () => {
+  it.each([
+    ['no JSON', '{', /not JSON/],
+    ['an unknown kind', '{"kind":"destroy"}', /kind/],
+    ['an unknown field', '{"kind":"alive","extra":1}', /extra|Unrecognized/],
+    ['a negative counter', '{"kind":"due","fragment":-1,"version":0}', /fragment/],
+    ['a number that is not finite', '{"kind":"evaluated","evaluation":1,"part":0,"lossSum":1e999,"tokens":1}', /lossSum/],
+    ['an island name that could be a path', '{"kind":"hello","protocol":1,"island":"../x","software":"a","threads":1}', /island/],
+    ['a message that is too long', `{"kind":"leaving","reason":"${'x'.repeat(MAX_MESSAGE_BYTES)}"}`, /more than/],
+  ])('refuse %s', (_, data, message) => {
+    expect(() => parseMessage(islandMessageSchema, data)).toThrow(message);
+  });
+
+  it('never fail otherwise than with their own error', () => {
+    fc.assert(
+      fc.property(fc.json(), (data) => {
+        for (const schema of [islandMessageSchema, coordinatorMessageSchema]) {
+          try {
+            parseMessage(schema, data);
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'HELIO-4004' });
+          }
+        }
+      }),
+    );
+  });
+});
+
+describe('channel', () => {
+  it('counts the bytes of both directions alike', () => {
+    const wire: (string | Uint8Array)[] = [];
+    const island = new Channel({ send: (data) => wire.push(data) }, coordinatorMessageSchema, 1e6);
+    const coordinator = new Channel({ send: () => {} }, islandMessageSchema, 1e6);
+    island.send({ kind: 'alive' });
+    island.transfer(contribution, new Uint8Array(1000));
+    for (const data of wire) typeof data === 'string' ? coordinator.message(data) : coordinator.frame(data);
+    expect(coordinator.receivedBytes).toBe(island.sentBytes);
+    expect(island.sentBytes).toBeGreaterThan(1000);
+  });
+});

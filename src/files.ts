@@ -1,6 +1,27 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { explainSystemError } from './errors.ts';
+
+/**
+ * Makes a folder and those above it. (Node's own recursive mkdir reports a read-only disk as ENOENT, and never
+ * returns on some file systems.)
+ *
+ * @throws the system's own error
+ */
+export function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' && path.dirname(folder) !== folder) {
+      // One step up a time: when the folder above is there and this one still cannot be made, that is the error.
+      const above = path.dirname(folder);
+      if (existsSync(above)) throw error;
+      makeFolder(above);
+      mkdirSync(folder);
+    } else if (!existsSync(folder)) throw error;
+  }
+}
 
 /**
  * Writes a file whole or not at all: to a temporary name beside it, synced, then renamed.
@@ -10,7 +31,7 @@ import { explainSystemError } from './errors.ts';
 export function writeWhole(file: string, content: string | Uint8Array): void {
   const temporary = `${file}.${process.pid}.tmp`;
   try {
-    mkdirSync(path.dirname(file), { recursive: true });
+    makeFolder(path.dirname(file));
     const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
     const descriptor = openSync(temporary, 'w');
     try {

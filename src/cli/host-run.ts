@@ -182,7 +182,7 @@ function restore(prepared: PreparedRun, folder: string, store: RunStore, setting
     load('parameters.safetensors'),
     load('velocity.safetensors'),
   );
-  return { state: resumedState(checkpoint.state, checkpoint.id), aggregation };
+  return { state: resumedState(settings, checkpoint.state, checkpoint.id), aggregation };
 }
 
 /** Writes every record to metrics.jsonl, what people care about to events.log, and passes it on. */

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, mkdirSync } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { type ErrorCode, HelioError } from '../errors.ts';
+import { makeFolder } from '../files.ts';
 import { ENTRY } from './context.ts';
 import type { LiveRecord, ServeLine, Summary } from './records.ts';
 
@@ -18,8 +19,8 @@ export interface LocalRunOptions {
   readonly signal: AbortSignal;
 }
 
-/** Exit statuses after which starting an island again would not help: usage and refusal. */
-const HOPELESS = [2, 4];
+/** Last words after which starting an island again would not help: any explained error but one of the engine or the connection. */
+const HOPELESS = /error HELIO-(?!0000|2001|4002|4004|5001)/;
 const MAX_RESTARTS = 20;
 const RESTART_MS = 500;
 /** How long islands may take to end after the run is over. */
@@ -132,7 +133,7 @@ class IslandKeeper {
 
   #launch(name: string, url: string, threads: number, folder: string): void {
     const state = path.join(folder, 'islands', name);
-    mkdirSync(state, { recursive: true });
+    makeFolder(state);
     const child = spawnSelf(
       ['join', url, '--name', name, '--threads', String(threads), '--state', state, '--parent', '--quiet'],
       'pipe',
@@ -150,7 +151,7 @@ class IslandKeeper {
       log.end();
       if (!this.#restarting || code === 0) return;
       const how = signal === null ? `exit status ${code}` : `signal ${signal}`;
-      if (code !== null && HOPELESS.includes(code)) return this.#giveUp(name, `${how}): ${lastWords.trim()}`);
+      if (HOPELESS.test(lastWords)) return this.#giveUp(name, `${how}): ${lastWords.trim()}`);
       if (++this.#restarts > MAX_RESTARTS)
         return this.#giveUp(name, `${how}) after ${MAX_RESTARTS} restarts: ${lastWords.trim()}`);
       this.#notice(`${name} crashed (${how}); the run goes on without it; starting it again`);

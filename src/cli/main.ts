@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import path from 'node:path';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import pc from 'picocolors';
 import { HelioError } from '../errors.ts';
@@ -46,7 +47,7 @@ export function buildProgram(finish: (status: number) => void): Command {
     .exitOverride();
   const context = (): CommandContext => {
     const { json, runs: folder } = program.opts<{ json?: boolean; runs: string }>();
-    return { json: json === true, runs: folder, environment: process.env };
+    return { json: json === true, runs: path.resolve(folder), environment: process.env };
   };
   const command = (name: string, description: string, example: string): Command =>
     program

@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { explainSystemError, HelioError } from '../errors.ts';
+import { makeFolder } from '../files.ts';
 
 /** Runs live in `runs/`, one folder each; `runs/latest` points at the newest. */
 
@@ -26,7 +27,7 @@ export function createRunFolder(
   const folder = path.join(runs, name);
   let keptAs: string | undefined;
   try {
-    mkdirSync(runs, { recursive: true });
+    makeFolder(runs);
     if (existsSync(folder)) {
       let number = 1;
       while (existsSync(`${folder}-${number}`)) number++;

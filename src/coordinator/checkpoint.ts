@@ -12,6 +12,7 @@ export function beginCheckpoint(step: Step, thenStop: boolean): void {
     step.state.trainedMs + (step.state.trainingSinceMs === null ? 0 : step.nowMs - step.state.trainingSinceMs);
   step.update({
     checkpoints: step.state.checkpoints + 1,
+    checkpointMerges: step.state.merges,
     checkpoint: { id, waiting: islands, thenStop, sinceMs: step.nowMs },
     trainedMs,
     trainingSinceMs: step.nowMs,

@@ -49,13 +49,14 @@ export function initialState(settings: RunSettings): RunState {
     lastLoss: null,
     checkpoints: 0,
     checkpoint: null,
+    checkpointMerges: 0,
     stopRequested: false,
     restore: null,
   };
 }
 
 /** The state to go on from after a checkpoint: nobody is there yet, and nothing is in flight. */
-export function resumedState(saved: RunState, checkpoint: string): RunState {
+export function resumedState(settings: RunSettings, saved: RunState, checkpoint: string): RunState {
   return {
     ...saved,
     phase: 'gathering',
@@ -63,7 +64,14 @@ export function resumedState(saved: RunState, checkpoint: string): RunState {
     islands: Object.fromEntries(
       Object.entries(saved.islands).map(([name, island]) => [name, { ...island, status: 'gone' as const }]),
     ),
-    fragments: saved.fragments.map((fragment) => ({ ...fragment, stage: { kind: 'open' } })),
+    fragments: saved.fragments.map((fragment) => ({
+      ...fragment,
+      nextStep:
+        fragment.nextStep > fragment.runStep
+          ? fragment.nextStep
+          : Math.min(settings.steps, fragment.runStep + settings.outer.innerSteps),
+      stage: { kind: 'open' },
+    })),
     trainingSinceMs: null,
     evaluation: null,
     checkpoint: null,
@@ -307,7 +315,10 @@ function noticeLoneliness(step: Step): void {
   }
 }
 
+/** The end is a checkpoint too: a run may be resumed with a later stop. */
 function conclude(step: Step): void {
+  if (step.state.checkpoint !== null) return;
+  if (step.state.checkpointMerges !== step.state.merges) return beginCheckpoint(step, false);
   enter(step, 'finished', `validation loss ${step.state.lastLoss?.toFixed(4)}`);
   end(step, 'finished', 'the stop rule is met');
 }

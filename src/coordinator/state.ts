@@ -49,6 +49,8 @@ export interface RunState {
   readonly lastLoss: number | null;
   readonly checkpoints: number;
   readonly checkpoint: PendingCheckpoint | null;
+  /** Value of {@link RunState.merges} at the newest checkpoint. */
+  readonly checkpointMerges: number;
   readonly stopRequested: boolean;
   /** The checkpoint that this run was resumed from, which its islands restore. */
   readonly restore: string | null;

@@ -43,7 +43,10 @@ export function holdsUntilMs(
   if (clocks.every((clock) => clock.stepsUntilDue === 0)) return Number.POSITIVE_INFINITY;
   const untilMs = clocks
     .filter((clock) => isAhead(clock, overlapSteps))
-    .reduce((latest, clock) => Math.max(latest, (clock.heldSinceMs ?? nowMs) + graceS * 1000), Number.NEGATIVE_INFINITY);
+    .reduce(
+      (latest, clock) => Math.max(latest, (clock.heldSinceMs ?? nowMs) + graceS * 1000),
+      Number.NEGATIVE_INFINITY,
+    );
   return untilMs > nowMs ? untilMs : null;
 }
 

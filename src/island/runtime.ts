@@ -124,7 +124,7 @@ export class IslandSession {
       welcome.restore,
       this.#clocks.map((clock) => clock.version),
     );
-    if (clocks !== null) this.#clocks = [...clocks];
+    if (clocks !== null) this.#clocks = clocks.map((c, i) => ({ ...c, stepsUntilDue: this.#clocks[i]!.stepsUntilDue }));
     this.#place = await this.#trainer.skipTo(this.#place);
     return clocks === null ? null : (welcome.restore ?? 'latest');
   }

@@ -5,8 +5,16 @@ import { seededRandom } from '../../src/ml/tensor/random.ts';
 import { settingsFor, World, type WorldOptions } from './world.ts';
 
 const world = (change: Partial<WorldOptions> = {}, seed = 1): World =>
-  new World({ settings: settingsFor(), islands: 3, random: seededRandom(seed), crashChance: 0, stepMs: () => 100, ...change });
-const ofKind = <K extends RunRecord['kind']>(w: World, kind: K) => w.records.filter((r): r is RunRecord & { kind: K } => r.kind === kind);
+  new World({
+    settings: settingsFor(),
+    islands: 3,
+    random: seededRandom(seed),
+    crashChance: 0,
+    stepMs: () => 100,
+    ...change,
+  });
+const ofKind = <K extends RunRecord['kind']>(w: World, kind: K) =>
+  w.records.filter((r): r is RunRecord & { kind: K } => r.kind === kind);
 
 describe('a run with everybody (DiLoCo)', () => {
   it('goes from gathering to finished, merging every H steps with equal weights', () => {
@@ -19,7 +27,8 @@ describe('a run with everybody (DiLoCo)', () => {
 
   it('names contributions in one order, whatever order they came in', () => {
     for (const seed of [1, 2, 3]) {
-      for (const merge of world({}, seed).run().merges) expect(merge.weights.map((x) => x.island)).toEqual(['island-1', 'island-2', 'island-3']);
+      for (const merge of world({}, seed).run().merges)
+        expect(merge.weights.map((x) => x.island)).toEqual(['island-1', 'island-2', 'island-3']);
     }
   });
 
@@ -33,8 +42,8 @@ describe('a run with everybody (DiLoCo)', () => {
     ]);
   });
 
-  it('completes a checkpoint after every second merge', () => {
-    expect(ofKind(world().run(), 'checkpoint').map((r) => r.runStep)).toEqual([20, 40]);
+  it('completes a checkpoint after every second merge and at the end', () => {
+    expect(ofKind(world().run(), 'checkpoint').map((r) => r.runStep)).toEqual([20, 40, 50]);
   });
 
   it('makes the last round shorter when H does not divide the steps', () => {
@@ -89,7 +98,11 @@ describe('islands that come and go', () => {
     expect(sizes.slice(0, 3)).toEqual([3, 3, 3]);
     expect(sizes[3]).toBe(2);
     expect(sizes.at(-1)).toBe(3);
-    expect(ofKind(w, 'island').filter((r) => r.island === 'island-2').map((r) => r.status)).toEqual(['joining', 'training', 'gone', 'joining', 'training']);
+    expect(
+      ofKind(w, 'island')
+        .filter((r) => r.island === 'island-2')
+        .map((r) => r.status),
+    ).toEqual(['joining', 'training', 'gone', 'joining', 'training']);
   });
 
   it('leave a run that waits, and then fails, when none is left', () => {
@@ -102,7 +115,11 @@ describe('islands that come and go', () => {
       dispatch(event);
     };
     w.run();
-    expect(ofKind(w, 'phase').map((r) => r.phase).slice(-2)).toEqual(['paused', 'failed']);
+    expect(
+      ofKind(w, 'phase')
+        .map((r) => r.phase)
+        .slice(-2),
+    ).toEqual(['paused', 'failed']);
     expect(w.end).toMatchObject({ status: 'failed', reason: 'no island came back within 5 s' });
   });
 
@@ -139,7 +156,7 @@ describe('stopping', () => {
     w.run();
     expect(w.end?.status).toBe('interrupted');
     expect(ofKind(w, 'checkpoint')).toHaveLength(1);
-    const resumed = resumedState(w.state, '000001');
+    const resumed = resumedState(settingsFor(), w.state, '000001');
     expect(resumed).toMatchObject({ phase: 'gathering', merges: 1, restore: '000001', stopRequested: false });
     expect(Object.values(resumed.islands).every((i) => i.status === 'gone')).toBe(true);
   });
@@ -182,12 +199,14 @@ describe('a thousand seeds of crashes and delays', () => {
     for (let seed = 0; seed < 350; seed++) {
       const random = seededRandom(seed);
       const w = world({ settings, random, crashChance: 0.01, stepMs: () => 80 + random.integer(80) }).run();
-      const versions = settings.outer.fragments === 1 ? [w.merges] : [0, 1, 2].map((f) => w.merges.filter((m) => m.fragment === f));
+      const versions =
+        settings.outer.fragments === 1 ? [w.merges] : [0, 1, 2].map((f) => w.merges.filter((m) => m.fragment === f));
       expect([seed, w.end?.status]).toEqual([seed, 'finished']);
       for (const list of versions) expect(list.map((m) => m.version)).toEqual(list.map((_, i) => i + 1));
       expect(w.state.merges).toBe(w.merges.length);
       expect(w.runStep).toBe(settings.steps);
-      for (const island of w.islands) expect(island.longestHoldMs).toBeLessThanOrEqual(settings.outer.graceS * 1000 + 300);
+      for (const island of w.islands)
+        expect(island.longestHoldMs).toBeLessThanOrEqual(settings.outer.graceS * 1000 + 300);
     }
   });
 });

@@ -1,6 +1,13 @@
-import { runStepOf, initialState, isOver, react } from '../../src/coordinator/run.ts';
+import { initialState, isOver, react, runStepOf } from '../../src/coordinator/run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../../src/coordinator/state.ts';
-import { type FragmentClock, holding, holdsUntilMs, isDue, received, stepped } from '../../src/island/fragment-clock.ts';
+import {
+  type FragmentClock,
+  holding,
+  holdsUntilMs,
+  isDue,
+  received,
+  stepped,
+} from '../../src/island/fragment-clock.ts';
 import type { Random } from '../../src/ml/tensor/random.ts';
 import { STRATEGIES } from '../../src/outer/settings.ts';
 
@@ -31,7 +38,10 @@ interface SimIsland {
   heldSinceMs: number | null;
 }
 
-export const settingsFor = (change: Partial<RunSettings['outer']> = {}, rest: Partial<RunSettings> = {}): RunSettings => ({
+export const settingsFor = (
+  change: Partial<RunSettings['outer']> = {},
+  rest: Partial<RunSettings> = {},
+): RunSettings => ({
   outer: { ...STRATEGIES.diloco, innerSteps: 10, graceS: 5, ...change },
   steps: 50,
   expectedIslands: 3,
@@ -97,7 +107,10 @@ export class World {
 
   /** Messages on one connection arrive in order, each after a delay of its own. */
   #post(connection: string, deliver: () => void): void {
-    const atMs = Math.max(this.nowMs + 5 + this.options.random.uniform() * 200, this.#lastArrivalMs.get(connection) ?? 0);
+    const atMs = Math.max(
+      this.nowMs + 5 + this.options.random.uniform() * 200,
+      this.#lastArrivalMs.get(connection) ?? 0,
+    );
     this.#lastArrivalMs.set(connection, atMs);
     this.#mail.push({ atMs, order: this.#order++, deliver });
   }
@@ -110,7 +123,14 @@ export class World {
 
   #join(island: SimIsland): void {
     island.connection++;
-    Object.assign(island, { alive: true, ready: false, training: false, clocks: [], nextMs: this.nowMs + 500, heldSinceMs: null });
+    Object.assign(island, {
+      alive: true,
+      ready: false,
+      training: false,
+      clocks: [],
+      nextMs: this.nowMs + 500,
+      heldSinceMs: null,
+    });
     const { connection, name } = island;
     this.#post(`${name} up ${connection}`, () => {
       this.#accepted.set(name, connection);
@@ -139,7 +159,9 @@ export class World {
         return;
       case 'send-state':
         this.#down(effect.island, (island) => {
-          this.state.fragments.forEach((_, fragment) => this.#give(island, fragment));
+          this.state.fragments.forEach((_, fragment) => {
+            this.#give(island, fragment);
+          });
           island.ready = true;
           this.#up(island, { kind: 'ready', island: island.name, restored: null });
         });
@@ -173,10 +195,25 @@ export class World {
         return;
       case 'pull': {
         const { version, steps, tokens } = island.clocks[message.fragment]!;
-        return this.#up(island, { kind: 'contributed', island: name, fragment: message.fragment, version, steps, tokens });
+        return this.#up(island, {
+          kind: 'contributed',
+          island: name,
+          fragment: message.fragment,
+          version,
+          steps,
+          tokens,
+        });
       }
       case 'evaluate':
-        for (const part of message.parts) this.#up(island, { kind: 'evaluated', island: name, evaluation: message.evaluation, part, lossSum: 300, tokens: 100 });
+        for (const part of message.parts)
+          this.#up(island, {
+            kind: 'evaluated',
+            island: name,
+            evaluation: message.evaluation,
+            part,
+            lossSum: 300,
+            tokens: 100,
+          });
         return;
       case 'checkpoint':
         return this.#up(island, { kind: 'saved', island: name, checkpoint: message.checkpoint });
@@ -203,7 +240,8 @@ export class World {
     const untilMs = holdsUntilMs(island.clocks, settings.outer, this.nowMs);
     if (untilMs !== null) {
       island.heldSinceMs ??= this.nowMs;
-      if (untilMs !== Number.POSITIVE_INFINITY) island.longestHoldMs = Math.max(island.longestHoldMs, this.nowMs - island.heldSinceMs);
+      if (untilMs !== Number.POSITIVE_INFINITY)
+        island.longestHoldMs = Math.max(island.longestHoldMs, this.nowMs - island.heldSinceMs);
       return;
     }
     island.heldSinceMs = null;

@@ -4,13 +4,27 @@ import { cutIntoFragments, type Fragment, pack, unpack } from '../../src/outer/f
 import { mergeFragment, outerStep, pseudoGradient, weightOf } from '../../src/outer/merge.ts';
 import { formula, reference, relativeError, unpackFloats } from '../ml/models/reference.ts';
 
-const one = (name: string, elements: number, role: 'embedding' | 'other' = 'other'): Fragment => ({ index: 0, elements, tensors: [{ name, elements, role }] });
-const start = (...parameters: readonly number[]) => ({ parameters: Float32Array.from(parameters), velocity: new Float32Array(parameters.length) });
-const island = (weight: number, ...parameters: readonly number[]) => ({ weight, parameters: Float32Array.from(parameters) });
+const one = (name: string, elements: number, role: 'embedding' | 'other' = 'other'): Fragment => ({
+  index: 0,
+  elements,
+  tensors: [{ name, elements, role }],
+});
+const start = (...parameters: readonly number[]) => ({
+  parameters: Float32Array.from(parameters),
+  velocity: new Float32Array(parameters.length),
+});
+const island = (weight: number, ...parameters: readonly number[]) => ({
+  weight,
+  parameters: Float32Array.from(parameters),
+});
 
 describe('merging a fragment', () => {
   it('is FedAvg with η 1 and μ 0: the weighted mean of the islands', () => {
-    const merged = mergeFragment(one('w', 2), start(10, 20), [island(1, 0, 0), island(3, 4, 8)], { rate: 1, momentum: 0, averaging: 'mean' });
+    const merged = mergeFragment(one('w', 2), start(10, 20), [island(1, 0, 0), island(3, 4, 8)], {
+      rate: 1,
+      momentum: 0,
+      averaging: 'mean',
+    });
     expect([...merged.parameters]).toEqual([3, 6]);
   });
 
@@ -37,25 +51,33 @@ describe('merging a fragment', () => {
   it('leaves the fragment as it was when nobody contributes', () => {
     const before = start(1, 2);
     expect(mergeFragment(one('w', 2), before, [], { rate: 1, momentum: 0.9, averaging: 'mean' })).toBe(before);
-    expect(mergeFragment(one('w', 2), before, [island(0, 9, 9)], { rate: 1, momentum: 0.9, averaging: 'mean' })).toBe(before);
+    expect(mergeFragment(one('w', 2), before, [island(0, 9, 9)], { rate: 1, momentum: 0.9, averaging: 'mean' })).toBe(
+      before,
+    );
   });
 
   it('gives the same bits for the same order of islands, and nearly the same for another', () => {
     const floats = fc.array(fc.float({ noNaN: true, min: -1, max: 1 }), { minLength: 8, maxLength: 8 });
     fc.assert(
-      fc.property(fc.array(floats, { minLength: 1, maxLength: 5 }), fc.constantFrom('mean' as const, 'radial-directional' as const), (lists, averaging) => {
-        const islands = lists.map((list, i) => island(i + 1, ...list));
-        const merge = (order: typeof islands) => pseudoGradient(one('w', 8), new Float32Array(8), order, averaging);
-        expect(merge(islands)).toEqual(merge(islands));
-        const [a, b] = [merge(islands), merge(islands.toReversed())];
-        for (let i = 0; i < 8; i++) expect(a[i]!).toBeCloseTo(b[i]!, 4);
-      }),
+      fc.property(
+        fc.array(floats, { minLength: 1, maxLength: 5 }),
+        fc.constantFrom('mean' as const, 'radial-directional' as const),
+        (lists, averaging) => {
+          const islands = lists.map((list, i) => island(i + 1, ...list));
+          const merge = (order: typeof islands) => pseudoGradient(one('w', 8), new Float32Array(8), order, averaging);
+          expect(merge(islands)).toEqual(merge(islands));
+          const [a, b] = [merge(islands), merge(islands.toReversed())];
+          for (let i = 0; i < 8; i++) expect(a[i]!).toBeCloseTo(b[i]!, 4);
+        },
+      ),
     );
   });
 });
 
 describe('radial–directional averaging', () => {
-  const rda = (fragment: Fragment, ...islands: readonly ReturnType<typeof island>[]) => [...pseudoGradient(fragment, new Float32Array(2), islands, 'radial-directional')];
+  const rda = (fragment: Fragment, ...islands: readonly ReturnType<typeof island>[]) => [
+    ...pseudoGradient(fragment, new Float32Array(2), islands, 'radial-directional'),
+  ];
 
   it('keeps the mean length where orthogonal pseudo-gradients would shrink', () => {
     const [x, y] = rda(one('w', 2), island(1, -3, 0), island(1, 0, -1));
@@ -84,7 +106,13 @@ describe('weights', () => {
 });
 
 describe('fragments', () => {
-  const layouts = fc.array(fc.integer({ min: 1, max: 1000 }), { minLength: 1, maxLength: 30 }).map((sizes) => sizes.map((elements, i) => ({ name: `t${i}`, elements, role: i < 2 ? ('embedding' as const) : ('other' as const) })));
+  const layouts = fc.array(fc.integer({ min: 1, max: 1000 }), { minLength: 1, maxLength: 30 }).map((sizes) =>
+    sizes.map((elements, i) => ({
+      name: `t${i}`,
+      elements,
+      role: i < 2 ? ('embedding' as const) : ('other' as const),
+    })),
+  );
 
   it('hold every tensor exactly once', () => {
     fc.assert(
@@ -92,22 +120,41 @@ describe('fragments', () => {
         fc.pre(count <= tensors.length);
         const fragments = cutIntoFragments(tensors, count);
         expect(fragments).toHaveLength(count);
-        expect(fragments.flatMap((f) => f.tensors.map((t) => t.name)).sort()).toEqual(tensors.map((t) => t.name).sort());
+        expect(fragments.flatMap((f) => f.tensors.map((t) => t.name)).sort()).toEqual(
+          tensors.map((t) => t.name).sort(),
+        );
       }),
     );
   });
 
   it('differ by no more than their largest tensor', () => {
-    const tensors = Array.from({ length: 40 }, (_, i) => ({ name: `t${i}`, elements: 10 + ((i * 37) % 100), role: 'other' as const }));
+    const tensors = Array.from({ length: 40 }, (_, i) => ({
+      name: `t${i}`,
+      elements: 10 + ((i * 37) % 100),
+      role: 'other' as const,
+    }));
     const sizes = cutIntoFragments(tensors, 5).map((f) => f.elements);
     expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(109);
   });
 
   it('give back what was packed, and refuse what does not fit', () => {
-    const [fragment] = cutIntoFragments([{ name: 'a', elements: 2, role: 'other' }, { name: 'b', elements: 1, role: 'other' }], 1);
-    const arrays = new Map([['a', Float32Array.of(1, 2)], ['b', Float32Array.of(3)]]);
+    const [fragment] = cutIntoFragments(
+      [
+        { name: 'a', elements: 2, role: 'other' },
+        { name: 'b', elements: 1, role: 'other' },
+      ],
+      1,
+    );
+    const arrays = new Map([
+      ['a', Float32Array.of(1, 2)],
+      ['b', Float32Array.of(3)],
+    ]);
     expect(unpack(fragment!, pack(fragment!, arrays))).toEqual(arrays);
-    expect(() => pack(fragment!, new Map([['a', Float32Array.of(1)]]))).toThrow(/Tensor a has 1 elements where 2 belong/);
-    expect(() => cutIntoFragments(fragment!.tensors, 3)).toThrow(/outer\.fragments 3 is more than the model's 2 tensors/);
+    expect(() => pack(fragment!, new Map([['a', Float32Array.of(1)]]))).toThrow(
+      /Tensor a has 1 elements where 2 belong/,
+    );
+    expect(() => cutIntoFragments(fragment!.tensors, 3)).toThrow(
+      /outer\.fragments 3 is more than the model's 2 tensors/,
+    );
   });
 });

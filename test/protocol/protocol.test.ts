@@ -3,10 +3,29 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Channel } from '../../src/protocol/channel.ts';
-import { bytesOf, type Content, encodeFrames, FrameAssembler, floatsFrom, PIECE_BYTES } from '../../src/protocol/frame.ts';
-import { coordinatorMessageSchema, islandMessageSchema, MAX_MESSAGE_BYTES, parseMessage } from '../../src/protocol/messages.ts';
+import {
+  bytesOf,
+  type Content,
+  encodeFrames,
+  FrameAssembler,
+  floatsFrom,
+  PIECE_BYTES,
+} from '../../src/protocol/frame.ts';
+import {
+  coordinatorMessageSchema,
+  islandMessageSchema,
+  MAX_MESSAGE_BYTES,
+  parseMessage,
+} from '../../src/protocol/messages.ts';
 
-const contribution: Content = { kind: 'contribution', fragment: 0, version: 3, steps: 20, tokens: 20_480, codec: 'f32' };
+const contribution: Content = {
+  kind: 'contribution',
+  fragment: 0,
+  version: 3,
+  steps: 20,
+  tokens: 20_480,
+  codec: 'f32',
+};
 const frames = (payload: Uint8Array): Uint8Array[] => [...encodeFrames(0, contribution, payload)];
 const through = (list: readonly Uint8Array[], max = 1e8) => {
   const assembler = new FrameAssembler(max);
@@ -16,12 +35,15 @@ const through = (list: readonly Uint8Array[], max = 1e8) => {
 describe('frames', () => {
   it('carry any payload whole, in pieces', () => {
     fc.assert(
-      fc.property(fc.constantFrom(0, 1, 1000, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES), (length) => {
-        const payload = Uint8Array.from({ length }, (_, i) => i * 31);
-        const cut = frames(payload);
-        expect(cut).toHaveLength(Math.max(1, Math.ceil(length / PIECE_BYTES)));
-        expect(through(cut)).toEqual({ content: contribution, payload });
-      }),
+      fc.property(
+        fc.constantFrom(0, 1, 1000, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES),
+        (length) => {
+          const payload = Uint8Array.from({ length }, (_, i) => i * 31);
+          const cut = frames(payload);
+          expect(cut).toHaveLength(Math.max(1, Math.ceil(length / PIECE_BYTES)));
+          expect(through(cut)).toEqual({ content: contribution, payload });
+        },
+      ),
       { numRuns: 7 },
     );
   });
@@ -34,7 +56,11 @@ describe('frames', () => {
   });
 
   it.each<[string, (list: Uint8Array[]) => Uint8Array[], RegExp]>([
-    ['one flipped bit of the payload', (l) => [l[0]!.with(l[0]!.length - 1, l[0]!.at(-1)! ^ 1), ...l.slice(1)], /SHA-256/],
+    [
+      'one flipped bit of the payload',
+      (l) => [l[0]!.with(l[0]!.length - 1, l[0]!.at(-1)! ^ 1), ...l.slice(1)],
+      /SHA-256/,
+    ],
     ['a missing piece', (l) => [l[0]!, l[2]!], /came where byte/],
     ['pieces in another order', (l) => [l[1]!], /came where byte 0/],
     ['another magic', (l) => [l[0]!.with(0, 0)], /does not begin with "HELI"/],
@@ -74,8 +100,16 @@ describe('messages', () => {
     ['an unknown kind', '{"kind":"destroy"}', /kind/],
     ['an unknown field', '{"kind":"alive","extra":1}', /extra|Unrecognized/],
     ['a negative counter', '{"kind":"due","fragment":-1,"version":0}', /fragment/],
-    ['a number that is not finite', '{"kind":"evaluated","evaluation":1,"part":0,"lossSum":1e999,"tokens":1}', /lossSum/],
-    ['an island name that could be a path', '{"kind":"hello","protocol":1,"island":"../x","software":"a","threads":1}', /island/],
+    [
+      'a number that is not finite',
+      '{"kind":"evaluated","evaluation":1,"part":0,"lossSum":1e999,"tokens":1}',
+      /lossSum/,
+    ],
+    [
+      'an island name that could be a path',
+      '{"kind":"hello","protocol":1,"island":"../x","software":"a","threads":1}',
+      /island/,
+    ],
     ['a message that is too long', `{"kind":"leaving","reason":"${'x'.repeat(MAX_MESSAGE_BYTES)}"}`, /more than/],
   ])('refuse %s', (_, data, message) => {
     expect(() => parseMessage(islandMessageSchema, data)).toThrow(message);

@@ -26,6 +26,7 @@ export async function join(url: string, options: JoinOptions, context: CommandCo
       'Use up to 63 lower-case letters, digits and dashes.',
     );
   }
+  const coordinator = parseAddress(url);
   const controller = new AbortController();
   stopSignal().addEventListener('abort', () => controller.abort());
   // With the parent gone nobody would start us again or read what we write: leave at once.
@@ -33,7 +34,7 @@ export async function join(url: string, options: JoinOptions, context: CommandCo
   const log = (sentence: string): void => {
     if (options.quiet !== true) process.stderr.write(`${name}: ${sentence}\n`);
   };
-  log(`joining ${new URL(url).host}`);
+  log(`joining ${coordinator.host}`);
   const ending = await runIsland({
     url,
     name,
@@ -48,6 +49,17 @@ export async function join(url: string, options: JoinOptions, context: CommandCo
   log(`the run is over for this island: ${ending}`);
   if (context.json) printJson({ island: name, ending });
   return ending === 'failed' ? 1 : ending === 'interrupted' && controller.signal.aborted ? 130 : 0;
+}
+
+/** @throws HelioError HELIO-1006 when the text is no WebSocket address */
+function parseAddress(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === 'ws:' || url?.protocol === 'wss:') return url;
+  throw new HelioError(
+    'HELIO-1006',
+    `${text} is not the address of a run.`,
+    'Copy it whole from what `heliotrope serve` printed: ws://…',
+  );
 }
 
 /** The machine's name, and a few letters that tell two processes on it apart. */

@@ -49,24 +49,11 @@ export class WebSocketConnection implements Connection {
   /** @throws HelioError HELIO-4002 when nobody answers, HELIO-4003 when the invitation is not accepted */
   static open(url: string): Promise<WebSocketConnection> {
     return new Promise((resolve, reject) => {
-      let socket: WebSocket;
-      try {
-        socket = new WebSocket(url, {
-          perMessageDeflate: false,
-          maxPayload: MAX_FRAME_BYTES,
-          handshakeTimeout: CONNECT_MS,
-        });
-      } catch (error) {
-        reject(
-          new HelioError(
-            'HELIO-1006',
-            `${url} is not the address of a run.`,
-            'Copy it whole from what `heliotrope serve` printed: ws://…',
-            { cause: error },
-          ),
-        );
-        return;
-      }
+      const socket = new WebSocket(url, {
+        perMessageDeflate: false,
+        maxPayload: MAX_FRAME_BYTES,
+        handshakeTimeout: CONNECT_MS,
+      });
       const connection = new WebSocketConnection(socket);
       socket.once('open', () => resolve(connection));
       socket.once('unexpected-response', (_, response) => {

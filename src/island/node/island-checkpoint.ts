@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { writeWhole } from '../../files.ts';
@@ -24,7 +24,6 @@ const fileOf = (folder: string, checkpoint: string): string =>
 
 /** Writes a checkpoint whole and forgets the oldest ones. */
 export function saveIslandCheckpoint(folder: string, { run, checkpoint, trainer, clocks }: IslandCheckpoint): void {
-  mkdirSync(folder, { recursive: true });
   const tensors = new Map<string, StoredTensor>();
   const add = (kind: string, arrays: ParameterArrays): void => {
     for (const [name, data] of arrays) tensors.set(`${kind}/${name}`, { shape: [data.length], data });
@@ -52,7 +51,7 @@ export function loadIslandCheckpoint(folder: string, run: string, name: string |
   const checkpoint = name === null ? known.at(-1) : known.find((id) => id === name);
   if (checkpoint === undefined) return undefined;
   const file = fileOf(folder, checkpoint);
-  const { tensors, metadata } = decodeSafetensors(readFileSync(file), file);
+  const { tensors, metadata } = decode(file);
   if (metadata.run !== run) {
     throw new HelioError(
       'HELIO-3001',
@@ -77,6 +76,17 @@ export function loadIslandCheckpoint(folder: string, run: string, name: string |
     },
     clocks: JSON.parse(metadata.clocks ?? '[]') as readonly FragmentClock[],
   };
+}
+
+function decode(file: string): ReturnType<typeof decodeSafetensors> {
+  try {
+    return decodeSafetensors(readFileSync(file), file);
+  } catch (error) {
+    const what = error instanceof HelioError ? error.what : `${file} cannot be read.`;
+    const remedy =
+      'Restore it from a copy, or delete it: the island then goes on with the run’s model and fresh moments.';
+    throw new HelioError('HELIO-3001', what, remedy, { cause: error });
+  }
 }
 
 /** Ids of the checkpoints in a folder, oldest first. */

@@ -81,7 +81,10 @@ export function decodeSafetensors(
     if (end - begin !== 4 * count || body + end > file.length) {
       throw damaged(`tensor ${name} ends at byte ${body + end} of ${file.length}`);
     }
-    tensors.set(name, { shape, data: new Float32Array(file.slice(body + begin, body + end).buffer) });
+    tensors.set(name, {
+      shape,
+      data: new Float32Array(new Uint8Array(file.subarray(body + begin, body + end)).buffer),
+    });
   }
   return { tensors, metadata: metadata as Record<string, string> };
 }

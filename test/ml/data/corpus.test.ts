@@ -28,7 +28,11 @@ describe('reading a corpus', () => {
     ['a file that is not there', () => 'missing.txt', /missing\.txt .*matches no file.*Correct data\.paths/s],
     ['an empty file', () => file('empty.txt', ''), /empty\.txt is empty/],
     ['nothing but white space', () => file('blank.txt', ' \n\n'), /holds no text/],
-    ['bytes that are no UTF-8', () => file('latin.txt', Uint8Array.of(0x63, 0x61, 0x66, 0xe9)), /latin\.txt is not UTF-8/],
+    [
+      'bytes that are no UTF-8',
+      () => file('latin.txt', Uint8Array.of(0x63, 0x61, 0x66, 0xe9)),
+      /latin\.txt is not UTF-8/,
+    ],
     ['a line that is not JSON', () => file('bad.jsonl', '{"text": "a"}\nnope\n'), /bad\.jsonl:2 is not JSON/],
     ['a line without text', () => file('no.jsonl', '{"body": "a"}\n'), /no\.jsonl:1 has no "text" that is a string/],
   ])('refuses %s', (_, make, message) => {
@@ -37,7 +41,12 @@ describe('reading a corpus', () => {
 });
 
 describe('splitting and sharding', () => {
-  const documents = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', ' ', '\n'), minLength: 1, maxLength: 400 }), { minLength: 1, maxLength: 12 }).map((texts) => texts.map((text, i) => ({ source: `d${i}`, text })));
+  const documents = fc
+    .array(fc.string({ unit: fc.constantFrom('a', 'b', ' ', '\n'), minLength: 1, maxLength: 400 }), {
+      minLength: 1,
+      maxLength: 12,
+    })
+    .map((texts) => texts.map((text, i) => ({ source: `d${i}`, text })));
   const joined = (list: readonly { text: string }[]): string => list.map((d) => d.text).join('');
 
   it('gives every character to exactly one shard, in order', () => {
@@ -71,7 +80,10 @@ describe('batches', () => {
 
   it('visits every window of an epoch once, and shuffles anew in the next', () => {
     const source = batchesOf(stream, 3, 10, 1);
-    const starts = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => source(from + i)).flatMap((b) => [0, 1, 2].map((row) => Number(b.tokens[row * 10])));
+    const starts = (from: number, to: number): number[] =>
+      Array.from({ length: to - from }, (_, i) => source(from + i)).flatMap((b) =>
+        [0, 1, 2].map((row) => Number(b.tokens[row * 10])),
+      );
     const first = starts(0, 33);
     const second = starts(33, 66);
     expect(new Set(first).size).toBe(99);

@@ -37,7 +37,9 @@ describe('byte-pair encoding', () => {
   });
 
   it('says how many tokens a corpus supports when asked for more', () => {
-    expect(() => trainBpe(['ab ab ab'], 1000)).toThrow(/vocabularySize 1000 is more than the corpus supports: .* for (\d+) tokens.*at most \1,/s);
+    expect(() => trainBpe(['ab ab ab'], 1000)).toThrow(
+      /vocabularySize 1000 is more than the corpus supports: .* for (\d+) tokens.*at most \1,/s,
+    );
   });
 
   it('refuses a foreign tokenizer.json', () => {
@@ -47,7 +49,10 @@ describe('byte-pair encoding', () => {
 
   it('lays documents end to end with an end of text after each', () => {
     const tokenizer = loadTokenizer(json, 'test');
-    const stream = tokenize(tokenizer, [{ source: 'a', text: 'the cat' }, { source: 'b', text: 'sat' }]);
+    const stream = tokenize(tokenizer, [
+      { source: 'a', text: 'the cat' },
+      { source: 'b', text: 'sat' },
+    ]);
     expect([...stream].filter((id) => id === tokenizer.endOfTextId)).toHaveLength(2);
     expect(stream.at(-1)).toBe(tokenizer.endOfTextId);
   });

@@ -28,7 +28,8 @@ const binary = (op: string, a: Shape, b: Shape, range?: readonly [number, number
   build: (g, [x, y]) => g.one(op, [x!, y!]),
   ...(range === undefined ? {} : { range }),
 });
-const indices = (g: Graph, ...ids: readonly number[]): Value => g.constant(BigInt64Array.from(ids, BigInt), [ids.length]);
+const indices = (g: Graph, ...ids: readonly number[]): Value =>
+  g.constant(BigInt64Array.from(ids, BigInt), [ids.length]);
 
 const cases: readonly Case[] = [
   ...['Neg', 'Exp', 'Tanh'].map((op) => unary(op)),
@@ -52,8 +53,18 @@ const cases: readonly Case[] = [
       build: (g: Graph, xs: readonly Value[]) => g.one('Gemm', xs, { transA, transB, alpha: 0.5, beta: 2 }),
     })),
   ),
-  { name: 'Reshape', covers: ['Reshape'], shapes: [[3, 4]], build: (g, [x]) => g.one('Reshape', [x!], { shape: [2, 6] }) },
-  { name: 'Transpose', covers: ['Transpose'], shapes: [[2, 3, 4]], build: (g, [x]) => g.one('Transpose', [x!], { permutation: [2, 0, 1] }) },
+  {
+    name: 'Reshape',
+    covers: ['Reshape'],
+    shapes: [[3, 4]],
+    build: (g, [x]) => g.one('Reshape', [x!], { shape: [2, 6] }),
+  },
+  {
+    name: 'Transpose',
+    covers: ['Transpose'],
+    shapes: [[2, 3, 4]],
+    build: (g, [x]) => g.one('Transpose', [x!], { permutation: [2, 0, 1] }),
+  },
   {
     name: 'Split with an unused piece, and Concat',
     covers: ['Split', 'Concat'],
@@ -63,18 +74,48 @@ const cases: readonly Case[] = [
       return g.one('Concat', [c!, a!], { axis: 1 });
     },
   },
-  { name: 'ReduceSum keeping axes', covers: ['ReduceSum'], shapes: [[2, 3, 4]], build: (g, [x]) => g.one('ReduceSum', [x!], { axes: [1], keepDims: 1 }) },
-  { name: 'ReduceSum dropping axes', covers: ['ReduceSum'], shapes: [[2, 3, 4]], build: (g, [x]) => g.one('ReduceSum', [x!], { axes: [0, 2], keepDims: 0 }) },
-  { name: 'Expand', covers: ['Expand'], shapes: [[2, 1, 4]], build: (g, [x]) => g.one('Expand', [x!], { shape: [2, 3, 4] }) },
+  {
+    name: 'ReduceSum keeping axes',
+    covers: ['ReduceSum'],
+    shapes: [[2, 3, 4]],
+    build: (g, [x]) => g.one('ReduceSum', [x!], { axes: [1], keepDims: 1 }),
+  },
+  {
+    name: 'ReduceSum dropping axes',
+    covers: ['ReduceSum'],
+    shapes: [[2, 3, 4]],
+    build: (g, [x]) => g.one('ReduceSum', [x!], { axes: [0, 2], keepDims: 0 }),
+  },
+  {
+    name: 'Expand',
+    covers: ['Expand'],
+    shapes: [[2, 1, 4]],
+    build: (g, [x]) => g.one('Expand', [x!], { shape: [2, 3, 4] }),
+  },
   { name: 'Softmax', covers: ['Softmax'], shapes: [[3, 5]], build: (g, [x]) => g.one('Softmax', [x!]) },
   { name: 'LogSoftmax', covers: ['LogSoftmax'], shapes: [[3, 5]], build: (g, [x]) => g.one('LogSoftmax', [x!]) },
-  { name: 'LayerNormalization', covers: ['LayerNormalization'], shapes: [[3, 6], [6], [6]], build: (g, [x, s, b]) => layerNorm(g, x!, s!, b!, 1e-5) },
-  { name: 'Gather with a repeated index', covers: ['Gather'], shapes: [[5, 3]], build: (g, [t]) => g.one('Gather', [t!, indices(g, 1, 4, 1, 0)]) },
+  {
+    name: 'LayerNormalization',
+    covers: ['LayerNormalization'],
+    shapes: [[3, 6], [6], [6]],
+    build: (g, [x, s, b]) => layerNorm(g, x!, s!, b!, 1e-5),
+  },
+  {
+    name: 'Gather with a repeated index',
+    covers: ['Gather'],
+    shapes: [[5, 3]],
+    build: (g, [t]) => g.one('Gather', [t!, indices(g, 1, 4, 1, 0)]),
+  },
   { name: 'linear', covers: [], shapes: [[3, 4], [4, 5], [5]], build: (g, [x, w, b]) => linear(g, x!, w!, b!) },
   { name: 'gelu', covers: [], shapes: [[3, 4]], build: (g, [x]) => gelu(g, x!), range: [-3, 3] },
   { name: 'sumOfSquares', covers: [], shapes: [[3, 4]], build: (g, [x]) => sumOfSquares(g, x!) },
   { name: 'crossEntropy', covers: [], shapes: [[3, 5]], build: (g, [x]) => crossEntropy(g, x!, indices(g, 0, 4, 2)) },
-  { name: 'masked softmax', covers: [], shapes: [[4, 4]], build: (g, [x]) => g.one('Softmax', [g.one('Add', [x!, causalMask(g, 4)])]) },
+  {
+    name: 'masked softmax',
+    covers: [],
+    shapes: [[4, 4]],
+    build: (g, [x]) => g.one('Softmax', [g.one('Add', [x!, causalMask(g, 4)])]),
+  },
 ];
 
 describe('gradients against central finite differences', () => {
@@ -83,7 +124,9 @@ describe('gradients against central finite differences', () => {
   });
 
   it('covers every operator that has a gradient', () => {
-    const differentiable = Object.entries(operators).flatMap(([op, { gradient }]) => (gradient === undefined ? [] : [op]));
+    const differentiable = Object.entries(operators).flatMap(([op, { gradient }]) =>
+      gradient === undefined ? [] : [op],
+    );
     const covered = new Set(cases.flatMap((c) => c.covers));
     expect(differentiable.filter((op) => !covered.has(op))).toEqual([]);
   });

@@ -8,7 +8,10 @@ import { ids, reference, referenceModel, referenceParameters, relativeError, unp
 const { batch, tokens, targets } = reference;
 const shape = [batch, referenceModel.contextLength];
 const parameters = Object.fromEntries(
-  gpt2Parameters(referenceModel).map((spec) => [spec.name, floatTensor(referenceParameters().get(spec.name)!, spec.shape)]),
+  gpt2Parameters(referenceModel).map((spec) => [
+    spec.name,
+    floatTensor(referenceParameters().get(spec.name)!, spec.shape),
+  ]),
 );
 
 describe('GPT-2 against PyTorch', () => {
@@ -37,7 +40,14 @@ describe('GPT-2 against PyTorch', () => {
 
 describe('GPT-2 sizes', () => {
   it('has as many parameters as the published GPT-2 small', () => {
-    const small = { architecture: 'gpt2', vocabularySize: 50_257, contextLength: 1024, width: 768, layers: 12, heads: 12 } as const;
+    const small = {
+      architecture: 'gpt2',
+      vocabularySize: 50_257,
+      contextLength: 1024,
+      width: 768,
+      layers: 12,
+      heads: 12,
+    } as const;
     expect(countParameters(gpt2Parameters(small))).toBe(124_439_808);
   });
 

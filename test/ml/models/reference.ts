@@ -13,9 +13,24 @@ interface Reference {
   readonly loss: number;
   readonly logits: string;
   readonly gradients: Readonly<Record<string, string>>;
-  readonly adamw: { readonly rate: number; readonly clipNorm: number; readonly losses: readonly number[]; readonly gradNorms: readonly number[]; readonly parameters: Readonly<Record<string, string>> };
-  readonly muon: readonly { readonly shape: readonly [number, number]; readonly weight: string; readonly momentum: string }[];
-  readonly nesterov: { readonly rate: number; readonly momentum: number; readonly elements: number; readonly parameters: readonly string[] };
+  readonly adamw: {
+    readonly rate: number;
+    readonly clipNorm: number;
+    readonly losses: readonly number[];
+    readonly gradNorms: readonly number[];
+    readonly parameters: Readonly<Record<string, string>>;
+  };
+  readonly muon: readonly {
+    readonly shape: readonly [number, number];
+    readonly weight: string;
+    readonly momentum: string;
+  }[];
+  readonly nesterov: {
+    readonly rate: number;
+    readonly momentum: number;
+    readonly elements: number;
+    readonly parameters: readonly string[];
+  };
 }
 
 const file = path.resolve(import.meta.dirname, '../../fixtures/pytorch-reference.json');

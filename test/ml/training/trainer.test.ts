@@ -1,11 +1,19 @@
 import { describe, expect, it } from 'vitest';
+import type { Batch } from '../../../src/ml/data/batches.ts';
 import { Graph } from '../../../src/ml/engine/graph.ts';
 import { createSession, floatsOf, floatTensor } from '../../../src/ml/engine/session.ts';
-import type { Batch } from '../../../src/ml/data/batches.ts';
 import { updateParameter } from '../../../src/ml/training/optimizer.ts';
 import { scheduleFactor } from '../../../src/ml/training/schedule.ts';
 import { Trainer, type TrainerOptions } from '../../../src/ml/training/trainer.ts';
-import { formula, ids, reference, referenceModel, referenceParameters, relativeError, unpackFloats } from '../models/reference.ts';
+import {
+  formula,
+  ids,
+  reference,
+  referenceModel,
+  referenceParameters,
+  relativeError,
+  unpackFloats,
+} from '../models/reference.ts';
 
 const batch: Batch = {
   tokens: ids(reference.tokens),
@@ -21,7 +29,10 @@ const options: TrainerOptions = {
   clipNorm: reference.adamw.clipNorm,
   threads: 1,
 };
-const muon: TrainerOptions = { ...options, optimizer: { kind: 'muon', rate: 0.02, momentum: 0.95, adamRate: 0.01, ...adam } };
+const muon: TrainerOptions = {
+  ...options,
+  optimizer: { kind: 'muon', rate: 0.02, momentum: 0.95, adamRate: 0.01, ...adam },
+};
 
 describe('Trainer', () => {
   it('takes the steps of PyTorch’s AdamW with clipping', async () => {
@@ -45,7 +56,12 @@ describe('Trainer', () => {
       const g = new Graph();
       const scalar = (name: string) => g.input(name, 'float32', []);
       const [parameter, buffer, gradient] = ['w', 'm', 'g'].map((name) => g.input(name, 'float32', shape));
-      const scalars = { adamRate: scalar('a'), matrixRate: scalar('r'), correction1: scalar('c1'), correction2: scalar('c2') };
+      const scalars = {
+        adamRate: scalar('a'),
+        matrixRate: scalar('r'),
+        correction1: scalar('c1'),
+        correction2: scalar('c2'),
+      };
       const spec = { name: 'w', shape, initial: 'zeros', role: 'matrix' } as const;
       const next = updateParameter(g, muon.optimizer, spec, parameter!, gradient!, [buffer!], scalars);
       g.output('weight', next.parameter);
@@ -63,7 +79,12 @@ describe('Trainer', () => {
   it('orthogonalizes q, k and v each on its own', async () => {
     const g = new Graph();
     const whole = g.input('g', 'float32', [4, 12]);
-    const scalars = { adamRate: g.scalar(1), matrixRate: g.scalar(1), correction1: g.scalar(1), correction2: g.scalar(1) };
+    const scalars = {
+      adamRate: g.scalar(1),
+      matrixRate: g.scalar(1),
+      correction1: g.scalar(1),
+      correction2: g.scalar(1),
+    };
     const optimizer = { ...muon.optimizer, weightDecay: 0, kind: 'muon' as const, momentum: 0, adamRate: 1 };
     const zeros = g.constant(new Float32Array(48), [4, 12]);
     const spec = { name: 'w', shape: [4, 12], initial: 'zeros', role: 'matrix', columnBlocks: 3 } as const;
@@ -73,14 +94,20 @@ describe('Trainer', () => {
     const { step } = await session.run({ g: floatTensor(random, [4, 12]) });
     // Each 4 × 4 block is near orthogonal, so its squared norm is near 4; together as one matrix it would be 4 in all.
     for (const block of [0, 1, 2]) {
-      const squared = floatsOf(step!).reduce((sum, v, i) => (Math.floor((i % 12) / 4) === block ? sum + v * v : sum), 0);
+      const squared = floatsOf(step!).reduce(
+        (sum, v, i) => (Math.floor((i % 12) / 4) === block ? sum + v * v : sum),
+        0,
+      );
       expect(squared).toBeGreaterThan(2);
       expect(squared).toBeLessThan(6);
     }
     await session.release();
   });
 
-  it.each([['AdamW', options], ['Muon', muon]] as const)('goes on from a saved state to the same bits (%s)', async (_, choice) => {
+  it.each([
+    ['AdamW', options],
+    ['Muon', muon],
+  ] as const)('goes on from a saved state to the same bits (%s)', async (_, choice) => {
     const straight = await Trainer.create(choice, referenceParameters());
     for (let i = 0; i < 4; i++) await straight.step(batch);
     const first = await Trainer.create(choice, referenceParameters());
@@ -122,6 +149,8 @@ describe('Trainer', () => {
 describe('schedule', () => {
   it('warms up linearly, then falls to its floor along half a cosine', () => {
     const schedule = { warmUpSteps: 10, totalSteps: 110, finalShare: 0.1 };
-    expect([1, 5, 10, 60, 110, 500].map((step) => Number(scheduleFactor(schedule, step).toFixed(4)))).toEqual([0.1, 0.5, 1, 0.55, 0.1, 0.1]);
+    expect([1, 5, 10, 60, 110, 500].map((step) => Number(scheduleFactor(schedule, step).toFixed(4)))).toEqual([
+      0.1, 0.5, 1, 0.55, 0.1, 0.1,
+    ]);
   });
 });

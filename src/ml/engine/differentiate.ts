@@ -18,7 +18,7 @@ export function differentiate(graph: Graph, loss: Value, wrt: readonly Value[]):
   const gradients = new Map<Value, Value>([[loss, graph.scalar(1)]]);
   for (const node of graph.nodes.slice().reverse()) {
     if (!node.outputs.some((y) => gradients.has(y)) || !node.inputs.some((x) => needed.has(x))) continue;
-    const rule = operatorOf(node.op).gradient;
+    const rule = node.gradient ?? operatorOf(node.op).gradient;
     if (rule === undefined) throw misfit(node.op, 'has no gradient, but the loss depends on it');
     const dInputs = rule(
       graph,

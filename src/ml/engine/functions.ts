@@ -1,5 +1,4 @@
 import type { Builder, Value } from './ir.ts';
-import { sizeOf } from './shape.ts';
 
 /** Functions that models share, composed of the table's operators. Rows are tokens: x is [rows, width]. */
 
@@ -12,12 +11,42 @@ export function layerNorm(g: Builder, x: Value, scale: Value, bias: Value, epsil
   return g.many('LayerNormalization', [x, scale, bias], { epsilon })[0]!;
 }
 
-/** The tanh form of GELU that GPT-2 uses (Hendrycks and Gimpel, arXiv 1606.08415, section 2). */
+/**
+ * The tanh form of GELU that GPT-2 uses (Hendrycks and Gimpel, arXiv 1606.08415, section 2), written as x · σ(z) with
+ * z = 2√(2/π) (x + 0.044715 x³) = x · r. Its derivative σ + y (1 − σ) (3r − 2k) reuses what is there already.
+ */
 export function gelu(g: Builder, x: Value): Value {
-  const cubic = g.one('Mul', [g.one('Mul', [x, x]), x]);
-  const inner = g.one('Add', [x, g.one('Mul', [cubic, g.scalar(0.044715)])]);
-  const tanh = g.one('Tanh', [g.one('Mul', [inner, g.scalar(Math.sqrt(2 / Math.PI))])]);
-  return g.one('Mul', [g.one('Mul', [x, g.scalar(0.5)]), g.one('Add', [tanh, g.scalar(1)])]);
+  const k = 2 * Math.sqrt(2 / Math.PI);
+  const square = g.one('Mul', [x, x]);
+  const r = g.one('Add', [g.one('Mul', [square, g.scalar(k * 0.044715)]), g.scalar(k)]);
+  const sigmoid = g.one('Sigmoid', [g.one('Mul', [x, r])]);
+  const y = g.one('Mul', [x, sigmoid]);
+  return g.withGradient(y, [x], (dy) => {
+    const slope = g.one('Sub', [g.one('Mul', [r, g.scalar(3)]), g.scalar(2 * k)]);
+    const bend = g.one('Mul', [g.one('Sub', [y, g.one('Mul', [y, sigmoid])]), slope]);
+    return [g.one('Mul', [dy, g.one('Add', [sigmoid, bend])])];
+  });
+}
+
+/**
+ * Causal attention softmax(q · kᵀ + mask) · v on [batch, heads, sequence, head width]; q comes scaled, k transposed.
+ * In the backward pass Σ dP · P of each row is Σ dO · O (FlashAttention, Dao et al., arXiv 2205.14135, section 3.1):
+ * a sum over the head's width and not over the sequence.
+ */
+export function attention(g: Builder, q: Value, kTransposed: Value, v: Value, mask: Value): Value {
+  const p = g.one('Softmax', [g.one('Add', [g.one('MatMul', [q, kTransposed]), mask])]);
+  const output = g.one('MatMul', [p, v]);
+  const swapped = (x: Value): Value => g.one('Transpose', [x], { permutation: [0, 1, 3, 2] });
+  return g.withGradient(output, [q, kTransposed, v], (dOutput) => {
+    const dP = g.one('MatMul', [dOutput, swapped(v)]);
+    const rowSum = g.one('ReduceSum', [g.one('Mul', [dOutput, output])], { axes: [3], keepDims: 1 });
+    const dScores = g.one('Mul', [p, g.one('Sub', [dP, rowSum])]);
+    return [
+      g.one('MatMul', [dScores, swapped(kTransposed)]),
+      g.one('MatMul', [swapped(q), dScores]),
+      g.one('MatMul', [swapped(p), dOutput]),
+    ];
+  });
 }
 
 /** Mean cross-entropy in nats: logits [rows, classes], targets [rows] of int64 → scalar. */
@@ -39,10 +68,7 @@ export function sumAll(g: Builder, x: Value): Value {
   return g.one('ReduceSum', [x], { axes: x.shape.map((_, i) => i), keepDims: 0 });
 }
 
-/** Σ x², a scalar, as a product of the flattened tensor with itself. */
+/** Σ x², a scalar. */
 export function sumOfSquares(g: Builder, x: Value): Value {
-  const count = sizeOf(x.shape);
-  const row = g.one('Reshape', [x], { shape: [1, count] });
-  const column = g.one('Reshape', [x], { shape: [count, 1] });
-  return g.one('Reshape', [g.one('MatMul', [row, column])], { shape: [] });
+  return g.one('ReduceSumSquare', [x], { axes: x.shape.map((_, i) => i), keepDims: 0 });
 }

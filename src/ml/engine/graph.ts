@@ -43,6 +43,14 @@ export class Graph implements Builder {
     return this.many(op, inputs, attributes)[0]!;
   }
 
+  withGradient(value: Value, inputs: readonly Value[], rule: (dValue: Value) => readonly Value[]): Value {
+    const output: Value = { ...value, name: `v${this.#count++}` };
+    // The composed value comes last among the inputs and gets no gradient: it stands for how y was computed.
+    const gradient: Node['gradient'] = (_g, _node, [dy]) => (dy === undefined ? [] : rule(dy));
+    this.nodes.push({ op: 'Identity', inputs: [...inputs, value], attributes: {}, outputs: [output], gradient });
+    return output;
+  }
+
   scalar(x: number): Value {
     const known = this.#scalars.get(x);
     if (known !== undefined) return known;

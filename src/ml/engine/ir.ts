@@ -18,7 +18,19 @@ export interface Node {
   readonly inputs: readonly Value[];
   readonly attributes: Attributes;
   readonly outputs: readonly Value[];
+  /** The gradient of this very node, where a composed function has a better one than its parts. */
+  readonly gradient?: GradientRule;
 }
+
+/**
+ * Gradients of the loss with respect to each input, given those of the outputs (undefined where an output does not
+ * reach the loss). Undefined for an input that has none.
+ */
+export type GradientRule = (
+  g: Builder,
+  node: Node,
+  dOutputs: readonly (Value | undefined)[],
+) => readonly (Value | undefined)[];
 
 /** The side of a graph on which operators' gradients build. */
 export interface Builder {
@@ -29,6 +41,11 @@ export interface Builder {
   /** A float32 scalar constant; equal numbers share one value. */
   scalar(x: number): Value;
   constant(data: Float32Array | BigInt64Array, shape: Shape): Value;
+  /**
+   * Gives `value`, composed of `inputs`, a gradient of its own: `rule` maps the gradient of the value to those of
+   * the inputs, and what lies between is not differentiated.
+   */
+  withGradient(value: Value, inputs: readonly Value[], rule: (dValue: Value) => readonly Value[]): Value;
 }
 
 /** How a node is written in ONNX, where it differs from "same name, same inputs, same attributes". */
@@ -48,11 +65,8 @@ export interface Operator {
   /** Shapes and types of the outputs; throws when the inputs do not fit. */
   infer(inputs: readonly Value[], attributes: Attributes): readonly Omit<Value, 'name'>[];
   emit?(node: Node): OnnxForm;
-  /**
-   * Gradients of the loss with respect to each input, given those of the outputs (undefined where an output
-   * does not reach the loss). Undefined for an input that has none (indices). Absent: not differentiable.
-   */
-  gradient?(g: Builder, node: Node, dOutputs: readonly (Value | undefined)[]): readonly (Value | undefined)[];
+  /** Absent: not differentiable. */
+  readonly gradient?: GradientRule;
 }
 
 export const int = (value: number): OnnxAttribute => ({ kind: 'int', value });

@@ -33,7 +33,7 @@ function reachable(graph: Graph): readonly Node[] {
   for (const node of graph.nodes.slice().reverse()) {
     if (!node.outputs.some((y) => wanted.has(y.name))) continue;
     kept.push(node);
-    for (const x of node.inputs) wanted.add(x.name);
+    for (const x of node.op === 'Identity' ? node.inputs.slice(-1) : node.inputs) wanted.add(x.name);
   }
   return kept.reverse();
 }
@@ -48,7 +48,7 @@ function writeNode(g: ProtobufWriter, node: Node): void {
     extras.push(name);
   });
   g.message(1, (n) => {
-    for (const x of node.inputs) n.string(1, x.name);
+    for (const x of node.op === 'Identity' ? node.inputs.slice(-1) : node.inputs) n.string(1, x.name);
     for (const extra of extras) n.string(1, extra);
     for (const y of node.outputs) n.string(2, y.name);
     n.string(4, form.opType);

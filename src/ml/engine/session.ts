@@ -34,6 +34,8 @@ export async function createSession(graph: Graph, name: string, options: Session
       intraOpNumThreads: options.threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
+      // One planned block for all activations takes half as much memory again and gains nothing measurable.
+      enableMemPattern: false,
       logSeverityLevel: 3,
       extra: { session: { intra_op: { allow_spinning: '0' }, set_denormal_as_zero: '1' } },
     });

@@ -25,10 +25,18 @@ export function broadcast(op: string, a: Shape, b: Shape): Shape {
 /** Undoes broadcasting in a gradient: sums `value` down to `shape`. */
 export function sumTo(g: Builder, value: Value, shape: Shape): Value {
   if (sameShape(value.shape, shape)) return value;
+  if (value.shape.length === 2 && shape.length === 1) return columnSums(g, value);
   const lead = value.shape.length - shape.length;
   const axes = value.shape.flatMap((d, i) => (i < lead || (shape[i - lead] === 1 && d !== 1) ? [i] : []));
   const summed = g.one('ReduceSum', [value], { axes, keepDims: 1 });
   return sameShape(summed.shape, shape) ? summed : g.one('Reshape', [summed], { shape });
+}
+
+/** Sums a matrix over its rows as a product with ones, which is several times faster than a reduction over axis 0. */
+export function columnSums(g: Builder, matrix: Value): Value {
+  const [rows, columns] = matrix.shape as readonly [number, number];
+  const ones = g.constant(new Float32Array(rows).fill(1), [1, rows]);
+  return g.one('Reshape', [g.one('Gemm', [ones, matrix])], { shape: [columns] });
 }
 
 export function permute(shape: Shape, permutation: readonly number[]): Shape {

@@ -1,5 +1,5 @@
 import { HelioError } from '../../errors.ts';
-import { causalMask, gelu, layerNorm, linear } from '../engine/functions.ts';
+import { attention, causalMask, gelu, layerNorm, linear } from '../engine/functions.ts';
 import type { Builder, Value } from '../engine/ir.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
 
@@ -72,15 +72,13 @@ export function gpt2Logits(g: Builder, config: Gpt2Config, parameter: (name: str
   const norm = (x: Value, name: string) =>
     layerNorm(g, x, parameter(`${name}.weight`), parameter(`${name}.bias`), LAYER_NORM_EPSILON);
 
-  const attention = (x: Value, name: string): Value => {
+  const attend = (x: Value, name: string): Value => {
     const headWidth = width / heads;
     const [q, k, v] = g.many('Split', [dense(x, `${name}.c_attn`)], { axis: 1, sizes: [width, width, width] });
     const byHead = (part: Value, permutation: readonly number[]) =>
       g.one('Transpose', [g.one('Reshape', [part], { shape: [batch, sequence, heads, headWidth] })], { permutation });
     const scaled = g.one('Mul', [q!, g.scalar(1 / Math.sqrt(headWidth))]);
-    const scores = g.one('MatMul', [byHead(scaled, [0, 2, 1, 3]), byHead(k!, [0, 2, 3, 1])]);
-    const weights = g.one('Softmax', [g.one('Add', [scores, mask])]);
-    const mixed = g.one('MatMul', [weights, byHead(v!, [0, 2, 1, 3])]);
+    const mixed = attention(g, byHead(scaled, [0, 2, 1, 3]), byHead(k!, [0, 2, 3, 1]), byHead(v!, [0, 2, 1, 3]), mask);
     const joined = g.one('Transpose', [mixed], { permutation: [0, 2, 1, 3] });
     return dense(g.one('Reshape', [joined], { shape: [rows, width] }), `${name}.c_proj`);
   };
@@ -90,7 +88,7 @@ export function gpt2Logits(g: Builder, config: Gpt2Config, parameter: (name: str
   let x = g.one('Reshape', [positioned], { shape: [rows, width] });
   for (let i = 0; i < layers; i++) {
     const block = `transformer.h.${i}`;
-    x = g.one('Add', [x, attention(norm(x, `${block}.ln_1`), `${block}.attn`)]);
+    x = g.one('Add', [x, attend(norm(x, `${block}.ln_1`), `${block}.attn`)]);
     const hidden = gelu(g, dense(norm(x, `${block}.ln_2`), `${block}.mlp.c_fc`));
     x = g.one('Add', [x, dense(hidden, `${block}.mlp.c_proj`)]);
   }

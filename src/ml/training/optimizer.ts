@@ -64,12 +64,16 @@ function adamW(
   { adamRate, correction1, correction2 }: StepScalars,
 ): { readonly parameter: Value; readonly moments: readonly Value[] } {
   const [beta1, beta2] = settings.betas;
+  const scaled = (value: Value, factor: Value): Value => g.one('Mul', [value, factor]);
   const mean = lerp(g, moments[0]!, gradient, beta1);
   const square = lerp(g, moments[1]!, g.one('Mul', [gradient, gradient]), beta2);
-  const denominator = g.one('Add', [g.one('Sqrt', [g.one('Mul', [square, correction2])]), g.scalar(settings.epsilon)]);
-  const direction = g.one('Div', [g.one('Mul', [mean, correction1]), denominator]);
+  // rate · c₁m / (√(c₂v) + ε) as m / (√v · √c₂ / (rate c₁) + ε / (rate c₁)): the scalars first, so that each number
+  // of the parameter is touched as few times as possible.
+  const perRate = g.one('Reciprocal', [scaled(adamRate, correction1)]);
+  const root = scaled(g.one('Sqrt', [square]), scaled(g.one('Sqrt', [correction2]), perRate));
+  const update = g.one('Div', [mean, g.one('Add', [root, scaled(perRate, g.scalar(settings.epsilon))])]);
   const decay = spec.role === 'vector' ? 0 : settings.weightDecay;
-  return { parameter: descend(g, parameter, direction, adamRate, decay), moments: [mean, square] };
+  return { parameter: g.one('Sub', [decayed(g, parameter, adamRate, decay), update]), moments: [mean, square] };
 }
 
 /**
@@ -96,8 +100,8 @@ function muon(
   const orthogonal = pieces.map((piece) => orthogonalize(g, piece));
   const joined = blocks === 1 ? orthogonal[0]! : g.one('Concat', orthogonal, { axis: 1 });
   const scale = Math.sqrt(Math.max(1, outputs / inputs));
-  const direction = scale === 1 ? joined : g.one('Mul', [joined, g.scalar(scale)]);
-  return { parameter: descend(g, parameter, direction, rate, weightDecay), moments: [momentum] };
+  const update = g.one('Mul', [joined, g.one('Mul', [rate, g.scalar(scale)])]);
+  return { parameter: g.one('Sub', [decayed(g, parameter, rate, weightDecay), update]), moments: [momentum] };
 }
 
 /** Coefficients and number of steps of the quintic iteration, from the same source. */
@@ -128,8 +132,9 @@ function lerp(g: Builder, old: Value, fresh: Value, beta: number): Value {
   return g.one('Add', [g.one('Mul', [old, g.scalar(beta)]), g.one('Mul', [fresh, g.scalar(1 - beta)])]);
 }
 
-/** θ − rate · (direction + decay · θ) */
-function descend(g: Builder, parameter: Value, direction: Value, rate: Value, decay: number): Value {
-  const step = decay === 0 ? direction : g.one('Add', [direction, g.one('Mul', [parameter, g.scalar(decay)])]);
-  return g.one('Sub', [parameter, g.one('Mul', [step, rate])]);
+/** θ (1 − rate · decay) */
+function decayed(g: Builder, parameter: Value, rate: Value, decay: number): Value {
+  if (decay === 0) return parameter;
+  const kept = g.one('Sub', [g.scalar(1), g.one('Mul', [rate, g.scalar(decay)])]);
+  return g.one('Mul', [parameter, kept]);
 }

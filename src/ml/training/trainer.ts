@@ -187,7 +187,8 @@ export class Trainer {
     const [beta1, beta2] = optimizer.betas;
     const age = this.#age + 1;
     const values: Readonly<Record<keyof StepScalars, number>> = {
-      adamRate: factor * (optimizer.kind === 'muon' ? optimizer.adamRate : optimizer.rate),
+      // Never quite zero: the update divides by it (optimizer.ts).
+      adamRate: Math.max(1e-30, factor * (optimizer.kind === 'muon' ? optimizer.adamRate : optimizer.rate)),
       matrixRate: factor * optimizer.rate,
       correction1: 1 / (1 - beta1 ** age),
       correction2: 1 / (1 - beta2 ** age),

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { causalMask, crossEntropy, gelu, layerNorm, linear, sumOfSquares } from '../../../src/ml/engine/functions.ts';
+import {
+  attention,
+  causalMask,
+  crossEntropy,
+  gelu,
+  layerNorm,
+  linear,
+  sumOfSquares,
+} from '../../../src/ml/engine/functions.ts';
 import type { Graph } from '../../../src/ml/engine/graph.ts';
 import type { Shape, Value } from '../../../src/ml/engine/ir.ts';
 import { operators } from '../../../src/ml/engine/operators/index.ts';
@@ -32,7 +40,7 @@ const indices = (g: Graph, ...ids: readonly number[]): Value =>
   g.constant(BigInt64Array.from(ids, BigInt), [ids.length]);
 
 const cases: readonly Case[] = [
-  ...['Neg', 'Exp', 'Tanh'].map((op) => unary(op)),
+  ...['Neg', 'Exp', 'Tanh', 'Sigmoid'].map((op) => unary(op)),
   unary('Sqrt', [0.5, 2]),
   unary('Reciprocal', [0.5, 2]),
   ...['Add', 'Sub', 'Mul'].flatMap((op) => [
@@ -108,7 +116,17 @@ const cases: readonly Case[] = [
   },
   { name: 'linear', covers: [], shapes: [[3, 4], [4, 5], [5]], build: (g, [x, w, b]) => linear(g, x!, w!, b!) },
   { name: 'gelu', covers: [], shapes: [[3, 4]], build: (g, [x]) => gelu(g, x!), range: [-3, 3] },
-  { name: 'sumOfSquares', covers: [], shapes: [[3, 4]], build: (g, [x]) => sumOfSquares(g, x!) },
+  {
+    name: 'attention',
+    covers: [],
+    shapes: [
+      [1, 2, 4, 3],
+      [1, 2, 3, 4],
+      [1, 2, 4, 3],
+    ],
+    build: (g, [q, k, v]) => attention(g, q!, k!, v!, causalMask(g, 4)),
+  },
+  { name: 'sumOfSquares', covers: ['ReduceSumSquare'], shapes: [[3, 4]], build: (g, [x]) => sumOfSquares(g, x!) },
   { name: 'crossEntropy', covers: [], shapes: [[3, 5]], build: (g, [x]) => crossEntropy(g, x!, indices(g, 0, 4, 2)) },
   {
     name: 'masked softmax',

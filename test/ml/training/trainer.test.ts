@@ -118,6 +118,13 @@ describe('Trainer', () => {
     expect(second.save()).toEqual(straight.save());
   });
 
+  it('changes nothing, and breaks nothing, at a rate of zero', async () => {
+    const schedule = { warmUpSteps: 0, totalSteps: 1, finalShare: 0 };
+    const trainer = await Trainer.create({ ...options, schedule }, referenceParameters());
+    await trainer.step(batch);
+    expect(trainer.save().parameters).toEqual(referenceParameters());
+  });
+
   it('evaluates the global parameters and not its own', async () => {
     const trainer = await Trainer.create(options, referenceParameters());
     const before = await trainer.evaluate([batch]);

@@ -35,9 +35,12 @@ export const elementwise: Readonly<Record<string, Operator>> = {
     const da = g.one('Div', [dy, b!]);
     return [da, negative(g, g.one('Mul', [da, y]))];
   }),
+  /** Passes its last input on. */
+  Identity: { infer: (inputs) => [{ dtype: inputs.at(-1)!.dtype, shape: inputs.at(-1)!.shape }] },
   Min: { infer: ([a, b]) => [{ dtype: a!.dtype, shape: broadcast('Min', a!.shape, b!.shape) }] },
   Neg: unary((g, dy) => [negative(g, dy)]),
   Exp: unary((g, dy, _x, y) => [g.one('Mul', [dy, y])]),
+  Sigmoid: unary((g, dy, _x, y) => [g.one('Mul', [dy, g.one('Sub', [y, g.one('Mul', [y, y])])])]),
   Tanh: unary((g, dy, _x, y) => [g.one('Mul', [dy, g.one('Sub', [g.scalar(1), g.one('Mul', [y, y])])])]),
   Sqrt: unary((g, dy, _x, y) => [g.one('Div', [g.one('Mul', [dy, g.scalar(0.5)]), y])]),
   Reciprocal: unary((g, dy, _x, y) => [negative(g, g.one('Mul', [dy, g.one('Mul', [y, y])]))]),

@@ -1,4 +1,5 @@
 import { type Builder, float, int, type Operator, type Value } from '../ir.ts';
+import { sumTo } from '../shape.ts';
 
 const lastAxis = (x: Value): number => x.shape.length - 1;
 
@@ -44,7 +45,6 @@ const LayerNormalization: Operator = {
     if (dy === undefined) return [];
     const [x, scale] = node.inputs;
     const [, mean, inverseStd] = node.outputs;
-    const leading = x!.shape.slice(0, -1).map((_, i) => i);
     const width = g.scalar(1 / x!.shape.at(-1)!);
     const average = (v: Value) => g.one('Mul', [sumLast(g, v), width]);
     const normalized = g.one('Mul', [g.one('Sub', [x!, mean!]), inverseStd!]);
@@ -52,11 +52,7 @@ const LayerNormalization: Operator = {
     const dyNormalized = g.one('Mul', [dy, normalized]);
     const uNormalized = g.one('Mul', [u, normalized]);
     const centred = g.one('Sub', [g.one('Sub', [u, average(u)]), g.one('Mul', [normalized, average(uNormalized)])]);
-    return [
-      g.one('Mul', [centred, inverseStd!]),
-      g.one('ReduceSum', [dyNormalized], { axes: leading, keepDims: 0 }),
-      g.one('ReduceSum', [dy], { axes: leading, keepDims: 0 }),
-    ];
+    return [g.one('Mul', [centred, inverseStd!]), sumTo(g, dyNormalized, scale!.shape), sumTo(g, dy, scale!.shape)];
   },
 };
 

@@ -1,4 +1,4 @@
-import { int, type Operator, type Shape } from '../ir.ts';
+import { type Builder, int, type Node, type OnnxForm, type Operator, type Shape, type Value } from '../ir.ts';
 import { sameShape } from '../shape.ts';
 
 const list = (attribute: unknown): readonly number[] => attribute as readonly number[];
@@ -11,19 +11,35 @@ const ReduceSum: Operator = {
     const shape = keepDims === 1 ? kept(x!.shape, list(axes)) : x!.shape.filter((_, i) => !list(axes).includes(i));
     return [{ dtype: x!.dtype, shape }];
   },
-  emit: ({ attributes }) => ({
-    opType: 'ReduceSum',
-    attributes: { keepdims: int(Number(attributes.keepDims)) },
-    extraInputs: [list(attributes.axes)],
-  }),
+  emit: (node) => emitReduction('ReduceSum', node),
   gradient(g, node, [dy]) {
     if (dy === undefined) return [];
-    const x = node.inputs[0]!;
-    const shape = kept(x.shape, list(node.attributes.axes));
-    const column = sameShape(dy.shape, shape) ? dy : g.one('Reshape', [dy], { shape });
-    return [g.one('Expand', [column], { shape: x.shape })];
+    return [g.one('Expand', [column(g, node, dy)], { shape: node.inputs[0]!.shape })];
   },
 };
+
+/** Σ x² over `axes`. */
+const ReduceSumSquare: Operator = {
+  infer: ReduceSum.infer,
+  emit: (node) => emitReduction('ReduceSumSquare', node),
+  gradient(g, node, [dy]) {
+    if (dy === undefined) return [];
+    const twice = g.one('Mul', [node.inputs[0]!, g.scalar(2)]);
+    return [g.one('Mul', [twice, column(g, node, dy)])];
+  },
+};
+
+const emitReduction = (opType: string, { attributes }: Node): OnnxForm => ({
+  opType,
+  attributes: { keepdims: int(Number(attributes.keepDims)) },
+  extraInputs: [list(attributes.axes)],
+});
+
+/** The gradient of a reduction's output with the reduced axes back as size 1. */
+function column(g: Builder, node: Node, dy: Value): Value {
+  const shape = kept(node.inputs[0]!.shape, list(node.attributes.axes));
+  return sameShape(dy.shape, shape) ? dy : g.one('Reshape', [dy], { shape });
+}
 
 /** Repeats axes of size 1 up to `shape`. */
 const Expand: Operator = {
@@ -37,4 +53,4 @@ const Expand: Operator = {
   },
 };
 
-export const reduction: Readonly<Record<string, Operator>> = { ReduceSum, Expand };
+export const reduction: Readonly<Record<string, Operator>> = { ReduceSum, ReduceSumSquare, Expand };

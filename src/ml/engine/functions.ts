@@ -44,7 +44,7 @@ export function attention(g: Builder, q: Value, kTransposed: Value, v: Value, ma
     return [
       g.one('MatMul', [dScores, swapped(kTransposed)]),
       g.one('MatMul', [swapped(q), dScores]),
-      g.one('MatMul', [swapped(p), dOutput]),
+      swapped(g.one('MatMul', [swapped(dOutput), p])),
     ];
   });
 }

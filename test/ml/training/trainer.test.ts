@@ -122,7 +122,9 @@ describe('Trainer', () => {
     const schedule = { warmUpSteps: 0, totalSteps: 1, finalShare: 0 };
     const trainer = await Trainer.create({ ...options, schedule }, referenceParameters());
     await trainer.step(batch);
-    expect(trainer.save().parameters).toEqual(referenceParameters());
+    for (const [name, data] of referenceParameters()) {
+      expect(relativeError(trainer.read([name]).get(name)!, data)).toBeLessThan(1e-6);
+    }
   });
 
   it('evaluates the global parameters and not its own', async () => {

@@ -1,0 +1,134 @@
+import path from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { completion } from './commands/completion.ts';
+import { doctor } from './commands/doctor.ts';
+import { evaluate } from './commands/eval.ts';
+import { type JoinOptions, join } from './commands/join.ts';
+import { quickstart } from './commands/quickstart.ts';
+import { runs } from './commands/runs.ts';
+import { type SampleCommandOptions, sample } from './commands/sample.ts';
+import { type ServeOptions, serve } from './commands/serve.ts';
+import { type TrainOptions, train } from './commands/train.ts';
+import { type CommandContext, VERSION } from './context.ts';
+
+const whole =
+  (low: number, high: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < low || value > high) {
+      throw new InvalidArgumentError(`It must be a whole number from ${low} to ${high}.`);
+    }
+    return value;
+  };
+const number =
+  (low: number, high: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (text.trim() === '' || !(value >= low && value <= high)) {
+      throw new InvalidArgumentError(`It must be a number from ${low} to ${high}.`);
+    }
+    return value;
+  };
+const collect = (value: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), value];
+
+const islands = ['--islands <n>', 'islands to expect, instead of what the run file says', whole(1, 1_000)] as const;
+
+export function buildProgram(finish: (status: number) => void): Command {
+  const program = new Command('heliotrope')
+    .description('Train AI where the energy is: islands of compute that train one model together.')
+    .version(VERSION)
+    .option('--json', 'print the result as one JSON object on stdout')
+    .option('--runs <folder>', 'folder of runs', process.env.HELIOTROPE_RUNS ?? 'runs')
+    .showSuggestionAfterError()
+    .configureHelp({ showGlobalOptions: true })
+    .exitOverride();
+  const context = (): CommandContext => {
+    const { json, runs: folder } = program.opts<{ json?: boolean; runs: string }>();
+    return { json: json === true, runs: path.resolve(folder), environment: process.env };
+  };
+  const command = (name: string, description: string, example: string): Command =>
+    program
+      .command(name)
+      .description(description)
+      .option('--json', 'print the result as one JSON object on stdout')
+      .addHelpText('after', `\nExamples:\n${example}`)
+      .hook('preAction', (_, self) => {
+        if (self.opts().json === true) program.setOptionValue('json', true);
+      });
+
+  command(
+    'quickstart',
+    'train a small model on six novels across four islands, on this machine',
+    '  heliotrope quickstart\n  heliotrope quickstart --compare',
+  )
+    .option('--compare', 'also train one island alone and a synchronous run, and draw them beside it')
+    .action(async (options: { compare?: boolean }) => finish(await quickstart(options, context())));
+  command(
+    'train [run.yaml]',
+    'train on this machine: a coordinator and its islands',
+    '  heliotrope train examples/minimal.yaml\n  heliotrope train run.yaml --islands 2 --dry-run\n  heliotrope train --resume my-run\n\nA run file needs only this:\n  data: ./texts/*.txt',
+  )
+    .option(...islands)
+    .option('--resume <run>', 'go on with an interrupted run from its last checkpoint')
+    .option('--dry-run', 'say what would happen: memory, bytes, time, energy, warnings')
+    .action(async (file: string | undefined, options: TrainOptions) => finish(await train(file, options, context())));
+  command(
+    'serve [run.yaml]',
+    'host a run that islands join',
+    '  heliotrope serve run.yaml\n  heliotrope serve run.yaml --host 0.0.0.0 --port 7420 --islands 8',
+  )
+    .option(...islands)
+    .option('--resume <run>', 'go on with an interrupted run from its last checkpoint')
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--port <n>', 'port to listen on; 0 takes any free one', whole(0, 65_535), 7420)
+    .option('--wait <seconds>', 'how long to wait when no island is there', number(1, 1e7), 3_600)
+    .option('--lease <seconds>', 'silence after which an island counts as gone', number(1, 3_600), 15)
+    .option('--jsonl', 'print every record as a line of JSON on stdout')
+    .option('--parent', 'stop when stdin is closed')
+    .action(async (file: string | undefined, options: ServeOptions) => finish(await serve(file, options, context())));
+  command(
+    'join <url>',
+    'take part in a run as one island',
+    "  heliotrope join 'ws://192.168.1.20:7420/v1/run?token=…'\n  heliotrope join URL --name attic --threads 4 --data ./my-texts",
+  )
+    .option('--name <name>', "the island's name; the same name takes up its place again")
+    .option('--threads <n>', 'threads to compute with', whole(1, 1_024))
+    .option('--state <folder>', "folder for this island's checkpoints")
+    .option('--data <path>', 'train on these files instead of those the run names; may be repeated', collect)
+    .option('--patience <seconds>', 'how long to look for a coordinator that does not answer', number(0, 1e7), 60)
+    .option('--parent', 'stop when stdin is closed')
+    .option('--quiet', 'print errors only')
+    .action(async (url: string, options: JoinOptions) => finish(await join(url, options, context())));
+  command(
+    'sample <run>',
+    'let a trained model continue a prompt',
+    '  heliotrope sample quickstart --prompt "It is a truth"\n  heliotrope sample latest --temperature 0',
+  )
+    .option('--prompt <text>', 'text to continue', 'It is a truth')
+    .option('--tokens <n>', 'tokens to add', whole(1, 100_000), 100)
+    .option('--temperature <t>', '0 always takes the likeliest token', number(0, 10), 0.8)
+    .option('--seed <n>', 'seed of the draws', whole(0, 2 ** 32 - 1), 1)
+    .action(async (run: string, options: SampleCommandOptions) => finish(await sample(run, options, context())));
+  command(
+    'eval <run>',
+    'measure a trained model on held-out or other text',
+    '  heliotrope eval quickstart\n  heliotrope eval quickstart --data other.txt',
+  )
+    .option('--data <path>', 'text to measure on, instead of what the run held out; may be repeated', collect)
+    .option('--tokens <n>', 'tokens to measure on at most', whole(1, 1e9))
+    .action(async (run: string, options: { data?: readonly string[]; tokens?: number }) =>
+      finish(await evaluate(run, options, context())),
+    );
+  command('runs', 'list the runs in the runs folder', '  heliotrope runs\n  heliotrope runs --json').action(async () =>
+    finish(await runs(context())),
+  );
+  command('doctor', 'say what this machine has for training and what is missing', '  heliotrope doctor').action(
+    async () => finish(await doctor(context())),
+  );
+  command(
+    'completion <shell>',
+    'print a completion script for bash, zsh, fish or powershell',
+    '  heliotrope completion bash >> ~/.bashrc',
+  ).action((shell: string) => finish(completion(shell, program)));
+  return program;
+}

@@ -1,0 +1,155 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { bytes, compact, duration, percent } from '../../src/cli/live/format.ts';
+import { emptyView, etaS, fold, shareDone } from '../../src/cli/live/view.ts';
+import { buildProgram } from '../../src/cli/program.ts';
+import type { LiveRecord } from '../../src/cli/records.ts';
+import { lineChart } from '../../src/cli/report/chart.ts';
+import { editDistance, parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
+import { jobSchema } from '../../src/protocol/run-file.ts';
+
+describe('run file', () => {
+  it('needs one line, and makes every other choice', () => {
+    const job = resolveJob(parseRunFile('data: texts/*.txt', 'my.yaml'), 'my');
+    expect(job).toMatchObject({
+      name: 'my',
+      islands: 4,
+      inner: { optimizer: 'muon', rate: 0.02 },
+      outer: { strategy: 'diloco', quorum: 'all' },
+    });
+    expect(job.data.paths).toEqual(['texts/*.txt']);
+  });
+
+  it('lets the file override what the strategy says', () => {
+    const job = resolveJob(parseRunFile('data: a\nouter: { strategy: fedavg, innerSteps: 7 }', 'f'), 'f');
+    expect(job.outer).toMatchObject({ rate: 1, momentum: 0, innerSteps: 7 });
+  });
+
+  it('is the same after it was resolved, written and read again', () => {
+    const job = resolveJob(
+      parseRunFile('data: { paths: [a, b], heldOut: 0.2 }\ntokenizer: { path: t.json }', 'f'),
+      'f',
+    );
+    expect(jobSchema.parse(JSON.parse(JSON.stringify(job)))).toEqual(job);
+  });
+
+  it.each(['minimal', 'quickstart', 'quickstart-alone', 'quickstart-synchronous'])('example %s is valid', (name) => {
+    const file = path.resolve(import.meta.dirname, `../../examples/${name}.yaml`);
+    expect(resolveJob(parseRunFile(readFileSync(file, 'utf8'), file), name).name).toBe(name);
+  });
+
+  it('knows how far two words are apart', () => {
+    expect([editDistance('inerSteps', 'innerSteps'), editDistance('', 'abc'), editDistance('same', 'same')]).toEqual([
+      1, 3, 0,
+    ]);
+  });
+});
+
+describe('the command', () => {
+  const program = buildProgram(() => {});
+
+  it('has help with an example for every command, and --json', () => {
+    for (const command of program.commands) {
+      let help = '';
+      command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+      expect([command.name(), help]).toEqual([
+        command.name(),
+        expect.stringMatching(/--json[\s\S]*Examples:\n {2}heliotrope /),
+      ]);
+    }
+  });
+});
+
+describe('live view', () => {
+  const progress = (island: string, step: number, atS: number): LiveRecord => ({
+    kind: 'progress',
+    island,
+    atS,
+    sentBytes: 1000,
+    progress: {
+      step,
+      tokens: 0,
+      loss: 3,
+      gradNorm: 1,
+      tokensPerS: 500,
+      computeS: 0,
+      waitS: 0,
+      exchangeS: 0,
+      evaluateS: 0,
+      cpuS: 0,
+      peakMemoryBytes: 0,
+    },
+  });
+  const records: readonly LiveRecord[] = [
+    { kind: 'island', island: 'a', status: 'training', reason: 'ready', atS: 1 },
+    { kind: 'island', island: 'b', status: 'training', reason: 'ready', atS: 1 },
+    { kind: 'phase', phase: 'training', reason: 'go', atS: 10 },
+    progress('a', 20, 19),
+    progress('b', 30, 20),
+  ];
+
+  it('reckons the time to go from the pace of the islands that train', () => {
+    const view = records.reduce(fold, emptyView(100));
+    expect(shareDone(view)).toBe(0.25);
+    expect(etaS(view)).toBe(30);
+    const without = fold(view, { kind: 'island', island: 'a', status: 'gone', reason: 'crashed', atS: 21 });
+    expect(shareDone(without)).toBe(0.3);
+  });
+
+  it('promises nothing before training began', () => {
+    expect(etaS(emptyView(100))).toBeUndefined();
+  });
+});
+
+describe('numbers for people', () => {
+  it('are short and carry units', () => {
+    expect([bytes(999), bytes(1000), bytes(123_456_789), bytes(999_600)]).toEqual([
+      '999 B',
+      '1.00 kB',
+      '123 MB',
+      '1.00 MB',
+    ]);
+    expect([duration(3.21), duration(75), duration(150), duration(7_300)]).toEqual([
+      '3.2 s',
+      '75 s',
+      '2 min 30 s',
+      '2 h 02 min',
+    ]);
+    expect([compact(1_139_072), compact(999), percent(0.5), percent(0.999)]).toEqual([
+      '1.14 M',
+      '999',
+      '50 %',
+      '99.9 %',
+    ]);
+  });
+});
+
+describe('chart', () => {
+  it('draws every series inside the frame, and escapes names', () => {
+    const svg = lineChart(
+      [
+        {
+          name: 'a<b',
+          color: '#000',
+          points: [
+            [0, 5],
+            [10, 1],
+            [20, 3],
+          ],
+          dots: true,
+        },
+      ],
+      { title: 't', xLabel: 'x', yLabel: 'y', width: 400, height: 200 },
+    );
+    expect(svg).toContain('a&lt;b');
+    const numbers = [...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"/g)].map(([, x, y]) => [Number(x), Number(y)]);
+    expect(numbers).toHaveLength(3);
+    for (const [x, y] of numbers) {
+      expect(x).toBeGreaterThanOrEqual(58);
+      expect(x).toBeLessThanOrEqual(384);
+      expect(y).toBeGreaterThanOrEqual(34);
+      expect(y).toBeLessThanOrEqual(156);
+    }
+  });
+});

@@ -13,7 +13,10 @@ const total = { passed: 0, failed: 0, skipped: 0 };
 
 function run(title, command, args) {
   process.stdout.write(`\n— ${title}\n`);
-  const { status, error } = spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'], shell: process.platform === 'win32' });
+  const { status, error } = spawnSync(command, args, {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    shell: process.platform === 'win32',
+  });
   if (error !== undefined) process.stdout.write(`${command} could not be started: ${error.message}\n`);
   return status === 0;
 }
@@ -24,9 +27,21 @@ function check(title, command, args) {
 
 check('lint and format (biome)', 'biome', ['check', '--error-on-warnings', '.']);
 check('types (tsc)', 'tsc', ['--noEmit']);
-check('dependency rule (dependency-cruiser)', 'depcruise', ['--config', '.dependency-cruiser.json', '--output-type', 'err', 'src']);
+check('dependency rule (dependency-cruiser)', 'depcruise', [
+  '--config',
+  '.dependency-cruiser.json',
+  '--output-type',
+  'err',
+  'src',
+]);
 check('published schema is current', 'node', ['scripts/write-schema.ts', '--check']);
-const passed = run('tests (vitest)', 'vitest', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${results}`, ...process.argv.slice(2)]);
+const passed = run('tests (vitest)', 'vitest', [
+  'run',
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile.json=${results}`,
+  ...process.argv.slice(2),
+]);
 try {
   const counted = JSON.parse(readFileSync(results, 'utf8'));
   total.passed += counted.numPassedTests;
@@ -38,5 +53,7 @@ try {
   total.failed++;
 }
 rmSync(scratch, { recursive: true, force: true });
-process.stdout.write(`\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}\n`);
+process.stdout.write(
+  `\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}\n`,
+);
 process.exitCode = total.failed === 0 ? 0 : 1;

@@ -16,6 +16,7 @@ import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import { decodeSafetensors, encodeSafetensors } from '../ml/tensor/safetensors.ts';
 import { generate } from '../ml/training/generate.ts';
 import { describeRecord } from './live/describe.ts';
+import { byName } from './live/format.ts';
 import { initialParameters, type PreparedRun, prepareRun } from './prepare-run.ts';
 import type { IslandDetail, LiveRecord, ServeLine, Summary } from './records.ts';
 import { readMetrics } from './report/metrics.ts';
@@ -253,7 +254,8 @@ function summarize(
   wallS: number,
 ): Summary {
   const state: RunState = server.state;
-  const details: readonly IslandDetail[] = Object.values(state.islands).map((island) => {
+  const islands = Object.values(state.islands).toSorted((a, b) => byName(a.name, b.name));
+  const details: readonly IslandDetail[] = islands.map((island) => {
     const total = totalProgress(island);
     return {
       island: island.name,

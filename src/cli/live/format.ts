@@ -30,4 +30,7 @@ export function compact(value: number): string {
   return integer(value);
 }
 
+/** island-2 before island-10. */
+export const byName = (a: string, b: string): number => a.localeCompare(b, 'en', { numeric: true });
+
 export const percent = (share: number): string => `${(100 * share).toFixed(share > 0.995 || share < 0.1 ? 1 : 0)} %`;

@@ -1,7 +1,7 @@
 import pc from 'picocolors';
 import type { LiveRecord } from '../records.ts';
 import { describeRecord } from './describe.ts';
-import { bytes, duration, integer, percent } from './format.ts';
+import { byName, bytes, duration, integer, percent } from './format.ts';
 import { emptyView, etaS, fold, shareDone, type View } from './view.ts';
 
 /** Shows a run as it goes: a table that redraws itself on a terminal, plain lines elsewhere. */
@@ -68,16 +68,18 @@ export class Painter {
   }
 
   #rows(): readonly string[] {
-    return [...this.#view.islands].map(([name, row]) =>
-      [
-        name.padEnd(12),
-        row.status.padEnd(8),
-        `step ${String(row.step).padStart(5)}`,
-        `${integer(row.tokensPerS).padStart(7)} tokens/s`,
-        `loss ${row.loss === null ? '    –' : row.loss.toFixed(3)}`,
-        `sent ${bytes(row.sentBytes).padStart(7)}`,
-      ].join('  '),
-    );
+    return [...this.#view.islands]
+      .toSorted(([a], [b]) => byName(a, b))
+      .map(([name, row]) =>
+        [
+          name.padEnd(12),
+          row.status.padEnd(8),
+          `step ${String(row.step).padStart(5)}`,
+          `${integer(row.tokensPerS).padStart(7)} tokens/s`,
+          `loss ${row.loss === null ? '    –' : row.loss.toFixed(3)}`,
+          `sent ${bytes(row.sentBytes).padStart(7)}`,
+        ].join('  '),
+      );
   }
 
   #draw(): void {

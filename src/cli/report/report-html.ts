@@ -1,4 +1,4 @@
-import { bytes, compact, duration, integer, percent } from '../live/format.ts';
+import { byName, bytes, compact, duration, integer, percent } from '../live/format.ts';
 import type { LiveRecord, Summary } from '../records.ts';
 import { escapeHtml, lineChart, type Series } from './chart.ts';
 
@@ -62,11 +62,13 @@ function trainingCurves(metrics: readonly LiveRecord[]): readonly Series[] {
     byIsland.set(record.island, points);
     points.push([record.progress.step, record.progress.loss]);
   }
-  return [...byIsland].map(([name, points], i) => ({
-    name,
-    color: COLORS[i % COLORS.length]!,
-    points: smooth(points),
-  }));
+  return [...byIsland]
+    .toSorted(([a], [b]) => byName(a, b))
+    .map(([name, points], i) => ({
+      name,
+      color: COLORS[i % COLORS.length]!,
+      points: smooth(points),
+    }));
 }
 
 const WINDOW = 10;

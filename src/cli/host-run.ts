@@ -24,6 +24,7 @@ import { modelCard } from './report/model-card.ts';
 import { reportHtml } from './report/report-html.ts';
 import { readRunFile, writeRunFile } from './run-file.ts';
 import { createRunFolder } from './run-folder.ts';
+import { lockRun } from './run-lock.ts';
 
 export interface HostOptions {
   /** A run file to begin with, or the folder of a run to go on with. */
@@ -44,6 +45,21 @@ export interface HostOptions {
 export async function hostRun(options: HostOptions): Promise<Summary> {
   const startedAt = new Date();
   const { prepared, folder, keptAs } = open(options);
+  const unlock = lockRun(folder);
+  try {
+    return await host(options, prepared, folder, keptAs, startedAt);
+  } finally {
+    unlock();
+  }
+}
+
+async function host(
+  options: HostOptions,
+  prepared: PreparedRun,
+  folder: string,
+  keptAs: string | undefined,
+  startedAt: Date,
+): Promise<Summary> {
   const store = new RunStore(path.join(folder, 'run.sqlite'));
   const settings = settingsOf(prepared, options);
   const { state, aggregation } = restore(prepared, folder, store, settings, options.source.kind === 'resume');

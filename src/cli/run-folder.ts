@@ -11,6 +11,7 @@ import {
 import path from 'node:path';
 import { explainSystemError, HelioError } from '../errors.ts';
 import { makeFolder } from '../files.ts';
+import { refuseIfHosted } from './run-lock.ts';
 
 /** Runs live in `runs/`, one folder each; `runs/latest` points at the newest. */
 
@@ -26,6 +27,7 @@ export function createRunFolder(
 ): { readonly folder: string; readonly keptAs: string | undefined } {
   const folder = path.join(runs, name);
   let keptAs: string | undefined;
+  refuseIfHosted(folder);
   try {
     makeFolder(runs);
     if (existsSync(folder)) {

@@ -7,6 +7,7 @@ import { buildProgram } from '../../src/cli/program.ts';
 import type { LiveRecord } from '../../src/cli/records.ts';
 import { lineChart } from '../../src/cli/report/chart.ts';
 import { editDistance, parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
+import { ERROR_CODES } from '../../src/errors.ts';
 import { jobSchema } from '../../src/protocol/run-file.ts';
 
 describe('run file', () => {
@@ -58,6 +59,17 @@ describe('the command', () => {
         expect.stringMatching(/--json[\s\S]*Examples:\n {2}heliotrope /),
       ]);
     }
+  });
+});
+
+describe('errors', () => {
+  it('are all in docs/errors.md, with the exit status that they lead to', () => {
+    const page = readFileSync(path.resolve(import.meta.dirname, '../../docs/errors.md'), 'utf8');
+    const documented = [...page.matchAll(/\| (HELIO-\d+) \| (\d) \|/g)].map(([, code, status]) => [
+      code,
+      Number(status),
+    ]);
+    expect(documented).toEqual(Object.entries(ERROR_CODES));
   });
 });
 

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { LiveRecord, Summary } from '../../src/cli/records.ts';
@@ -102,7 +102,11 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
       summaryIn(path.join(folder, 'runs/straight')).validationLoss.after,
     );
     const again = await run(['train', '--resume', 'broken'], folder);
-    expect([again.status, again.stderr]).toEqual([2, expect.stringContaining('HELIO-1005')]);
+    expect([again.status, again.stderr]).toEqual([2, expect.stringContaining('raise stop.steps')]);
+    const file = path.join(made, 'run.yaml');
+    writeFileSync(file, readFileSync(file, 'utf8').replace('steps: 100', 'steps: 120'));
+    const longer = await run(['train', '--resume', 'broken', '--json'], folder);
+    expect([longer.status, (JSON.parse(longer.stdout) as Summary).steps]).toEqual([0, 120]);
   });
 
   it('goes on when an island crashes, says so, and takes it back at the next merge', async () => {
@@ -148,6 +152,26 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
     for (let i = 0; i < 3; i++) expect((await run(['train', file], folder)).status).toBe(0);
     expect(readdirSync(path.join(folder, 'runs')).sort()).toEqual(['again', 'again-1', 'again-2', 'latest']);
     expect(readlinkSync(path.join(folder, 'runs/latest'))).toBe('again');
+  });
+
+  it('does not touch a run that is being trained', async () => {
+    const folder = scratch();
+    const file = tinyRun(folder, 'busy', { islands: 1, stop: { steps: 2_000 } });
+    const first = start(['train', file], folder);
+    await first.said('training: 1 islands train');
+    for (const args of [
+      ['train', file],
+      ['train', '--resume', 'busy'],
+    ]) {
+      const second = await run(args, folder);
+      expect([second.status, second.stderr]).toEqual([
+        2,
+        expect.stringMatching(/HELIO-1005.*is being trained right now, by process \d+/s),
+      ]);
+    }
+    first.child.kill('SIGINT');
+    expect((await first.done).status).toBe(130);
+    expect(existsSync(path.join(folder, 'runs/busy/run.lock'))).toBe(false);
   });
 
   it('serves a run that islands of other names and data join', async () => {

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
 import type { LiveRecord } from '../records.ts';
 import { describeRecord } from './describe.ts';
@@ -89,12 +90,12 @@ export class Painter {
     const filled = Math.round(shareDone(this.#view) * width);
     const bar = green('█'.repeat(filled)) + dim('░'.repeat(width - filled));
     const rows = this.#rows().map((row) => (row.includes('training') ? row : yellow(row)));
-    const columns = Math.max(40, this.#out.columns ?? 80);
     const lines = ['', `${bar}  ${bold(this.#view.phase)}`, this.#headline(), dim(sparkline(this.#view)), ...rows];
-    this.#out.write(
-      `${lines.map((line) => (line.length > columns * 2 ? line.slice(0, columns * 2) : line)).join('\n')}\n`,
-    );
-    this.#drawnLines = lines.length;
+    this.#out.write(`${lines.join('\n')}\n`);
+    // A line that is wider than the terminal takes several rows of it.
+    const columns = Math.max(20, this.#out.columns ?? 80);
+    const rowsOf = (line: string): number => Math.max(1, Math.ceil(stripVTControlCharacters(line).length / columns));
+    this.#drawnLines = lines.reduce((sum, line) => sum + rowsOf(line), 0);
     this.#drawnAtMs = performance.now();
   }
 

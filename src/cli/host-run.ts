@@ -2,29 +2,26 @@ import { randomBytes } from 'node:crypto';
 import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { Aggregation } from '../coordinator/aggregation.ts';
-import { totalProgress } from '../coordinator/membership.ts';
 import { initialState, resumedState, runStepOf } from '../coordinator/run.ts';
 import { type Ending, RunServer } from '../coordinator/server/server.ts';
-import type { RunRecord, RunSettings, RunState } from '../coordinator/state.ts';
+import type { RunRecord, RunSettings } from '../coordinator/state.ts';
 import { RunStore } from '../coordinator/store/run-store.ts';
-import { estimateEnergy } from '../energy/accounting.ts';
 import { explainSystemError, HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 import { gpt2Parameters } from '../ml/models/gpt2.ts';
 import { saveModel } from '../ml/models/hugging-face.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import { decodeSafetensors, encodeSafetensors } from '../ml/tensor/safetensors.ts';
-import { generate } from '../ml/training/generate.ts';
 import { describeRecord } from './live/describe.ts';
-import { byName } from './live/format.ts';
 import { initialParameters, type PreparedRun, prepareRun } from './prepare-run.ts';
-import type { IslandDetail, LiveRecord, ServeLine, Summary } from './records.ts';
+import type { LiveRecord, ServeLine, Summary } from './records.ts';
 import { readMetrics } from './report/metrics.ts';
 import { modelCard } from './report/model-card.ts';
 import { reportHtml } from './report/report-html.ts';
 import { readRunFile, writeRunFile } from './run-file.ts';
 import { createRunFolder } from './run-folder.ts';
 import { lockRun } from './run-lock.ts';
+import { sampleBoth, summarize } from './summarize.ts';
 
 export interface HostOptions {
   /** A run file to begin with, or the folder of a run to go on with. */
@@ -250,80 +247,4 @@ async function conclude(
     reportHtml([{ title: prepared.job.name, summary, metrics: readMetrics(folder) }]),
   );
   return summary;
-}
-
-async function sampleBoth(prepared: PreparedRun, after: ParameterArrays): Promise<NonNullable<Summary['samples']>> {
-  const { model, tokenizer, job } = prepared;
-  const options = { ...job.sample, seed: job.seed, threads: 1 };
-  return {
-    before: await generate(model, initialParameters(prepared), tokenizer, options),
-    after: await generate(model, after, tokenizer, options),
-  };
-}
-
-function summarize(
-  { job, model, parameterCount }: PreparedRun,
-  server: RunServer,
-  ending: Ending,
-  samples: Summary['samples'],
-  startedAt: Date,
-  wallS: number,
-): Summary {
-  const state: RunState = server.state;
-  const islands = Object.values(state.islands).toSorted((a, b) => byName(a.name, b.name));
-  const details: readonly IslandDetail[] = islands.map((island) => {
-    const total = totalProgress(island);
-    return {
-      island: island.name,
-      steps: total?.step ?? 0,
-      tokens: total?.tokens ?? 0,
-      joins: island.joins,
-      computeS: total?.computeS ?? 0,
-      waitS: total?.waitS ?? 0,
-      exchangeS: total?.exchangeS ?? 0,
-      evaluateS: total?.evaluateS ?? 0,
-      cpuS: total?.cpuS ?? 0,
-      peakMemoryBytes: total?.peakMemoryBytes ?? 0,
-      sentBytes: server.trafficOf(island.name).receivedBytes,
-      receivedBytes: server.trafficOf(island.name).sentBytes,
-    };
-  });
-  const sum = (value: (detail: IslandDetail) => number): number => details.reduce((total, d) => total + value(d), 0);
-  const [computeS, waitS, exchangeS, evaluateS] = [
-    sum((d) => d.computeS),
-    sum((d) => d.waitS),
-    sum((d) => d.exchangeS),
-    sum((d) => d.evaluateS),
-  ];
-  const ownCpuS = (process.cpuUsage().user + process.cpuUsage().system) / 1e6;
-  const perplexity = (loss: number | null): number | null => (loss === null ? null : Math.exp(loss));
-  const { firstLoss: before, lastLoss: after } = state;
-  const steps = runStepOf(state);
-  return {
-    name: job.name,
-    status: ending.status,
-    reason: ending.reason,
-    startedAt: startedAt.toISOString(),
-    islands: details.length,
-    parameters: parameterCount,
-    vocabularySize: model.vocabularySize,
-    steps,
-    merges: state.merges,
-    tokens: sum((d) => d.tokens),
-    wallS,
-    validationLoss: { before, after },
-    perplexity: { before: perplexity(before), after: perplexity(after) },
-    bytesPerIsland: Math.round(sum((d) => d.sentBytes + d.receivedBytes) / Math.max(1, details.length)),
-    bytesPerIslandDataParallel: 2 * 4 * parameterCount * steps,
-    bytesMethod:
-      'sent plus received, measured; data-parallel: every float32 gradient up and every sum down at each step',
-    computeS,
-    waitS,
-    exchangeS,
-    evaluateS,
-    computeShare: computeS / Math.max(1e-9, computeS + waitS + exchangeS + evaluateS),
-    ...estimateEnergy(sum((d) => d.cpuS) + ownCpuS, job.energy.wattsPerCore, job.energy.intensityGPerKWh),
-    samples,
-    islandDetails: details,
-  };
 }

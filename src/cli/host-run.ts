@@ -77,8 +77,9 @@ async function host(
     nowMs: () => performance.now(),
     onRecord: record,
     onSave: (id) => {
-      saveTensors(prepared, path.join(checkpointFolder(id), 'parameters.safetensors'), aggregation.parameters());
-      saveTensors(prepared, path.join(checkpointFolder(id), 'velocity.safetensors'), aggregation.velocity());
+      for (const [part, arrays] of Object.entries(aggregation.state())) {
+        saveTensors(prepared, path.join(checkpointFolder(id), `${part}.safetensors`), arrays);
+      }
     },
     onCommit: (id) => {
       for (const old of store.commitCheckpoint(id, prepared.job.checkpoints.keep)) {
@@ -102,7 +103,7 @@ async function host(
     const ending = await server.ended;
     await server.close();
     store.close();
-    return await conclude(prepared, folder, server, aggregation.parameters(), ending, startedAt);
+    return await conclude(prepared, folder, server, aggregation.state().parameters, ending, startedAt);
   } catch (error) {
     await server.close();
     throw error;
@@ -158,11 +159,10 @@ const evaluationParts = ({ islands, evaluation, batch, context }: PreparedRun['j
   Math.max(1, Math.min(islands, Math.floor(evaluation.tokens / (batch * context))));
 
 function restore(prepared: PreparedRun, folder: string, store: RunStore, settings: RunSettings, resume: boolean) {
-  const rule = prepared.job.outer;
   if (!resume) {
     return {
       state: initialState(settings),
-      aggregation: new Aggregation(prepared.fragments, rule, initialParameters(prepared)),
+      aggregation: new Aggregation(prepared.fragments, prepared.job.outer, { parameters: initialParameters(prepared) }),
     };
   }
   const checkpoint = store.newestCheckpoint();
@@ -190,12 +190,11 @@ function restore(prepared: PreparedRun, folder: string, store: RunStore, setting
     }
     return new Map([...decodeSafetensors(bytes, file).tensors].map(([key, { data }]) => [key, data]));
   };
-  const aggregation = new Aggregation(
-    prepared.fragments,
-    rule,
-    load('parameters.safetensors'),
-    load('velocity.safetensors'),
-  );
+  const aggregation = new Aggregation(prepared.fragments, prepared.job.outer, {
+    parameters: load('parameters.safetensors'),
+    velocity: load('velocity.safetensors'),
+    residual: load('residual.safetensors'),
+  });
   return { state: resumedState(settings, checkpoint.state, checkpoint.id), aggregation };
 }
 

@@ -4,6 +4,7 @@ import { innerOptimizerOf } from '../island/layout.ts';
 import { gpt2Parameters } from '../ml/models/gpt2.ts';
 import { elementsOf } from '../ml/tensor/parameters.ts';
 import { momentsOf } from '../ml/training/optimizer.ts';
+import { codecs } from '../outer/codecs/index.ts';
 import { measureSpeed } from './benchmark.ts';
 import { bytes, integer } from './live/format.ts';
 import { type PreparedRun, prepareRun } from './prepare-run.ts';
@@ -43,7 +44,9 @@ export async function planRun(file: string, islands: number | undefined): Promis
   const atOnce = Math.min(job.islands, Math.max(1, Math.floor(cores / threadsPerIsland)));
   const timeS = tokens / (speed.tokensPerS * atOnce);
   const merges = Math.ceil(job.stop.steps / job.outer.innerSteps) * job.outer.fragments;
-  const bytesPerMerge = Math.round((2 * 4 * parameterCount) / job.outer.fragments);
+  const { upCodec, downCodec } = job.outer;
+  const bothWays = codecs[upCodec].encodedBytes(parameterCount) + codecs[downCodec].encodedBytes(parameterCount);
+  const bytesPerMerge = Math.round(bothWays / job.outer.fragments);
   const energy = estimateEnergy(
     timeS * Math.min(cores, job.islands * threadsPerIsland),
     job.energy.wattsPerCore,

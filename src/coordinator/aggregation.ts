@@ -1,65 +1,87 @@
+import { codecs } from '../outer/codecs/index.ts';
 import { type Fragment, pack, unpack } from '../outer/fragments.ts';
-import { type Contribution, type GlobalFragment, type MergeRule, mergeFragment } from '../outer/merge.ts';
+import { type GlobalFragment, mergeFragment } from '../outer/merge.ts';
+import { openParcel, packParcel } from '../outer/parcel.ts';
+import type { OuterSettings } from '../outer/settings.ts';
+import type { Parcel } from '../protocol/frame.ts';
+
+/** Tensors of a checkpoint by name. */
+export interface AggregationState {
+  readonly parameters: ReadonlyMap<string, Float32Array>;
+  /** The outer optimizer's v. */
+  readonly velocity: ReadonlyMap<string, Float32Array>;
+  /** What lossy updates to the islands have left over so far. */
+  readonly residual: ReadonlyMap<string, Float32Array>;
+}
 
 /** The run's tensors: every fragment's parameters and velocity, and the contributions that wait for their merge. */
 export class Aggregation {
   readonly fragments: readonly Fragment[];
-  readonly #rule: MergeRule;
-  readonly #global: GlobalFragment[];
+  readonly #settings: Pick<OuterSettings, 'rate' | 'momentum' | 'averaging' | 'downCodec'>;
+  readonly #global: (GlobalFragment & { readonly residual: Float32Array })[];
   readonly #waiting: Map<string, Float32Array>[];
 
   constructor(
     fragments: readonly Fragment[],
-    rule: MergeRule,
-    parameters: ReadonlyMap<string, Float32Array>,
-    velocity?: ReadonlyMap<string, Float32Array>,
+    settings: Pick<OuterSettings, 'rate' | 'momentum' | 'averaging' | 'downCodec'>,
+    state: Pick<AggregationState, 'parameters'> & Partial<AggregationState>,
   ) {
     this.fragments = fragments;
-    this.#rule = rule;
+    this.#settings = settings;
+    const packed = (fragment: Fragment, arrays: ReadonlyMap<string, Float32Array> | undefined): Float32Array =>
+      arrays === undefined ? new Float32Array(fragment.elements) : pack(fragment, arrays);
     this.#global = fragments.map((fragment) => ({
-      parameters: pack(fragment, parameters),
-      velocity: velocity === undefined ? new Float32Array(fragment.elements) : pack(fragment, velocity),
+      parameters: packed(fragment, state.parameters),
+      velocity: packed(fragment, state.velocity),
+      residual: packed(fragment, state.residual),
     }));
     this.#waiting = fragments.map(() => new Map());
   }
 
-  /** Keeps an island's parameters of a fragment until its merge; a later contribution replaces an earlier one. */
-  contribute(fragment: number, island: string, parameters: Float32Array): void {
-    this.#waiting[fragment]!.set(island, parameters);
+  /**
+   * Keeps where an island is with a fragment until its merge; a later contribution replaces an earlier one.
+   *
+   * @param parcel based on the fragment's current version: the caller's check
+   * @throws HelioError HELIO-4004 when it cannot be read
+   */
+  contribute(fragment: number, island: string, parcel: Parcel): void {
+    this.#waiting[fragment]!.set(island, openParcel(parcel, this.#global[fragment]!.parameters, -1));
   }
 
   /**
    * Merges what the named islands contributed, in their order, and forgets all contributions to the fragment.
    *
-   * @returns the fragment's new parameters
+   * With a lossy codec the coordinator takes as its own what the islands will have, and keeps the rest for the next
+   * merge: all sides hold the same bits.
+   *
+   * @returns what to send to everyone who has the previous version
    */
-  merge(fragment: number, weights: readonly { readonly island: string; readonly weight: number }[]): Float32Array {
+  merge(fragment: number, weights: readonly { readonly island: string; readonly weight: number }[]): Parcel {
     const waiting = this.#waiting[fragment]!;
-    const contributions: Contribution[] = weights.map(({ island, weight }) => ({
-      weight,
-      parameters: waiting.get(island)!,
-    }));
-    const merged = mergeFragment(this.fragments[fragment]!, this.#global[fragment]!, contributions, this.#rule);
-    this.#global[fragment] = merged;
+    const contributions = weights.map(({ island, weight }) => ({ weight, parameters: waiting.get(island)! }));
+    const before = this.#global[fragment]!;
+    const merged = mergeFragment(this.fragments[fragment]!, before, contributions, this.#settings);
+    const { parcel, arrives, residual } = packParcel(
+      this.#settings.downCodec,
+      merged.parameters,
+      before.parameters,
+      before.residual,
+      1,
+    );
+    this.#global[fragment] = { parameters: arrives, velocity: merged.velocity, residual };
     waiting.clear();
-    return merged.parameters;
+    return parcel;
   }
 
-  parametersOf(fragment: number): Float32Array {
-    return this.#global[fragment]!.parameters;
+  /** The whole fragment as it is now, for those who come. */
+  whole(fragment: number): Parcel {
+    const { parameters } = this.#global[fragment]!;
+    return { form: 'parameters', codec: 'f32', payload: codecs.f32.encode(parameters) };
   }
 
-  /** All global parameters by name. */
-  parameters(): ReadonlyMap<string, Float32Array> {
-    return this.#collect('parameters');
-  }
-
-  /** The outer optimizer's velocity by name. */
-  velocity(): ReadonlyMap<string, Float32Array> {
-    return this.#collect('velocity');
-  }
-
-  #collect(part: keyof GlobalFragment): ReadonlyMap<string, Float32Array> {
-    return new Map(this.#global.flatMap((global, i) => [...unpack(this.fragments[i]!, global[part])]));
+  state(): AggregationState {
+    const collect = (part: 'parameters' | 'velocity' | 'residual'): ReadonlyMap<string, Float32Array> =>
+      new Map(this.#global.flatMap((global, i) => [...unpack(this.fragments[i]!, global[part])]));
+    return { parameters: collect('parameters'), velocity: collect('velocity'), residual: collect('residual') };
   }
 }

@@ -1,6 +1,6 @@
 import { HelioError } from '../errors.ts';
+import { codecs } from '../outer/codecs/index.ts';
 import type { Transfer } from '../protocol/frame.ts';
-import { bytesOf, floatsFrom } from '../protocol/frame.ts';
 import { type CoordinatorMessage, type IslandMessage, PROTOCOL_VERSION, type Progress } from '../protocol/messages.ts';
 import { type FragmentClock, holding, holdsUntilMs, isDue, received, stepped } from './fragment-clock.ts';
 import type { Assignment, IslandTrainer } from './trainer-face.ts';
@@ -41,7 +41,6 @@ export class IslandSession {
   readonly #trainer: IslandTrainer;
   #clocks: FragmentClock[] = [];
   #assignment: Assignment | undefined;
-  #elements: readonly number[] = [];
   #training = false;
   #counters = { ...COUNTERS };
   #reportedMs = 0;
@@ -100,7 +99,7 @@ export class IslandSession {
       if (item.kind !== 'transfer') continue;
       if (item.content.kind === 'tokenizer') tokenizerJson = new TextDecoder().decode(item.payload);
       if (item.content.kind === 'merged') {
-        fragments.set(item.content.fragment, floatsFrom(item.payload, item.payload.length / 4));
+        fragments.set(item.content.fragment, codecs.f32.decode(item.payload, item.payload.length / 4));
         this.#clocks[item.content.fragment] = received(item.content.version, item.content.stepsUntilDue);
         this.#place = Math.max(this.#place, item.content.runStep);
       }
@@ -119,7 +118,6 @@ export class IslandSession {
     };
     const ordered = Array.from({ length: job.outer.fragments }, (_, i) => fragments.get(i)!);
     await this.#trainer.prepare(this.#assignment, ordered);
-    this.#elements = ordered.map((parameters) => parameters.length);
     const clocks = await this.#trainer.restore(
       welcome.restore,
       this.#clocks.map((clock) => clock.version),
@@ -196,31 +194,21 @@ export class IslandSession {
 
   async #contribute(fragment: number): Promise<void> {
     const clock = this.#clocks[fragment];
-    if (clock === undefined)
-      throw new HelioError(
-        'HELIO-4004',
-        `The coordinator asked for fragment ${fragment}, which does not exist.`,
-        'Both sides must run the same version of Heliotrope.',
-      );
-    const parameters = await this.#trainer.read(fragment);
+    if (clock === undefined) throw noSuchFragment(fragment);
+    const { form, codec, payload } = await this.#trainer.contribution(fragment);
     const { version, steps, tokens } = clock;
-    this.#connection.transfer(
-      { kind: 'contribution', fragment, version, steps, tokens, codec: 'f32' },
-      bytesOf(parameters),
-    );
+    this.#connection.transfer({ kind: 'contribution', fragment, version, steps, tokens, form, codec }, payload);
     this.#report();
   }
 
   async #receive({ content, payload }: Transfer): Promise<void> {
     if (content.kind !== 'merged') return;
-    const elements = this.#elements[content.fragment];
-    if (elements === undefined)
-      throw new HelioError(
-        'HELIO-4004',
-        `The coordinator sent fragment ${content.fragment}, which does not exist.`,
-        'Both sides must run the same version of Heliotrope.',
-      );
-    await this.#trainer.write(content.fragment, floatsFrom(payload, elements), content.runStep);
+    if (this.#clocks[content.fragment] === undefined) throw noSuchFragment(content.fragment);
+    await this.#trainer.receive(
+      content.fragment,
+      { form: content.form, codec: content.codec, payload },
+      content.runStep,
+    );
     this.#place = Math.max(this.#place, content.runStep);
     this.#clocks[content.fragment] = received(content.version, content.stepsUntilDue);
   }
@@ -255,6 +243,13 @@ export class IslandSession {
 const PATIENCE_MS = 60_000;
 /** Longest single wait: the heartbeat runs beside it. */
 const IDLE_MS = 1_000;
+
+const noSuchFragment = (fragment: number): HelioError =>
+  new HelioError(
+    'HELIO-4004',
+    `The coordinator spoke of fragment ${fragment}, which does not exist.`,
+    'Both sides must run the same version of Heliotrope.',
+  );
 
 const refusal = ({ code, what, remedy }: CoordinatorMessage & { kind: 'refused' }): HelioError =>
   new HelioError('HELIO-4003', `The coordinator refused this island (${code}): ${what}`, remedy);

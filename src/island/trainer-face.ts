@@ -1,4 +1,5 @@
 import type { StepResult } from '../ml/training/trainer.ts';
+import type { Parcel } from '../protocol/frame.ts';
 import type { Job } from '../protocol/run-file.ts';
 import type { FragmentClock } from './fragment-clock.ts';
 
@@ -10,10 +11,14 @@ export interface IslandTrainer {
    */
   prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<void>;
   step(): Promise<StepResult>;
-  /** Its parameters of a fragment, packed. */
-  read(fragment: number): Promise<Float32Array>;
-  /** Takes a merged fragment; `runStep` moves schedule and data ahead to where the run is. */
-  write(fragment: number, parameters: Float32Array, runStep: number): Promise<void>;
+  /** Where it is with a fragment, as it travels: read at a step boundary, encoded with error feedback. */
+  contribution(fragment: number): Promise<Parcel>;
+  /**
+   * Takes a merged fragment; `runStep` moves schedule and data ahead to where the run is.
+   *
+   * @throws HelioError HELIO-4004 when it cannot be read
+   */
+  receive(fragment: number, parcel: Parcel, runStep: number): Promise<void>;
   /** Summed loss in nats, and tokens, of part `part` of `of` of the held-out text under the global parameters. */
   evaluate(part: number, of: number): Promise<{ readonly lossSum: number; readonly tokens: number }>;
   save(checkpoint: string, clocks: readonly FragmentClock[]): Promise<void>;

@@ -1,3 +1,5 @@
+import type { CodecName } from '../protocol/codec-names.ts';
+
 /** What an outer strategy is made of. DiLoCo, FedAvg and Decoupled DiLoCo differ in nothing else. */
 export interface OuterSettings {
   /** H: inner steps between two merges of the same fragment. */
@@ -18,6 +20,9 @@ export interface OuterSettings {
   readonly localShare: number;
   readonly weighting: Weighting;
   readonly averaging: Averaging;
+  /** Codec from island to coordinator, and back; all but f32 carry differences with error feedback. */
+  readonly upCodec: CodecName;
+  readonly downCodec: CodecName;
 }
 
 /** tokens: w = tokens (FedAvg) · tokens-times-rate: w = tokens · (tokens / steps) (Decoupled DiLoCo). */
@@ -46,6 +51,8 @@ export const STRATEGIES: Readonly<Record<Strategy, OuterSettings>> = {
     localShare: 0,
     weighting: 'tokens',
     averaging: 'mean',
+    upCodec: 'f32',
+    downCodec: 'f32',
   },
   fedavg: {
     innerSteps: 20,
@@ -58,6 +65,8 @@ export const STRATEGIES: Readonly<Record<Strategy, OuterSettings>> = {
     localShare: 0,
     weighting: 'tokens',
     averaging: 'mean',
+    upCodec: 'f32',
+    downCodec: 'f32',
   },
   decoupled: {
     innerSteps: 20,
@@ -70,5 +79,7 @@ export const STRATEGIES: Readonly<Record<Strategy, OuterSettings>> = {
     localShare: 0,
     weighting: 'tokens-times-rate',
     averaging: 'mean',
+    upCodec: 'f32',
+    downCodec: 'f32',
   },
 };

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { HelioError } from '../errors.ts';
+import { CODEC_NAMES, type CodecName } from './codec-names.ts';
 
 /**
  * Bulk data in binary frames: "HELI", a version byte, three zero bytes, the header's length (uint32, little-endian),
@@ -20,16 +21,24 @@ export const MAX_FRAME_BYTES = PREFIX_BYTES + MAX_HEADER_BYTES + PIECE_BYTES;
 
 const counter = z.int().min(0);
 
-/** What a transfer carries. Tensors are float32, little-endian: codec "f32". */
+/**
+ * parameters: the fragment itself, codec f32 · update: a difference in the named codec: base − own parameters from an
+ * island (its pseudo-gradient), new − previous global parameters from the coordinator.
+ */
+const form = z.enum(['parameters', 'update']);
+const codec = z.enum(CODEC_NAMES);
+
+/** What a transfer carries. */
 export const contentSchema = z.discriminatedUnion('kind', [
-  /** Island → coordinator: its parameters of a fragment, with what it did since it received `version`. */
+  /** Island → coordinator: where it is with a fragment, and what it did since it received `version`, its base. */
   z.strictObject({
     kind: z.literal('contribution'),
     fragment: counter,
     version: counter,
     steps: counter,
     tokens: counter,
-    codec: z.literal('f32'),
+    form,
+    codec,
   }),
   /** Coordinator → island: the newest global fragment, and when it is next due. */
   z.strictObject({
@@ -40,7 +49,8 @@ export const contentSchema = z.discriminatedUnion('kind', [
     runStep: counter,
     /** Inner steps from receiving it until the island reports the fragment due. */
     stepsUntilDue: counter,
-    codec: z.literal('f32'),
+    form,
+    codec,
   }),
   /** Coordinator → island: the tokenizer.json of the run. */
   z.strictObject({ kind: z.literal('tokenizer') }),
@@ -54,6 +64,13 @@ const headerSchema = z.strictObject({
   offset: counter,
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
+
+/** A fragment on its way: a payload, and how to read it. */
+export interface Parcel {
+  readonly form: 'parameters' | 'update';
+  readonly codec: CodecName;
+  readonly payload: Uint8Array<ArrayBuffer>;
+}
 
 export interface Transfer {
   readonly content: Content;
@@ -154,12 +171,3 @@ const damaged = (detail: string): HelioError =>
     `A frame is damaged: ${detail}.`,
     'The connection is closed; the island reconnects by itself.',
   );
-
-/** A float32 array as little-endian bytes, and back. All machines that Node 24 runs on are little-endian. */
-export const bytesOf = (floats: Float32Array): Uint8Array =>
-  new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
-
-export function floatsFrom(payload: Uint8Array<ArrayBuffer>, elements: number): Float32Array {
-  if (payload.length !== 4 * elements) throw damaged(`it has ${payload.length} bytes for ${elements} float32 elements`);
-  return new Float32Array(payload.buffer, payload.byteOffset, elements);
-}

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CODEC_NAMES } from './codec-names.ts';
 
 /**
  * The run file: what to train, on what, how islands learn together, and when to stop. This declaration is the
@@ -91,6 +92,10 @@ const outerFields = {
   localShare: share.describe('α: share of its own parameters an island keeps when a merged fragment arrives.'),
   weighting: z.enum(['tokens', 'tokens-times-rate']),
   averaging: z.enum(['mean', 'radial-directional']),
+  upCodec: z
+    .enum(CODEC_NAMES)
+    .describe('How islands send: f32 is exact; the others carry differences with error feedback.'),
+  downCodec: z.enum(CODEC_NAMES).describe('How merged fragments come back.'),
 };
 const strategy = z.enum(['diloco', 'fedavg', 'decoupled']);
 

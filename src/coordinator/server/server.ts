@@ -2,7 +2,7 @@ import { createServer, type Server as HttpServer } from 'node:http';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { explainSystemError, HelioError } from '../../errors.ts';
 import { Channel } from '../../protocol/channel.ts';
-import { bytesOf, floatsFrom, MAX_FRAME_BYTES, type Transfer } from '../../protocol/frame.ts';
+import { MAX_FRAME_BYTES, type Parcel, type Transfer } from '../../protocol/frame.ts';
 import {
   type CoordinatorMessage,
   type IslandMessage,
@@ -11,7 +11,6 @@ import {
 } from '../../protocol/messages.ts';
 import type { Job } from '../../protocol/run-file.ts';
 import type { Aggregation } from '../aggregation.ts';
-import { present } from '../membership.ts';
 import { isOver, react } from '../run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../state.ts';
 import type { RunStore } from '../store/run-store.ts';
@@ -231,15 +230,7 @@ export class RunServer {
       this.#state.fragments[fragment]!.version !== version
     )
       return;
-    const parameters = floatsFrom(payload, this.#options.aggregation.fragments[fragment]!.elements);
-    if (!parameters.every(Number.isFinite)) {
-      throw new HelioError(
-        'HELIO-4004',
-        `The contribution of ${island} to fragment ${fragment} holds numbers that are not finite.`,
-        'Lower its learning rate.',
-      );
-    }
-    this.#options.aggregation.contribute(fragment, island, parameters);
+    this.#options.aggregation.contribute(fragment, island, { form: content.form, codec: content.codec, payload });
     this.#dispatch({ kind: 'contributed', island, fragment, version, steps, tokens });
   }
 
@@ -314,23 +305,16 @@ export class RunServer {
     });
     peer.channel.transfer({ kind: 'tokenizer' }, new TextEncoder().encode(tokenizerJson));
     aggregation.fragments.forEach((_, fragment) => {
-      this.#sendFragment(island, fragment, aggregation.parametersOf(fragment));
+      this.#sendFragment(island, fragment, aggregation.whole(fragment));
     });
   }
 
-  #sendFragment(island: string, fragment: number, parameters: Float32Array): void {
+  #sendFragment(island: string, fragment: number, { form, codec, payload }: Parcel): void {
     const peer = this.#peers.get(island);
     if (peer === undefined) return;
     if (peer.socket.bufferedAmount > MAX_BUFFERED_BYTES) return peer.socket.terminate();
     const { version, runStep, nextStep } = this.#state.fragments[fragment]!;
-    peer.channel.transfer(
-      { kind: 'merged', fragment, version, runStep, stepsUntilDue: nextStep - runStep, codec: 'f32' },
-      bytesOf(parameters),
-    );
-  }
-
-  /** Islands that are connected now. */
-  get connected(): number {
-    return present(this.#state).length;
+    const stepsUntilDue = nextStep - runStep;
+    peer.channel.transfer({ kind: 'merged', fragment, version, runStep, stepsUntilDue, form, codec }, payload);
   }
 }

@@ -13,6 +13,8 @@ export interface IslandCheckpoint {
   readonly checkpoint: string;
   readonly trainer: TrainerState;
   readonly clocks: readonly FragmentClock[];
+  /** Error feedback of each fragment, packed. */
+  readonly residuals: readonly Float32Array[];
 }
 
 /** Checkpoints that an island keeps: as many as a run does, and one under way. */
@@ -23,13 +25,17 @@ const fileOf = (folder: string, checkpoint: string): string =>
   path.join(folder, `checkpoint-${checkpoint}.safetensors`);
 
 /** Writes a checkpoint whole and forgets the oldest ones. */
-export function saveIslandCheckpoint(folder: string, { run, checkpoint, trainer, clocks }: IslandCheckpoint): void {
+export function saveIslandCheckpoint(
+  folder: string,
+  { run, checkpoint, trainer, clocks, residuals }: IslandCheckpoint,
+): void {
   const tensors = new Map<string, StoredTensor>();
   const add = (kind: string, arrays: ParameterArrays): void => {
     for (const [name, data] of arrays) tensors.set(`${kind}/${name}`, { shape: [data.length], data });
   };
   add('parameter', trainer.parameters);
   add('moment', trainer.moments);
+  add('residual', new Map(residuals.map((residual, i) => [String(i), residual])));
   const metadata = {
     run,
     checkpoint,
@@ -75,6 +81,7 @@ export function loadIslandCheckpoint(folder: string, run: string, name: string |
       moments: arrays('moment'),
     },
     clocks: JSON.parse(metadata.clocks ?? '[]') as readonly FragmentClock[],
+    residuals: [...arrays('residual').values()],
   };
 }
 

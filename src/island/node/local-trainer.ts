@@ -4,17 +4,29 @@ import { readDocuments, shardOf, splitCorpus } from '../../ml/data/corpus.ts';
 import { loadTokenizer, tokenize } from '../../ml/data/tokenizer.ts';
 import { type StepResult, Trainer } from '../../ml/training/trainer.ts';
 import { type Fragment, pack, unpack } from '../../outer/fragments.ts';
+import { openParcel, packParcel } from '../../outer/parcel.ts';
+import type { Parcel } from '../../protocol/frame.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
 import { fragmentsOf, innerOptimizerOf, modelOf } from '../layout.ts';
 import type { Assignment, IslandTrainer } from '../trainer-face.ts';
 import { loadIslandCheckpoint, saveIslandCheckpoint } from './island-checkpoint.ts';
+
+/** What an island keeps of a fragment for the exchange. */
+interface FragmentExchange {
+  readonly layout: Fragment;
+  /** The global parameters that it received last, packed. */
+  readonly base: Float32Array;
+  /** What its lossy contributions have left over, up to the last merge; and with the one under way. */
+  readonly residual: Float32Array;
+  readonly pending: Float32Array;
+}
 
 /** Trains in this thread: reads the shard, drives the engine, keeps checkpoints as files. */
 export class LocalTrainer implements IslandTrainer {
   #work:
     | {
         assignment: Assignment;
-        fragments: readonly Fragment[];
+        readonly exchange: FragmentExchange[];
         trainer: Trainer;
         batches: BatchSource;
         heldOut: readonly Batch[];
@@ -23,12 +35,7 @@ export class LocalTrainer implements IslandTrainer {
 
   async prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<void> {
     if (this.#work === undefined) this.#work = await prepareWork(assignment, fragments);
-    else {
-      const { trainer, fragments: layout } = this.#work;
-      layout.forEach((fragment, i) => {
-        trainer.write(unpack(fragment, fragments[i]!));
-      });
-    }
+    else for (const [i, parameters] of fragments.entries()) this.#take(i, parameters);
   }
 
   async step(): Promise<StepResult> {
@@ -36,16 +43,27 @@ export class LocalTrainer implements IslandTrainer {
     return trainer.step(batches(trainer.steps));
   }
 
-  async read(fragment: number): Promise<Float32Array> {
-    const { trainer, fragments } = this.#ready();
-    const layout = fragments[fragment]!;
-    return pack(layout, trainer.read(layout.tensors.map((t) => t.name)));
+  async contribution(fragment: number): Promise<Parcel> {
+    const { trainer, exchange, assignment } = this.#ready();
+    const { layout, base, residual } = exchange[fragment]!;
+    const own = pack(layout, trainer.read(layout.tensors.map((t) => t.name)));
+    const packed = packParcel(assignment.job.outer.upCodec, own, base, residual, -1);
+    // The residual counts once the merge is there: a contribution that is asked for again starts from the old one.
+    exchange[fragment] = { layout, base, residual, pending: packed.residual };
+    return packed.parcel;
   }
 
-  async write(fragment: number, parameters: Float32Array, runStep: number): Promise<void> {
-    const { trainer, fragments, assignment } = this.#ready();
-    trainer.write(unpack(fragments[fragment]!, parameters), assignment.job.outer.localShare);
+  async receive(fragment: number, parcel: Parcel, runStep: number): Promise<void> {
+    const { trainer, exchange, assignment } = this.#ready();
+    this.#take(fragment, openParcel(parcel, exchange[fragment]!.base, 1), assignment.job.outer.localShare);
     trainer.skipTo(runStep);
+  }
+
+  #take(fragment: number, parameters: Float32Array, localShare = 0): void {
+    const { trainer, exchange } = this.#ready();
+    const { layout, pending } = exchange[fragment]!;
+    trainer.write(unpack(layout, parameters), localShare);
+    exchange[fragment] = { layout, base: parameters, residual: pending, pending };
   }
 
   async evaluate(part: number, of: number): Promise<{ lossSum: number; tokens: number }> {
@@ -54,12 +72,19 @@ export class LocalTrainer implements IslandTrainer {
   }
 
   async save(checkpoint: string, clocks: readonly FragmentClock[]): Promise<void> {
-    const { trainer, assignment } = this.#ready();
-    saveIslandCheckpoint(assignment.stateFolder, { run: assignment.run, checkpoint, trainer: trainer.save(), clocks });
+    const { trainer, assignment, exchange } = this.#ready();
+    const residuals = exchange.map(({ residual }) => residual);
+    saveIslandCheckpoint(assignment.stateFolder, {
+      run: assignment.run,
+      checkpoint,
+      trainer: trainer.save(),
+      clocks,
+      residuals,
+    });
   }
 
   async restore(checkpoint: string | null, versions: readonly number[]): Promise<readonly FragmentClock[] | null> {
-    const { trainer, assignment } = this.#ready();
+    const { trainer, assignment, exchange } = this.#ready();
     // After a reconnection the trainer's own moments are newer than any file.
     if (trainer.steps > 0) return null;
     const saved =
@@ -68,6 +93,10 @@ export class LocalTrainer implements IslandTrainer {
     if (saved === undefined) return null;
     const unmoved = saved.clocks.length === versions.length && saved.clocks.every((c, i) => c.version === versions[i]);
     trainer.load(unmoved ? saved.trainer : { ...saved.trainer, parameters: new Map() });
+    exchange.forEach((part, i) => {
+      const residual = saved.residuals[i] ?? part.residual;
+      exchange[i] = { ...part, residual, pending: residual };
+    });
     return unmoved ? saved.clocks : null;
   }
 
@@ -113,7 +142,10 @@ async function prepareWork(assignment: Assignment, packed: readonly Float32Array
   );
   return {
     assignment,
-    fragments,
+    exchange: fragments.map((layout, i): FragmentExchange => {
+      const residual = new Float32Array(layout.elements);
+      return { layout, base: packed[i]!, residual, pending: residual };
+    }),
     trainer,
     batches: batchesOf(stream, job.batch, job.context, job.seed * 1_000_003 + shard.index),
     heldOut: evaluationBatches(heldOutStream, job.batch, job.context, job.evaluation.tokens),

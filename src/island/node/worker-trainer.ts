@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, HelioError } from '../../errors.ts';
+import type { Parcel } from '../../protocol/frame.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
 import type { Assignment, IslandTrainer } from '../trainer-face.ts';
 
@@ -42,11 +43,11 @@ export class WorkerTrainer implements IslandTrainer {
   step(): ReturnType<IslandTrainer['step']> {
     return this.#call('step', []);
   }
-  read(fragment: number): Promise<Float32Array> {
-    return this.#call('read', [fragment]);
+  contribution(fragment: number): Promise<Parcel> {
+    return this.#call('contribution', [fragment]);
   }
-  write(fragment: number, parameters: Float32Array, runStep: number): Promise<void> {
-    return this.#call('write', [fragment, parameters, runStep]);
+  receive(fragment: number, parcel: Parcel, runStep: number): Promise<void> {
+    return this.#call('receive', [fragment, parcel, runStep]);
   }
   evaluate(part: number, of: number): ReturnType<IslandTrainer['evaluate']> {
     return this.#call('evaluate', [part, of]);

@@ -16,6 +16,9 @@ export const VERSION: string = (
   JSON.parse(readFileSync(path.join(PACKAGE_FOLDER, 'package.json'), 'utf8')) as { version: string }
 ).version;
 
+/** How the person at the keyboard calls this program. */
+export const COMMAND = process.env.npm_lifecycle_event ? 'npm run heliotrope --' : 'heliotrope';
+
 /** The script that `heliotrope` runs, for processes that it starts itself. */
 export const ENTRY = [path.join(import.meta.dirname, 'main.ts'), path.join(import.meta.dirname, 'main.js')].find((f) =>
   existsSync(f),

@@ -24,10 +24,11 @@ export function packParcel(
       residual,
     };
   }
-  const update = parameters.map((x, i) => sign * (x - base[i]!));
+  const update = new Float32Array(base.length);
+  for (let i = 0; i < update.length; i++) update[i] = sign * (parameters[i]! - base[i]!);
   const sent = encodeWithFeedback(codecs[codec], update, residual);
-  const arrives = base.map((x, i) => x + sign * sent.decoded[i]!);
-  return { parcel: { form: 'update', codec, payload: sent.payload }, arrives, residual: sent.residual };
+  const parcel: Parcel = { form: 'update', codec, payload: sent.payload };
+  return { parcel, arrives: added(base, sent.decoded, sign), residual: sent.residual };
 }
 
 /**
@@ -41,8 +42,17 @@ export function openParcel({ form, codec, payload }: Parcel, base: Float32Array,
     throw foreign(`it has ${payload.length} bytes where ${base.length} elements in ${codec} take ${expected}`);
   }
   const values = codecs[codec].decode(payload, base.length);
-  if (!values.every(Number.isFinite)) throw foreign('it holds numbers that are not finite');
-  return form === 'parameters' ? values : base.map((x, i) => x + sign * values[i]!);
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i])) throw foreign('it holds numbers that are not finite');
+  }
+  return form === 'parameters' ? values : added(base, values, sign);
+}
+
+/** base + sign · update, the same bits on both sides of the wire. */
+function added(base: Float32Array, update: Float32Array, sign: 1 | -1): Float32Array {
+  const sum = new Float32Array(base.length);
+  for (let i = 0; i < sum.length; i++) sum[i] = base[i]! + sign * update[i]!;
+  return sum;
 }
 
 const foreign = (detail: string): HelioError =>

@@ -26,7 +26,7 @@ export interface Running {
 export function start(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}): Running {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
     cwd,
-    env: { ...process.env, NO_COLOR: '1', HELIOTROPE_HOME: path.join(cwd, 'home'), ...env },
+    env: { ...process.env, npm_lifecycle_event: '', NO_COLOR: '1', HELIOTROPE_HOME: path.join(cwd, 'home'), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';

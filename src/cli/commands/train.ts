@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
-import { type CommandContext, colorful, print, printJson, stopSignal } from '../context.ts';
+import { COMMAND, type CommandContext, colorful, print, printJson, stopSignal } from '../context.ts';
 import { duration } from '../live/format.ts';
 import { Painter } from '../live/painter.ts';
 import { runLocally } from '../local-run.ts';
@@ -32,7 +32,7 @@ export async function train(file: string | undefined, options: TrainOptions, con
     for (const line of reportLines(summary, path.relative('', folder) || '.', colorful(context.environment)))
       print(line);
   if (summary.status === 'interrupted') {
-    process.stderr.write(`Stopped with a checkpoint. Go on: heliotrope train --resume ${path.basename(folder)}\n`);
+    process.stderr.write(`Stopped with a checkpoint. Go on: ${COMMAND} train --resume ${path.basename(folder)}\n`);
   }
   return exitStatusOf(summary);
 }

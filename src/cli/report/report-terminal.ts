@@ -1,5 +1,6 @@
 import path from 'node:path';
 import pc from 'picocolors';
+import { COMMAND } from '../context.ts';
 import { bytes, compact, duration, integer, percent } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 
@@ -36,7 +37,7 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
     '',
     fact('model, report', `${folder}${path.sep}`),
     fact('look at it', path.join(folder, 'report.html')),
-    fact('try it', `npm run heliotrope -- sample ${path.basename(folder)}`),
+    fact('try it', `${COMMAND} sample ${path.basename(folder)}`),
   ];
 }
 

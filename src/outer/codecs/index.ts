@@ -16,8 +16,10 @@ export function encodeWithFeedback(
   update: Float32Array,
   residual: Float32Array,
 ): { readonly payload: Uint8Array<ArrayBuffer>; readonly decoded: Float32Array; readonly residual: Float32Array } {
-  const wanted = update.map((x, i) => x + residual[i]!);
+  const wanted = new Float32Array(update.length);
+  for (let i = 0; i < wanted.length; i++) wanted[i] = update[i]! + residual[i]!;
   const payload = codec.encode(wanted);
   const decoded = codec.decode(payload, wanted.length);
-  return { payload, decoded, residual: wanted.map((x, i) => x - decoded[i]!) };
+  for (let i = 0; i < wanted.length; i++) wanted[i]! -= decoded[i]!;
+  return { payload, decoded, residual: wanted };
 }

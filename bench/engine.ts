@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout } from 'node:timers/promises';
 import { type Figure, median, publish } from './figures.ts';
 
 /** Tokens per second and peak memory of the engine beside PyTorch, in turn, on the same machine and threads. */
@@ -103,11 +104,16 @@ async function muonCost(rounds: number, steps: number): Promise<readonly Figure[
   ];
 }
 
+/** Time for the other one's idle threads to fall asleep. */
+const REST_MS = 500;
+
 async function inTurn(a: Contender, b: Contender, rounds: number, steps: number) {
   const results: [Round[], Round[]] = [[], []];
   for (let i = 0; i < rounds; i++) {
     results[0].push(await a.go(steps));
+    await setTimeout(REST_MS);
     results[1].push(await b.go(steps));
+    await setTimeout(REST_MS);
   }
   a.end();
   b.end();

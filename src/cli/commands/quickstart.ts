@@ -1,6 +1,8 @@
 import path from 'node:path';
 import { writeWhole } from '../../files.ts';
 import { type CommandContext, colorful, PACKAGE_FOLDER, print, printJson, stopSignal } from '../context.ts';
+import { bytes } from '../live/format.ts';
+import type { Summary } from '../records.ts';
 import { readMetrics } from '../report/metrics.ts';
 import { type ReportedRun, reportHtml } from '../report/report-html.ts';
 import { reportLines } from '../report/report-terminal.ts';
@@ -8,8 +10,12 @@ import { exitStatusOf, trainLocally } from './train.ts';
 
 /** Runs that `--compare` draws beside the quickstart, and what the report calls them. */
 const BESIDE = [
-  { file: 'quickstart-alone.yaml', title: 'one island alone' },
-  { file: 'quickstart-synchronous.yaml', title: 'synchronous data-parallel' },
+  { file: 'quickstart-alone.yaml', title: 'one island alone', exchanged: () => 'nothing' },
+  {
+    file: 'quickstart-synchronous.yaml',
+    title: 'synchronous data-parallel',
+    exchanged: (s: Summary) => `${bytes(s.bytesPerIslandDataParallel)}, by reckoning`,
+  },
 ];
 
 /** Trains the example model on six novels across four islands; with `compare`, two others beside it. */
@@ -20,11 +26,11 @@ export async function quickstart(options: { readonly compare?: boolean }, contex
   const { summary, folder } = await trainLocally(example('quickstart.yaml'), {}, context, signal);
   const runs: ReportedRun[] = [{ title: 'quickstart', summary, metrics: readMetrics(folder) }];
   if (!context.json) for (const line of reportLines(summary, show(folder), colorful(context.environment))) print(line);
-  for (const { file, title } of options.compare === true ? BESIDE : []) {
+  for (const { file, title, exchanged } of options.compare === true ? BESIDE : []) {
     if (signal.aborted || summary.status !== 'finished') break;
     process.stderr.write(`\nBeside it: ${title}\n`);
     const other = await trainLocally(example(file), {}, context, signal);
-    runs.push({ title, summary: other.summary, metrics: readMetrics(other.folder) });
+    runs.push({ title, summary: other.summary, metrics: readMetrics(other.folder), exchanged: exchanged(summary) });
   }
   if (runs.length > 1) writeWhole(path.join(folder, 'report.html'), reportHtml(runs));
   if (context.json)

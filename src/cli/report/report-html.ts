@@ -7,6 +7,8 @@ export interface ReportedRun {
   readonly title: string;
   readonly summary: Summary;
   readonly metrics: readonly LiveRecord[];
+  /** What each island exchanged, where the summary does not say it: a run that only stands for another. */
+  readonly exchanged?: string;
 }
 
 const COLORS = ['#7a4fd0', '#d9822b', '#2b8a6e', '#b83b5e', '#3b6fb8', '#8a7a2b', '#5e5e5e', '#2baab8'];
@@ -81,13 +83,13 @@ function smooth(points: readonly (readonly [number, number])[]): readonly (reado
 }
 
 function comparison(runs: readonly ReportedRun[]): string {
-  const rows = runs.map(({ title, summary: s }) =>
+  const rows = runs.map(({ title, summary: s, exchanged }) =>
     row([
       escapeHtml(title),
       number(s.validationLoss.after, 4),
       number(s.perplexity.after, 2),
       integer(s.tokens),
-      bytes(s.islands === 1 ? 0 : s.bytesPerIsland),
+      exchanged ?? bytes(s.bytesPerIsland),
       duration(s.wallS),
     ]),
   );

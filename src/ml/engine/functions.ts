@@ -28,12 +28,38 @@ export function gelu(g: Builder, x: Value): Value {
   });
 }
 
+/** Rows of queries that are taken together; keys that all of them are blind to are left out. */
+const ATTENTION_BLOCK = 64;
+
 /**
- * Causal attention softmax(q · kᵀ + mask) · v on [batch, heads, sequence, head width]; q comes scaled, k transposed.
- * In the backward pass Σ dP · P of each row is Σ dO · O (FlashAttention, Dao et al., arXiv 2205.14135, section 3.1):
- * a sum over the head's width and not over the sequence.
+ * Causal attention softmax(q · kᵀ + mask) · v. Queries are taken in blocks, each with the keys up to its own end, so
+ * that most of the masked half is never computed.
+ *
+ * @param q [batch, heads, sequence, head width], scaled
+ * @param kTransposed [batch, heads, head width, sequence]
+ * @param v [batch, heads, sequence, head width]
+ * @param block queries in a block; a sequence that it does not divide is one block
  */
-export function attention(g: Builder, q: Value, kTransposed: Value, v: Value, mask: Value): Value {
+export function attention(g: Builder, q: Value, kTransposed: Value, v: Value, block = ATTENTION_BLOCK): Value {
+  const sequence = q.shape[2]!;
+  const blocks = sequence % block === 0 ? sequence / block : 1;
+  if (blocks === 1) return attentionBlock(g, q, kTransposed, v);
+  const sizes = Array<number>(blocks).fill(block);
+  const queries = g.many('Split', [q], { axis: 2, sizes });
+  const keys = g.many('Split', [kTransposed], { axis: 3, sizes });
+  const values = g.many('Split', [v], { axis: 2, sizes });
+  const seen = (parts: readonly Value[], last: number, axis: number): Value =>
+    last === 0 ? parts[0]! : g.one('Concat', parts.slice(0, last + 1), { axis });
+  const outputs = queries.map((query, i) => attentionBlock(g, query, seen(keys, i, 3), seen(values, i, 2)));
+  return g.one('Concat', outputs, { axis: 2 });
+}
+
+/**
+ * Attention of queries that stand at the end of the keys. In the backward pass Σ dP · P of each row is Σ dO · O
+ * (FlashAttention, Dao et al., arXiv 2205.14135, section 3.1): a sum over the head's width and not over the sequence.
+ */
+function attentionBlock(g: Builder, q: Value, kTransposed: Value, v: Value): Value {
+  const mask = causalMask(g, q.shape[2]!, kTransposed.shape[3]!);
   const p = g.one('Softmax', [g.one('Add', [g.one('MatMul', [q, kTransposed]), mask])]);
   const output = g.one('MatMul', [p, v]);
   const swapped = (x: Value): Value => g.one('Transpose', [x], { permutation: [0, 1, 3, 2] });
@@ -57,11 +83,14 @@ export function crossEntropy(g: Builder, logits: Value, targets: Value): Value {
   return g.one('Mul', [sumAll(g, chosen), g.scalar(-1 / rows)]);
 }
 
-/** [sequence, sequence]: 0 where a token may look, a large negative number where it would see the future. */
-export function causalMask(g: Builder, sequence: number): Value {
-  const mask = new Float32Array(sequence * sequence);
-  for (let row = 0; row < sequence; row++) mask.fill(-1e9, row * sequence + row + 1, (row + 1) * sequence);
-  return g.constant(mask, [sequence, sequence]);
+/**
+ * [queries, keys]: 0 where a token may look, a large negative number where it would see the future. The queries are
+ * the last ones of the sequence.
+ */
+function causalMask(g: Builder, queries: number, keys: number): Value {
+  const mask = new Float32Array(queries * keys);
+  for (let row = 0; row < queries; row++) mask.fill(-1e9, row * keys + (keys - queries) + row + 1, (row + 1) * keys);
+  return g.constant(mask, [queries, keys]);
 }
 
 export function sumAll(g: Builder, x: Value): Value {

@@ -1,5 +1,5 @@
 import { HelioError } from '../../errors.ts';
-import { attention, causalMask, gelu, layerNorm, linear } from '../engine/functions.ts';
+import { attention, gelu, layerNorm, linear } from '../engine/functions.ts';
 import type { Builder, Value } from '../engine/ir.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
 
@@ -67,7 +67,6 @@ export function gpt2Logits(g: Builder, config: Gpt2Config, parameter: (name: str
   const [batch, sequence] = tokens.shape as readonly [number, number];
   const { width, layers, heads } = config;
   const rows = batch * sequence;
-  const mask = causalMask(g, sequence);
   const dense = (x: Value, name: string) => linear(g, x, parameter(`${name}.weight`), parameter(`${name}.bias`));
   const norm = (x: Value, name: string) =>
     layerNorm(g, x, parameter(`${name}.weight`), parameter(`${name}.bias`), LAYER_NORM_EPSILON);
@@ -78,7 +77,7 @@ export function gpt2Logits(g: Builder, config: Gpt2Config, parameter: (name: str
     const byHead = (part: Value, permutation: readonly number[]) =>
       g.one('Transpose', [g.one('Reshape', [part], { shape: [batch, sequence, heads, headWidth] })], { permutation });
     const scaled = g.one('Mul', [q!, g.scalar(1 / Math.sqrt(headWidth))]);
-    const mixed = attention(g, byHead(scaled, [0, 2, 1, 3]), byHead(k!, [0, 2, 3, 1]), byHead(v!, [0, 2, 1, 3]), mask);
+    const mixed = attention(g, byHead(scaled, [0, 2, 1, 3]), byHead(k!, [0, 2, 3, 1]), byHead(v!, [0, 2, 1, 3]));
     const joined = g.one('Transpose', [mixed], { permutation: [0, 2, 1, 3] });
     return dense(g.one('Reshape', [joined], { shape: [rows, width] }), `${name}.c_proj`);
   };

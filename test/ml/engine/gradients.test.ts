@@ -1,16 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import {
-  attention,
-  causalMask,
-  crossEntropy,
-  gelu,
-  layerNorm,
-  linear,
-  sumOfSquares,
-} from '../../../src/ml/engine/functions.ts';
-import type { Graph } from '../../../src/ml/engine/graph.ts';
+import { attention, crossEntropy, gelu, layerNorm, linear, sumOfSquares } from '../../../src/ml/engine/functions.ts';
+import { Graph } from '../../../src/ml/engine/graph.ts';
 import type { Shape, Value } from '../../../src/ml/engine/ir.ts';
 import { operators } from '../../../src/ml/engine/operators/index.ts';
+import { createSession, floatsOf, floatTensor } from '../../../src/ml/engine/session.ts';
 import { worstGradientError } from './finite-differences.ts';
 
 interface Case {
@@ -124,21 +117,51 @@ const cases: readonly Case[] = [
       [1, 2, 3, 4],
       [1, 2, 4, 3],
     ],
-    build: (g, [q, k, v]) => attention(g, q!, k!, v!, causalMask(g, 4)),
+    build: (g, [q, k, v]) => attention(g, q!, k!, v!),
   },
   { name: 'sumOfSquares', covers: ['ReduceSumSquare'], shapes: [[3, 4]], build: (g, [x]) => sumOfSquares(g, x!) },
   { name: 'crossEntropy', covers: [], shapes: [[3, 5]], build: (g, [x]) => crossEntropy(g, x!, indices(g, 0, 4, 2)) },
   {
-    name: 'masked softmax',
+    name: 'attention in blocks',
     covers: [],
-    shapes: [[4, 4]],
-    build: (g, [x]) => g.one('Softmax', [g.one('Add', [x!, causalMask(g, 4)])]),
+    shapes: [
+      [1, 2, 6, 3],
+      [1, 2, 3, 6],
+      [1, 2, 6, 3],
+    ],
+    build: (g, [q, k, v]) => attention(g, q!, k!, v!, 2),
   },
 ];
 
 describe('gradients against central finite differences', () => {
   it.each(cases)('$name', async ({ shapes, build, range }) => {
     expect(await worstGradientError(shapes, build, range)).toBeLessThan(2e-3);
+  });
+
+  it('gives the same attention in blocks as in one piece', async () => {
+    const g = new Graph();
+    const [q, k, v] = [
+      [1, 2, 6, 3],
+      [1, 2, 3, 6],
+      [1, 2, 6, 3],
+    ].map((shape, i) => g.input(`x${i}`, 'float32', shape));
+    g.output('whole', attention(g, q!, k!, v!, 6));
+    g.output('blocks', attention(g, q!, k!, v!, 2));
+    const session = await createSession(g, 'attention', { threads: 1 });
+    const feed = (seed: number, shape: readonly number[]) =>
+      floatTensor(
+        Float32Array.from({ length: 36 }, (_, i) => Math.sin(i * seed)),
+        shape,
+      );
+    const { whole, blocks } = await session.run({
+      x0: feed(1, q!.shape),
+      x1: feed(2, k!.shape),
+      x2: feed(3, v!.shape),
+    });
+    const [a, b] = [floatsOf(whole!), floatsOf(blocks!)];
+    for (let i = 0; i < a.length; i++) expect(b[i]!).toBeCloseTo(a[i]!, 6);
+    expect(new Set(a).size).toBeGreaterThan(10);
+    await session.release();
   });
 
   it('covers every operator that has a gradient', () => {

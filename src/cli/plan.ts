@@ -113,10 +113,6 @@ function warningsOf(
       job.inner.warmUpSteps >= steps,
       `inner.warmUpSteps ${job.inner.warmUpSteps} is no less than stop.steps ${steps}: the rate never reaches its top.`,
     ),
-    ...when(
-      job.outer.overlapSteps >= innerSteps,
-      `outer.overlapSteps ${job.outer.overlapSteps} is no less than outer.innerSteps ${innerSteps}: merges would overtake each other.`,
-    ),
   ];
 }
 

@@ -32,6 +32,7 @@ export interface PreparedRun {
  * @param tokenizerJson the tokenizer of a run that is resumed
  */
 export function prepareRun(job: Job, dataFolder: string, tokenizerJson?: string): PreparedRun {
+  checkOuter(job);
   checkGpt2({ ...job.model, contextLength: job.context, vocabularySize: 0 });
   const corpus = splitCorpus(readDocuments(job.data.paths, dataFolder), job.data.heldOut);
   const json =
@@ -58,6 +59,36 @@ export function prepareRun(job: Job, dataFolder: string, tokenizerJson?: string)
     trainingTokens: smallest.length * job.islands,
     heldOutTokens: heldOut.length,
   };
+}
+
+/**
+ * Refuses outer settings that contradict each other: none is silently changed.
+ *
+ * @throws HelioError HELIO-1001
+ */
+function checkOuter({ outer, islands }: Job): void {
+  const { quorum, overlapSteps, innerSteps, localShare } = outer;
+  const refuse = (what: string, remedy: string): never => {
+    throw new HelioError('HELIO-1001', what, remedy);
+  };
+  if (quorum !== 'all' && quorum > islands) {
+    refuse(
+      `outer.quorum ${quorum} is more than the ${islands} islands of the run.`,
+      `Choose at most ${islands}, or all.`,
+    );
+  }
+  if (overlapSteps >= innerSteps) {
+    refuse(
+      `outer.overlapSteps ${overlapSteps} is no less than outer.innerSteps ${innerSteps}: merges would overtake each other.`,
+      `Choose at most ${innerSteps - 1}.`,
+    );
+  }
+  if (localShare > 0 && overlapSteps === 0) {
+    refuse(
+      `outer.localShare ${localShare} mixes in what an island trained during a merge, and outer.overlapSteps is 0.`,
+      'Set outer.overlapSteps, or outer.localShare to 0.',
+    );
+  }
 }
 
 export const initialParameters = ({ model, job }: PreparedRun): ParameterArrays =>

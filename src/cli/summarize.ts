@@ -59,7 +59,8 @@ export function summarize(
   ];
   const ownCpuS = (process.cpuUsage().user + process.cpuUsage().system) / 1e6;
   const perplexity = (loss: number | null): number | null => (loss === null ? null : Math.exp(loss));
-  const { firstLoss: before, lastLoss: after } = state;
+  const before = state.firstLoss;
+  const after = state.lastLossMerges > 0 ? state.lastLoss : null;
   const steps = runStepOf(state);
   return {
     name: job.name,

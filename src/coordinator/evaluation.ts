@@ -57,6 +57,11 @@ export function answerEvaluation(step: Step, event: Event & { readonly kind: 'ev
   if (parts.some((part) => part.lossSum === null)) return step.update({ evaluation: { ...evaluation, parts } });
   const tokens = parts.reduce((sum, part) => sum + part.tokens, 0);
   const loss = parts.reduce((sum, part) => sum + part.lossSum!, 0) / tokens;
-  step.update({ evaluation: null, lastLoss: loss, firstLoss: step.state.firstLoss ?? loss });
+  step.update({
+    evaluation: null,
+    lastLoss: loss,
+    lastLossMerges: evaluation.merges,
+    firstLoss: step.state.firstLoss ?? loss,
+  });
   step.record({ kind: 'evaluation', label: evaluation.label, runStep: evaluation.runStep, loss, tokens });
 }

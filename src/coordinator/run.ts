@@ -47,6 +47,7 @@ export function initialState(settings: RunSettings): RunState {
     evaluation: null,
     firstLoss: null,
     lastLoss: null,
+    lastLossMerges: 0,
     checkpoints: 0,
     checkpoint: null,
     checkpointMerges: 0,
@@ -300,7 +301,7 @@ function isComplete({ state, settings, nowMs }: Step): boolean {
   return (
     state.fragments.every((fragment) => fragment.runStep >= settings.steps) ||
     (tokens !== undefined && state.mergedTokens >= tokens) ||
-    (loss !== undefined && state.lastLoss !== null && state.merges > 0 && state.lastLoss <= loss) ||
+    (loss !== undefined && state.lastLoss !== null && state.lastLossMerges > 0 && state.lastLoss <= loss) ||
     (minutes !== undefined && state.merges > 0 && trainedMs >= minutes * 60_000)
   );
 }

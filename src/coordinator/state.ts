@@ -47,6 +47,8 @@ export interface RunState {
   readonly evaluation: Evaluation | null;
   readonly firstLoss: number | null;
   readonly lastLoss: number | null;
+  /** Value of {@link RunState.merges} that the last loss belongs to. */
+  readonly lastLossMerges: number;
   readonly checkpoints: number;
   readonly checkpoint: PendingCheckpoint | null;
   /** Value of {@link RunState.merges} at the newest checkpoint. */

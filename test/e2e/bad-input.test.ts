@@ -82,6 +82,24 @@ describe('bad input ends with one clear message and leaves nothing half-written'
       /HELIO-1002.*model\.width 100 does not divide into model\.heads 3/,
     ],
     [
+      'a quorum of more islands than there are',
+      () => tinyRun(folder, 'quorum', { outer: { quorum: 5 } }),
+      2,
+      /HELIO-1001.*outer\.quorum 5 is more than the 4 islands/,
+    ],
+    [
+      'an overlap as long as a round',
+      () => tinyRun(folder, 'overlap', { outer: { innerSteps: 5, overlapSteps: 5 } }),
+      2,
+      /outer\.overlapSteps 5 is no less than outer\.innerSteps 5/,
+    ],
+    [
+      'mixing without overlap',
+      () => tinyRun(folder, 'mixing', { outer: { localShare: 0.5 } }),
+      2,
+      /outer\.localShare 0\.5 mixes in.*outer\.overlapSteps is 0/,
+    ],
+    [
       'more fragments than tensors',
       () => tinyRun(folder, 'fragments', { outer: { fragments: 500 } }),
       2,

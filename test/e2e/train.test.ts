@@ -185,6 +185,26 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
     expect(summary.bytesPerIsland).toBeLessThan(summary.bytesPerIslandDataParallel / 45);
   });
 
+  it('trains in fragments that are merged while the islands go on', async () => {
+    const folder = scratch();
+    const outer = {
+      strategy: 'decoupled',
+      innerSteps: 10,
+      fragments: 3,
+      overlapSteps: 3,
+      upCodec: 'e3m0',
+      downCodec: 'int8',
+    };
+    const { status, stdout } = await run(['train', tinyRun(folder, 'fragments', { outer }), '--json'], folder);
+    const summary = JSON.parse(stdout) as Summary;
+    expect([status, summary.steps]).toEqual([0, 100]);
+    expect(summary.validationLoss.after).toBeLessThan(4.6);
+    const merged = metricsIn(path.join(folder, 'runs/fragments')).flatMap((r) =>
+      r.kind === 'merge' ? [r.fragment] : [],
+    );
+    expect(new Set(merged)).toEqual(new Set([0, 1, 2]));
+  });
+
   it('serves a run that islands of other names and data join', async () => {
     const folder = scratch();
     const serving = start(

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -80,10 +80,24 @@ export function tinyRun(folder: string, name: string, more: Readonly<Record<stri
   return file;
 }
 
-/** Process ids whose command line holds all of the texts. */
+/** Process ids whose command line holds all of the texts; from /proc where there is one, as a bare machine may lack `ps`. */
 export function processesWith(...texts: readonly string[]): readonly number[] {
-  const { stdout } = spawnSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' });
-  return stdout
-    .split('\n')
-    .flatMap((line) => (texts.every((t) => line.includes(t)) ? [Number.parseInt(line, 10)] : []));
+  const matching = commandLines().filter(([, line]) => texts.every((text) => line.includes(text)));
+  return matching.map(([pid]) => pid);
+}
+
+function commandLines(): readonly (readonly [pid: number, line: string])[] {
+  if (!existsSync('/proc/self/cmdline')) {
+    const { stdout } = spawnSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' });
+    return stdout.split('\n').map((line) => [Number.parseInt(line, 10), line]);
+  }
+  return readdirSync('/proc').flatMap((entry) => {
+    if (!/^\d+$/.test(entry)) return [];
+    try {
+      return [[Number(entry), readFileSync(`/proc/${entry}/cmdline`, 'utf8').replaceAll('\0', ' ')] as const];
+    } catch {
+      // It ended while we looked.
+      return [];
+    }
+  });
 }

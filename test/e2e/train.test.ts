@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { LiveRecord, Summary } from '../../src/cli/records.ts';
 import { decodeSafetensors } from '../../src/ml/tensor/safetensors.ts';
-import { processesWith, run, scratch, start, tinyRun } from './command.ts';
+import { processesWith, ROOT, run, scratch, start, tinyRun } from './command.ts';
 
 /**
  * Validation loss after 100 steps. Measured over seeds 1 and 2: four islands that merge 4.28 and 4.34; one island
@@ -203,6 +203,18 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
       r.kind === 'merge' ? [r.fragment] : [],
     );
     expect(new Set(merged)).toEqual(new Set([0, 1, 2]));
+  });
+
+  it('trains on JSON Lines with a tokenizer that another run has made', async () => {
+    const folder = scratch();
+    const novel = readFileSync(path.join(ROOT, 'data/austen/persuasion.txt'), 'utf8');
+    const lines = novel.split('\n\n').map((text) => JSON.stringify({ text }));
+    writeFileSync(path.join(folder, 'paragraphs.jsonl'), `${lines.join('\n')}\n`);
+    const short = { islands: 1, stop: { steps: 20 }, data: 'paragraphs.jsonl' };
+    expect((await run(['train', tinyRun(folder, 'first', short)], folder)).status).toBe(0);
+    const tokenizer = { path: 'runs/first/tokenizer.json' };
+    const { stdout } = await run(['train', tinyRun(folder, 'second', { ...short, tokenizer }), '--json'], folder);
+    expect(JSON.parse(stdout) as Summary).toMatchObject({ status: 'finished', vocabularySize: 512, steps: 20 });
   });
 
   it('serves a run that islands of other names and data join', async () => {

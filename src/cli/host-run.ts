@@ -63,7 +63,7 @@ async function host(
   const checkpointFolder = (id: string): string => path.join(folder, 'checkpoints', id);
   const record = recorder(folder, options.emit);
   const server = await RunServer.start({
-    run: prepared.job.name,
+    run: runIdentity(prepared.job.name, folder),
     job: prepared.job,
     dataFolder: prepared.dataFolder,
     tokenizerJson: prepared.tokenizerJson,
@@ -108,6 +108,16 @@ async function host(
     await server.close();
     throw error;
   }
+}
+
+/**
+ * Name and a random number that tells runs of one name apart: islands keep checkpoints under it, and must not take
+ * those of an earlier run for this one's.
+ */
+function runIdentity(name: string, folder: string): string {
+  const file = path.join(folder, 'run.id');
+  if (!existsSync(file)) writeWhole(file, randomBytes(4).toString('hex'));
+  return `${name}-${readFileSync(file, 'utf8').trim()}`;
 }
 
 /** The prepared run and its folder; a new one gets run.yaml and tokenizer.json at once. */

@@ -8,13 +8,11 @@ import type { Step } from './step.ts';
 export function beginCheckpoint(step: Step, thenStop: boolean): void {
   const id = `${String(step.state.checkpoints + 1).padStart(6, '0')}`;
   const islands = training(step.state).map((island) => island.name);
-  const trainedMs =
-    step.state.trainedMs + (step.state.trainingSinceMs === null ? 0 : step.nowMs - step.state.trainingSinceMs);
   step.update({
     checkpoints: step.state.checkpoints + 1,
     checkpointMerges: step.state.merges,
     checkpoint: { id, waiting: islands, thenStop, sinceMs: step.nowMs },
-    trainedMs,
+    trainedMs: step.trainedMs,
     trainingSinceMs: step.nowMs,
   });
   step.effect({ kind: 'save', checkpoint: id });

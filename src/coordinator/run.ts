@@ -43,6 +43,7 @@ export function initialState(settings: RunSettings): RunState {
     mergedTokens: 0,
     trainedMs: 0,
     trainingSinceMs: null,
+    mergedAtMs: 0,
     evaluations: 0,
     evaluation: null,
     firstLoss: null,
@@ -266,7 +267,11 @@ function merge(step: Step, index: number, stage: FragmentState['stage'] & { kind
     step.island(name, { expected: island.expected.with(index, true), due: island.due.with(index, false) });
   }
   const tokens = arrived.reduce((sum, [, contribution]) => sum + contribution.tokens, 0);
-  step.update({ merges: step.state.merges + 1, mergedTokens: step.state.mergedTokens + tokens / outer.fragments });
+  step.update({
+    merges: step.state.merges + 1,
+    mergedTokens: step.state.mergedTokens + tokens / outer.fragments,
+    mergedAtMs: step.trainedMs,
+  });
   step.effect({
     kind: 'merge',
     fragment: index,
@@ -295,14 +300,14 @@ function afterMerge(step: Step): void {
   if (every(step.settings.checkpointEveryMerges) && !step.state.stopRequested) beginCheckpoint(step, false);
 }
 
-function isComplete({ state, settings, nowMs }: Step): boolean {
+/** Whether a stop rule is met: by what was merged, so that no work of a round is cut off. */
+function isComplete({ state, settings }: Step): boolean {
   const { tokens, loss, minutes } = settings.stop;
-  const trainedMs = state.trainedMs + (state.trainingSinceMs === null ? 0 : nowMs - state.trainingSinceMs);
   return (
     state.fragments.every((fragment) => fragment.runStep >= settings.steps) ||
     (tokens !== undefined && state.mergedTokens >= tokens) ||
     (loss !== undefined && state.lastLoss !== null && state.lastLossMerges > 0 && state.lastLoss <= loss) ||
-    (minutes !== undefined && state.merges > 0 && trainedMs >= minutes * 60_000)
+    (minutes !== undefined && state.merges > 0 && state.mergedAtMs >= minutes * 60_000)
   );
 }
 
@@ -327,7 +332,8 @@ function conclude(step: Step): void {
 /** Ctrl-C: a checkpoint first, unless tensors are on their way; then everybody stops. */
 function interrupt(step: Step): void {
   const { checkpoint, fragments, phase } = step.state;
-  if (fragments.some((fragment) => fragment.stage.kind === 'pulling')) return;
+  const merging = phase === 'training' || phase === 'paused';
+  if (merging && fragments.some((fragment) => fragment.stage.kind === 'pulling')) return;
   if (phase === 'gathering' || phase === 'measuring') {
     enter(step, 'interrupted', 'stopped before training began');
     return end(step, 'interrupted', 'stopped before training began');

@@ -43,6 +43,8 @@ export interface RunState {
   /** Training time of earlier sessions of a resumed run. */
   readonly trainedMs: number;
   readonly trainingSinceMs: number | null;
+  /** Training time up to the last merge. */
+  readonly mergedAtMs: number;
   readonly evaluations: number;
   readonly evaluation: Evaluation | null;
   readonly firstLoss: number | null;

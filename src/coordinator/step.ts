@@ -14,6 +14,12 @@ export class Step {
     this.nowMs = nowMs;
   }
 
+  /** Training time so far, over all sessions of the run. */
+  get trainedMs(): number {
+    const { trainedMs, trainingSinceMs } = this.state;
+    return trainedMs + (trainingSinceMs === null ? 0 : this.nowMs - trainingSinceMs);
+  }
+
   update(change: Partial<RunState>): void {
     this.state = { ...this.state, ...change };
   }

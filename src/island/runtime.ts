@@ -22,7 +22,7 @@ export interface IslandHost {
   readonly threads: number;
   /** Folder for the island's own checkpoints of a run. */
   stateFolder(run: string): string;
-  /** The owner's data, where they differ from those that the run names. */
+  /** The owner's data as absolute paths, where they differ from those that the run names. */
   readonly dataPaths: readonly string[] | undefined;
   nowMs(): number;
   cpuS(): number;
@@ -111,7 +111,7 @@ export class IslandSession {
       run: welcome.run,
       job,
       shard: welcome.shard,
-      dataFolder: paths === undefined ? welcome.dataFolder : process.cwd(),
+      dataFolder: welcome.dataFolder,
       tokenizerJson,
       threads: this.#host.threads,
       stateFolder: this.#host.stateFolder(welcome.run),

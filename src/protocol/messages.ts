@@ -52,7 +52,7 @@ export const islandMessageSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({ kind: z.literal('saved'), checkpoint }),
   z.strictObject({ kind: z.literal('alive') }),
-  z.strictObject({ kind: z.literal('leaving'), reason: sentence, fatal: z.boolean() }),
+  z.strictObject({ kind: z.literal('leaving'), reason: sentence }),
 ]);
 export type IslandMessage = z.output<typeof islandMessageSchema>;
 
@@ -61,7 +61,7 @@ export const coordinatorMessageSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('welcome'),
     protocol: counter,
-    run: z.string().max(64),
+    run: z.string().regex(/^[A-Za-z0-9._-]{1,80}$/),
     job: jobSchema,
     /** Folder that relative data paths start from, for islands that share the coordinator's file system. */
     dataFolder: z.string().max(4_096),

@@ -70,7 +70,7 @@ async function session(
   signal: AbortSignal,
 ): Promise<Ending> {
   const leave = (): void => {
-    connection.send({ kind: 'leaving', reason: 'stopped by its owner', fatal: false });
+    connection.send({ kind: 'leaving', reason: 'stopped by its owner' });
     connection.close();
   };
   signal.addEventListener('abort', leave);
@@ -79,7 +79,7 @@ async function session(
     return signal.aborted ? 'interrupted' : ending;
   } catch (error) {
     const reason = error instanceof Error ? error.message.slice(0, 1_900) : String(error);
-    connection.send({ kind: 'leaving', reason, fatal: true });
+    connection.send({ kind: 'leaving', reason });
     throw error;
   } finally {
     signal.removeEventListener('abort', leave);

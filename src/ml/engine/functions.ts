@@ -1,14 +1,117 @@
+import { castTo } from './autocast.ts';
 import type { Builder, Value } from './ir.ts';
+import { sumTo } from './shape.ts';
 
 /** Functions that models share, composed of the table's operators. Rows are tokens: x is [rows, width]. */
 
-/** x · W + b with W [in, out] and b [out]. */
-export function linear(g: Builder, x: Value, weight: Value, bias: Value): Value {
-  return g.one('Gemm', [x, weight, bias]);
+/** x · W (+ b) with W [in, out] and b [out]. */
+export function linear(g: Builder, x: Value, weight: Value, bias?: Value): Value {
+  return g.one('Gemm', bias === undefined ? [x, weight] : [x, weight, bias]);
+}
+
+/** x · Wᵀ (+ b) with W [out, in], as PyTorch's Linear keeps it. */
+export function linearTransposed(g: Builder, x: Value, weight: Value, bias?: Value): Value {
+  return g.one('Gemm', bias === undefined ? [x, weight] : [x, weight, bias], { transB: 1 });
 }
 
 export function layerNorm(g: Builder, x: Value, scale: Value, bias: Value, epsilon: number): Value {
   return g.many('LayerNormalization', [x, scale, bias], { epsilon })[0]!;
+}
+
+/** x / √(mean(x²) + ε) · scale over the last axis (Zhang and Sennrich, arXiv 1910.07467). x is [rows, width]. */
+export function rmsNorm(g: Builder, given: Value, scale: Value, epsilon: number): Value {
+  const x = castTo(g, given, 'float32');
+  const width = x.shape.at(-1)!;
+  const squares = g.one('ReduceSumSquare', [x], { axes: [1], keepDims: 1 });
+  const meanSquare = g.one('Add', [g.one('Mul', [squares, g.scalar(1 / width)]), g.scalar(epsilon)]);
+  const inverse = g.one('Reciprocal', [g.one('Sqrt', [meanSquare])]);
+  const normalized = g.one('Mul', [x, inverse]);
+  const y = g.one('Mul', [normalized, scale]);
+  return g.withGradient(y, [given, scale], (dy) => {
+    // dx = (u − x̂ · mean(u · x̂)) / rms with u = dy · scale.
+    const weighted = g.one('Mul', [dy, normalized]);
+    const u = g.one('Mul', [dy, scale]);
+    const projection = g.one('ReduceSum', [g.one('Mul', [weighted, scale])], { axes: [1], keepDims: 1 });
+    const along = g.one('Mul', [normalized, g.one('Mul', [projection, g.scalar(1 / width)])]);
+    return [g.one('Mul', [g.one('Sub', [u, along]), inverse]), sumTo(g, weighted, scale.shape)];
+  });
+}
+
+/** SwiGLU's gate, silu(a) · b (Shazeer, arXiv 2002.05202). */
+export function swiglu(g: Builder, a: Value, b: Value): Value {
+  const sigmoid = g.one('Sigmoid', [a]);
+  const silu = g.one('Mul', [a, sigmoid]);
+  return g.withGradient(g.one('Mul', [silu, b]), [a, b], (dy) => {
+    const slope = g.one('Add', [sigmoid, g.one('Sub', [silu, g.one('Mul', [silu, sigmoid])])]);
+    return [g.one('Mul', [g.one('Mul', [dy, b]), slope]), g.one('Mul', [dy, silu])];
+  });
+}
+
+/**
+ * Rotary position embedding in the half-split order of Hugging Face's Llama (Su et al., arXiv 2104.09864): the pair
+ * (xᵢ, x_{i+w/2}) turns by its position's angle. Its gradient turns back.
+ *
+ * @param x [batch, sequence, heads, width] @param cos, sin [sequence, 1, width / 2]
+ */
+export function rotary(g: Builder, x: Value, cos: Value, sin: Value): Value {
+  const turn = (v: Value, forwards: boolean): Value => {
+    const [a, b] = g.many('Split', [v], { axis: 3, sizes: [v.shape[3]! / 2, v.shape[3]! / 2] });
+    const product = (p: Value, q: Value): Value => g.one('Mul', [p, q]);
+    const [plus, minus] = forwards ? ['Add', 'Sub'] : ['Sub', 'Add'];
+    return g.one(
+      'Concat',
+      [g.one(minus!, [product(a!, cos), product(b!, sin)]), g.one(plus!, [product(b!, cos), product(a!, sin)])],
+      { axis: 3 },
+    );
+  };
+  return g.withGradient(turn(x, true), [x], (dy) => [turn(dy, false)]);
+}
+
+/** Group normalization (Wu and He, arXiv 1803.08494) of images [N, C, H, W]; scale and bias are [C]. */
+export function groupNorm(g: Builder, x: Value, scale: Value, bias: Value, groups: number, epsilon: number): Value {
+  const [batch, channels, height, width] = x.shape as readonly [number, number, number, number];
+  const size = (channels / groups) * height * width;
+  const rows = g.one('Reshape', [x], { shape: [batch * groups, size] });
+  const plain = (value: number): Value => g.constant(new Float32Array(size).fill(value), [size]);
+  const normalized = g.one('Reshape', [layerNorm(g, rows, plain(1), plain(0), epsilon)], { shape: x.shape });
+  const byChannel = (v: Value): Value => g.one('Reshape', [v], { shape: [channels, 1, 1] });
+  return g.one('Add', [g.one('Mul', [normalized, byChannel(scale)]), byChannel(bias)]);
+}
+
+/** Largest of each 2 × 2 square: [N, C, H, W] → [N, C, H/2, W/2], H and W even. */
+export function maxPool2(g: Builder, x: Value): Value {
+  const [batch, channels, height, width] = x.shape as readonly [number, number, number, number];
+  const squares = g.one('Reshape', [x], { shape: [batch * channels, height / 2, 2, width / 2, 2] });
+  const pooled = g.one('ReduceMax', [squares], { axes: [2, 4], keepDims: 0 });
+  return g.one('Reshape', [pooled], { shape: [batch, channels, height / 2, width / 2] });
+}
+
+/** Mean over each image: [N, C, H, W] → [N, C]. */
+export function globalAveragePool(g: Builder, x: Value): Value {
+  const [, , height, width] = x.shape as readonly [number, number, number, number];
+  return g.one('Mul', [g.one('ReduceSum', [x], { axes: [2, 3], keepDims: 0 }), g.scalar(1 / (height * width))]);
+}
+
+/** Prime just below 2¹²: products of two residues are whole numbers that float32 holds exactly. */
+export const DROPOUT_PRIME = 4093;
+
+/**
+ * Dropout (Srivastava et al. 2014) whose mask follows from two short vectors of random residues: an element is kept
+ * when (u² + columns) mod m, with u = rows · columns mod m, is below (1 − rate) m. All numbers are whole and below 2²⁴,
+ * so that every machine makes the same mask.
+ *
+ * @param x [rows, width] @param rows [rows, 1] @param columns [1, width], of whole numbers from 0 to m − 1
+ */
+export function dropout(g: Builder, x: Value, rate: number, rows: Value, columns: Value): Value {
+  const m = g.scalar(DROPOUT_PRIME);
+  // x − m ⌊(x + ½) / m⌋ is exact: (x + ½) / m is never closer to a whole number than rounding can bridge.
+  const modulo = (v: Value): Value =>
+    g.one('Sub', [v, g.one('Mul', [g.one('Floor', [g.one('Div', [g.one('Add', [v, g.scalar(0.5)]), m])]), m])]);
+  const u = modulo(g.one('Mul', [rows, columns]));
+  const residue = modulo(g.one('Add', [g.one('Mul', [u, u]), columns]));
+  const kept = castTo(g, g.one('Less', [residue, g.scalar(Math.round((1 - rate) * DROPOUT_PRIME))]), 'float32');
+  const mask = g.one('Mul', [kept, g.scalar(1 / (1 - rate))]);
+  return g.withGradient(g.one('Mul', [x, mask]), [x], (dy) => [g.one('Mul', [dy, mask])]);
 }
 
 /**
@@ -75,12 +178,58 @@ function attentionBlock(g: Builder, q: Value, kTransposed: Value, v: Value): Val
   });
 }
 
-/** Mean cross-entropy in nats: logits [rows, classes], targets [rows] of int64 → scalar. */
-export function crossEntropy(g: Builder, logits: Value, targets: Value): Value {
+/**
+ * Summed cross-entropy in nats, Σ wᵢ (lse(zᵢ) − z_{i,tᵢ}), with the largest logit taken out of the exponent. Its
+ * gradient is w (softmax(z) − target distribution); no one-hot matrix is ever made.
+ *
+ * @param logits [rows, classes] @param targets int64 [rows], each a class @param weights [rows, 1]; 0 leaves a row out
+ * @param smoothing ε of label smoothing (Szegedy et al., arXiv 1512.00567, section 7): so much of each target is
+ * spread evenly over all classes
+ */
+export function crossEntropySum(g: Builder, logits: Value, targets: Value, weights: Value, smoothing = 0): Value {
   const [rows, classes] = logits.shape as readonly [number, number];
-  const logProbability = g.one('LogSoftmax', [logits]);
-  const chosen = g.one('Mul', [logProbability, g.one('OneHot', [targets], { depth: classes })]);
-  return g.one('Mul', [sumAll(g, chosen), g.scalar(-1 / rows)]);
+  const z = castTo(g, logits, 'float32');
+  const column = g.one('Reshape', [targets], { shape: [rows, 1] });
+  const p = g.one('Softmax', [z]);
+  const highest = (x: Value): Value => g.one('ReduceMax', [x], { axes: [1], keepDims: 1 });
+  // The largest probability is 1 / Σ exp(z − max z): its logarithm completes the log-sum-exp, and never underflows.
+  const logSumExp = g.one('Sub', [highest(z), g.one('Log', [highest(p)])]);
+  const atTarget = g.one('GatherElements', [z, column]);
+  const sumOfRow = g.one('ReduceSum', [z], { axes: [1], keepDims: 1 });
+  const wanted =
+    smoothing === 0
+      ? atTarget
+      : g.one('Add', [
+          g.one('Mul', [atTarget, g.scalar(1 - smoothing)]),
+          g.one('Mul', [sumOfRow, g.scalar(smoothing / classes)]),
+        ]);
+  const sum = sumAll(g, g.one('Mul', [g.one('Sub', [logSumExp, wanted]), weights]));
+  return g.withGradient(sum, [logits], (dSum) => {
+    const weight = g.one('Mul', [weights, dSum]);
+    const even = g.one('Mul', [p, weight]);
+    const spread = smoothing === 0 ? even : g.one('Sub', [even, g.one('Mul', [weight, g.scalar(smoothing / classes)])]);
+    const rowNumbers = g.constant(
+      BigInt64Array.from({ length: rows }, (_, i) => BigInt(i)),
+      [rows, 1],
+    );
+    const places = g.one('Concat', [rowNumbers, column], { axis: 1 });
+    const share = g.one('Reshape', [g.one('Mul', [weight, g.scalar(smoothing - 1)])], { shape: [rows] });
+    return [g.one('ScatterND', [spread, places, share])];
+  });
+}
+
+/** Σ wᵢ (yᵢ − tᵢ)² over the outputs of each row. @param outputs [rows, n] @param targets float32 [rows, n] */
+export function squaredErrorSum(g: Builder, outputs: Value, targets: Value, weights: Value): Value {
+  const difference = g.one('Sub', [outputs, targets]);
+  return sumAll(g, g.one('Mul', [g.one('Mul', [difference, difference]), weights]));
+}
+
+/** How many rows have their largest logit at the target, weighted. */
+export function correctSum(g: Builder, logits: Value, targets: Value, weights: Value): Value {
+  const column = g.one('Reshape', [targets], { shape: [logits.shape[0]!, 1] });
+  const highest = g.one('ReduceMax', [logits], { axes: [1], keepDims: 1 });
+  const hit = castTo(g, g.one('Equal', [g.one('GatherElements', [logits, column]), highest]), 'float32');
+  return sumAll(g, g.one('Mul', [hit, weights]));
 }
 
 /**

@@ -1,4 +1,5 @@
-import type { Attributes, Builder, DType, Node, Shape, Value } from './ir.ts';
+import { autocast } from './autocast.ts';
+import type { Attributes, Builder, DType, FloatType, Node, Shape, Value } from './ir.ts';
 import { operatorOf } from './operators/index.ts';
 import { misfit, show, sizeOf } from './shape.ts';
 
@@ -7,14 +8,33 @@ export interface Constant {
   readonly data: Float32Array | BigInt64Array;
 }
 
+export interface Output {
+  readonly name: string;
+  readonly value: Value;
+}
+
+export interface GraphOptions {
+  /** What matrix products and convolutions compute in; sums, normalizations and losses stay in float32. */
+  readonly precision?: FloatType;
+  /** How {@link Builder.segment} builds; plainly when left out. */
+  readonly segment?: (graph: Graph, x: Value, build: (x: Value) => Value) => Value;
+}
+
 /** A program under construction: inputs and constants, nodes in an order in which they can run, outputs. */
 export class Graph implements Builder {
   readonly nodes: Node[] = [];
   readonly inputs: Value[] = [];
-  readonly outputs: Value[] = [];
+  readonly outputs: Output[] = [];
   readonly constants: Constant[] = [];
+  readonly #precision: FloatType;
+  readonly #segment: NonNullable<GraphOptions['segment']>;
   #count = 0;
   #scalars = new Map<number, Value>();
+
+  constructor({ precision = 'float32', segment = (_graph, x, build) => build(x) }: GraphOptions = {}) {
+    this.#precision = precision;
+    this.#segment = segment;
+  }
 
   /** Declares what is fed from outside under `name`. */
   input(name: string, dtype: DType, shape: Shape): Value {
@@ -26,12 +46,11 @@ export class Graph implements Builder {
 
   /** Gives `value` back to the caller of the program under `name`. */
   output(name: string, value: Value): void {
-    const named: Value = { name, dtype: value.dtype, shape: value.shape };
-    this.nodes.push({ op: 'Identity', inputs: [value], attributes: {}, outputs: [named] });
-    this.outputs.push(named);
+    this.outputs.push({ name, value });
   }
 
-  many(op: string, inputs: readonly Value[], attributes: Attributes = {}): readonly Value[] {
+  many(op: string, given: readonly Value[], attributes: Attributes = {}): readonly Value[] {
+    const inputs = this.#precision === 'float32' ? given : autocast(this, op, given, this.#precision);
     const outputs = operatorOf(op)
       .infer(inputs, attributes)
       .map((output) => ({ ...output, name: `v${this.#count++}` }));
@@ -43,12 +62,16 @@ export class Graph implements Builder {
     return this.many(op, inputs, attributes)[0]!;
   }
 
-  withGradient(value: Value, inputs: readonly Value[], rule: (dValue: Value) => readonly Value[]): Value {
+  withGradient(value: Value, inputs: readonly Value[], rule: (dValue: Value) => readonly (Value | undefined)[]): Value {
     const output: Value = { ...value, name: `v${this.#count++}` };
     // The composed value comes last among the inputs and gets no gradient: it stands for how y was computed.
     const gradient: Node['gradient'] = (_g, _node, [dy]) => (dy === undefined ? [] : rule(dy));
     this.nodes.push({ op: 'Identity', inputs: [...inputs, value], attributes: {}, outputs: [output], gradient });
     return output;
+  }
+
+  segment(x: Value, build: (x: Value) => Value): Value {
+    return this.#segment(this, x, build);
   }
 
   scalar(x: number): Value {

@@ -1,6 +1,7 @@
 /** The vocabulary of the graph: values, nodes, and what an operator must say about itself. */
 
-export type DType = 'float32' | 'int64';
+export type FloatType = 'float32' | 'float16' | 'bfloat16';
+export type DType = FloatType | 'int64' | 'bool';
 export type Shape = readonly number[];
 
 /** One tensor in a graph, known by shape and type before anything runs. */
@@ -45,7 +46,12 @@ export interface Builder {
    * Gives `value`, composed of `inputs`, a gradient of its own: `rule` maps the gradient of the value to those of
    * the inputs, and what lies between is not differentiated.
    */
-  withGradient(value: Value, inputs: readonly Value[], rule: (dValue: Value) => readonly Value[]): Value;
+  withGradient(value: Value, inputs: readonly Value[], rule: (dValue: Value) => readonly (Value | undefined)[]): Value;
+  /**
+   * A stretch of the graph from `x` on that may be computed a second time in the backward pass instead of keeping
+   * its intermediate values in memory (`recompute.ts`).
+   */
+  segment(x: Value, build: (x: Value) => Value): Value;
 }
 
 /** How a node is written in ONNX, where it differs from "same name, same inputs, same attributes". */
@@ -58,7 +64,8 @@ export interface OnnxForm {
 export type OnnxAttribute =
   | { readonly kind: 'int'; readonly value: number }
   | { readonly kind: 'float'; readonly value: number }
-  | { readonly kind: 'ints'; readonly value: readonly number[] };
+  | { readonly kind: 'ints'; readonly value: readonly number[] }
+  | { readonly kind: 'string'; readonly value: string };
 
 /** One row of the operator table: shape rule, emission and gradient together. */
 export interface Operator {
@@ -72,3 +79,4 @@ export interface Operator {
 export const int = (value: number): OnnxAttribute => ({ kind: 'int', value });
 export const float = (value: number): OnnxAttribute => ({ kind: 'float', value });
 export const ints = (value: readonly number[]): OnnxAttribute => ({ kind: 'ints', value });
+export const text = (value: string): OnnxAttribute => ({ kind: 'string', value });

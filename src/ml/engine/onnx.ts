@@ -1,72 +1,92 @@
+import { typeCodeOf } from './autocast.ts';
 import type { Graph } from './graph.ts';
-import { type DType, int, type Node, type OnnxAttribute, type OnnxForm, type Shape, type Value } from './ir.ts';
+import type { Node, OnnxAttribute, OnnxForm, Value } from './ir.ts';
 import { operators } from './operators/index.ts';
 import { ProtobufWriter } from './protobuf.ts';
+import { misfit } from './shape.ts';
 
 /** Field numbers are those of onnx.proto (ONNX 1.16); opset 20 is the newest with every operator in use. */
 const OPSET = 20;
 const IR_VERSION = 9;
-const ELEMENT_TYPE: Readonly<Record<DType, number>> = { float32: 1, int64: 7 };
-const ATTRIBUTE_TYPE = { float: 1, int: 2, ints: 7 } as const;
+/** Protocol Buffers cannot hold more. */
+const MAX_BYTES = 2 ** 31 - 2 ** 20;
+const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;
 
-/** Writes the graph as an ONNX model file that ONNX Runtime loads in Node and in a browser. */
-export function toOnnx(graph: Graph, name: string): Uint8Array {
+/**
+ * Writes the graph as an ONNX model file that ONNX Runtime loads in Node and in a browser.
+ *
+ * @param weights numbers of inputs that become part of the file, and are no longer fed
+ * @throws HelioError HELIO-2001 when the file would pass the 2 GiB of its format
+ */
+export function toOnnx(graph: Graph, name: string, weights: ReadonlyMap<string, Float32Array> = new Map()): Uint8Array {
+  const bytes = [...weights.values()].reduce((sum, data) => sum + data.byteLength, 0);
+  if (bytes > MAX_BYTES)
+    throw misfit('toOnnx', `${name} has ${bytes} bytes of weights, and an ONNX file at most ${MAX_BYTES}`);
+  const names = outputNames(graph);
+  const nameOf = (value: Value): string => names.get(value) ?? value.name;
   const model = new ProtobufWriter();
   model.varint(1, IR_VERSION).string(2, 'heliotrope');
   model.message(7, (g) => {
-    for (const node of reachable(graph)) writeNode(g, node);
+    for (const node of reachable(graph)) writeNode(g, node, nameOf);
+    for (const { name: output, value } of graph.outputs) {
+      if (nameOf(value) !== output) writeCopy(g, nameOf(value), output);
+    }
     g.string(2, name);
     for (const { value, data } of graph.constants) {
       writeTensor(g, value, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     }
-    for (const value of graph.inputs) writeValueInfo(g, 11, value);
-    for (const value of graph.outputs) writeValueInfo(g, 12, value);
+    for (const value of graph.inputs) {
+      const data = weights.get(value.name);
+      if (data === undefined) writeValueInfo(g, 11, value, value.name);
+      else writeTensor(g, value, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    }
+    for (const { name: output, value } of graph.outputs) writeValueInfo(g, 12, value, output);
   });
   model.message(8, (opset) => opset.string(1, '').varint(2, OPSET));
   return model.finish();
 }
 
+/** A computed value that is an output has the output's name, so that the node writes where the caller wants it. */
+function outputNames(graph: Graph): ReadonlyMap<Value, string> {
+  const given = new Set<Value>([...graph.inputs, ...graph.constants.map((constant) => constant.value)]);
+  const names = new Map<Value, string>();
+  for (const { name, value } of graph.outputs) if (!given.has(value) && !names.has(value)) names.set(value, name);
+  return names;
+}
+
 /** Nodes from which an output can be reached, in order: what differentiation left unused is not emitted. */
 function reachable(graph: Graph): readonly Node[] {
-  const wanted = new Set<string>(graph.outputs.map((o) => o.name));
+  const wanted = new Set<Value>(graph.outputs.map((o) => o.value));
   const kept: Node[] = [];
   for (const node of graph.nodes.slice().reverse()) {
-    if (!node.outputs.some((y) => wanted.has(y.name))) continue;
+    if (!node.outputs.some((y) => wanted.has(y))) continue;
     kept.push(node);
-    for (const x of node.op === 'Identity' ? node.inputs.slice(-1) : node.inputs) wanted.add(x.name);
+    for (const x of inputsOf(node)) wanted.add(x);
   }
   return kept.reverse();
 }
 
-function writeNode(g: ProtobufWriter, node: Node): void {
-  const extras: string[] = [];
-  if (node.op === 'OneHot') return writeOneHot(g, node);
+/** `Identity` passes its last input on; the others are there for its gradient. */
+const inputsOf = (node: Node): readonly Value[] => (node.op === 'Identity' ? node.inputs.slice(-1) : node.inputs);
+
+function writeNode(g: ProtobufWriter, node: Node, nameOf: (value: Value) => string): void {
   const form: OnnxForm = operators[node.op]?.emit?.(node) ?? { opType: node.op, attributes: {} };
-  form.extraInputs?.forEach((numbers, i) => {
+  const extras = (form.extraInputs ?? []).map((numbers, i) => {
     const name = `${node.outputs[0]!.name}.${i}`;
     writeInt64(g, name, numbers);
-    extras.push(name);
+    return name;
   });
   g.message(1, (n) => {
-    for (const x of node.op === 'Identity' ? node.inputs.slice(-1) : node.inputs) n.string(1, x.name);
+    for (const x of inputsOf(node)) n.string(1, nameOf(x));
     for (const extra of extras) n.string(1, extra);
-    for (const y of node.outputs) n.string(2, y.name);
+    for (const y of node.outputs) n.string(2, nameOf(y));
     n.string(4, form.opType);
     for (const [key, attribute] of Object.entries(form.attributes)) writeAttribute(n, key, attribute);
   });
 }
 
-/** OneHot takes its depth and its pair of values as tensors. */
-function writeOneHot(g: ProtobufWriter, node: Node): void {
-  const [y] = node.outputs;
-  writeInt64(g, `${y!.name}.depth`, [Number(node.attributes.depth)], []);
-  const pair: Value = { name: `${y!.name}.values`, dtype: 'float32', shape: [2] };
-  writeTensor(g, pair, new Uint8Array(Float32Array.of(0, 1).buffer));
-  g.message(1, (n) => {
-    n.string(1, node.inputs[0]!.name).string(1, `${y!.name}.depth`).string(1, pair.name).string(2, y!.name);
-    n.string(4, 'OneHot');
-    writeAttribute(n, 'axis', int(-1));
-  });
+function writeCopy(g: ProtobufWriter, from: string, to: string): void {
+  g.message(1, (n) => n.string(1, from).string(2, to).string(4, 'Identity'));
 }
 
 function writeAttribute(node: ProtobufWriter, name: string, attribute: OnnxAttribute): void {
@@ -79,6 +99,9 @@ function writeAttribute(node: ProtobufWriter, name: string, attribute: OnnxAttri
       case 'int':
         a.varint(3, attribute.value);
         break;
+      case 'string':
+        a.string(4, attribute.value);
+        break;
       case 'ints':
         for (const i of attribute.value) a.varint(8, i);
         break;
@@ -87,28 +110,23 @@ function writeAttribute(node: ProtobufWriter, name: string, attribute: OnnxAttri
   });
 }
 
-function writeInt64(
-  g: ProtobufWriter,
-  name: string,
-  numbers: readonly number[],
-  shape: Shape = [numbers.length],
-): void {
+function writeInt64(g: ProtobufWriter, name: string, numbers: readonly number[]): void {
   const data = BigInt64Array.from(numbers, BigInt);
-  writeTensor(g, { name, dtype: 'int64', shape }, new Uint8Array(data.buffer));
+  writeTensor(g, { name, dtype: 'int64', shape: [numbers.length] }, new Uint8Array(data.buffer));
 }
 
 function writeTensor(g: ProtobufWriter, value: Value, raw: Uint8Array): void {
   g.message(5, (t) => {
     for (const d of value.shape) t.varint(1, d);
-    t.varint(2, ELEMENT_TYPE[value.dtype]).string(8, value.name).bytes(9, raw);
+    t.varint(2, typeCodeOf(value.dtype)).string(8, value.name).bytes(9, raw);
   });
 }
 
-function writeValueInfo(g: ProtobufWriter, field: number, value: Value): void {
+function writeValueInfo(g: ProtobufWriter, field: number, value: Value, name: string): void {
   g.message(field, (info) => {
-    info.string(1, value.name).message(2, (type) => {
+    info.string(1, name).message(2, (type) => {
       type.message(1, (tensor) => {
-        tensor.varint(1, ELEMENT_TYPE[value.dtype]);
+        tensor.varint(1, typeCodeOf(value.dtype));
         tensor.message(2, (shape) => {
           for (const d of value.shape) shape.message(1, (dimension) => dimension.varint(1, d));
         });

@@ -2,7 +2,8 @@ import { differentiate } from '../../../src/ml/engine/differentiate.ts';
 import { sumAll } from '../../../src/ml/engine/functions.ts';
 import { Graph } from '../../../src/ml/engine/graph.ts';
 import type { Shape, Value } from '../../../src/ml/engine/ir.ts';
-import { createSession, floatsOf, floatTensor } from '../../../src/ml/engine/session.ts';
+import { nodeRuntime } from '../../../src/ml/engine/node-runtime.ts';
+import { floatsOf, floatTensor } from '../../../src/ml/engine/session.ts';
 import { sizeOf } from '../../../src/ml/engine/shape.ts';
 import { seededRandom } from '../../../src/ml/tensor/random.ts';
 
@@ -33,7 +34,7 @@ export async function worstGradientError(
   differentiate(graph, loss, inputs).forEach((gradient, i) => {
     graph.output(`dx${i}`, gradient);
   });
-  const session = await createSession(graph, 'finite differences', { threads: 1 });
+  const session = await nodeRuntime().compile(graph, 'finite differences', { threads: 1 });
   const values = shapes.map((shape) => uniform(sizeOf(shape)));
   const run = (arrays: readonly Float32Array[]) =>
     session.run(Object.fromEntries(arrays.map((a, i) => [`x${i}`, floatTensor(a, shapes[i]!)])));

@@ -1,4 +1,5 @@
-import type { Builder, Operator, Value } from '../ir.ts';
+import { castTo, typeOfCode } from '../autocast.ts';
+import { type Builder, int, type Operator, type Value } from '../ir.ts';
 import { broadcast, sumTo } from '../shape.ts';
 
 type Rule = (g: Builder, dy: Value, inputs: readonly Value[], y: Value) => readonly Value[];
@@ -37,9 +38,18 @@ export const elementwise: Readonly<Record<string, Operator>> = {
   }),
   /** Passes its last input on. */
   Identity: { infer: (inputs) => [{ dtype: inputs.at(-1)!.dtype, shape: inputs.at(-1)!.shape }] },
-  Min: { infer: ([a, b]) => [{ dtype: a!.dtype, shape: broadcast('Min', a!.shape, b!.shape) }] },
+  Cast: {
+    infer: ([x], { to }) => [{ dtype: typeOfCode(Number(to)), shape: x!.shape }],
+    emit: ({ attributes }) => ({ opType: 'Cast', attributes: { to: int(Number(attributes.to)) } }),
+    gradient: (g, node, [dy]) => (dy === undefined ? [] : [castTo(g, dy, node.inputs[0]!.dtype)]),
+  },
+  Equal: { infer: ([a, b]) => [{ dtype: 'bool', shape: broadcast('Equal', a!.shape, b!.shape) }] },
+  Less: { infer: ([a, b]) => [{ dtype: 'bool', shape: broadcast('Less', a!.shape, b!.shape) }] },
+  Floor: unary(),
   Neg: unary((g, dy) => [negative(g, dy)]),
   Exp: unary((g, dy, _x, y) => [g.one('Mul', [dy, y])]),
+  Log: unary((g, dy, [x]) => [g.one('Div', [dy, x!])]),
+  Relu: unary((g, dy, _x, y) => [g.one('Mul', [dy, castTo(g, g.one('Less', [g.scalar(0), y]), 'float32')])]),
   Sigmoid: unary((g, dy, _x, y) => [g.one('Mul', [dy, g.one('Sub', [y, g.one('Mul', [y, y])])])]),
   Tanh: unary((g, dy, _x, y) => [g.one('Mul', [dy, g.one('Sub', [g.scalar(1), g.one('Mul', [y, y])])])]),
   Sqrt: unary((g, dy, _x, y) => [g.one('Div', [g.one('Mul', [dy, g.scalar(0.5)]), y])]),

@@ -1,5 +1,6 @@
 import type { Operator } from '../ir.ts';
 import { misfit } from '../shape.ts';
+import { convolution } from './convolution.ts';
 import { elementwise } from './elementwise.ts';
 import { indexing } from './indexing.ts';
 import { layout } from './layout.ts';
@@ -15,6 +16,7 @@ export const operators: Readonly<Record<string, Operator>> = {
   ...reduction,
   ...normalization,
   ...indexing,
+  ...convolution,
 };
 
 export function operatorOf(op: string): Operator {

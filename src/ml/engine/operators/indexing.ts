@@ -1,10 +1,13 @@
-import { int, type Operator } from '../ir.ts';
+import { castTo } from '../autocast.ts';
+import { type Builder, int, type Operator, text, type Value } from '../ir.ts';
 import { sizeOf } from '../shape.ts';
+
+/** Up to so many rows a product with one-hot vectors is faster than adding row by row, and exact in any order. */
+const ONE_HOT_ROWS = 2048;
 
 /**
  * Rows of a table by int64 indices: (table [V, C], indices […]) → […, C].
- * The gradient is OneHotᵀ · dy, a matrix product: deterministic, fast for small vocabularies, and one that
- * every ONNX Runtime provider has (scatter-add is neither on all of them).
+ * The gradient of a small table is OneHotᵀ · dy, a matrix product; that of a large one adds row by row.
  */
 const Gather: Operator = {
   infer: ([table, indices]) => [{ dtype: table!.dtype, shape: [...indices!.shape, ...table!.shape.slice(1)] }],
@@ -14,15 +17,40 @@ const Gather: Operator = {
     const [table, indices] = node.inputs;
     const [rows, width] = table!.shape as readonly [number, number];
     const count = sizeOf(indices!.shape);
-    const flat = g.one('Reshape', [indices!], { shape: [count] });
-    const oneHot = g.one('OneHot', [flat], { depth: rows });
-    return [g.one('Gemm', [oneHot, g.one('Reshape', [dy], { shape: [count, width] })], { transA: 1 }), undefined];
+    const flat = g.one('Reshape', [dy], { shape: [count, width] });
+    if (rows <= ONE_HOT_ROWS) return [g.one('Gemm', [oneHot(g, indices!, rows), flat], { transA: 1 }), undefined];
+    const places = g.one('Reshape', [indices!], { shape: [count, 1] });
+    const zeros = g.one('Expand', [g.scalar(0)], { shape: [rows, width] });
+    return [g.one('ScatterND', [zeros, places, castTo(g, flat, 'float32')]), undefined];
   },
 };
 
-/** int64 indices […] → float32 […, depth] with a single 1 in each row. */
-const OneHot: Operator = {
-  infer: ([indices], { depth }) => [{ dtype: 'float32', shape: [...indices!.shape, Number(depth)] }],
+/** [count, depth] with a single 1 in each row. Made of operators that every provider has. */
+function oneHot(g: Builder, indices: Value, depth: number): Value {
+  const column = g.one('Reshape', [indices], { shape: [sizeOf(indices.shape), 1] });
+  const classes = g.constant(
+    BigInt64Array.from({ length: depth }, (_, i) => BigInt(i)),
+    [1, depth],
+  );
+  return castTo(g, g.one('Equal', [column, classes]), 'float32');
+}
+
+/** One element of each row: (x [R, C], column indices [R, 1]) → [R, 1]. Only used where its gradient is given. */
+const GatherElements: Operator = {
+  infer: ([x, indices]) => [{ dtype: x!.dtype, shape: indices!.shape }],
+  emit: () => ({ opType: 'GatherElements', attributes: { axis: int(1) } }),
 };
 
-export const indexing: Readonly<Record<string, Operator>> = { Gather, OneHot };
+/** Adds updates at places: (data, int64 places [N, K], updates [N, …]) → data's shape. */
+const ScatterND: Operator = {
+  infer: ([data]) => [{ dtype: data!.dtype, shape: data!.shape }],
+  emit: () => ({ opType: 'ScatterND', attributes: { reduction: text('add') } }),
+};
+
+/** Overwrites rows: (data [S, C], int64 places [N, 1], rows [N, C]). */
+const SetRows: Operator = {
+  infer: ([data]) => [{ dtype: data!.dtype, shape: data!.shape }],
+  emit: () => ({ opType: 'ScatterND', attributes: {} }),
+};
+
+export const indexing: Readonly<Record<string, Operator>> = { Gather, GatherElements, ScatterND, SetRows };

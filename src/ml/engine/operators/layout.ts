@@ -59,5 +59,51 @@ const Concat: Operator = {
   },
 };
 
+/** The part from `starts` to `ends` (exclusive) on each of `axes`. */
+const Slice: Operator = {
+  infer([x], { axes, starts, ends }) {
+    const shape = [...x!.shape];
+    list(axes).forEach((axis, i) => {
+      shape[axis] = list(ends)[i]! - list(starts)[i]!;
+    });
+    if (shape.some((d, i) => d < 1 || d > x!.shape[i]!)) throw misfit('Slice', `${show(x!.shape)} has no such part`);
+    return [{ dtype: x!.dtype, shape }];
+  },
+  emit: ({ attributes: { starts, ends, axes } }) => ({
+    opType: 'Slice',
+    attributes: {},
+    extraInputs: [list(starts), list(ends), list(axes)],
+  }),
+  gradient(g, node, [dy]) {
+    if (dy === undefined) return [];
+    const { shape } = node.inputs[0]!;
+    const begin = Array<number>(shape.length).fill(0);
+    const end = Array<number>(shape.length).fill(0);
+    list(node.attributes.axes).forEach((axis, i) => {
+      begin[axis] = list(node.attributes.starts)[i]!;
+      end[axis] = shape[axis]! - list(node.attributes.ends)[i]!;
+    });
+    return [g.one('Pad', [dy], { begin, end })];
+  },
+};
+
+/** Zeros around: `begin` and `end` elements more on each axis. */
+const Pad: Operator = {
+  infer: ([x], { begin, end }) => [
+    { dtype: x!.dtype, shape: x!.shape.map((d, i) => d + list(begin)[i]! + list(end)[i]!) },
+  ],
+  emit: ({ attributes: { begin, end } }) => ({
+    opType: 'Pad',
+    attributes: {},
+    extraInputs: [[...list(begin), ...list(end)]],
+  }),
+  gradient(g, node, [dy]) {
+    if (dy === undefined) return [];
+    const { shape } = node.inputs[0]!;
+    const starts = list(node.attributes.begin);
+    return [g.one('Slice', [dy], { axes: shape.map((_, i) => i), starts, ends: shape.map((d, i) => starts[i]! + d) })];
+  },
+};
+
 /** Moves and cuts of data; no arithmetic. */
-export const layout: Readonly<Record<string, Operator>> = { Reshape, Transpose, Split, Concat };
+export const layout: Readonly<Record<string, Operator>> = { Reshape, Transpose, Split, Concat, Slice, Pad };

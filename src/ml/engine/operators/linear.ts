@@ -19,7 +19,7 @@ const Gemm: Operator = {
     const [k2, n] = matrix('Gemm', b!.shape, transB === 1);
     if (k !== k2) throw misfit('Gemm', `inner sizes ${k} and ${k2} differ for ${show(a!.shape)} · ${show(b!.shape)}`);
     if (c !== undefined) broadcast('Gemm', c.shape, [m, n]);
-    return [{ dtype: 'float32', shape: [m, n] }];
+    return [{ dtype: a!.dtype, shape: [m, n] }];
   },
   emit: ({ attributes: { transA = 0, transB = 0, alpha = 1, beta = 1 } }) => ({
     opType: 'Gemm',
@@ -56,7 +56,7 @@ const MatMul: Operator = {
     if (m === undefined || n === undefined || k !== k2) {
       throw misfit('MatMul', `${show(a!.shape)} · ${show(b!.shape)} do not multiply`);
     }
-    return [{ dtype: 'float32', shape: [...broadcast('MatMul', a!.shape.slice(0, -2), b!.shape.slice(0, -2)), m, n] }];
+    return [{ dtype: a!.dtype, shape: [...broadcast('MatMul', a!.shape.slice(0, -2), b!.shape.slice(0, -2)), m, n] }];
   },
   gradient(g, node, [dy]) {
     if (dy === undefined) return [];

@@ -17,17 +17,6 @@ const Softmax: Operator = {
   },
 };
 
-/** Logarithm of softmax over the last axis: dx = dy − exp(y) · Σ dy. */
-const LogSoftmax: Operator = {
-  infer: ([x]) => [{ dtype: 'float32', shape: x!.shape }],
-  emit: () => ({ opType: 'LogSoftmax', attributes: { axis: int(-1) } }),
-  gradient(g, node, [dy]) {
-    if (dy === undefined) return [];
-    const probability = g.one('Exp', [node.outputs[0]!]);
-    return [g.one('Sub', [dy, g.one('Mul', [probability, sumLast(g, dy)])])];
-  },
-};
-
 /**
  * (x, scale, bias) → (y, mean, inverse standard deviation) over the last axis, Ba et al. 2016 (arXiv 1607.06450).
  * With x̂ = (x − mean)·invStd and u = dy·scale: dx = invStd · (u − avg(u) − x̂ · avg(u·x̂)).
@@ -56,4 +45,4 @@ const LayerNormalization: Operator = {
   },
 };
 
-export const normalization: Readonly<Record<string, Operator>> = { Softmax, LogSoftmax, LayerNormalization };
+export const normalization: Readonly<Record<string, Operator>> = { Softmax, LayerNormalization };

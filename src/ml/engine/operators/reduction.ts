@@ -1,3 +1,4 @@
+import { castTo } from '../autocast.ts';
 import { type Builder, int, type Node, type OnnxForm, type Operator, type Shape, type Value } from '../ir.ts';
 import { sameShape } from '../shape.ts';
 
@@ -29,6 +30,18 @@ const ReduceSumSquare: Operator = {
   },
 };
 
+/** Largest over `axes`. Equal ones share the gradient whole: give it to a maximum of which only one counts. */
+const ReduceMax: Operator = {
+  infer: ReduceSum.infer,
+  emit: (node) => emitReduction('ReduceMax', node),
+  gradient(g, node, [dy]) {
+    if (dy === undefined) return [];
+    const [x] = node.inputs;
+    const chosen = castTo(g, g.one('Equal', [x!, column(g, node, node.outputs[0]!)]), 'float32');
+    return [g.one('Mul', [chosen, column(g, node, dy)])];
+  },
+};
+
 const emitReduction = (opType: string, { attributes }: Node): OnnxForm => ({
   opType,
   attributes: { keepdims: int(Number(attributes.keepDims)) },
@@ -53,4 +66,4 @@ const Expand: Operator = {
   },
 };
 
-export const reduction: Readonly<Record<string, Operator>> = { ReduceSum, ReduceSumSquare, Expand };
+export const reduction: Readonly<Record<string, Operator>> = { ReduceSum, ReduceSumSquare, ReduceMax, Expand };

@@ -1,0 +1,85 @@
+import { InferenceSession, listSupportedBackends, Tensor as NodeTensor } from 'onnxruntime-node';
+import { HelioError } from '../../errors.ts';
+import type { Graph } from './graph.ts';
+import { toOnnx } from './onnx.ts';
+import { type CompileOptions, floatsOf, type Provider, type Runtime, type Session, type Tensor } from './session.ts';
+
+/**
+ * ONNX Runtime in Node.
+ *
+ * Idle worker threads sleep and do not spin: islands share machines with each other and with their owners
+ * (spinning cost up to two thirds of the speed on a busy machine; docs/decisions/0001-onnx-runtime.md).
+ *
+ * @throws HelioError HELIO-2003 when this machine's ONNX Runtime has no such provider
+ */
+export function nodeRuntime(provider: Provider = 'cpu'): Runtime {
+  requireProvider(provider);
+  return {
+    provider,
+    sharedMemory: true,
+    compile: (graph, name, options) => compile(provider, graph, name, options),
+  };
+}
+
+/** Providers that come with this installation; the CPU's is always among them. */
+export function nodeProviders(): readonly Provider[] {
+  return listSupportedBackends().flatMap(({ name, bundled }) => (bundled ? [name as Provider] : []));
+}
+
+/** @throws HelioError HELIO-2003 when this machine's ONNX Runtime has no such provider */
+export function requireProvider(provider: Provider): void {
+  const installed = nodeProviders();
+  if (installed.includes(provider)) return;
+  throw new HelioError(
+    'HELIO-2003',
+    `device ${provider} is not installed here: ONNX Runtime has ${installed.join(', ')}.`,
+    provider === 'cuda'
+      ? 'Install its libraries with `ONNXRUNTIME_NODE_INSTALL=cuda npm rebuild onnxruntime-node`, or choose device cpu.'
+      : `Choose one of ${installed.join(', ')}.`,
+  );
+}
+
+async function compile(provider: Provider, graph: Graph, name: string, options: CompileOptions): Promise<Session> {
+  try {
+    const session = await InferenceSession.create(toOnnx(graph, name), {
+      executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
+      graphOptimizationLevel: 'all',
+      intraOpNumThreads: options.threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      // One planned block for all activations takes half as much memory again and gains nothing measurable.
+      enableMemPattern: false,
+      logSeverityLevel: 3,
+      ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile }),
+      extra: { session: { intra_op: { allow_spinning: '0' }, set_denormal_as_zero: '1' } },
+    });
+    // onnxruntime-node writes only into tensors of its own class; these share their memory with ours.
+    const places = new WeakMap<Tensor, NodeTensor>();
+    const placeOf = (tensor: Tensor): NodeTensor => {
+      const known = places.get(tensor) ?? new NodeTensor('float32', floatsOf(tensor), tensor.dims);
+      places.set(tensor, known);
+      return known;
+    };
+    return {
+      async run(feeds, into) {
+        if (into === undefined) return session.run(feeds);
+        const fetches = Object.fromEntries(
+          session.outputNames.map((output) => [output, into[output] === undefined ? null : placeOf(into[output])]),
+        );
+        return { ...(await session.run(feeds, fetches)), ...into };
+      },
+      release: async () => {
+        if (options.profile !== undefined) session.endProfiling();
+        await session.release();
+      },
+    };
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    throw new HelioError(
+      'HELIO-2001',
+      `ONNX Runtime refused the graph ${name} on ${provider}: ${detail}.`,
+      'If inner.precision is not float32, the device may lack it: choose float32. Otherwise run `heliotrope doctor`, and report this with its output.',
+      { cause: error },
+    );
+  }
+}

@@ -1,7 +1,10 @@
 import { HelioError } from '../../errors.ts';
-import { attention, gelu, layerNorm, linear } from '../engine/functions.ts';
-import type { Builder, Value } from '../engine/ir.ts';
+import { gelu, layerNorm } from '../engine/functions.ts';
+import type { Value } from '../engine/ir.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
+import type { ConfigReader } from './config-reader.ts';
+import type { ForwardPass } from './forward-pass.ts';
+import type { LoraConfig } from './lora.ts';
 
 /** GPT-2 (Radford et al. 2019) in the layout of Hugging Face's `GPT2LMHeadModel`, with the head tied. */
 export interface Gpt2Config {
@@ -12,6 +15,7 @@ export interface Gpt2Config {
   readonly width: number;
   readonly layers: number;
   readonly heads: number;
+  readonly lora?: LoraConfig;
 }
 
 const LAYER_NORM_EPSILON = 1e-5;
@@ -57,39 +61,35 @@ export function gpt2Parameters(config: Gpt2Config): readonly ParameterSpec[] {
 }
 
 /**
- * Builds the forward pass.
- *
- * @param parameter gives the value of a parameter by its name
- * @param tokens int64 [batch, contextLength]
- * @returns logits float32 [batch · contextLength, vocabularySize]
+ * @param tokens int64 [batch, sequence]
+ * @returns logits float32 [batch · sequence, vocabularySize]
  */
-export function gpt2Logits(g: Builder, config: Gpt2Config, parameter: (name: string) => Value, tokens: Value): Value {
+export function gpt2Logits(pass: ForwardPass, config: Gpt2Config, tokens: Value): Value {
+  const { g, parameter } = pass;
   const [batch, sequence] = tokens.shape as readonly [number, number];
   const { width, layers, heads } = config;
   const rows = batch * sequence;
-  const dense = (x: Value, name: string) => linear(g, x, parameter(`${name}.weight`), parameter(`${name}.bias`));
   const norm = (x: Value, name: string) =>
     layerNorm(g, x, parameter(`${name}.weight`), parameter(`${name}.bias`), LAYER_NORM_EPSILON);
 
   const attend = (x: Value, name: string): Value => {
-    const headWidth = width / heads;
-    const [q, k, v] = g.many('Split', [dense(x, `${name}.c_attn`)], { axis: 1, sizes: [width, width, width] });
-    const byHead = (part: Value, permutation: readonly number[]) =>
-      g.one('Transpose', [g.one('Reshape', [part], { shape: [batch, sequence, heads, headWidth] })], { permutation });
-    const scaled = g.one('Mul', [q!, g.scalar(1 / Math.sqrt(headWidth))]);
-    const mixed = attention(g, byHead(scaled, [0, 2, 1, 3]), byHead(k!, [0, 2, 3, 1]), byHead(v!, [0, 2, 1, 3]));
-    const joined = g.one('Transpose', [mixed], { permutation: [0, 2, 1, 3] });
-    return dense(g.one('Reshape', [joined], { shape: [rows, width] }), `${name}.c_proj`);
+    const [q, k, v] = g
+      .many('Split', [pass.dense(x, `${name}.c_attn`)], { axis: 1, sizes: [width, width, width] })
+      .map((part) => g.one('Reshape', [part], { shape: [batch, sequence, heads, width / heads] }));
+    return pass.dropout(pass.dense(pass.attend(q!, k!, v!), `${name}.c_proj`));
   };
+  const transform = (x: Value, name: string): Value =>
+    pass.dropout(pass.dense(gelu(g, pass.dense(x, `${name}.c_fc`)), `${name}.c_proj`));
 
   const embedded = g.one('Gather', [parameter('transformer.wte.weight'), tokens]);
-  const positioned = g.one('Add', [embedded, parameter('transformer.wpe.weight')]);
-  let x = g.one('Reshape', [positioned], { shape: [rows, width] });
+  const positioned = g.one('Add', [embedded, pass.atPositions(parameter('transformer.wpe.weight'))]);
+  let x = pass.dropout(g.one('Reshape', [positioned], { shape: [rows, width] }));
   for (let i = 0; i < layers; i++) {
     const block = `transformer.h.${i}`;
-    x = g.one('Add', [x, attend(norm(x, `${block}.ln_1`), `${block}.attn`)]);
-    const hidden = gelu(g, dense(norm(x, `${block}.ln_2`), `${block}.mlp.c_fc`));
-    x = g.one('Add', [x, dense(hidden, `${block}.mlp.c_proj`)]);
+    x = g.segment(x, (input) => {
+      const middle = g.one('Add', [input, attend(norm(input, `${block}.ln_1`), `${block}.attn`)]);
+      return g.one('Add', [middle, transform(norm(middle, `${block}.ln_2`), `${block}.mlp`)]);
+    });
   }
   return g.one('Gemm', [norm(x, 'transformer.ln_f'), parameter('transformer.wte.weight')], { transB: 1 });
 }
@@ -116,5 +116,23 @@ export function gpt2HuggingFaceConfig(config: Gpt2Config, endOfTextId: number): 
     bos_token_id: endOfTextId,
     eos_token_id: endOfTextId,
     torch_dtype: 'float32',
+  };
+}
+
+/** Reads what {@link gpt2HuggingFaceConfig} or `transformers` wrote; refuses variants that compute something else. */
+export function readGpt2Config(config: ConfigReader): Gpt2Config {
+  const width = config.size('n_embd');
+  config.expect('activation_function', ['gelu_new', 'gelu_pytorch_tanh']);
+  config.expect('layer_norm_epsilon', [LAYER_NORM_EPSILON]);
+  config.expect('n_inner', [null, 4 * width]);
+  config.expect('tie_word_embeddings', [true]);
+  config.expect('scale_attn_by_inverse_layer_idx', [false]);
+  return {
+    architecture: 'gpt2',
+    vocabularySize: config.size('vocab_size'),
+    contextLength: config.size('n_positions'),
+    width,
+    layers: config.size('n_layer'),
+    heads: config.size('n_head'),
   };
 }

@@ -1,32 +1,48 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { HelioError } from '../../errors.ts';
 import { writeWhole } from '../../files.ts';
 import { END_OF_TEXT } from '../data/bpe-training.ts';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer.ts';
-import type { ParameterArrays } from '../tensor/parameters.ts';
-import { decodeSafetensors, encodeSafetensors } from '../tensor/safetensors.ts';
-import { type Gpt2Config, gpt2HuggingFaceConfig, gpt2Parameters } from './gpt2.ts';
+import type { ParameterArrays, ParameterSpec } from '../tensor/parameters.ts';
+import { encodeSafetensors, openSafetensors, type Safetensors } from '../tensor/safetensors.ts';
+import { configReader, foreignModel } from './config-reader.ts';
+import {
+  huggingFaceConfigOf,
+  isLanguage,
+  type LanguageConfig,
+  loraOf,
+  type ModelConfig,
+  parametersOf,
+  readModelConfig,
+} from './model.ts';
 
-/** A trained model with what is needed to use it. */
+/** A model with its weights, as a folder in Hugging Face layout holds it. */
 export interface SavedModel {
-  readonly model: Gpt2Config;
+  readonly model: ModelConfig;
   readonly parameters: ParameterArrays;
-  readonly tokenizer: Tokenizer;
 }
 
-/** Writes a folder that `transformers` loads with `from_pretrained`; each file whole or not at all. */
-export function saveModel(folder: string, { model, parameters, tokenizer }: SavedModel, tokenizerJson: string): void {
-  const end = tokenizer.endOfTextId;
-  const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
+/** Writes `config.json` and `model.safetensors`; each file whole or not at all. An adapter's base goes without it. */
+export function saveWeights(folder: string, { model, parameters }: SavedModel, endOfTextId = 0): void {
+  const specs = parametersOf(withoutLora(model));
+  const tensors = specs.map(({ name, shape }) => [name, { shape, data: parameters.get(name)! }] as const);
+  writeWhole(path.join(folder, 'config.json'), json(huggingFaceConfigOf(model, endOfTextId)));
+  writeWhole(path.join(folder, 'model.safetensors'), encodeSafetensors(new Map(tensors)));
+}
+
+/** Writes what `transformers` needs besides the weights to use a language model. */
+export function saveTokenizer(
+  folder: string,
+  model: LanguageConfig,
+  { endOfTextId }: Tokenizer,
+  tokenizerJson: string,
+): void {
   const special = { bos_token: END_OF_TEXT, eos_token: END_OF_TEXT, unk_token: END_OF_TEXT };
-  const tensors = gpt2Parameters(model).map(
-    ({ name, shape }) => [name, { shape, data: parameters.get(name)! }] as const,
-  );
-  writeWhole(path.join(folder, 'config.json'), json(gpt2HuggingFaceConfig(model, end)));
   writeWhole(
     path.join(folder, 'generation_config.json'),
-    json({ bos_token_id: end, eos_token_id: end, do_sample: true, temperature: 0.8 }),
+    json({ bos_token_id: endOfTextId, eos_token_id: endOfTextId, do_sample: true, temperature: 0.8 }),
   );
   writeWhole(path.join(folder, 'tokenizer.json'), tokenizerJson);
   writeWhole(
@@ -34,69 +50,95 @@ export function saveModel(folder: string, { model, parameters, tokenizer }: Save
     json({ tokenizer_class: 'PreTrainedTokenizerFast', model_max_length: model.contextLength, ...special }),
   );
   writeWhole(path.join(folder, 'special_tokens_map.json'), json(special));
-  writeWhole(path.join(folder, 'model.safetensors'), encodeSafetensors(new Map(tensors)));
 }
 
 /**
- * Reads a folder that {@link saveModel} or `transformers` wrote.
+ * Reads a folder that {@link saveWeights} or `transformers` wrote: one weights file, or several with their index.
  *
- * @throws HelioError HELIO-3001 when a file is missing, damaged, of another architecture or of other sizes
+ * @throws HelioError HELIO-3001 when a file is missing, damaged, of another architecture, or when tensors are missing,
+ * surplus or of other sizes: all of them are named
  */
-export function loadModel(folder: string): SavedModel {
-  const model = readConfig(path.join(folder, 'config.json'));
-  const tokenizerFile = path.join(folder, 'tokenizer.json');
-  const tokenizer = loadTokenizer(new TextDecoder().decode(read(tokenizerFile)), tokenizerFile);
-  const weights = path.join(folder, 'model.safetensors');
-  const { tensors } = decodeSafetensors(read(weights), weights);
-  const parameters = new Map(
-    gpt2Parameters(model).map(({ name, shape }) => {
-      const tensor = tensors.get(name);
-      if (tensor === undefined) throw foreign(weights, `it has no tensor ${name}`);
-      if (tensor.shape.join() !== shape.join())
-        throw foreign(weights, `${name} is [${tensor.shape.join(', ')}], and config.json says [${shape.join(', ')}]`);
-      return [name, tensor.data];
-    }),
-  );
-  return { model, parameters, tokenizer };
-}
-
-function readConfig(file: string): Gpt2Config {
-  let config: Record<string, unknown>;
+export function loadWeights(folder: string): SavedModel {
+  const configFile = path.join(folder, 'config.json');
+  const model = readModelConfig(configReader(readText(configFile), configFile));
+  const files = weightFiles(folder).map((file) => ({ file, opened: openSafetensors(file) }));
   try {
-    config = JSON.parse(new TextDecoder().decode(read(file))) as Record<string, unknown>;
-  } catch (error) {
-    if (error instanceof HelioError) throw error;
-    throw foreign(file, 'it is not JSON');
-  }
-  if (config.model_type !== 'gpt2')
-    throw foreign(file, `its model_type is ${String(config.model_type)}, and gpt2 is read`);
-  const size = (key: string): number => {
-    const value = config[key];
-    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1)
-      throw foreign(file, `${key} is ${String(value)}`);
-    return value;
-  };
-  return {
-    architecture: 'gpt2',
-    vocabularySize: size('vocab_size'),
-    contextLength: size('n_positions'),
-    width: size('n_embd'),
-    layers: size('n_layer'),
-    heads: size('n_head'),
-  };
-}
-
-function read(file: string): Uint8Array {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    throw foreign(file, `it cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`);
+    return {
+      model,
+      parameters: collect(
+        folder,
+        parametersOf(model),
+        files.map(({ opened }) => opened),
+      ),
+    };
+  } finally {
+    for (const { opened } of files) opened.close();
   }
 }
 
-const foreign = (file: string, detail: string): HelioError =>
-  new HelioError(
-    'HELIO-3001',
-    `${file} is not part of a model that can be used: ${detail}.`,
-    'Name the folder of a finished run, or of a GPT-2 model in Hugging Face layout.',
-  );
+/** The tokenizer of a folder in Hugging Face layout, and its file's text. */
+export function loadFolderTokenizer(folder: string): { readonly tokenizer: Tokenizer; readonly tokenizerJson: string } {
+  const file = path.join(folder, 'tokenizer.json');
+  const tokenizerJson = readText(file);
+  return { tokenizer: loadTokenizer(tokenizerJson, file), tokenizerJson };
+}
+
+/** Buffers that GPT-2 checkpoints carry besides their weights, and heads that are the embedding again. */
+const BESIDES = /(^|\.)(attn\.(masked_)?bias|rotary_emb\.inv_freq)$|^lm_head\.weight$/;
+
+function collect(folder: string, specs: readonly ParameterSpec[], files: readonly Safetensors[]): ParameterArrays {
+  const holders = new Map(files.flatMap((file) => [...file.shapes.keys()].map((name) => [name, file] as const)));
+  // Older files leave out the model's own prefix.
+  const [prefix] = specs[0]!.name.split('.');
+  const plain = specs.every(({ name }) => holders.has(name)) ? '' : `${prefix}.`;
+  const stored = (name: string): string =>
+    !holders.has(name) && name.startsWith(plain) ? name.slice(plain.length) : name;
+  const wrong: string[] = [];
+  const parameters = new Map<string, Float32Array>();
+  for (const { name, shape } of specs) {
+    const holder = holders.get(stored(name));
+    const found = holder?.shapes.get(stored(name));
+    if (holder === undefined || found === undefined) wrong.push(`${name} is missing`);
+    else if (found.join() !== shape.join())
+      wrong.push(`${name} is [${found.join(', ')}], and config.json says [${shape.join(', ')}]`);
+    else if (wrong.length === 0) parameters.set(name, holder.read(stored(name)));
+  }
+  const expected = new Set(specs.map(({ name }) => stored(name)));
+  for (const name of holders.keys()) if (!expected.has(name) && !BESIDES.test(name)) wrong.push(`${name} is surplus`);
+  if (wrong.length > 0) throw foreignModel(folder, summary(wrong));
+  return parameters;
+}
+
+/** The first few, and how many more. */
+const summary = (list: readonly string[]): string =>
+  list.slice(0, 12).join('; ') + (list.length > 12 ? `; and ${list.length - 12} more` : '');
+
+function weightFiles(folder: string): readonly string[] {
+  const index = path.join(folder, 'model.safetensors.index.json');
+  if (!existsSync(index)) return [path.join(folder, 'model.safetensors')];
+  let names: readonly unknown[];
+  try {
+    names = Object.values((JSON.parse(readText(index)) as { weight_map: Record<string, unknown> }).weight_map);
+  } catch {
+    throw foreignModel(index, 'it has no weight_map');
+  }
+  return [...new Set(names)].map((name) => {
+    if (typeof name !== 'string' || path.basename(name) !== name) throw foreignModel(index, `it names ${String(name)}`);
+    return path.join(folder, name);
+  });
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw foreignModel(file, `it cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`);
+  }
+}
+
+/** The model that an adapter is for. */
+export function withoutLora(model: ModelConfig): ModelConfig {
+  if (!isLanguage(model) || loraOf(model) === undefined) return model;
+  const { lora: _, ...base } = model;
+  return base as LanguageConfig;
+}

@@ -8,13 +8,19 @@ export interface ParameterSpec {
   /** Standard deviation of the initial normal values; or all zeros or ones. */
   readonly initial: { readonly normal: number } | 'zeros' | 'ones';
   /**
-   * embedding: rows looked up by token or position · matrix: [in, out] inside a block, Muon's kind · vector:
-   * biases and norms, exempt from weight decay.
+   * embedding: rows looked up by token or position, and the head · matrix: between layers, Muon's kind · kernel: of a
+   * convolution · vector: biases and norms, exempt from weight decay.
    */
-  readonly role: 'embedding' | 'matrix' | 'vector';
-  /** A matrix that holds several side by side (q, k, v): Muon orthogonalizes each on its own. */
+  readonly role: Role;
+  /** How a matrix is kept: [in, out] as GPT-2's (the default), or [out, in] as PyTorch's Linear. */
+  readonly layout?: 'in-out' | 'out-in';
+  /** An [in, out] matrix that holds several side by side (q, k, v): Muon orthogonalizes each on its own. */
   readonly columnBlocks?: number;
+  /** Part of the model, but not trained: the base of an adapter. */
+  readonly frozen?: boolean;
 }
+
+export type Role = 'embedding' | 'matrix' | 'kernel' | 'vector';
 
 /** Named float32 arrays, row-major, in the order of the model's specs. */
 export type ParameterArrays = ReadonlyMap<string, Float32Array>;
@@ -24,6 +30,10 @@ export const elementsOf = (spec: Pick<ParameterSpec, 'shape'>): number =>
 
 export const countParameters = (specs: readonly ParameterSpec[]): number =>
   specs.reduce((sum, spec) => sum + elementsOf(spec), 0);
+
+/** Those that are trained. */
+export const trainable = (specs: readonly ParameterSpec[]): readonly ParameterSpec[] =>
+  specs.filter((spec) => spec.frozen !== true);
 
 /** Fresh parameters; each tensor has its own stream, so that adding one does not change the others. */
 export function initializeParameters(specs: readonly ParameterSpec[], seed: number): ParameterArrays {

@@ -1,4 +1,6 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { HelioError } from '../../errors.ts';
+import { bfloat16ToFloat32, float16ToFloat32 } from './half.ts';
 
 /** The safetensors format: 8 bytes of header length (little-endian), a JSON header, then the raw tensors. */
 
@@ -7,8 +9,19 @@ export interface StoredTensor {
   readonly data: Float32Array;
 }
 
+/** A file whose header was found to be sound; a tensor's numbers are read when they are asked for. */
+export interface Safetensors {
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  /** A tensor as float32. Halves are widened; whole numbers and doubles are refused. */
+  read(name: string): Float32Array;
+  close(): void;
+}
+
 /** The format's own limit on the header. */
 const MAX_HEADER_BYTES = 100_000_000;
+
+const BYTES: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2 };
 
 /** Encodes float32 tensors. `metadata` values are strings by the format's rule. */
 export function encodeSafetensors(
@@ -37,57 +50,129 @@ export function encodeSafetensors(
 }
 
 /**
- * Decodes a file of float32 tensors.
+ * Decodes a file of float tensors that is in memory.
  *
  * @param source the file's name, for messages
- * @throws HelioError HELIO-3001 when the file is truncated, foreign or holds another type than F32
+ * @throws HelioError HELIO-3001 when the file is truncated, foreign or holds another type
  */
 export function decodeSafetensors(
   file: Uint8Array,
   source: string,
 ): { tensors: ReadonlyMap<string, StoredTensor>; metadata: Readonly<Record<string, string>> } {
-  const damaged = (detail: string) =>
-    new HelioError(
-      'HELIO-3001',
-      `${source} is not a whole safetensors file: ${detail}.`,
-      'Take an earlier checkpoint, or copy the file again.',
-    );
-  if (file.length < 8) throw damaged(`${file.length} bytes where the header's length should be`);
-  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  const headerBytes = Number(view.getBigUint64(0, true));
-  if (headerBytes > MAX_HEADER_BYTES || 8 + headerBytes > file.length) {
-    throw damaged(`its header says ${headerBytes} bytes and the file has ${file.length}`);
+  const opened = open(
+    { length: file.length, read: (begin, end) => new Uint8Array(file.subarray(begin, end)), close: () => {} },
+    source,
+  );
+  const tensors = new Map([...opened.shapes].map(([name, shape]) => [name, { shape, data: opened.read(name) }]));
+  return { tensors, metadata: opened.metadata };
+}
+
+/**
+ * Opens a file of any size: its header is read and checked against the file's size, its tensors are not read yet.
+ *
+ * @throws HelioError HELIO-3001 when it is unreadable, truncated, foreign or holds another type
+ */
+export function openSafetensors(file: string): Safetensors {
+  let descriptor: number;
+  try {
+    descriptor = openSync(file, 'r');
+  } catch (error) {
+    throw damaged(file, `it cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`);
   }
+  const source: ByteSource = {
+    length: fstatSync(descriptor).size,
+    read(begin, end) {
+      const bytes = new Uint8Array(end - begin);
+      for (let at = 0; at < bytes.length; ) {
+        const got = readSync(descriptor, bytes, at, bytes.length - at, begin + at);
+        if (got === 0) throw damaged(file, `it ends at byte ${begin + at}`);
+        at += got;
+      }
+      return bytes;
+    },
+    close: () => closeSync(descriptor),
+  };
+  try {
+    return open(source, file);
+  } catch (error) {
+    source.close();
+    throw error;
+  }
+}
+
+interface ByteSource {
+  readonly length: number;
+  /** A copy. */
+  read(begin: number, end: number): Uint8Array<ArrayBuffer>;
+  close(): void;
+}
+
+interface Entry {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
+}
+
+function open(bytes: ByteSource, source: string): Safetensors {
+  if (bytes.length < 8) throw damaged(source, `${bytes.length} bytes where the header's length should be`);
+  const headerBytes = Number(new DataView(bytes.read(0, 8).buffer).getBigUint64(0, true));
+  if (headerBytes > MAX_HEADER_BYTES || 8 + headerBytes > bytes.length) {
+    throw damaged(source, `its header says ${headerBytes} bytes and the file has ${bytes.length}`);
+  }
+  const { metadata, entries } = readHeader(bytes.read(8, 8 + headerBytes), 8 + headerBytes, bytes.length, source);
+  return {
+    metadata,
+    shapes: new Map([...entries].map(([name, { shape }]) => [name, shape])),
+    read(name) {
+      const { dtype, begin, end } = entries.get(name)!;
+      const { buffer } = bytes.read(begin, end);
+      if (dtype === 'F16') return float16ToFloat32(new Uint16Array(buffer));
+      return dtype === 'BF16' ? bfloat16ToFloat32(new Uint16Array(buffer)) : new Float32Array(buffer);
+    },
+    close: () => bytes.close(),
+  };
+}
+
+function readHeader(json: Uint8Array, body: number, fileBytes: number, source: string) {
   let header: Record<string, unknown>;
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file.subarray(8, 8 + headerBytes)));
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json));
+    if (typeof header !== 'object' || header === null) throw new TypeError('no object');
   } catch {
-    throw damaged('its header is not JSON');
+    throw damaged(source, 'its header is not JSON');
   }
-  const { __metadata__: metadata = {}, ...entries } = header;
-  const body = 8 + headerBytes;
-  const tensors = new Map<string, StoredTensor>();
-  for (const [name, entry] of Object.entries(entries)) {
-    const {
-      dtype,
-      shape,
-      data_offsets: offsets,
-    } = entry as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
-    if (dtype !== 'F32') throw damaged(`tensor ${name} has type ${String(dtype)}, and only F32 is read`);
+  const { __metadata__: metadata = {}, ...rest } = header;
+  const entries = new Map<string, Entry>();
+  for (const [name, entry] of Object.entries(rest)) {
+    const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as Readonly<Record<string, unknown>>;
+    const width = BYTES[String(dtype)];
+    if (width === undefined)
+      throw damaged(
+        source,
+        `tensor ${name} has type ${String(dtype)}, and only ${Object.keys(BYTES).join(', ')} are read`,
+      );
     if (!isSizes(shape) || !isSizes(offsets) || offsets.length !== 2)
-      throw damaged(`tensor ${name} has no shape or place`);
-    const [begin, end] = offsets as readonly [number, number];
+      throw damaged(source, `tensor ${name} has no shape or place`);
+    const [begin, end] = [body + offsets[0]!, body + offsets[1]!];
     const count = shape.reduce((product, d) => product * d, 1);
-    if (end - begin !== 4 * count || body + end > file.length) {
-      throw damaged(`tensor ${name} ends at byte ${body + end} of ${file.length}`);
-    }
-    tensors.set(name, {
-      shape,
-      data: new Float32Array(new Uint8Array(file.subarray(body + begin, body + end)).buffer),
-    });
+    if (end - begin !== width * count)
+      throw damaged(source, `tensor ${name} of shape [${shape.join(', ')}] has ${end - begin} bytes`);
+    if (end > fileBytes) throw damaged(source, `tensor ${name} ends at byte ${end} of ${fileBytes}`);
+    entries.set(name, { dtype: String(dtype), shape, begin, end });
   }
-  return { tensors, metadata: metadata as Record<string, string> };
+  const inOrder = [...entries].toSorted(([, a], [, b]) => a.begin - b.begin);
+  const overlap = inOrder.find(([, entry], i) => i > 0 && entry.begin < inOrder[i - 1]![1].end);
+  if (overlap !== undefined) throw damaged(source, `tensor ${overlap[0]} overlaps another`);
+  return { metadata: metadata as Record<string, string>, entries };
 }
+
+const damaged = (source: string, detail: string): HelioError =>
+  new HelioError(
+    'HELIO-3001',
+    `${source} is not a whole safetensors file: ${detail}.`,
+    'Take an earlier checkpoint, or copy the file again.',
+  );
 
 const isSizes = (x: unknown): x is readonly number[] =>
   Array.isArray(x) && x.length <= 16 && x.every((d) => Number.isSafeInteger(d) && d >= 0);

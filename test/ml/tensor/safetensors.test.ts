@@ -1,6 +1,15 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeSafetensors, encodeSafetensors } from '../../../src/ml/tensor/safetensors.ts';
+import { decodeSafetensors, encodeSafetensors, openSafetensors } from '../../../src/ml/tensor/safetensors.ts';
+
+const f32 = (shape: readonly number[], begin: number, end: number) => ({
+  dtype: 'F32',
+  shape,
+  data_offsets: [begin, end],
+});
 
 const tensors = fc
   .dictionary(
@@ -55,5 +64,48 @@ describe('safetensors', () => {
         }
       }),
     );
+  });
+
+  /** A file with a header of our choosing over `bytes` of zeros. */
+  const withHeader = (header: unknown, bytes: number): Uint8Array => {
+    const json = new TextEncoder().encode(typeof header === 'string' ? header : JSON.stringify(header));
+    const file = new Uint8Array(8 + json.length + bytes);
+    new DataView(file.buffer).setBigUint64(0, BigInt(json.length), true);
+    file.set(json, 8);
+    return file;
+  };
+
+  it.each([
+    ['tensors that overlap', { a: f32([2], 0, 8), b: f32([2], 4, 12) }, /tensor b overlaps another/],
+    ['a shape that is not its bytes', { a: f32([1000, 1000, 1000], 0, 8) }, /shape \[1000, 1000, 1000\] has 8 bytes/],
+    ['a place beyond the file', { a: f32([1000], 0, 4000) }, /ends at byte \d+ of \d+/],
+    ['another type', { a: { ...f32([1], 0, 8), dtype: 'F64' } }, /type F64, and only F32, F16, BF16 are read/],
+    ['a header that is a list', '[1]x', /header is not JSON/],
+    ['a tensor that is nothing', { a: null }, /tensor a has type undefined/],
+  ])('refuses %s', (_, header, message) => {
+    expect(() => decodeSafetensors(withHeader(header, 12), 'f')).toThrow(message);
+  });
+
+  it('checks what a header claims against the size of the file before it reads anything of it', () => {
+    const file = path.join(mkdtempSync(path.join(tmpdir(), 'heliotrope-safetensors-')), 'claims.safetensors');
+    const claims = new Uint8Array(20);
+    new DataView(claims.buffer).setBigUint64(0, 90_000_000n, true);
+    writeFileSync(file, claims);
+    const before = process.memoryUsage().arrayBuffers;
+    expect(() => openSafetensors(file)).toThrow(/header says 90000000 bytes and the file has 20/);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1e6);
+  });
+
+  it('widens halves of both kinds', () => {
+    const file = withHeader(
+      { a: { dtype: 'F16', shape: [2], data_offsets: [0, 4] }, b: { dtype: 'BF16', shape: [2], data_offsets: [4, 8] } },
+      8,
+    );
+    const halves = new DataView(file.buffer, file.length - 8);
+    [0x3c00, 0xc100, 0x3f80, 0xc020].forEach((bits, i) => {
+      halves.setUint16(2 * i, bits, true);
+    });
+    const { tensors } = decodeSafetensors(file, 'f');
+    expect([...tensors.get('a')!.data, ...tensors.get('b')!.data]).toEqual([1, -2.5, 1, -2.5]);
   });
 });

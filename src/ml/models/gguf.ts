@@ -1,0 +1,285 @@
+import { HelioError } from '../../errors.ts';
+import { float32ToFloat16 } from '../tensor/half.ts';
+import type { ParameterArrays } from '../tensor/parameters.ts';
+import { type LanguageConfig, parametersOf } from './model.ts';
+
+/** GGUF files, version 3, as llama.cpp reads them (ggml/docs/gguf.md of that project). */
+
+export const GGUF_TYPES = ['f32', 'f16', 'q8_0'] as const;
+export type GgufType = (typeof GGUF_TYPES)[number];
+
+const MAGIC = 0x46554747; // "GGUF" read as a little-endian uint32
+const VERSION = 3;
+const ALIGNMENT = 32;
+const TENSOR_TYPE: Readonly<Record<GgufType, number>> = { f32: 0, f16: 1, q8_0: 8 };
+/** `general.file_type`: what most tensors are. */
+const FILE_TYPE: Readonly<Record<GgufType, number>> = { f32: 0, f16: 1, q8_0: 7 };
+/** Numbers that share a scale in Q8_0. */
+const BLOCK = 32;
+
+type Value =
+  | { readonly kind: 'uint32' | 'int32' | 'float32'; readonly value: number }
+  | { readonly kind: 'bool'; readonly value: boolean }
+  | { readonly kind: 'string'; readonly value: string }
+  | { readonly kind: 'strings'; readonly value: readonly string[] }
+  | { readonly kind: 'int32s'; readonly value: readonly number[] };
+const VALUE_TYPE = { uint32: 4, int32: 5, float32: 6, bool: 7, string: 8, array: 9 } as const;
+
+interface GgufTensor {
+  readonly name: string;
+  /** Rows first, as everywhere here; the file has them the other way round. */
+  readonly shape: readonly number[];
+  readonly type: GgufType;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Encodes a language model.
+ *
+ * @param type of matrices; vectors stay float32, and matrices whose rows Q8_0 cannot divide become f16
+ * @throws HelioError HELIO-1004 when the tokenizer is not byte-level BPE
+ */
+export function encodeGguf(
+  model: LanguageConfig,
+  parameters: ParameterArrays,
+  tokenizerJson: string,
+  name: string,
+  type: GgufType,
+): Uint8Array {
+  const metadata = new Map<string, Value>([
+    ['general.architecture', { kind: 'string', value: model.architecture }],
+    ['general.name', { kind: 'string', value: name }],
+    ['general.file_type', { kind: 'uint32', value: FILE_TYPE[type] }],
+    ...sizesOf(model),
+    ...tokenizerOf(tokenizerJson, model.vocabularySize),
+  ]);
+  const tensors = parametersOf(model).map(({ name: own, shape, layout, role }): GgufTensor => {
+    const data = parameters.get(own)!;
+    const matrix = shape.length === 2;
+    // Matrices are [out, in] here; GPT-2 keeps its own as [in, out].
+    const turned = matrix && role === 'matrix' && layout !== 'out-in';
+    const rows = turned ? transpose(data, shape) : permuteHeads(own, data, model);
+    return encodeTensor(ggufName(own), turned ? shape.toReversed() : shape, rows, matrix ? type : 'f32');
+  });
+  return assemble(metadata, tensors);
+}
+
+function sizesOf(model: LanguageConfig): readonly (readonly [string, Value])[] {
+  const { architecture: a, contextLength, width, layers, heads, vocabularySize } = model;
+  const uint = (key: string, value: number) => [`${a}.${key}`, { kind: 'uint32', value }] as const;
+  const float = (key: string, value: number) => [`${a}.${key}`, { kind: 'float32', value }] as const;
+  const common = [
+    uint('context_length', contextLength),
+    uint('embedding_length', width),
+    uint('block_count', layers),
+    uint('attention.head_count', heads),
+    uint('vocab_size', vocabularySize),
+  ];
+  if (model.architecture === 'gpt2')
+    return [...common, uint('feed_forward_length', 4 * width), float('attention.layer_norm_epsilon', 1e-5)];
+  return [
+    ...common,
+    uint('feed_forward_length', model.hiddenWidth),
+    uint('attention.head_count_kv', model.keyValueHeads),
+    uint('rope.dimension_count', width / heads),
+    float('rope.freq_base', model.ropeTheta),
+    float('attention.layer_norm_rms_epsilon', model.normEpsilon),
+  ];
+}
+
+/** Kinds of tokens: normal, and control for those that are never text. */
+const [NORMAL, CONTROL] = [1, 3] as const;
+
+function tokenizerOf(json: string, vocabularySize: number): readonly (readonly [string, Value])[] {
+  const {
+    model,
+    added_tokens: added = [],
+    pre_tokenizer: cut,
+  } = JSON.parse(json) as {
+    model: { type?: string; vocab: Record<string, number>; merges?: readonly (string | readonly string[])[] };
+    added_tokens?: readonly { readonly id: number; readonly content: string; readonly special?: boolean }[];
+    pre_tokenizer?: { readonly type?: string } | null;
+  };
+  if (model.type !== 'BPE' || cut?.type !== 'ByteLevel') {
+    throw new HelioError(
+      'HELIO-1004',
+      `The tokenizer is ${model.type ?? 'of no named kind'} with pre-tokenizer ${cut?.type ?? 'none'}, and GGUF is written for byte-level BPE.`,
+      "Export to another format, or convert with llama.cpp's own script.",
+    );
+  }
+  const tokens = Array.from({ length: vocabularySize }, (_, id) => `[unused${id}]`);
+  const types = Array<number>(vocabularySize).fill(CONTROL);
+  for (const [token, id] of Object.entries(model.vocab)) [tokens[id], types[id]] = [token, NORMAL];
+  for (const { id, content, special } of added)
+    [tokens[id], types[id]] = [content, special === false ? NORMAL : CONTROL];
+  const merges = (model.merges ?? []).map((pair) => (typeof pair === 'string' ? pair : pair.join(' ')));
+  const end = tokens.indexOf('<|endoftext|>');
+  return [
+    ['tokenizer.ggml.model', { kind: 'string', value: 'gpt2' }],
+    ['tokenizer.ggml.pre', { kind: 'string', value: 'gpt-2' }],
+    ['tokenizer.ggml.tokens', { kind: 'strings', value: tokens }],
+    ['tokenizer.ggml.token_type', { kind: 'int32s', value: types }],
+    ['tokenizer.ggml.merges', { kind: 'strings', value: merges }],
+    ['tokenizer.ggml.bos_token_id', { kind: 'uint32', value: end }],
+    ['tokenizer.ggml.eos_token_id', { kind: 'uint32', value: end }],
+    ['tokenizer.ggml.add_bos_token', { kind: 'bool', value: false }],
+  ];
+}
+
+/** llama.cpp's names for ours. */
+const NAMES: readonly (readonly [RegExp, string])[] = [
+  [/^transformer\.wte\./, 'token_embd.'],
+  [/^transformer\.wpe\./, 'position_embd.'],
+  [/^transformer\.ln_f\./, 'output_norm.'],
+  [/^model\.embed_tokens\./, 'token_embd.'],
+  [/^model\.norm\./, 'output_norm.'],
+  [/^lm_head\./, 'output.'],
+  [/^(?:transformer\.h|model\.layers)\.(\d+)\./, 'blk.$1.'],
+  [/\.(?:ln_1|input_layernorm)\./, '.attn_norm.'],
+  [/\.(?:ln_2|post_attention_layernorm)\./, '.ffn_norm.'],
+  [/\.attn\.c_attn\./, '.attn_qkv.'],
+  [/\.attn\.c_proj\./, '.attn_output.'],
+  [/\.mlp\.c_fc\./, '.ffn_up.'],
+  [/\.mlp\.c_proj\./, '.ffn_down.'],
+  [/\.self_attn\.([qkv])_proj\./, '.attn_$1.'],
+  [/\.self_attn\.o_proj\./, '.attn_output.'],
+  [/\.mlp\.(gate|up|down)_proj\./, '.ffn_$1.'],
+];
+const ggufName = (name: string): string => NAMES.reduce((text, [pattern, by]) => text.replace(pattern, by), name);
+
+function transpose(data: Float32Array, [rows, columns]: readonly number[]): Float32Array {
+  const turned = new Float32Array(data.length);
+  for (let r = 0; r < rows!; r++) for (let c = 0; c < columns!; c++) turned[c * rows! + r] = data[r * columns! + c]!;
+  return turned;
+}
+
+/** llama.cpp turns pairs that lie side by side, Hugging Face those half a head apart: rows of q and k change places. */
+function permuteHeads(name: string, data: Float32Array, model: LanguageConfig): Float32Array {
+  const kind = /\.([qk])_proj\.weight$/.exec(name)?.[1];
+  if (kind === undefined || model.architecture !== 'llama') return data;
+  const headWidth = model.width / model.heads;
+  const half = headWidth / 2;
+  const permuted = new Float32Array(data.length);
+  const rows = data.length / model.width;
+  for (let row = 0; row < rows; row++) {
+    const head = Math.floor(row / headWidth);
+    const [part, i] = [Math.floor((row % headWidth) / half), row % half];
+    const to = head * headWidth + 2 * i + part;
+    permuted.set(data.subarray(row * model.width, (row + 1) * model.width), to * model.width);
+  }
+  return permuted;
+}
+
+function encodeTensor(name: string, shape: readonly number[], data: Float32Array, wanted: GgufType): GgufTensor {
+  const type = wanted === 'q8_0' && shape.at(-1)! % BLOCK !== 0 ? 'f16' : wanted;
+  const view = (array: Float32Array | Uint16Array): Uint8Array =>
+    new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  const bytes = type === 'f32' ? view(data) : type === 'f16' ? view(float32ToFloat16(data)) : quantize(data);
+  return { name, shape, type, bytes };
+}
+
+/** Q8_0: for each 32 numbers a scale in half precision, largest / 127, then a signed byte each. */
+export function quantize(data: Float32Array): Uint8Array {
+  const blocks = data.length / BLOCK;
+  const bytes = new Uint8Array(blocks * (2 + BLOCK));
+  const view = new DataView(bytes.buffer);
+  for (let block = 0; block < blocks; block++) {
+    const part = data.subarray(block * BLOCK, (block + 1) * BLOCK);
+    const scale = part.reduce((max, x) => Math.max(max, Math.abs(x)), 0) / 127;
+    const at = block * (2 + BLOCK);
+    view.setFloat16(at, scale, true);
+    const inverse = scale === 0 ? 0 : 1 / scale;
+    for (let i = 0; i < BLOCK; i++) view.setInt8(at + 2 + i, Math.round(part[i]! * inverse));
+  }
+  return bytes;
+}
+
+function assemble(metadata: ReadonlyMap<string, Value>, tensors: readonly GgufTensor[]): Uint8Array {
+  const header = new ByteWriter();
+  header.uint32(MAGIC).uint32(VERSION).uint64(tensors.length).uint64(metadata.size);
+  for (const [key, value] of metadata) writeValue(header.string(key), value);
+  let offset = 0;
+  for (const { name, shape, type, bytes } of tensors) {
+    header.string(name).uint32(shape.length);
+    for (const d of shape.toReversed()) header.uint64(d);
+    header.uint32(TENSOR_TYPE[type]).uint64(offset);
+    offset += aligned(bytes.length);
+  }
+  const begin = aligned(header.length);
+  const file = new Uint8Array(begin + offset);
+  header.copyTo(file);
+  let at = begin;
+  for (const { bytes } of tensors) {
+    file.set(bytes, at);
+    at += aligned(bytes.length);
+  }
+  return file;
+}
+
+const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+
+function writeValue(w: ByteWriter, value: Value): void {
+  switch (value.kind) {
+    case 'uint32':
+    case 'int32':
+      w.uint32(VALUE_TYPE[value.kind]).uint32(value.value);
+      break;
+    case 'float32':
+      w.uint32(VALUE_TYPE.float32).float32(value.value);
+      break;
+    case 'bool':
+      w.uint32(VALUE_TYPE.bool).byte(value.value ? 1 : 0);
+      break;
+    case 'string':
+      w.uint32(VALUE_TYPE.string).string(value.value);
+      break;
+    case 'strings':
+      w.uint32(VALUE_TYPE.array).uint32(VALUE_TYPE.string).uint64(value.value.length);
+      for (const text of value.value) w.string(text);
+      break;
+    case 'int32s':
+      w.uint32(VALUE_TYPE.array).uint32(VALUE_TYPE.int32).uint64(value.value.length);
+      for (const number of value.value) w.uint32(number);
+      break;
+  }
+}
+
+/** Little-endian bytes, one after the other. */
+class ByteWriter {
+  readonly #chunks: Uint8Array[] = [];
+  length = 0;
+
+  byte(value: number): this {
+    return this.#append(Uint8Array.of(value));
+  }
+  uint32(value: number): this {
+    return this.#number(4, (view) => view.setUint32(0, value, true));
+  }
+  uint64(value: number): this {
+    return this.#number(8, (view) => view.setBigUint64(0, BigInt(value), true));
+  }
+  float32(value: number): this {
+    return this.#number(4, (view) => view.setFloat32(0, value, true));
+  }
+  string(value: string): this {
+    const bytes = new TextEncoder().encode(value);
+    return this.uint64(bytes.length).#append(bytes);
+  }
+  copyTo(target: Uint8Array): void {
+    let at = 0;
+    for (const chunk of this.#chunks) {
+      target.set(chunk, at);
+      at += chunk.length;
+    }
+  }
+  #number(bytes: number, write: (view: DataView) => void): this {
+    const chunk = new Uint8Array(bytes);
+    write(new DataView(chunk.buffer));
+    return this.#append(chunk);
+  }
+  #append(chunk: Uint8Array): this {
+    this.#chunks.push(chunk);
+    this.length += chunk.length;
+    return this;
+  }
+}

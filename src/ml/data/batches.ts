@@ -1,10 +1,19 @@
-import { seededRandom, shuffled } from '../tensor/random.ts';
+import { seededRandom } from '../tensor/random.ts';
+import { permutation } from './permutation.ts';
+import { idOf, isSilent, type TokenStream } from './token-stream.ts';
 
-/** `batch × context` tokens and the token that follows each of them. */
+/** What a model is shown at once, and what it should have said. */
 export interface Batch {
-  readonly tokens: BigInt64Array;
-  readonly targets: BigInt64Array;
-  readonly shape: readonly [batch: number, context: number];
+  /** Token ids [batch, context], or features [batch, …]. */
+  readonly input: BigInt64Array | Float32Array;
+  readonly shape: readonly number[];
+  /** The following token of each, classes [batch], or numbers to predict [batch, n]. */
+  readonly targets: BigInt64Array | Float32Array;
+  readonly targetShape: readonly number[];
+  /** One for each row of output: 0 where a target does not count (padding, a prompt). */
+  readonly weights: Float32Array;
+  /** Σ weights. */
+  readonly count: number;
 }
 
 /** Batch number `step` (from 0): a pure function, so that a run resumes from its step count alone. */
@@ -16,33 +25,63 @@ export type BatchSource = (step: number) => Batch;
  *
  * @param stream token ids, at least `context + 1` of them
  */
-export function batchesOf(stream: Uint32Array, batch: number, context: number, seed: number): BatchSource {
+export function batchesOf(stream: TokenStream, batch: number, context: number, seed: number): BatchSource {
   const windowsPerEpoch = Math.max(1, Math.floor((stream.length - context) / context));
-  let cached: { epoch: number; offset: number; order: Uint32Array } = {
-    epoch: -1,
-    offset: 0,
-    order: new Uint32Array(),
+  const slack = stream.length - windowsPerEpoch * context;
+  const epochAt = epochs(windowsPerEpoch, seed, (epoch) => seededRandom(seed, epoch).integer(Math.min(context, slack)));
+  const start = (index: number): number => {
+    const { offset, order } = epochAt(Math.floor(index / windowsPerEpoch));
+    return offset + order(index % windowsPerEpoch) * context;
   };
-  const window = (index: number): number => {
-    const epoch = Math.floor(index / windowsPerEpoch);
-    if (cached.epoch !== epoch) {
-      const random = seededRandom(seed, epoch);
-      const slack = stream.length - windowsPerEpoch * context;
-      cached = { epoch, offset: random.integer(Math.min(context, slack)), order: shuffled(windowsPerEpoch, random) };
-    }
-    return cached.offset + cached.order[index % windowsPerEpoch]! * context;
+  return (step) => {
+    const windows = Array.from({ length: batch }, (_, row) => stream.read(start(step * batch + row), context + 1));
+    return tokenBatch(windows, batch, context);
+  };
+}
+
+/**
+ * Draws whole documents, one a row, cut or padded to the context: padding does not count.
+ *
+ * @param documents where each document begins in the stream; the last one ends with it
+ */
+export function documentBatchesOf(
+  stream: TokenStream,
+  documents: Float64Array,
+  batch: number,
+  context: number,
+  seed: number,
+): BatchSource {
+  const epochAt = epochs(documents.length, seed, () => 0);
+  const read = (index: number): Uint32Array => {
+    const place = epochAt(Math.floor(index / documents.length)).order(index % documents.length);
+    return documentAt(stream, documents, place, context);
   };
   return (step) =>
-    cutWindows(
-      stream,
-      Array.from({ length: batch }, (_, row) => window(step * batch + row)),
+    tokenBatch(
+      Array.from({ length: batch }, (_, row) => read(step * batch + row)),
+      batch,
       context,
     );
 }
 
-/** All windows of a stream in order, `batch` at a time; the last batch repeats windows to be full. */
+/** Offset and order of an epoch, the newest one kept. */
+function epochs(count: number, seed: number, offsetOf: (epoch: number) => number) {
+  let cached = { epoch: -1, offset: 0, order: (index: number): number => index };
+  return (epoch: number) => {
+    if (cached.epoch !== epoch) cached = { epoch, offset: offsetOf(epoch), order: permutation(count, seed, epoch) };
+    return cached;
+  };
+}
+
+const documentAt = (stream: TokenStream, documents: Float64Array, place: number, context: number): Uint32Array => {
+  const begin = documents[place]!;
+  const end = documents[place + 1] ?? stream.length;
+  return stream.read(begin, Math.min(context + 1, end - begin));
+};
+
+/** Windows of a stream in order, `batch` at a time; rows that fill up the last batch do not count. */
 export function evaluationBatches(
-  stream: Uint32Array,
+  stream: TokenStream,
   batch: number,
   context: number,
   maxTokens: number,
@@ -51,23 +90,52 @@ export function evaluationBatches(
   const windows = Math.max(1, Math.min(all, Math.floor(maxTokens / context)));
   // Spread over the whole held-out text when it is longer than what is evaluated.
   const starts = Array.from({ length: windows }, (_, i) => Math.floor((i * all) / windows) * context);
-  return Array.from({ length: Math.ceil(windows / batch) }, (_, b) =>
-    cutWindows(
-      stream,
-      Array.from({ length: batch }, (_, row) => starts[(b * batch + row) % windows]!),
+  return inBatches(starts, batch).map((part) =>
+    tokenBatch(
+      part.map((start) => stream.read(start, context + 1)),
+      batch,
       context,
     ),
   );
 }
 
-function cutWindows(stream: Uint32Array, starts: readonly number[], context: number): Batch {
-  const tokens = new BigInt64Array(starts.length * context);
-  const targets = new BigInt64Array(starts.length * context);
-  starts.forEach((start, row) => {
-    for (let i = 0; i < context; i++) {
-      tokens[row * context + i] = BigInt(stream[start + i]!);
-      targets[row * context + i] = BigInt(stream[start + i + 1]!);
+/** As {@link evaluationBatches} for whole documents, spread over all of them. */
+export function documentEvaluationBatches(
+  stream: TokenStream,
+  documents: Float64Array,
+  batch: number,
+  context: number,
+  maxTokens: number,
+): readonly Batch[] {
+  const count = Math.max(1, Math.min(documents.length, Math.floor(maxTokens / context)));
+  const places = Array.from({ length: count }, (_, i) => Math.floor((i * documents.length) / count));
+  return inBatches(places, batch).map((part) =>
+    tokenBatch(
+      part.map((place) => documentAt(stream, documents, place, context)),
+      batch,
+      context,
+    ),
+  );
+}
+
+const inBatches = <T>(items: readonly T[], size: number): readonly (readonly T[])[] =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
+
+/** Each row's tokens but the last, and as targets each but the first. Missing rows and places do not count. */
+function tokenBatch(rows: readonly Uint32Array[], batch: number, context: number): Batch {
+  const input = new BigInt64Array(batch * context);
+  const targets = new BigInt64Array(batch * context);
+  const weights = new Float32Array(batch * context);
+  let count = 0;
+  rows.forEach((row, number) => {
+    for (let i = 0; i + 1 < row.length; i++) {
+      const place = number * context + i;
+      input[place] = BigInt(idOf(row[i]!));
+      targets[place] = BigInt(idOf(row[i + 1]!));
+      if (isSilent(row[i + 1]!)) continue;
+      weights[place] = 1;
+      count++;
     }
   });
-  return { tokens, targets, shape: [starts.length, context] };
+  return { input, shape: [batch, context], targets, targetShape: [batch * context], weights, count };
 }

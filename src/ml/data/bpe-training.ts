@@ -5,7 +5,7 @@ import { HelioError } from '../../errors.ts';
 export const END_OF_TEXT = '<|endoftext|>';
 
 /** GPT-2's rule for cutting text into words, within which merges happen. */
-const WORDS = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
+export const WORDS = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
 /** A tokenizer in the layout of Hugging Face's `tokenizer.json`. */
 export interface TokenizerJson {
@@ -52,60 +52,123 @@ interface Word {
   readonly count: number;
 }
 
-/** Counts of adjacent pairs, kept current as pairs are merged; only words that hold the pair are touched. */
+/**
+ * Counts of adjacent pairs, kept current as pairs are merged; only words that hold the pair are touched. A heap holds
+ * what counts have been; an entry that is no longer true is put back with its count of now when it comes up.
+ */
 class PairLearner {
   readonly #words: readonly Word[];
   readonly #counts = new Map<number, number>();
-  readonly #wordsWith = new Map<number, Set<number>>();
+  /** Words that held a pair when it was counted; some may have lost it since. */
+  readonly #wordsWith = new Map<number, number[]>();
+  readonly #heap = new PairHeap();
 
   constructor(words: readonly Word[]) {
     this.#words = words;
-    words.forEach((word, index) => {
-      this.#add(word, index, 1);
+    words.forEach(({ ids, count }, index) => {
+      for (let i = 0; i + 1 < ids.length; i++) this.#found(ids[i]! * PAIR + ids[i + 1]!, count, index);
     });
+    for (const [pair, count] of this.#counts) this.#heap.push(count, pair);
   }
 
   mostFrequent(): readonly [number, number] | undefined {
-    let best = -1;
-    let bestCount = 1;
-    for (const [pair, count] of this.#counts) {
-      if (count > bestCount || (count === bestCount && best !== -1 && pair < best)) {
-        best = pair;
-        bestCount = count;
-      }
+    for (;;) {
+      const top = this.#heap.pop();
+      if (top === undefined) return undefined;
+      const now = this.#counts.get(top.pair) ?? 0;
+      if (now === top.count) return now < 2 ? undefined : [Math.floor(top.pair / PAIR), top.pair % PAIR];
+      if (now > 0) this.#heap.push(now, top.pair);
     }
-    return best === -1 ? undefined : [Math.floor(best / PAIR), best % PAIR];
   }
 
   merge([left, right]: readonly [number, number], id: number): void {
-    for (const index of this.#wordsWith.get(left * PAIR + right) ?? []) {
+    const merged = left * PAIR + right;
+    const grown = new Set<number>();
+    for (const index of this.#wordsWith.get(merged) ?? []) {
       const word = this.#words[index]!;
-      this.#add(word, index, -1);
-      const merged: number[] = [];
-      for (let i = 0; i < word.ids.length; i++) {
-        const here = word.ids[i] === left && word.ids[i + 1] === right;
-        merged.push(here ? id : word.ids[i]!);
-        if (here) i++;
+      const { ids, count } = word;
+      const next: number[] = [];
+      for (let i = 0; i < ids.length; i++) {
+        if (ids[i] !== left || ids[i + 1] !== right) {
+          next.push(ids[i]!);
+          continue;
+        }
+        // The neighbours' pairs with the two parts give way to their pairs with the whole.
+        const before = next.at(-1);
+        if (before !== undefined) {
+          this.#lost(before * PAIR + left, count);
+          this.#found(before * PAIR + id, count, index);
+          grown.add(before * PAIR + id);
+        }
+        const after = ids[i + 2];
+        if (after !== undefined) {
+          this.#lost(right * PAIR + after, count);
+          this.#found(id * PAIR + after, count, index);
+          grown.add(id * PAIR + after);
+        }
+        next.push(id);
+        i++;
       }
-      word.ids = merged;
-      this.#add(word, index, 1);
+      word.ids = next;
     }
-    this.#counts.delete(left * PAIR + right);
-    this.#wordsWith.delete(left * PAIR + right);
+    this.#counts.delete(merged);
+    this.#wordsWith.delete(merged);
+    for (const pair of grown) this.#heap.push(this.#counts.get(pair)!, pair);
   }
 
-  #add(word: Word, index: number, sign: 1 | -1): void {
-    for (let i = 0; i + 1 < word.ids.length; i++) {
-      const pair = word.ids[i]! * PAIR + word.ids[i + 1]!;
-      this.#counts.set(pair, (this.#counts.get(pair) ?? 0) + sign * word.count);
-      if (sign === 1) {
-        const holders = this.#wordsWith.get(pair);
-        if (holders === undefined) this.#wordsWith.set(pair, new Set([index]));
-        else holders.add(index);
-      }
-    }
+  #found(pair: number, count: number, index: number): void {
+    this.#counts.set(pair, (this.#counts.get(pair) ?? 0) + count);
+    const holders = this.#wordsWith.get(pair);
+    if (holders === undefined) this.#wordsWith.set(pair, [index]);
+    else if (holders.at(-1) !== index) holders.push(index);
+  }
+
+  #lost(pair: number, count: number): void {
+    this.#counts.set(pair, (this.#counts.get(pair) ?? 0) - count);
   }
 }
+
+/** A binary heap of pairs: the largest count first, among equals the smaller pair. */
+class PairHeap {
+  readonly #items: { readonly count: number; readonly pair: number }[] = [];
+
+  push(count: number, pair: number): void {
+    const items = this.#items;
+    const item = { count, pair };
+    let at = items.length;
+    items.push(item);
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      if (!precedes(item, items[above]!)) break;
+      items[at] = items[above]!;
+      at = above;
+    }
+    items[at] = item;
+  }
+
+  pop(): { readonly count: number; readonly pair: number } | undefined {
+    const items = this.#items;
+    const [top] = items;
+    const last = items.pop();
+    if (last === undefined || items.length === 0) return top;
+    let at = 0;
+    for (;;) {
+      let below = 2 * at + 1;
+      if (below >= items.length) break;
+      if (below + 1 < items.length && precedes(items[below + 1]!, items[below]!)) below++;
+      if (!precedes(items[below]!, last)) break;
+      items[at] = items[below]!;
+      at = below;
+    }
+    items[at] = last;
+    return top;
+  }
+}
+
+const precedes = (
+  a: { readonly count: number; readonly pair: number },
+  b: { readonly count: number; readonly pair: number },
+): boolean => a.count > b.count || (a.count === b.count && a.pair < b.pair);
 
 /** A pair of ids as one number. */
 const PAIR = 2 ** 26;

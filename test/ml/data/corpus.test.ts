@@ -3,25 +3,40 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { batchesOf, evaluationBatches } from '../../../src/ml/data/batches.ts';
-import { readDocuments, shardOf, splitCorpus } from '../../../src/ml/data/corpus.ts';
+import { openCorpus, openDocuments, type Passages } from '../../../src/ml/data/corpus.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'heliotrope-corpus-'));
 const file = (name: string, content: string | Uint8Array): string => {
   writeFileSync(path.join(folder, name), content);
   return name;
 };
+const texts = (passages: Passages): readonly string[] => [...passages.documents()].map((d) => d.text);
+const joined = (passages: Passages): string => texts(passages).join('');
+const read = (...names: readonly string[]) => texts(openDocuments(names, folder));
 
 describe('reading a corpus', () => {
   it('reads text files by glob, in order of their names', () => {
     file('b.txt', 'second');
     file('a.txt', 'first');
-    expect(readDocuments(['[ab].txt'], folder).map((d) => d.text)).toEqual(['first', 'second']);
+    expect(read('[ab].txt')).toEqual(['first', 'second']);
   });
 
-  it('reads one document a line from JSON Lines', () => {
-    file('c.jsonl', '{"text": "one"}\n\n{"text": "two", "id": 7}\n');
-    expect(readDocuments(['c.jsonl'], folder).map((d) => d.text)).toEqual(['one', 'two']);
+  it('reads one document a line from JSON Lines, and prompts apart from what follows them', () => {
+    file('c.jsonl', '{"text": "one"}\n\n{"prompt": "two?", "completion": "yes", "id": 7}');
+    expect([...openDocuments(['c.jsonl'], folder).documents()]).toEqual([
+      { source: path.join(folder, 'c.jsonl:1'), text: 'one' },
+      { source: path.join(folder, 'c.jsonl:3'), prompt: 'two?', text: 'yes' },
+    ]);
+  });
+
+  it('reads a long text piece by piece, and says that it goes on', () => {
+    const line = `${'é'.repeat(50)}\n`;
+    const long = line.repeat(30_000);
+    file('long.txt', long);
+    const pieces = [...openDocuments(['long.txt'], folder).documents()];
+    expect(pieces.length).toBeGreaterThan(2);
+    expect(pieces.map((p) => p.text).join('')).toBe(long);
+    expect(pieces.map((p) => p.continues === true)).toEqual(pieces.map((_, i) => i < pieces.length - 1));
   });
 
   it.each([
@@ -36,81 +51,63 @@ describe('reading a corpus', () => {
     ['a line that is not JSON', () => file('bad.jsonl', '{"text": "a"}\nnope\n'), /bad\.jsonl:2 is not JSON/],
     ['a line without text', () => file('no.jsonl', '{"body": "a"}\n'), /no\.jsonl:1 has no "text" that is a string/],
   ])('refuses %s', (_, make, message) => {
-    expect(() => readDocuments([make()], folder)).toThrow(message);
+    expect(() => read(make())).toThrow(message);
   });
 });
 
 describe('splitting and sharding', () => {
-  const documents = fc
-    .array(fc.string({ unit: fc.constantFrom('a', 'b', ' ', '\n'), minLength: 1, maxLength: 400 }), {
-      minLength: 1,
-      maxLength: 12,
-    })
-    .map((texts) => texts.map((text, i) => ({ source: `d${i}`, text })));
-  const joined = (list: readonly { text: string }[]): string => list.map((d) => d.text).join('');
+  const text = fc.string({ unit: fc.constantFrom('a', 'é', ' ', '\n'), minLength: 1, maxLength: 400 });
+  let number = 0;
+  const corpusOf = (contents: readonly string[]) => {
+    number++;
+    const names = contents.map((content, i) => file(`p${number}-${String(i).padStart(3, '0')}.txt`, `x${content}`));
+    return { corpus: openCorpus(names, folder, 0.1), all: contents.map((content) => `x${content}`) };
+  };
 
-  it('gives every character to exactly one shard, in order', () => {
+  it('gives every character of the training text to exactly one shard, in order', () => {
     fc.assert(
-      fc.property(documents, fc.integer({ min: 1, max: 7 }), (docs, count) => {
-        const shards = Array.from({ length: count }, (_, i) => joined(shardOf(docs, i, count)));
-        expect(shards.join('')).toBe(joined(docs));
+      fc.property(fc.array(text, { minLength: 1, maxLength: 6 }), fc.integer({ min: 1, max: 7 }), (contents, count) => {
+        const { corpus } = corpusOf(contents);
+        const shards = Array.from({ length: count }, (_, i) => joined(corpus.shard(i, count)));
+        expect(shards.join('')).toBe(joined(corpus.training));
       }),
+      { numRuns: 40 },
     );
   });
 
-  it('holds out the end of each document and loses nothing', () => {
+  it('holds out the end of each of few files, and loses nothing', () => {
     fc.assert(
-      fc.property(documents, (docs) => {
-        const { training, validation } = splitCorpus(docs, 0.1);
-        const whole = docs.length >= 20;
-        if (!whole) for (const [i, d] of docs.entries()) expect(training[i]!.text + validation[i]!.text).toBe(d.text);
-        expect(joined(training).length + joined(validation).length).toBe(joined(docs).length);
+      fc.property(fc.array(text, { minLength: 1, maxLength: 4 }), (contents) => {
+        const { corpus, all } = corpusOf(contents);
+        const [training, validation] = [joined(corpus.training), joined(corpus.validation)];
+        expect(training.length + validation.length).toBe(all.join('').length);
+        if (contents.length === 1) expect(training + validation).toBe(all[0]);
       }),
+      { numRuns: 40 },
     );
   });
 
-  it('holds out whole documents where there are many', () => {
-    const many = Array.from({ length: 40 }, (_, i) => ({ source: `${i}`, text: `text ${i}` }));
-    expect(splitCorpus(many, 0.1).validation.map((d) => d.source)).toEqual(['9', '19', '29', '39']);
-  });
-});
-
-describe('batches', () => {
-  const stream = Uint32Array.from({ length: 1000 }, (_, i) => i);
-
-  it('visits every window of an epoch once, and shuffles anew in the next', () => {
-    const source = batchesOf(stream, 3, 10, 1);
-    const starts = (from: number, to: number): number[] =>
-      Array.from({ length: to - from }, (_, i) => source(from + i)).flatMap((b) =>
-        [0, 1, 2].map((row) => Number(b.tokens[row * 10])),
-      );
-    const first = starts(0, 33);
-    const second = starts(33, 66);
-    expect(new Set(first).size).toBe(99);
-    expect(new Set(second).size).toBe(99);
-    expect(second).not.toEqual(first);
+  it('holds out whole files where there are many', () => {
+    const { corpus } = corpusOf(Array.from({ length: 40 }, (_, i) => `text ${i}`));
+    expect(texts(corpus.validation)).toEqual(['xtext 9', 'xtext 19', 'xtext 29', 'xtext 39']);
+    expect(texts(corpus.training)).toHaveLength(36);
   });
 
-  it('is a function of the step alone', () => {
-    const forwards = batchesOf(stream, 2, 16, 5);
-    const jumping = batchesOf(stream, 2, 16, 5);
-    jumping(90);
-    expect(jumping(3)).toEqual(forwards(3));
-    expect(batchesOf(stream, 2, 16, 6)(3)).not.toEqual(forwards(3));
+  it('holds out whole lines of JSON Lines, and shards the others by line', () => {
+    const lines = Array.from({ length: 60 }, (_, i) => JSON.stringify({ text: `line ${i} ${'.'.repeat(i)}` }));
+    file('many.jsonl', `${lines.join('\n')}\n`);
+    const corpus = openCorpus(['many.jsonl'], folder, 0.1);
+    expect(texts(corpus.validation).map((t) => t.split(' ')[1])).toEqual(['9', '19', '29', '39', '49', '59']);
+    const shards = Array.from({ length: 4 }, (_, i) => texts(corpus.shard(i, 4)));
+    expect(shards.flat()).toEqual(texts(corpus.training));
+    expect(shards.flat()).toHaveLength(54);
+    expect(Math.min(...shards.map((s) => s.length))).toBeGreaterThan(5);
   });
 
-  it('has the next token as the target of each', () => {
-    const { tokens, targets } = batchesOf(stream, 2, 16, 5)(0);
-    expect([...targets]).toEqual([...tokens].map((t) => t + 1n));
-  });
-
-  it('works on the shortest stream there may be', () => {
-    const { tokens } = batchesOf(stream.subarray(0, 11), 2, 10, 1)(7);
-    expect([...tokens.subarray(0, 10)]).toEqual([...stream.subarray(0, 10)].map(BigInt));
-  });
-
-  it('evaluates windows that are spread over the whole text', () => {
-    const starts = evaluationBatches(stream, 2, 10, 50).flatMap((b) => [Number(b.tokens[0]), Number(b.tokens[10])]);
-    expect(starts).toEqual([0, 190, 390, 590, 790, 0]);
+  it('holds out the end of each of few lines', () => {
+    file('few.jsonl', ['0123456789', 'abcdefghij'].map((t) => JSON.stringify({ text: t })).join('\n'));
+    const corpus = openCorpus(['few.jsonl'], folder, 0.2);
+    expect(texts(corpus.training)).toEqual(['01234567', 'abcdefgh']);
+    expect(texts(corpus.validation)).toEqual(['89', 'ij']);
   });
 });

@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { trainBpe } from '../../../src/ml/data/bpe-training.ts';
-import { loadTokenizer, tokenize } from '../../../src/ml/data/tokenizer.ts';
+import { trainBpe, WORDS } from '../../../src/ml/data/bpe-training.ts';
+import { tokenize } from '../../../src/ml/data/tokenized-text.ts';
+import { loadTokenizer } from '../../../src/ml/data/tokenizer.ts';
 
 const novel = path.resolve(import.meta.dirname, '../../../data/austen/persuasion.txt');
 const corpus = readFileSync(novel, 'utf8').slice(0, 20_000);
@@ -49,11 +51,73 @@ describe('byte-pair encoding', () => {
 
   it('lays documents end to end with an end of text after each', () => {
     const tokenizer = loadTokenizer(json, 'test');
-    const stream = tokenize(tokenizer, [
+    const { tokens, documents } = tokenize(tokenizer, [
       { source: 'a', text: 'the cat' },
-      { source: 'b', text: 'sat' },
+      { source: 'b', text: 'sat', continues: true },
+      { source: 'b', text: ' down' },
     ]);
-    expect([...stream].filter((id) => id === tokenizer.endOfTextId)).toHaveLength(2);
+    const stream = [...tokens.read(0, tokens.length)];
+    expect(stream.filter((id) => id === tokenizer.endOfTextId)).toHaveLength(2);
     expect(stream.at(-1)).toBe(tokenizer.endOfTextId);
+    expect([...documents]).toEqual([0, stream.indexOf(tokenizer.endOfTextId) + 1]);
+  });
+
+  it('gives the ids that Hugging Face’s own library gives, for any text', () => {
+    const ours = loadTokenizer(json, 'test');
+    const theirs = new HuggingFaceTokenizer(JSON.parse(json), { eos_token: '<|endoftext|>' });
+    const same = (text: string): void => {
+      expect(ours.encode(text)).toEqual(theirs.encode(text, { add_special_tokens: false }).ids);
+    };
+    same(corpus);
+    same('one<|endoftext|>two');
+    fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 80 }), same));
+    const words = fc.constantFrom(' ', '  ', '\n', "'s", 'the', ' the', '12', '!?', '\t', 'naïve');
+    fc.assert(
+      fc.property(
+        fc.array(words, { maxLength: 30 }).map((list) => list.join('')),
+        same,
+      ),
+    );
+  });
+
+  it('learns the merges that the plain algorithm learns', () => {
+    // Sennrich et al.'s listing, word for word: count all pairs anew before every merge.
+    const words = new Map<string, number>();
+    for (const [word] of corpus.slice(0, 4000).matchAll(WORDS)) words.set(word, (words.get(word) ?? 0) + 1);
+    const learned = trainBpe([corpus.slice(0, 4000)], 290).model;
+    const symbols = Object.entries(learned.vocab).filter(([, id]) => id < 256);
+    const idOf = new Map(symbols);
+    let parts = [...words].map(([word, count]) => ({
+      count,
+      ids: [...new TextEncoder().encode(word)].map(
+        (b) => idOf.get(b === 32 ? 'Ġ' : b === 10 ? 'Ċ' : String.fromCharCode(b))!,
+      ),
+    }));
+    const names = symbols.toSorted((a, b) => a[1] - b[1]).map(([symbol]) => symbol);
+    for (const merge of learned.merges) {
+      const counts = new Map<string, number>();
+      for (const { ids, count } of parts)
+        ids.slice(1).forEach((right, i) => {
+          counts.set(`${ids[i]},${right}`, (counts.get(`${ids[i]},${right}`) ?? 0) + count);
+        });
+      const [best] = [...counts].toSorted(
+        ([a, x], [b, y]) =>
+          y - x ||
+          a.split(',').map(Number)[0]! - b.split(',').map(Number)[0]! ||
+          Number(a.split(',')[1]) - Number(b.split(',')[1]),
+      );
+      const [left, right] = best![0].split(',').map(Number) as [number, number];
+      expect(merge).toBe(`${names[left]} ${names[right]}`);
+      const id = names.push(names[left]! + names[right]!) - 1;
+      parts = parts.map(({ count, ids }) => {
+        const next: number[] = [];
+        for (let i = 0; i < ids.length; i++) {
+          const here = ids[i] === left && ids[i + 1] === right;
+          next.push(here ? id : ids[i]!);
+          if (here) i++;
+        }
+        return { count, ids: next };
+      });
+    }
   });
 });

@@ -1,0 +1,130 @@
+import { HelioError } from '../../errors.ts';
+import type { Batch, BatchSource } from './batches.ts';
+import { permutation } from './permutation.ts';
+
+/** Examples of a fixed size, each with a class or with numbers to predict. */
+export interface ExampleSet {
+  readonly count: number;
+  /** Shape of one example: [features], or [channels, height, width]. */
+  readonly shape: readonly number[];
+  /** Row by row. */
+  readonly features: Float32Array;
+  /** A class each, or `outputs` numbers each. */
+  readonly targets: BigInt64Array | Float32Array;
+  /** Classes, or numbers to predict. */
+  readonly outputs: number;
+}
+
+/** Row numbers of the training and held-out part: every 1/share-th row is held out. */
+export function splitExamples(
+  count: number,
+  share: number,
+): { readonly training: Uint32Array; readonly validation: Uint32Array } {
+  const every = Math.round(1 / share);
+  const rows = Uint32Array.from({ length: count }, (_, i) => i);
+  const held = (i: number): boolean => i % every === every - 1;
+  return { training: rows.filter((i) => !held(i)), validation: rows.filter(held) };
+}
+
+/** Rows of one shard: `count` runs of nearly equal length. */
+export const shardOfRows = (rows: Uint32Array, index: number, count: number): Uint32Array =>
+  rows.subarray(Math.floor((rows.length * index) / count), Math.floor((rows.length * (index + 1)) / count));
+
+/** Draws rows in epochs, each in a new random order. */
+export function exampleBatchesOf(set: ExampleSet, rows: Uint32Array, batch: number, seed: number): BatchSource {
+  let cached = { epoch: -1, order: (index: number): number => index };
+  const row = (index: number): number => {
+    const epoch = Math.floor(index / rows.length);
+    if (cached.epoch !== epoch) cached = { epoch, order: permutation(rows.length, seed, epoch) };
+    return rows[cached.order(index % rows.length)]!;
+  };
+  return (step) =>
+    exampleBatch(
+      set,
+      Array.from({ length: batch }, (_, i) => row(step * batch + i)),
+      batch,
+    );
+}
+
+/** Rows in order, at most `most` of them spread over all; rows that fill up the last batch do not count. */
+export function exampleEvaluationBatches(
+  set: ExampleSet,
+  rows: Uint32Array,
+  batch: number,
+  most: number,
+): readonly Batch[] {
+  const count = Math.max(1, Math.min(rows.length, most));
+  const chosen = Array.from({ length: count }, (_, i) => rows[Math.floor((i * rows.length) / count)]!);
+  return Array.from({ length: Math.ceil(count / batch) }, (_, b) =>
+    exampleBatch(set, chosen.slice(b * batch, (b + 1) * batch), batch),
+  );
+}
+
+function exampleBatch(set: ExampleSet, rows: readonly number[], batch: number): Batch {
+  const size = set.shape.reduce((product, d) => product * d, 1);
+  const input = new Float32Array(batch * size);
+  const numeric = set.targets instanceof Float32Array;
+  const width = numeric ? set.outputs : 1;
+  const targets = numeric ? new Float32Array(batch * width) : new BigInt64Array(batch);
+  const weights = new Float32Array(batch);
+  rows.forEach((row, i) => {
+    input.set(set.features.subarray(row * size, (row + 1) * size), i * size);
+    for (let j = 0; j < width; j++) targets[i * width + j] = set.targets[row * width + j]!;
+    weights[i] = 1;
+  });
+  const targetShape = numeric ? [batch, width] : [batch];
+  return { input, shape: [batch, ...set.shape], targets, targetShape, weights, count: rows.length };
+}
+
+/**
+ * How features become numbers around zero. It is decided once for a run, from the coordinator's training rows, so that
+ * every island sees the same scale.
+ */
+export interface Scaling {
+  readonly mean: readonly number[];
+  readonly deviation: readonly number[];
+}
+
+/** Mean and deviation of each of `groups` equal parts of an example, over the given rows. */
+export function measureScaling(set: ExampleSet, rows: Uint32Array, groups: number): Scaling {
+  const size = set.shape.reduce((product, d) => product * d, 1);
+  const sums = new Float64Array(groups);
+  const squares = new Float64Array(groups);
+  const each = size / groups;
+  for (const row of rows) {
+    for (let i = 0; i < size; i++) {
+      const x = set.features[row * size + i]!;
+      const group = Math.floor(i / each);
+      sums[group]! += x;
+      squares[group]! += x * x;
+    }
+  }
+  const n = rows.length * each;
+  const mean = Array.from(sums, (sum) => sum / n);
+  const deviation = Array.from(squares, (square, i) => {
+    const variance = square / n - mean[i]! ** 2;
+    // A constant feature says nothing: it becomes zero everywhere.
+    return variance > 1e-12 * Math.max(1, mean[i]! ** 2) ? Math.sqrt(variance) : 1;
+  });
+  return { mean, deviation };
+}
+
+/** Scales features in place. */
+export function applyScaling(set: ExampleSet, { mean, deviation }: Scaling): void {
+  const size = set.shape.reduce((product, d) => product * d, 1);
+  const each = size / mean.length;
+  for (let i = 0; i < set.features.length; i++) {
+    const group = Math.floor((i % size) / each);
+    set.features[i] = (set.features[i]! - mean[group]!) / deviation[group]!;
+  }
+}
+
+/** @throws HelioError HELIO-1003 when there are too few examples for a batch to be drawn from */
+export function checkExamples(rows: Uint32Array, what: string): void {
+  if (rows.length > 0) return;
+  throw new HelioError(
+    'HELIO-1003',
+    `${what} has no examples.`,
+    'Give more data, fewer islands, or another share to hold out.',
+  );
+}

@@ -1,0 +1,150 @@
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { explainSystemError } from '../../errors.ts';
+import { makeFolder, writeWhole } from '../../files.ts';
+import type { Document, Passages } from './corpus.ts';
+import { encodeTokens, SILENT, streamOf, TokenFile, type TokenStream } from './token-stream.ts';
+import type { Tokenizer } from './tokenizer.ts';
+
+/** Documents as token ids end to end, an end of text after each, and where each begins. */
+export interface TokenizedText {
+  readonly tokens: TokenStream;
+  readonly documents: Float64Array;
+}
+
+export interface TokenizeOptions {
+  /** Where tokens of a large text are kept, in files that are used again. */
+  readonly folder: string;
+  /** What they depend on besides the tokenizer: another key, and they are made anew. */
+  readonly key: string;
+  /** Bytes of text up to which tokens are kept in memory. */
+  readonly memoryBytes?: number;
+  readonly onProgress?: (share: number) => void;
+}
+
+/** Text that is no larger than this is tokenized into memory each time. */
+const MEMORY_BYTES = 64 * 2 ** 20;
+/** Tokens that are gathered before they are written. */
+const BLOCK_TOKENS = 2 ** 18;
+const CHUNK_CHARACTERS = 16_384;
+
+/** Tokenizes a small text into memory. */
+export function tokenize(tokenizer: Tokenizer, documents: Iterable<Document>): TokenizedText {
+  const blocks: Uint32Array[] = [];
+  const starts = eachBlock(tokenizer, documents, (block) => blocks.push(block));
+  const all = new Uint32Array(blocks.reduce((sum, block) => sum + block.length, 0));
+  let at = 0;
+  for (const block of blocks) {
+    all.set(block, at);
+    at += block.length;
+  }
+  return { tokens: streamOf(all), documents: starts };
+}
+
+/** Tokenizes a text, one larger than memory once into files. @throws HelioError HELIO-3002 when the disk is full */
+export function tokenizePassages(tokenizer: Tokenizer, passages: Passages, options: TokenizeOptions): TokenizedText {
+  if (passages.bytes <= (options.memoryBytes ?? MEMORY_BYTES)) return tokenize(tokenizer, passages.documents());
+  const [tokenFile, documentFile, metaFile] = ['tokens.bin', 'documents.bin', 'meta.json'].map((name) =>
+    path.join(options.folder, name),
+  ) as [string, string, string];
+  const bytesPerToken = tokenizer.vocabularySize <= 0x8000 ? 2 : 4;
+  if (!isCurrent(metaFile, options.key)) {
+    const length = writeTokens(tokenizer, passages, tokenFile, documentFile, bytesPerToken, options.onProgress);
+    writeWhole(metaFile, JSON.stringify({ key: options.key, length }));
+  }
+  const { length } = JSON.parse(readFileSync(metaFile, 'utf8')) as { length: number };
+  const bytes = readFileSync(documentFile);
+  return {
+    tokens: new TokenFile(tokenFile, length, bytesPerToken),
+    documents: new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)),
+  };
+}
+
+function isCurrent(metaFile: string, key: string): boolean {
+  if (!existsSync(metaFile)) return false;
+  try {
+    return (JSON.parse(readFileSync(metaFile, 'utf8')) as { key?: unknown }).key === key;
+  } catch {
+    return false;
+  }
+}
+
+/** Writes tokens under another name and gives them theirs when all are there. @returns how many */
+function writeTokens(
+  tokenizer: Tokenizer,
+  passages: Passages,
+  tokenFile: string,
+  documentFile: string,
+  bytesPerToken: 2 | 4,
+  onProgress: TokenizeOptions['onProgress'],
+): number {
+  const temporary = `${tokenFile}.tmp`;
+  let length = 0;
+  let seenCharacters = 0;
+  const counted = function* (): Generator<Document> {
+    for (const document of passages.documents()) {
+      yield document;
+      seenCharacters += document.text.length;
+      onProgress?.(Math.min(1, seenCharacters / passages.bytes));
+    }
+  };
+  try {
+    makeFolder(path.dirname(tokenFile));
+    const descriptor = openSync(temporary, 'w');
+    try {
+      const starts = eachBlock(tokenizer, counted(), (block) => {
+        const bytes = encodeTokens(block, bytesPerToken);
+        for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
+        length += block.length;
+      });
+      fsyncSync(descriptor);
+      writeWhole(documentFile, new Uint8Array(starts.buffer));
+    } finally {
+      closeSync(descriptor);
+    }
+    renameSync(temporary, tokenFile);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw explainSystemError(error, `keep the tokens of the text in ${tokenFile}`);
+  }
+  return length;
+}
+
+/** Hands tokens over block by block. @returns where each document begins */
+function eachBlock(
+  tokenizer: Tokenizer,
+  documents: Iterable<Document>,
+  take: (block: Uint32Array) => void,
+): Float64Array {
+  const starts: number[] = [];
+  let block = new Uint32Array(BLOCK_TOKENS);
+  let [used, done] = [0, 0];
+  let open = false;
+  const put = (id: number): void => {
+    block[used++] = id;
+    if (used < BLOCK_TOKENS) return;
+    take(block);
+    done += used;
+    block = new Uint32Array(BLOCK_TOKENS);
+    used = 0;
+  };
+  for (const { text, prompt, continues } of documents) {
+    if (!open) starts.push(done + used);
+    open = continues === true;
+    if (prompt !== undefined) for (const id of pieces(tokenizer, prompt)) put(SILENT + id);
+    for (const id of pieces(tokenizer, text)) put(id);
+    if (!open) put(tokenizer.endOfTextId);
+  }
+  take(block.slice(0, used));
+  return Float64Array.from(starts);
+}
+
+/** Encodes a long text piecewise, cut where a line ends, so that no single call sees megabytes. */
+function* pieces(tokenizer: Tokenizer, text: string): Generator<number> {
+  for (let start = 0; start < text.length; ) {
+    const newline = text.indexOf('\n', start + CHUNK_CHARACTERS);
+    const end = newline === -1 ? text.length : newline + 1;
+    yield* tokenizer.encode(text.slice(start, end));
+    start = end;
+  }
+}

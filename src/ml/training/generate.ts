@@ -1,61 +1,158 @@
 import type { Tokenizer } from '../data/tokenizer.ts';
-import { createSession, floatsOf, floatTensor, intTensor } from '../engine/session.ts';
-import { type Gpt2Config, gpt2Parameters } from '../models/gpt2.ts';
+import {
+  type Feeds,
+  fetchFloats,
+  floatTensor,
+  intTensor,
+  type Runtime,
+  type Session,
+  type Tensor,
+} from '../engine/session.ts';
+import { type LanguageConfig, parametersOf } from '../models/model.ts';
 import type { ParameterArrays } from '../tensor/parameters.ts';
 import { seededRandom } from '../tensor/random.ts';
-import { logitsGraph } from './training-graph.ts';
+import { cacheNames, decodeGraph, nextCache, prefillGraph } from './generation-graph.ts';
+import { draw, type SamplingOptions } from './sampling.ts';
 
-export interface SampleOptions {
+export interface GenerateOptions extends SamplingOptions {
   readonly prompt: string;
   /** Tokens to add to the prompt. */
   readonly tokens: number;
-  /** 0 always takes the likeliest token. */
-  readonly temperature: number;
   readonly seed: number;
   readonly threads: number;
 }
 
-/** Continues a prompt; stops early at an end-of-text token. @returns prompt and continuation as text */
-export async function generate(
-  model: Gpt2Config,
-  parameters: ParameterArrays,
-  tokenizer: Tokenizer,
-  options: SampleOptions,
-): Promise<string> {
-  const session = await createSession(logitsGraph(model, 1), 'sampling', options);
-  const weights = Object.fromEntries(
-    gpt2Parameters(model).map(({ name, shape }) => [name, floatTensor(parameters.get(name)!, shape)]),
-  );
-  const random = seededRandom(options.seed);
-  const { contextLength, vocabularySize } = model;
-  const ids = options.prompt === '' ? [tokenizer.endOfTextId] : [...tokenizer.encode(options.prompt)];
-  for (let i = 0; i < options.tokens; i++) {
-    const visible = ids.slice(-contextLength);
-    // What stands after the last token is never looked at: the mask is causal.
-    const window = new BigInt64Array(contextLength);
-    visible.forEach((id, place) => {
-      window[place] = BigInt(id);
-    });
-    const { logits } = await session.run({ ...weights, tokens: intTensor(window, [1, contextLength]) });
-    const row = floatsOf(logits!).subarray((visible.length - 1) * vocabularySize, visible.length * vocabularySize);
-    const next = draw(row, options.temperature, random.uniform());
-    if (next === tokenizer.endOfTextId) break;
-    ids.push(next);
+const BLIND = -1e9;
+
+/**
+ * A model that writes token by token. The keys and values of what it has read are kept, so that a token costs one
+ * position and not a whole context.
+ */
+export class Generator {
+  readonly #model: LanguageConfig;
+  readonly #weights: Feeds;
+  readonly #prefill: Session;
+  readonly #decode: Session;
+
+  private constructor(model: LanguageConfig, weights: Feeds, prefill: Session, decode: Session) {
+    this.#model = model;
+    this.#weights = weights;
+    this.#prefill = prefill;
+    this.#decode = decode;
   }
-  await session.release();
-  return tokenizer.decode(ids);
+
+  static async create(
+    runtime: Runtime,
+    model: LanguageConfig,
+    parameters: ParameterArrays,
+    threads: number,
+  ): Promise<Generator> {
+    const weights = Object.fromEntries(
+      parametersOf(model).map(({ name, shape }) => [name, floatTensor(parameters.get(name)!, shape)]),
+    );
+    const prefill = await runtime.compile(prefillGraph(model), 'prefill', { threads });
+    const decode = await runtime.compile(decodeGraph(model), 'decoding', { threads });
+    return new Generator(model, weights, prefill, decode);
+  }
+
+  /**
+   * Continues `ids`, without end. When the context is full, the newer half of it is read anew and it goes on.
+   *
+   * @param ids at least one
+   */
+  async *continue(ids: readonly number[], options: SamplingOptions, seed: number): AsyncGenerator<number> {
+    const { contextLength } = this.#model;
+    const random = seededRandom(seed);
+    let window = ids.slice(-contextLength);
+    let caches = await this.#read(window.slice(0, -1));
+    for (;;) {
+      const logits = await this.#step(window.at(-1)!, window.length - 1, caches);
+      const next = draw(logits, options, random.uniform());
+      yield next;
+      window.push(next);
+      if (window.length <= contextLength) continue;
+      window = window.slice(-Math.max(1, Math.floor(contextLength / 2)));
+      caches = await this.#read(window.slice(0, -1));
+    }
+  }
+
+  async release(): Promise<void> {
+    await this.#prefill.release();
+    await this.#decode.release();
+  }
+
+  /** Keys and values of tokens at the first positions. */
+  async #read(ids: readonly number[]): Promise<Record<string, Tensor>> {
+    const tokens = new BigInt64Array(this.#model.contextLength);
+    ids.forEach((id, place) => {
+      tokens[place] = BigInt(id);
+    });
+    const results = await this.#prefill.run({ ...this.#weights, tokens: intTensor(tokens, [1, tokens.length]) });
+    return Object.fromEntries(
+      Array.from({ length: this.#model.layers }, (_, layer) => Object.values(cacheNames(layer)))
+        .flat()
+        .map((name) => [name, results[nextCache(name)]!]),
+    );
+  }
+
+  /** Logits after one more token; its keys and values join the caches. */
+  async #step(id: number, position: number, caches: Record<string, Tensor>): Promise<Float32Array> {
+    const { contextLength } = this.#model;
+    const visible = Float32Array.from({ length: contextLength }, (_, place) => (place <= position ? 0 : BLIND));
+    const results = await this.#decode.run(
+      {
+        ...this.#weights,
+        ...caches,
+        tokens: intTensor(BigInt64Array.of(BigInt(id)), [1, 1]),
+        position: intTensor(BigInt64Array.of(BigInt(position)), [1]),
+        visible: floatTensor(visible, [1, 1, contextLength]),
+      },
+      Object.fromEntries(Object.entries(caches).map(([name, tensor]) => [nextCache(name), tensor])),
+    );
+    for (const name of Object.keys(caches)) caches[name] = results[nextCache(name)]!;
+    return fetchFloats(results.logits!);
+  }
 }
 
-/** Draws an index from softmax(logits / temperature) by inverting its cumulative sum at `u` in [0, 1). */
-export function draw(logits: Float32Array, temperature: number, u: number): number {
-  const highest = logits.reduce((max, x) => Math.max(max, x), Number.NEGATIVE_INFINITY);
-  if (temperature === 0) return logits.indexOf(highest);
-  const weights = Float64Array.from(logits, (x) => Math.exp((x - highest) / temperature));
-  const target = u * weights.reduce((sum, w) => sum + w, 0);
-  let sum = 0;
-  for (let i = 0; i < weights.length; i++) {
-    sum += weights[i]!;
-    if (sum > target) return i;
+/**
+ * Continues a prompt piece by piece; stops early at an end-of-text token. What is yielded are whole characters: bytes of
+ * one that is not complete yet are held back.
+ */
+export async function* generateText(
+  generator: Generator,
+  tokenizer: Tokenizer,
+  options: GenerateOptions,
+): AsyncGenerator<string> {
+  const prompt = options.prompt === '' ? [tokenizer.endOfTextId] : tokenizer.encode(options.prompt);
+  // Text is decoded from a little before what is new, so that spaces between tokens come out as in the whole.
+  const ids = [...prompt];
+  let from = Math.max(0, ids.length - 5);
+  let said = ids.length;
+  for await (const id of generator.continue(prompt, options, options.seed)) {
+    if (id === tokenizer.endOfTextId) break;
+    ids.push(id);
+    const last = ids.length - prompt.length >= options.tokens;
+    const before = tokenizer.decode(ids.slice(from, said));
+    const text = tokenizer.decode(ids.slice(from));
+    if (text.length > before.length && (last || !text.endsWith('\ufffd'))) {
+      yield text.slice(before.length);
+      [from, said] = [said, ids.length];
+    }
+    if (last) break;
   }
-  return weights.length - 1;
+}
+
+/** Continues a prompt. @returns prompt and continuation as text */
+export async function generate(
+  runtime: Runtime,
+  model: LanguageConfig,
+  parameters: ParameterArrays,
+  tokenizer: Tokenizer,
+  options: GenerateOptions,
+): Promise<string> {
+  const generator = await Generator.create(runtime, model, parameters, options.threads);
+  let text = options.prompt;
+  for await (const piece of generateText(generator, tokenizer, options)) text += piece;
+  await generator.release();
+  return text;
 }

@@ -1,140 +1,161 @@
-import type { Builder, Value } from '../engine/ir.ts';
-import type { ParameterSpec } from '../tensor/parameters.ts';
+import { Graph } from '../engine/graph.ts';
+import type { Builder, Shape, Value } from '../engine/ir.ts';
+import { swapLastTwo } from '../engine/shape.ts';
+import type { ParameterSpec, Role } from '../tensor/parameters.ts';
 
 /** The inner optimizer's settings. Rates are those at the top of the schedule. */
 export type InnerOptimizer =
-  | ({ readonly kind: 'adamw'; readonly rate: number } & AdamSettings)
+  | ({ readonly kind: 'adamw' } & AdamSettings & Common)
   | ({
       readonly kind: 'muon';
-      /** Muon's rate, for the matrices inside blocks. */
-      readonly rate: number;
       readonly momentum: number;
-      /** AdamW's rate, for all other parameters. */
+      /** AdamW's rate, for all parameters but the matrices inside the model, which have `rate`. */
       readonly adamRate: number;
-    } & AdamSettings);
+    } & AdamSettings &
+      Common)
+  | ({ readonly kind: 'sgd'; readonly momentum: number; readonly nesterov: boolean } & Common);
+
+interface Common {
+  readonly rate: number;
+  /**
+   * Decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101): one number exempts vectors (biases and norms), or
+   * one for each group.
+   */
+  readonly weightDecay: number | Readonly<Partial<Record<Role, number>>>;
+}
 
 interface AdamSettings {
   readonly betas: readonly [number, number];
   readonly epsilon: number;
-  /** Decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101); biases and norms are exempt. */
-  readonly weightDecay: number;
 }
 
-/** Scalars of one step that the graph takes as inputs. */
-export interface StepScalars {
-  /** Rate of this step for AdamW's parameters. */
-  readonly adamRate: Value;
-  /** Rate of this step for Muon's parameters. */
-  readonly matrixRate: Value;
-  /** 1 / (1 − β₁ᵗ) and 1 / (1 − β₂ᵗ), t the step counted from 1. */
-  readonly correction1: Value;
-  readonly correction2: Value;
+export type Rule = 'adamw' | 'muon' | 'sgd';
+
+export const ruleOf = (optimizer: InnerOptimizer, spec: ParameterSpec): Rule =>
+  optimizer.kind === 'muon' ? (spec.role === 'matrix' ? 'muon' : 'adamw') : optimizer.kind;
+
+export function decayOf({ weightDecay }: InnerOptimizer, { role }: ParameterSpec): number {
+  if (typeof weightDecay === 'number') return role === 'vector' ? 0 : weightDecay;
+  return weightDecay[role] ?? 0;
 }
 
-/** Which moments the optimizer keeps for a parameter, each of the parameter's shape. */
-export function momentsOf(optimizer: InnerOptimizer, spec: ParameterSpec): readonly string[] {
-  return usesMuon(optimizer, spec) ? ['momentum'] : ['mean', 'square'];
-}
+/** Moments that a rule keeps, each of the parameter's shape. */
+export const MOMENTS: Readonly<Record<Rule, readonly string[]>> = {
+  adamw: ['mean', 'square'],
+  muon: ['momentum'],
+  sgd: ['momentum'],
+};
 
-const usesMuon = (optimizer: InnerOptimizer, spec: ParameterSpec): boolean =>
-  optimizer.kind === 'muon' && spec.role === 'matrix';
-
-/** Appends the update of one parameter; `moments` as {@link momentsOf} lists them. */
-export function updateParameter(
-  g: Builder,
+/**
+ * The scalars that a rule's graph is fed in one step.
+ *
+ * @param factor on the schedule's top rate @param gradientFactor clipping, and what undoes a loss scale
+ * @param age updates so far, this one included
+ */
+export function updateScalars(
   optimizer: InnerOptimizer,
-  spec: ParameterSpec,
-  parameter: Value,
-  gradient: Value,
-  moments: readonly Value[],
-  scalars: StepScalars,
-): { readonly parameter: Value; readonly moments: readonly Value[] } {
-  return optimizer.kind === 'muon' && spec.role === 'matrix'
-    ? muon(g, optimizer.momentum, optimizer.weightDecay, spec, parameter, gradient, moments[0]!, scalars.matrixRate)
-    : adamW(g, optimizer, spec, parameter, gradient, moments, scalars);
-}
-
-function adamW(
-  g: Builder,
-  settings: AdamSettings,
-  spec: ParameterSpec,
-  parameter: Value,
-  gradient: Value,
-  moments: readonly Value[],
-  { adamRate, correction1, correction2 }: StepScalars,
-): { readonly parameter: Value; readonly moments: readonly Value[] } {
-  const [beta1, beta2] = settings.betas;
-  const scaled = (value: Value, factor: Value): Value => g.one('Mul', [value, factor]);
-  const mean = lerp(g, moments[0]!, gradient, beta1);
-  const square = lerp(g, moments[1]!, g.one('Mul', [gradient, gradient]), beta2);
-  // rate · c₁m / (√(c₂v) + ε) as m / (√v · √c₂ / (rate c₁) + ε / (rate c₁)): the scalars first, so that each number
-  // of the parameter is touched as few times as possible.
-  const perRate = g.one('Reciprocal', [scaled(adamRate, correction1)]);
-  const root = scaled(g.one('Sqrt', [square]), scaled(g.one('Sqrt', [correction2]), perRate));
-  const update = g.one('Div', [mean, g.one('Add', [root, scaled(perRate, g.scalar(settings.epsilon))])]);
-  const decay = spec.role === 'vector' ? 0 : settings.weightDecay;
-  return { parameter: g.one('Sub', [decayed(g, parameter, adamRate, decay), update]), moments: [mean, square] };
+  rule: Rule,
+  decay: number,
+  factor: number,
+  gradientFactor: number,
+  age: number,
+): Readonly<Record<string, number>> {
+  if (rule === 'adamw' && optimizer.kind !== 'sgd') {
+    const [beta1, beta2] = optimizer.betas;
+    // Never quite zero: the update divides by it.
+    const rate = Math.max(1e-30, factor * (optimizer.kind === 'muon' ? optimizer.adamRate : optimizer.rate));
+    const perRate = (1 - beta1 ** age) / rate;
+    return {
+      fresh1: (1 - beta1) * gradientFactor,
+      fresh2: (1 - beta2) * gradientFactor ** 2,
+      root: perRate / Math.sqrt(1 - beta2 ** age),
+      floor: optimizer.epsilon * perRate,
+      keep: 1 - rate * decay,
+    };
+  }
+  const rate = factor * optimizer.rate;
+  return { gradientFactor, rate, keep: 1 - rate * decay };
 }
 
 /**
- * Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon): Nesterov momentum, then the nearest
- * semi-orthogonal matrix of the update, scaled by √max(1, out / in).
+ * One update as a graph. Inputs: `parameter`, `gradient` and the rule's moments, all of `shape`, and the scalars of
+ * {@link updateScalars}. Outputs: `next:parameter` and `next:` moments; each may be written where its input lies.
+ *
+ * @param shape any for AdamW and SGD, which work by element; [matrices, rows, columns] for Muon
  */
-function muon(
-  g: Builder,
-  momentumFactor: number,
-  weightDecay: number,
-  spec: ParameterSpec,
-  parameter: Value,
-  gradient: Value,
-  buffer: Value,
-  rate: Value,
-): { readonly parameter: Value; readonly moments: readonly Value[] } {
-  const factor = g.scalar(momentumFactor);
-  const momentum = g.one('Add', [g.one('Mul', [buffer, factor]), gradient]);
-  const ahead = g.one('Add', [gradient, g.one('Mul', [momentum, factor])]);
-  const [inputs, columns] = spec.shape as readonly [number, number];
+export function updateGraph(optimizer: InnerOptimizer, rule: Rule, shape: Shape, spec: ParameterSpec): Graph {
+  const g = new Graph();
+  const input = (name: string): Value => g.input(name, 'float32', shape);
+  const scalar = (name: string): Value => g.input(name, 'float32', []);
+  const product = (a: Value, b: Value): Value => g.one('Mul', [a, b]);
+  const sum = (a: Value, b: Value): Value => g.one('Add', [a, b]);
+  const [parameter, gradient] = [input('parameter'), input('gradient')];
+  if (rule === 'adamw' && optimizer.kind !== 'sgd') {
+    const [beta1, beta2] = optimizer.betas;
+    const mean = sum(product(input('mean'), g.scalar(beta1)), product(gradient, scalar('fresh1')));
+    const fresh = product(product(gradient, gradient), scalar('fresh2'));
+    const square = sum(product(input('square'), g.scalar(beta2)), fresh);
+    // rate · c₁m / (√(c₂v) + ε) with all scalars brought into the denominator, so that each number of the parameter is
+    // touched as few times as possible.
+    const denominator = sum(product(g.one('Sqrt', [square]), scalar('root')), scalar('floor'));
+    g.output('next:parameter', g.one('Sub', [product(parameter, scalar('keep')), g.one('Div', [mean, denominator])]));
+    g.output('next:mean', mean);
+    g.output('next:square', square);
+    return g;
+  }
+  const momentum = optimizer.kind === 'adamw' ? 0 : optimizer.momentum;
+  const scaled = product(gradient, scalar('gradientFactor'));
+  const buffer = sum(product(input('momentum'), g.scalar(momentum)), scaled);
+  const nesterov = optimizer.kind !== 'sgd' || optimizer.nesterov;
+  const ahead = nesterov ? sum(scaled, product(buffer, g.scalar(momentum))) : buffer;
+  const direction = rule === 'muon' ? orthogonalUpdate(g, ahead, spec) : ahead;
+  g.output('next:parameter', g.one('Sub', [product(parameter, scalar('keep')), product(direction, scalar('rate'))]));
+  g.output('next:momentum', buffer);
+  return g;
+}
+
+/**
+ * Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon): the nearest semi-orthogonal matrix of the update,
+ * scaled by √max(1, out / in). All matrices of a shape are worked on together.
+ */
+function orthogonalUpdate(g: Builder, updates: Value, spec: ParameterSpec): Value {
+  const [count, rows, columns] = updates.shape as readonly [number, number, number];
   const blocks = spec.columnBlocks ?? 1;
-  const outputs = columns / blocks;
-  const pieces = blocks === 1 ? [ahead] : g.many('Split', [ahead], { axis: 1, sizes: Array(blocks).fill(outputs) });
-  const orthogonal = pieces.map((piece) => orthogonalize(g, piece));
-  const joined = blocks === 1 ? orthogonal[0]! : g.one('Concat', orthogonal, { axis: 1 });
-  const scale = Math.sqrt(Math.max(1, outputs / inputs));
-  const update = g.one('Mul', [joined, g.one('Mul', [rate, g.scalar(scale)])]);
-  return { parameter: g.one('Sub', [decayed(g, parameter, rate, weightDecay), update]), moments: [momentum] };
+  const width = columns / blocks;
+  const scale = Math.sqrt(Math.max(1, spec.layout === 'out-in' ? rows / columns : width / rows));
+  const scaled = (matrices: Value): Value => (scale === 1 ? matrices : g.one('Mul', [matrices, g.scalar(scale)]));
+  if (blocks === 1) return scaled(orthogonalize(g, updates));
+  const apart = g.one('Transpose', [g.one('Reshape', [updates], { shape: [count, rows, blocks, width] })], {
+    permutation: [0, 2, 1, 3],
+  });
+  const each = g.one('Reshape', [apart], { shape: [count * blocks, rows, width] });
+  const back = g.one('Reshape', [scaled(orthogonalize(g, each))], { shape: [count, blocks, rows, width] });
+  const together = g.one('Transpose', [back], { permutation: [0, 2, 1, 3] });
+  return g.one('Reshape', [together], { shape: updates.shape });
 }
 
 /** Coefficients and number of steps of the quintic iteration, from the same source. */
 const [QUINTIC_A, QUINTIC_B, QUINTIC_C] = [3.4445, -4.775, 2.0315] as const;
 const NEWTON_SCHULZ_STEPS = 5;
 
-/** Newton–Schulz: X ← aX + (bA + cA²)X with A = XXᵀ drives all singular values of X towards 1. */
-function orthogonalize(g: Builder, matrix: Value): Value {
-  const [rows, columns] = matrix.shape as readonly [number, number];
-  const wide = rows <= columns;
-  const count = rows * columns;
-  const row = g.one('Reshape', [matrix], { shape: [1, count] });
-  const squared = g.one('Gemm', [row, row], { transB: 1 });
-  const norm = g.one('Add', [g.one('Sqrt', [squared]), g.scalar(1e-7)]);
-  let x = g.one('Div', [matrix, norm]);
+/** Newton–Schulz: X ← (aI + bA + cA²) X with A = XXᵀ drives all singular values of X towards 1. */
+function orthogonalize(g: Builder, matrices: Value): Value {
+  const [count, rows, columns] = matrices.shape as readonly [number, number, number];
+  const side = Math.min(rows, columns);
+  const swapped = (x: Value): Value => g.one('Transpose', [x], { permutation: swapLastTwo(3) });
+  const flat = g.one('Reshape', [matrices], { shape: [count, rows * columns] });
+  const squares = g.one('ReduceSumSquare', [flat], { axes: [1], keepDims: 1 });
+  const norm = g.one('Add', [g.one('Sqrt', [squares]), g.scalar(1e-7)]);
+  const identity = new Float32Array(side * side);
+  for (let i = 0; i < side; i++) identity[i * side + i] = QUINTIC_A;
+  const diagonal = g.constant(identity, [side, side]);
+  let x = g.one('Div', [matrices, g.one('Reshape', [norm], { shape: [count, 1, 1] })]);
   for (let i = 0; i < NEWTON_SCHULZ_STEPS; i++) {
     // The Gram matrix of the shorter side, from the left where X is wide and from the right where it is tall.
-    const gram = wide ? g.one('Gemm', [x, x], { transB: 1 }) : g.one('Gemm', [x, x], { transA: 1 });
-    const polynomial = g.one('Gemm', [gram, gram, gram], { alpha: QUINTIC_C, beta: QUINTIC_B });
-    const [left, right] = wide ? [polynomial, x] : [x, polynomial];
-    x = g.one('Gemm', [left, right, x], { alpha: 1, beta: QUINTIC_A });
+    const gram = rows <= columns ? g.one('MatMul', [x, swapped(x)]) : g.one('MatMul', [swapped(x), x]);
+    const square = g.one('Mul', [g.one('MatMul', [gram, gram]), g.scalar(QUINTIC_C)]);
+    const polynomial = g.one('Add', [g.one('Add', [g.one('Mul', [gram, g.scalar(QUINTIC_B)]), square]), diagonal]);
+    x = rows <= columns ? g.one('MatMul', [polynomial, x]) : g.one('MatMul', [x, polynomial]);
   }
   return x;
-}
-
-/** β · old + (1 − β) · fresh */
-function lerp(g: Builder, old: Value, fresh: Value, beta: number): Value {
-  return g.one('Add', [g.one('Mul', [old, g.scalar(beta)]), g.one('Mul', [fresh, g.scalar(1 - beta)])]);
-}
-
-/** θ (1 − rate · decay) */
-function decayed(g: Builder, parameter: Value, rate: Value, decay: number): Value {
-  if (decay === 0) return parameter;
-  const kept = g.one('Sub', [g.scalar(1), g.one('Mul', [rate, g.scalar(decay)])]);
-  return g.one('Mul', [parameter, kept]);
 }

@@ -1,110 +1,165 @@
 import { differentiate } from '../engine/differentiate.ts';
-import { crossEntropy, sumOfSquares } from '../engine/functions.ts';
+import { correctSum, crossEntropySum, DROPOUT_PRIME, squaredErrorSum, sumOfSquares } from '../engine/functions.ts';
 import { Graph } from '../engine/graph.ts';
-import type { Value } from '../engine/ir.ts';
-import { type Gpt2Config, gpt2Logits, gpt2Parameters } from '../models/gpt2.ts';
-import type { ParameterSpec } from '../tensor/parameters.ts';
-import { type InnerOptimizer, momentsOf, type StepScalars, updateParameter } from './optimizer.ts';
+import type { FloatType, Value } from '../engine/ir.ts';
+import { recomputed } from '../engine/recompute.ts';
+import { forwardPass, fullSequence } from '../models/forward-pass.ts';
+import {
+  inputShapeOf,
+  isLanguage,
+  isRegression,
+  loraOf,
+  type ModelConfig,
+  outputsOf,
+  parametersOf,
+} from '../models/model.ts';
+import { trainable } from '../tensor/parameters.ts';
 
-/** Names of the scalars that a step feeds: `matrixRate` only where Muon is. */
-export const scalarsOf = (optimizer: InnerOptimizer): readonly (keyof StepScalars)[] =>
-  optimizer.kind === 'muon'
-    ? ['adamRate', 'matrixRate', 'correction1', 'correction2']
-    : ['adamRate', 'correction1', 'correction2'];
-
-export interface TrainingGraphOptions {
+export interface GradientGraphOptions {
   readonly batchSize: number;
-  readonly optimizer: InnerOptimizer;
-  /** Largest global gradient norm; larger ones are scaled down to it (Pascanu et al., arXiv 1211.5063). */
-  readonly clipNorm: number;
+  /** What matrix products compute in; parameters and their gradients are float32 all the same. */
+  readonly precision: FloatType;
+  /** Blocks keep only their input and are computed again in the backward pass. */
+  readonly recompute: boolean;
+  /** Share of activations that is dropped. */
+  readonly dropout: number;
+  readonly labelSmoothing: number;
+  /** Adds to the gradients of the micro-batches before. */
+  readonly accumulate: boolean;
 }
 
-/** Name of a parameter's moment among the graph's inputs and outputs. */
-export const momentName = (parameter: string, moment: string): string => `${parameter}:${moment}`;
+/** A place where activations are dropped: lengths of the two vectors of residues that it is fed. */
+export interface DropoutSite {
+  readonly rows: number;
+  readonly columns: number;
+}
 
-/** Outputs carry the name of the input that they become in the next step, with this in front. */
-export const NEXT = 'next:';
+export const gradientName = (parameter: string): string => `gradient:${parameter}`;
+/** The sum of a gradient over the micro-batches before. */
+export const sumName = (parameter: string): string => `sum:${parameter}`;
+export const dropoutNames = (site: number) => ({ rows: `dropout:${site}:rows`, columns: `dropout:${site}:columns` });
+export { DROPOUT_PRIME };
 
 /**
- * Forward, backward, clipping and the optimizer's update as one graph.
+ * Forward and backward pass of one micro-batch.
  *
- * Inputs: tokens and targets (int64 [batch, context]), the {@link scalarsOf}, every parameter and its moments.
- * Outputs: `loss` and `gradNorm` (scalars, the norm before clipping), and `next:` parameters and moments.
+ * Inputs: `input`, `targets`, `weights` (one for each target; 0 leaves it out), `lossWeight` (a scalar: what the summed
+ * loss is multiplied by before it is differentiated), every parameter, with `accumulate` also `sum:` every trained
+ * one, and the residues of each {@link DropoutSite}.
+ * Outputs: `lossSum` (Σ weight · loss), `squares` (Σ of all gradients' squares), `gradient:` every trained parameter.
  */
-export function trainingGraph(model: Gpt2Config, options: TrainingGraphOptions): Graph {
-  const graph = new Graph();
-  const specs = gpt2Parameters(model);
-  const { loss, parameters } = lossGraph(graph, model, specs, options.batchSize);
-  const scalars = Object.fromEntries(
-    scalarsOf(options.optimizer).map((name) => [name, graph.input(name, 'float32', [])]),
-  );
-  const gradients = differentiate(graph, loss, parameters);
+export function gradientGraph(
+  model: ModelConfig,
+  options: GradientGraphOptions,
+): { readonly graph: Graph; readonly sites: readonly DropoutSite[] } {
+  const sites = new Sites(options.dropout);
+  const graph = new Graph({
+    precision: options.precision,
+    ...(options.recompute ? { segment: (g, x, build) => recomputed(g, x, sites.replayed(build)) } : {}),
+  });
+  sites.graph = graph;
+  const { lossSum, parameters } = lossGraph(graph, model, options.batchSize, options.labelSmoothing, sites);
+  const lossWeight = graph.input('lossWeight', 'float32', []);
+  const specs = trainable(parametersOf(model));
+  const trained = specs.map((spec) => parameters.get(spec.name)!);
+  const gradients = differentiate(graph, lossSum, trained, lossWeight).map((gradient, i) => {
+    if (!options.accumulate) return gradient;
+    const before = graph.input(sumName(specs[i]!.name), 'float32', specs[i]!.shape);
+    return graph.one('Add', [before, gradient]);
+  });
   const squares = gradients.map((gradient) => sumOfSquares(graph, gradient));
-  const gradNorm = graph.one('Sqrt', [squares.reduce((sum, square) => graph.one('Add', [sum, square]))]);
-  const allowed = graph.one('Div', [graph.scalar(options.clipNorm), graph.one('Add', [gradNorm, graph.scalar(1e-6)])]);
-  const clip = graph.one('Min', [graph.scalar(1), allowed]);
-  graph.output('loss', loss);
-  graph.output('gradNorm', gradNorm);
-  specs.forEach((spec, i) => {
-    const names = momentsOf(options.optimizer, spec).map((moment) => momentName(spec.name, moment));
-    const moments = names.map((name) => graph.input(name, 'float32', spec.shape));
-    const clipped = graph.one('Mul', [gradients[i]!, clip]);
-    const next = updateParameter(
-      graph,
-      options.optimizer,
-      spec,
-      parameters[i]!,
-      clipped,
-      moments,
-      scalars as unknown as StepScalars,
-    );
-    graph.output(NEXT + spec.name, next.parameter);
-    next.moments.forEach((moment, j) => {
-      graph.output(NEXT + names[j]!, moment);
-    });
+  graph.output('lossSum', lossSum);
+  graph.output(
+    'squares',
+    squares.reduce((sum, square) => graph.one('Add', [sum, square])),
+  );
+  gradients.forEach((gradient, i) => {
+    graph.output(gradientName(specs[i]!.name), gradient);
   });
-  return graph;
+  return { graph, sites: sites.list };
 }
 
-/** Forward pass alone: the mean loss of a batch. */
-export function evaluationGraph(model: Gpt2Config, batchSize: number): Graph {
+/** Forward pass alone: `lossSum`, and for classifiers `correct`, the summed weight of rows that were right. */
+export function evaluationGraph(model: ModelConfig, batchSize: number): Graph {
   const graph = new Graph();
-  graph.output('loss', lossGraph(graph, model, gpt2Parameters(model), batchSize).loss);
+  const { lossSum, outputs, targets, weights } = lossGraph(graph, model, batchSize, 0);
+  graph.output('lossSum', lossSum);
+  if (!isLanguage(model) && !isRegression(model)) graph.output('correct', correctSum(graph, outputs, targets, weights));
   return graph;
 }
 
-/** Forward pass alone: logits [batch · context, vocabulary]. */
-export function logitsGraph(model: Gpt2Config, batchSize: number): Graph {
+/** Forward pass alone, with other names on request: `outputs` are logits [rows, classes] or predictions. */
+export function outputsGraph(
+  model: ModelConfig,
+  batchSize: number,
+  names: { readonly input: string; readonly outputs: string } = { input: 'input', outputs: 'outputs' },
+): Graph {
   const graph = new Graph();
-  const tokens = graph.input('tokens', 'int64', [batchSize, model.contextLength]);
-  const { byName } = parameterInputs(graph, gpt2Parameters(model));
-  graph.output('logits', gpt2Logits(graph, model, byName, tokens));
+  const { outputs } = forward(graph, model, batchSize, undefined, names.input);
+  graph.output(names.outputs, outputs);
   return graph;
 }
 
-/** Loss and raw gradients, for checks against other frameworks. */
-export function gradientGraph(model: Gpt2Config, batchSize: number): Graph {
-  const graph = new Graph();
-  const { loss, parameters } = lossGraph(graph, model, gpt2Parameters(model), batchSize);
-  graph.output('loss', loss);
-  differentiate(graph, loss, parameters).forEach((gradient, i) => {
-    graph.output(`gradient:${parameters[i]!.name}`, gradient);
-  });
-  return graph;
+/** Inputs `targets` and `weights`, and how many rows of output there are. */
+export function targetShapeOf(model: ModelConfig, batchSize: number): readonly number[] {
+  if (isLanguage(model)) return [batchSize * model.contextLength];
+  return isRegression(model) ? [batchSize, (model as { outputs: number }).outputs] : [batchSize];
 }
 
-function lossGraph(graph: Graph, model: Gpt2Config, specs: readonly ParameterSpec[], batchSize: number) {
-  const shape = [batchSize, model.contextLength];
-  const tokens = graph.input('tokens', 'int64', shape);
-  const targets = graph.input('targets', 'int64', shape);
-  const { parameters, byName } = parameterInputs(graph, specs);
-  const logits = gpt2Logits(graph, model, byName, tokens);
-  const flat = graph.one('Reshape', [targets], { shape: [batchSize * model.contextLength] });
-  return { loss: crossEntropy(graph, logits, flat), parameters };
+function lossGraph(graph: Graph, model: ModelConfig, batchSize: number, smoothing: number, sites?: Sites) {
+  const { outputs, parameters } = forward(graph, model, batchSize, sites);
+  const shape = targetShapeOf(model, batchSize);
+  const targets = graph.input('targets', isRegression(model) ? 'float32' : 'int64', shape);
+  const weights = graph.input('weights', 'float32', [shape[0]!, 1]);
+  const lossSum = isRegression(model)
+    ? squaredErrorSum(graph, outputs, targets, weights)
+    : crossEntropySum(graph, outputs, targets, weights, smoothing);
+  return { outputs, parameters, targets, weights, lossSum };
 }
 
-function parameterInputs(graph: Graph, specs: readonly ParameterSpec[]) {
-  const parameters: readonly Value[] = specs.map((spec) => graph.input(spec.name, 'float32', spec.shape));
-  const index = new Map(parameters.map((value) => [value.name, value]));
-  return { parameters, byName: (name: string): Value => index.get(name)! };
+function forward(graph: Graph, model: ModelConfig, batchSize: number, sites?: Sites, name = 'input') {
+  const input = graph.input(name, isLanguage(model) ? 'int64' : 'float32', inputShapeOf(model, batchSize));
+  const specs = parametersOf(model);
+  const values = specs.map((spec) => graph.input(spec.name, 'float32', spec.shape));
+  const pass = forwardPass(graph, specs, values, loraOf(model), fullSequence(sites));
+  const parameters: ReadonlyMap<string, Value> = new Map(specs.map((spec, i) => [spec.name, values[i]!]));
+  return { outputs: outputsOf(pass, model, input), parameters };
+}
+
+/** The dropout places of a model in the order in which it is built; a segment that is built again has the same ones. */
+class Sites {
+  readonly rate: number;
+  readonly list: DropoutSite[] = [];
+  graph: Graph | undefined;
+  readonly #inputs: { readonly rows: Value; readonly columns: Value }[] = [];
+  #replay: { readonly rows: Value; readonly columns: Value }[] | undefined;
+
+  constructor(rate: number) {
+    this.rate = rate;
+  }
+
+  next(rows: number, columns: number): { readonly rows: Value; readonly columns: Value } {
+    const again = this.#replay?.shift();
+    if (again !== undefined) return again;
+    const names = dropoutNames(this.list.length);
+    const inputs = {
+      rows: this.graph!.input(names.rows, 'float32', [rows, 1]),
+      columns: this.graph!.input(names.columns, 'float32', [1, columns]),
+    };
+    this.list.push({ rows, columns });
+    this.#inputs.push(inputs);
+    return inputs;
+  }
+
+  replayed(build: (x: Value) => Value): (x: Value) => Value {
+    let range: readonly [from: number, to: number] | undefined;
+    return (x) => {
+      const from = this.list.length;
+      if (range !== undefined) this.#replay = this.#inputs.slice(...range);
+      const y = build(x);
+      this.#replay = undefined;
+      range ??= [from, this.list.length];
+      return y;
+    };
+  }
 }

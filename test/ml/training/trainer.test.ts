@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { Batch } from '../../../src/ml/data/batches.ts';
-import { Graph } from '../../../src/ml/engine/graph.ts';
-import { createSession, floatsOf, floatTensor } from '../../../src/ml/engine/session.ts';
-import { updateParameter } from '../../../src/ml/training/optimizer.ts';
-import { scheduleFactor } from '../../../src/ml/training/schedule.ts';
+import { nodeRuntime } from '../../../src/ml/engine/node-runtime.ts';
+import { loadAdapter } from '../../../src/ml/models/adapter.ts';
+import { loadWeights } from '../../../src/ml/models/hugging-face.ts';
+import type { LanguageConfig } from '../../../src/ml/models/model.ts';
+import type { ParameterArrays } from '../../../src/ml/tensor/parameters.ts';
 import { Trainer, type TrainerOptions } from '../../../src/ml/training/trainer.ts';
 import {
-  formula,
+  FIXTURES,
   ids,
   reference,
   referenceModel,
@@ -15,13 +16,19 @@ import {
   unpackFloats,
 } from '../models/reference.ts';
 
-const batch: Batch = {
-  tokens: ids(reference.tokens),
-  targets: ids(reference.targets),
-  shape: [reference.batch, referenceModel.contextLength],
-};
+const context = referenceModel.contextLength;
+const rows = (from: number, to: number): Batch => ({
+  input: ids(reference.tokens).slice(from * context, to * context),
+  shape: [to - from, context],
+  targets: ids(reference.targets).slice(from * context, to * context),
+  targetShape: [(to - from) * context],
+  weights: new Float32Array((to - from) * context).fill(1),
+  count: (to - from) * context,
+});
+const batch = rows(0, 2);
 const adam = { betas: [0.9, 0.95], epsilon: 1e-8, weightDecay: 0.1 } as const;
 const options: TrainerOptions = {
+  runtime: nodeRuntime(),
   model: referenceModel,
   optimizer: { kind: 'adamw', rate: reference.adamw.rate, ...adam },
   schedule: { warmUpSteps: 0, totalSteps: 10, finalShare: 1 },
@@ -33,10 +40,32 @@ const muon: TrainerOptions = {
   ...options,
   optimizer: { kind: 'muon', rate: 0.02, momentum: 0.95, adamRate: 0.01, ...adam },
 };
+const sgd: TrainerOptions = {
+  ...options,
+  optimizer: { kind: 'sgd', rate: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.1 },
+};
+const create = (more: Partial<TrainerOptions> = {}, parameters: ParameterArrays = referenceParameters()) =>
+  Trainer.create({ ...options, ...more }, parameters);
+const all = async (trainer: Trainer): Promise<Float32Array> => {
+  const packed = new Float32Array(trainer.specs.reduce((sum, s) => sum + s.shape.reduce((a, b) => a * b, 1), 0));
+  await trainer.read(
+    trainer.specs.map((s) => s.name),
+    packed,
+  );
+  return packed;
+};
+/** Where three steps lead. */
+const threeSteps = async (more: Partial<TrainerOptions>, ...batches: readonly Batch[]): Promise<Float32Array> => {
+  const trainer = await create(more);
+  for (let i = 0; i < 3; i++) await trainer.step(...(batches.length === 0 ? [batch] : batches));
+  const parameters = await all(trainer);
+  await trainer.release();
+  return parameters;
+};
 
 describe('Trainer', () => {
   it('takes the steps of PyTorch’s AdamW with clipping', async () => {
-    const trainer = await Trainer.create(options, referenceParameters());
+    const trainer = await create();
     for (const [i, loss] of reference.adamw.losses.entries()) {
       const result = await trainer.step(batch);
       expect(result.loss).toBeCloseTo(loss, 4);
@@ -45,121 +74,200 @@ describe('Trainer', () => {
     // The key bias has no gradient (softmax does not see it), so Adam scales rounding noise there: it is left out.
     const names = Object.keys(reference.adamw.parameters).filter((name) => !name.endsWith('c_attn.bias'));
     for (const name of names) {
-      const mine = trainer.read([name]).get(name)!;
+      const mine = (await trainer.read([name])).get(name)!;
       expect([name, relativeError(mine, unpackFloats(reference.adamw.parameters[name]!)) < 1e-3]).toEqual([name, true]);
     }
     await trainer.release();
   });
 
-  it('takes the step of PyTorch’s Muon on a wide and a tall matrix', async () => {
-    for (const { shape, weight, momentum } of reference.muon) {
-      const g = new Graph();
-      const scalar = (name: string) => g.input(name, 'float32', []);
-      const [parameter, buffer, gradient] = ['w', 'm', 'g'].map((name) => g.input(name, 'float32', shape));
-      const scalars = {
-        adamRate: scalar('a'),
-        matrixRate: scalar('r'),
-        correction1: scalar('c1'),
-        correction2: scalar('c2'),
-      };
-      const spec = { name: 'w', shape, initial: 'zeros', role: 'matrix' } as const;
-      const next = updateParameter(g, muon.optimizer, spec, parameter!, gradient!, [buffer!], scalars);
-      g.output('weight', next.parameter);
-      g.output('momentum', next.moments[0]!);
-      const session = await createSession(g, 'muon', { threads: 1 });
-      const feed = (k: number) => floatTensor(formula(60, k), shape);
-      const one = floatTensor(Float32Array.of(0.02), []);
-      const results = await session.run({ w: feed(1), m: feed(2), g: feed(3), a: one, r: one, c1: one, c2: one });
-      expect(relativeError(floatsOf(results.momentum!), unpackFloats(momentum))).toBeLessThan(1e-6);
-      expect(relativeError(floatsOf(results.weight!), unpackFloats(weight))).toBeLessThan(1e-4);
-      await session.release();
-    }
-  });
-
-  it('orthogonalizes q, k and v each on its own', async () => {
-    const g = new Graph();
-    const whole = g.input('g', 'float32', [4, 12]);
-    const scalars = {
-      adamRate: g.scalar(1),
-      matrixRate: g.scalar(1),
-      correction1: g.scalar(1),
-      correction2: g.scalar(1),
-    };
-    const optimizer = { ...muon.optimizer, weightDecay: 0, kind: 'muon' as const, momentum: 0, adamRate: 1 };
-    const zeros = g.constant(new Float32Array(48), [4, 12]);
-    const spec = { name: 'w', shape: [4, 12], initial: 'zeros', role: 'matrix', columnBlocks: 3 } as const;
-    g.output('step', updateParameter(g, optimizer, spec, zeros, whole, [zeros], scalars).parameter);
-    const session = await createSession(g, 'blocks', { threads: 1 });
-    const random = Float32Array.from({ length: 48 }, (_, i) => Math.sin(i * i));
-    const { step } = await session.run({ g: floatTensor(random, [4, 12]) });
-    // Each 4 × 4 block is near orthogonal, so its squared norm is near 4; together as one matrix it would be 4 in all.
-    for (const block of [0, 1, 2]) {
-      const squared = floatsOf(step!).reduce(
-        (sum, v, i) => (Math.floor((i % 12) / 4) === block ? sum + v * v : sum),
-        0,
-      );
-      expect(squared).toBeGreaterThan(2);
-      expect(squared).toBeLessThan(6);
-    }
-    await session.release();
-  });
-
   it.each([
     ['AdamW', options],
     ['Muon', muon],
+    ['SGD', sgd],
   ] as const)('goes on from a saved state to the same bits (%s)', async (_, choice) => {
-    const straight = await Trainer.create(choice, referenceParameters());
+    const straight = await create(choice);
     for (let i = 0; i < 4; i++) await straight.step(batch);
-    const first = await Trainer.create(choice, referenceParameters());
+    const first = await create(choice);
     for (let i = 0; i < 2; i++) await first.step(batch);
-    const second = await Trainer.create(choice, referenceParameters());
-    second.load(structuredClone(first.save()));
+    const second = await create(choice);
+    await second.load(structuredClone(await first.save()));
     for (let i = 0; i < 2; i++) await second.step(batch);
-    expect(second.save()).toEqual(straight.save());
+    expect(await second.save()).toEqual(await straight.save());
   });
 
   it('changes nothing, and breaks nothing, at a rate of zero', async () => {
-    const schedule = { warmUpSteps: 0, totalSteps: 1, finalShare: 0 };
-    const trainer = await Trainer.create({ ...options, schedule }, referenceParameters());
+    const trainer = await create({ schedule: { warmUpSteps: 0, totalSteps: 1, finalShare: 0 } });
     await trainer.step(batch);
     for (const [name, data] of referenceParameters()) {
-      expect(relativeError(trainer.read([name]).get(name)!, data)).toBeLessThan(1e-6);
+      expect(relativeError((await trainer.read([name])).get(name)!, data)).toBeLessThan(1e-6);
     }
   });
 
+  it('does not change the arrays that it was given', async () => {
+    const given = referenceParameters();
+    const trainer = await create({}, given);
+    await trainer.step(batch);
+    expect(given).toEqual(referenceParameters());
+  });
+
   it('evaluates the global parameters and not its own', async () => {
-    const trainer = await Trainer.create(options, referenceParameters());
+    const trainer = await create();
     const before = await trainer.evaluate([batch]);
     await trainer.step(batch);
     expect(await trainer.evaluate([batch])).toEqual(before);
-    trainer.write(trainer.read(trainer.specs.map((s) => s.name)));
+    await trainer.write(await trainer.read(trainer.specs.map((s) => s.name)));
     expect((await trainer.evaluate([batch])).lossSum).toBeLessThan(before.lossSum);
     expect(before.lossSum / before.tokens).toBeCloseTo(reference.loss, 4);
   });
 
   it('mixes in a merged fragment by the share of its own that it keeps', async () => {
-    const trainer = await Trainer.create(options, referenceParameters());
+    const trainer = await create();
     const name = 'transformer.ln_f.weight';
-    const own = trainer.read([name]).get(name)!.slice();
-    trainer.write(new Map([[name, new Float32Array(own.length).fill(1)]]), 0.25);
-    expect([...trainer.read([name]).get(name)!]).toEqual([...own.map((x) => 0.25 * x + 0.75)]);
+    const own = (await trainer.read([name])).get(name)!.slice();
+    await trainer.write(new Map([[name, new Float32Array(own.length).fill(1)]]), 0.25);
+    expect([...(await trainer.read([name])).get(name)!]).toEqual([...own.map((x) => Math.fround(0.25 * x + 0.75))]);
   });
 
-  it('keeps parameters and moments as they were when the loss is not finite', async () => {
-    const broken = new Map(referenceParameters());
-    broken.set('transformer.ln_f.weight', new Float32Array(referenceModel.width).fill(Number.NaN));
-    const trainer = await Trainer.create(options, broken);
-    const before = trainer.save();
-    await expect(trainer.step(batch)).rejects.toThrow(/Training diverged at step 1: loss NaN.*Lower inner\.rate/s);
-    expect(trainer.save()).toEqual(before);
-  });
-});
-
-describe('schedule', () => {
-  it('warms up linearly, then falls to its floor along half a cosine', () => {
-    const schedule = { warmUpSteps: 10, totalSteps: 110, finalShare: 0.1 };
-    expect([1, 5, 10, 60, 110, 500].map((step) => Number(scheduleFactor(schedule, step).toFixed(4)))).toEqual([
-      0.1, 0.5, 1, 0.55, 0.1, 0.1,
+  it('reads parameters of one moment while it trains', async () => {
+    const trainer = await create();
+    const name = 'transformer.wte.weight';
+    const alone = await create();
+    const boundaries = [(await alone.read([name])).get(name)!.slice()];
+    for (let i = 0; i < 3; i++) {
+      await alone.step(batch);
+      boundaries.push((await alone.read([name])).get(name)!.slice());
+    }
+    // All asked for at once: a read falls between two steps, never into one.
+    const [a, , b, , , c] = await Promise.all([
+      trainer.read([name]),
+      trainer.step(batch),
+      trainer.read([name]),
+      trainer.step(batch),
+      trainer.step(batch),
+      trainer.read([name]),
     ]);
+    expect([a, b, c].map((read) => read.get(name))).toEqual([boundaries[0], boundaries[1], boundaries[3]]);
+  });
+
+  it('takes the same step in micro-batches as in one', async () => {
+    const whole = await threeSteps({});
+    const parts = await threeSteps({ batchSize: 1, microBatches: 2 }, rows(0, 1), rows(1, 2));
+    expect(relativeError(parts, whole)).toBeLessThan(1e-5);
+  });
+
+  it('weighs micro-batches by the targets that count', async () => {
+    const padded = (part: Batch, counted: number): Batch => {
+      const weights = part.weights.map((_, i) => (i < counted ? 1 : 0));
+      return { ...part, weights, count: counted };
+    };
+    const [first, second] = [padded(rows(0, 1), 2), padded(rows(1, 2), 7)];
+    const weights = Float32Array.from([...first.weights, ...second.weights]);
+    const whole = await threeSteps({}, { ...batch, weights, count: 9 });
+    const parts = await threeSteps({ batchSize: 1, microBatches: 2 }, first, second);
+    expect(relativeError(parts, whole)).toBeLessThan(1e-5);
+  });
+
+  it('takes no notice of what stands at places that do not count', async () => {
+    const weights = batch.weights.map((_, i) => (i % 3 === 0 ? 0 : 1));
+    const masked: Batch = { ...batch, weights, count: weights.reduce((a, b) => a + b, 0) };
+    const other: Batch = {
+      ...masked,
+      targets: (masked.targets as BigInt64Array).map((t, i) => (i % 3 === 0 ? (t + 5n) % 32n : t)),
+    };
+    expect(await threeSteps({}, other)).toEqual(await threeSteps({}, masked));
+  });
+
+  it('computes the same with activations computed again, also where some are dropped', async () => {
+    const dropped = { dropout: 0.3, seed: 7 };
+    expect(relativeError(await threeSteps({ recompute: true }), await threeSteps({}))).toBeLessThan(1e-6);
+    expect(relativeError(await threeSteps({ ...dropped, recompute: true }), await threeSteps(dropped))).toBeLessThan(
+      1e-6,
+    );
+  });
+
+  it('drops the same activations for the same seed and step, and others for another', async () => {
+    const [a, b, other, none] = [
+      await threeSteps({ dropout: 0.3, seed: 7 }),
+      await threeSteps({ dropout: 0.3, seed: 7 }),
+      await threeSteps({ dropout: 0.3, seed: 8 }),
+      await threeSteps({}),
+    ];
+    expect(a).toEqual(b);
+    expect(relativeError(other, a)).toBeGreaterThan(1e-3);
+    expect(relativeError(none, a)).toBeGreaterThan(1e-3);
+  });
+
+  it('goes on with the same dropped activations from a saved state', async () => {
+    const dropped = { dropout: 0.3, seed: 7 };
+    const first = await create(dropped);
+    await first.step(batch);
+    const second = await create(dropped);
+    await second.load(structuredClone(await first.save()));
+    for (let i = 0; i < 2; i++) await second.step(batch);
+    expect(await all(second)).toEqual(await threeSteps(dropped));
+  });
+
+  it('computes nearly the same in float16, with the loss scaled', async () => {
+    const trainer = await create({ precision: 'float16' });
+    const exact = await create();
+    for (let i = 0; i < 3; i++) {
+      const [half, full] = [await trainer.step(batch), await exact.step(batch)];
+      expect(half.skipped).toBe(false);
+      expect(half.loss).toBeCloseTo(full.loss, 2);
+      expect(half.gradNorm / full.gradNorm).toBeCloseTo(1, 1);
+    }
+    expect((await trainer.save()).lossScale).toBe(2 ** 15);
+  });
+
+  it('halves the loss scale where float16 overflows, and leaves the parameters as they were', async () => {
+    const trainer = await create({ precision: 'float16' });
+    const state = await trainer.save();
+    await trainer.load({ ...state, lossScale: 2 ** 40 });
+    const before = (await all(trainer)).slice();
+    const result = await trainer.step(batch);
+    expect(result).toMatchObject({ skipped: true, tokens: 0 });
+    expect(await all(trainer)).toEqual(before);
+    expect((await trainer.save()).lossScale).toBe(2 ** 39);
+  });
+
+  it('skips a step whose gradient is not finite, keeps parameters and moments, and gives up after ten in a row', async () => {
+    const trainer = await create();
+    await trainer.step(batch);
+    const good = structuredClone(await trainer.save());
+    const broken = new Map([['transformer.ln_f.weight', new Float32Array(referenceModel.width).fill(Number.NaN)]]);
+    const before = await trainer.read(['transformer.ln_f.weight']);
+    await trainer.write(broken);
+    expect(await trainer.step(batch)).toMatchObject({ skipped: true, tokens: 0 });
+    await trainer.write(before);
+    const { parameters, moments } = await trainer.save();
+    expect({ parameters, moments }).toEqual({ parameters: good.parameters, moments: good.moments });
+    expect(await trainer.step(batch)).toMatchObject({ skipped: false });
+    await trainer.write(broken);
+    for (let i = 0; i < 9; i++) await trainer.step(batch);
+    await expect(trainer.step(batch)).rejects.toThrow(
+      /Training diverged: 10 steps in a row up to step 13 .*loss NaN.*Lower inner\.rate/s,
+    );
+  });
+
+  it('trains adapters alone, and leaves their base as it is', async () => {
+    const base = loadWeights(`${FIXTURES}/transformers-gpt2`);
+    const adapter = loadAdapter(`${FIXTURES}/peft-gpt2`, base.model as LanguageConfig);
+    const parameters = new Map([...base.parameters, ...adapter.parameters]);
+    const tokens = Array.from({ length: 24 }, (_, i) => (7 * i) % 48);
+    const data: Batch = {
+      input: ids(tokens),
+      shape: [2, 12],
+      targets: ids(tokens.map((t) => (t + 7) % 48)),
+      targetShape: [24],
+      weights: new Float32Array(24).fill(1),
+      count: 24,
+    };
+    const before = structuredClone(base.parameters);
+    const trainer = await Trainer.create({ ...options, model: adapter.model, clipNorm: 10 }, parameters);
+    const losses = [];
+    for (let i = 0; i < 20; i++) losses.push((await trainer.step(data)).loss);
+    expect(losses.at(-1)!).toBeLessThan(losses[0]! - 1);
+    expect(trainer.specs).toHaveLength(8);
+    expect(base.parameters).toEqual(before);
   });
 });

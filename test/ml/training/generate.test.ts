@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest';
+import { trainBpe } from '../../../src/ml/data/bpe-training.ts';
+import { loadTokenizer } from '../../../src/ml/data/tokenizer.ts';
+import { nodeRuntime } from '../../../src/ml/engine/node-runtime.ts';
+import { floatsOf, intTensor } from '../../../src/ml/engine/session.ts';
+import { loadWeights } from '../../../src/ml/models/hugging-face.ts';
+import type { LanguageConfig } from '../../../src/ml/models/model.ts';
+import { Generator, generate } from '../../../src/ml/training/generate.ts';
+import { draw } from '../../../src/ml/training/sampling.ts';
+import { outputsGraph } from '../../../src/ml/training/training-graph.ts';
+import { FIXTURES, feedsOf, runOnce } from '../models/reference.ts';
+
+describe.each(['llama', 'gpt2'])('a %s that writes token by token', (architecture) => {
+  const { model, parameters } = loadWeights(`${FIXTURES}/transformers-${architecture}`);
+  const language = model as LanguageConfig;
+  const context = language.contextLength;
+
+  /** The likeliest token after `ids`, by the whole forward pass. */
+  async function likeliest(ids: readonly number[]): Promise<number> {
+    const tokens = new BigInt64Array(context);
+    ids.forEach((id, i) => {
+      tokens[i] = BigInt(id);
+    });
+    const input = intTensor(tokens, [1, context]);
+    const { outputs } = await runOnce(outputsGraph(model, 1), { ...feedsOf(model, parameters), input });
+    const { vocabularySize } = language;
+    return draw(
+      floatsOf(outputs!).subarray((ids.length - 1) * vocabularySize, ids.length * vocabularySize),
+      { temperature: 0 },
+      0,
+    );
+  }
+
+  it('says with its cache what the whole forward pass says, also past the end of the context', async () => {
+    const generator = await Generator.create(nodeRuntime(), language, parameters, 1);
+    const ids = [3, 14, 15];
+    let window = [...ids];
+    for await (const id of generator.continue(ids, { temperature: 0 }, 1)) {
+      if (window.length > context) window = window.slice(-context / 2);
+      expect(id).toBe(await likeliest(window));
+      ids.push(id);
+      window.push(id);
+      if (ids.length > 2 * context) break;
+    }
+    await generator.release();
+  });
+});
+
+describe('drawing', () => {
+  const logits = Float32Array.from([0.1, 0.4, 0.3, 0.2], Math.log);
+  const share = (options: { topK?: number; topP?: number; temperature?: number }): readonly number[] => {
+    const counts = [0, 0, 0, 0];
+    for (let i = 0; i < 1000; i++) counts[draw(logits, { temperature: 1, ...options }, (i + 0.5) / 1000)]! += 1;
+    return counts.map((count) => Number((count / 1000).toFixed(2)));
+  };
+
+  it('follows the probabilities, sharper at a lower temperature', () => {
+    expect(share({})).toEqual([0.1, 0.4, 0.3, 0.2]);
+    expect(share({ temperature: 0.5 })).toEqual([0.03, 0.53, 0.3, 0.13]);
+    expect(draw(logits, { temperature: 0 }, 0.99)).toBe(1);
+  });
+
+  it('leaves out all but the k likeliest', () => {
+    expect(share({ topK: 2 })).toEqual([0, 0.57, 0.43, 0]);
+    expect(share({ topK: 1 })).toEqual([0, 1, 0, 0]);
+  });
+
+  it('leaves out what is beyond the nucleus of probability p', () => {
+    expect(share({ topP: 0.6 })).toEqual([0, 0.57, 0.43, 0]);
+    expect(share({ topP: 0.71 })).toEqual([0, 0.44, 0.33, 0.22]);
+    expect(share({ topP: 0 })).toEqual([0, 1, 0, 0]);
+  });
+});
+
+describe('generating text', () => {
+  it('yields whole characters, though a token may hold a part of one', async () => {
+    const tokenizer = loadTokenizer(JSON.stringify(trainBpe(['ééééé'], 257)), 'test');
+    const { model, parameters } = loadWeights(`${FIXTURES}/transformers-gpt2`);
+    // A vocabulary of bytes on a model of 48 tokens: only the first 48 can be drawn, all of them printable.
+    const options = { prompt: '!"', tokens: 20, temperature: 1, seed: 3, threads: 1 };
+    const text = await generate(nodeRuntime(), model as LanguageConfig, parameters, tokenizer, options);
+    expect(text.startsWith('!"')).toBe(true);
+    expect(text).toHaveLength(22);
+    expect(text).toBe(await generate(nodeRuntime(), model as LanguageConfig, parameters, tokenizer, options));
+    const other = await generate(nodeRuntime(), model as LanguageConfig, parameters, tokenizer, {
+      ...options,
+      seed: 4,
+    });
+    expect(other).not.toBe(text);
+  });
+});

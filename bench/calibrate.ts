@@ -2,9 +2,12 @@ import path from 'node:path';
 import { fragmentsOf } from '../src/island/layout.ts';
 import { batchesOf, evaluationBatches } from '../src/ml/data/batches.ts';
 import { trainBpe } from '../src/ml/data/bpe-training.ts';
-import { readDocuments, shardOf, splitCorpus } from '../src/ml/data/corpus.ts';
-import { loadTokenizer, tokenize } from '../src/ml/data/tokenizer.ts';
-import { gpt2Parameters } from '../src/ml/models/gpt2.ts';
+import { openCorpus } from '../src/ml/data/corpus.ts';
+import { tokenize } from '../src/ml/data/tokenized-text.ts';
+import { loadTokenizer } from '../src/ml/data/tokenizer.ts';
+import { nodeRuntime } from '../src/ml/engine/node-runtime.ts';
+import { llamaHiddenWidth } from '../src/ml/models/llama.ts';
+import { type LanguageConfig, parametersOf } from '../src/ml/models/model.ts';
 import { initializeParameters } from '../src/ml/tensor/parameters.ts';
 import type { InnerOptimizer } from '../src/ml/training/optimizer.ts';
 import { Trainer } from '../src/ml/training/trainer.ts';
@@ -87,27 +90,33 @@ export async function calibrate({
 }
 
 function prepare() {
-  const corpus = splitCorpus(readDocuments(['data/austen/*.txt'], path.resolve(import.meta.dirname, '..')), 0.1);
+  const corpus = openCorpus(['data/austen/*.txt'], path.resolve(import.meta.dirname, '..'), 0.1);
   const json = JSON.stringify(
     trainBpe(
-      corpus.training.map((d) => d.text),
+      Array.from(corpus.training.documents(), (d) => d.text),
       VOCABULARY,
     ),
   );
   const tokenizer = loadTokenizer(json, 'the tokenizer');
-  const model = {
-    architecture: 'gpt2',
+  const stream = (passages: typeof corpus.training) => tokenize(tokenizer, passages.documents()).tokens;
+  const model: LanguageConfig = {
+    architecture: 'llama',
     vocabularySize: VOCABULARY,
     contextLength: CONTEXT,
     width: WIDTH,
     layers: LAYERS,
     heads: HEADS,
-  } as const;
+    keyValueHeads: HEADS,
+    hiddenWidth: llamaHiddenWidth(WIDTH),
+    tied: true,
+    ropeTheta: 10_000,
+    normEpsilon: 1e-5,
+  };
   return {
     model,
-    heldOut: tokenize(tokenizer, corpus.validation),
-    everything: tokenize(tokenizer, corpus.training),
-    shards: Array.from({ length: ISLANDS }, (_, i) => tokenize(tokenizer, shardOf(corpus.training, i, ISLANDS))),
+    heldOut: stream(corpus.validation),
+    everything: stream(corpus.training),
+    shards: Array.from({ length: ISLANDS }, (_, i) => stream(corpus.shard(i, ISLANDS))),
     fragment: fragmentsOf(model, 1)[0]!,
   };
 }
@@ -122,11 +131,14 @@ async function run(
   const batchSize = trial.who === 'synchronous' ? ISLANDS * BATCH : BATCH;
   const streams = trial.who === 'islands' ? shards : [everything];
   const names = fragment.tensors.map((t) => t.name);
-  const initial = initializeParameters(gpt2Parameters(model), SEED);
+  const initial = initializeParameters(parametersOf(model), SEED);
   const schedule = { warmUpSteps: 20, totalSteps: steps, finalShare: 0.05 };
   const trainers = await Promise.all(
     streams.map(() =>
-      Trainer.create({ model, optimizer: trial.inner, schedule, batchSize, clipNorm: 1, threads: 1 }, initial),
+      Trainer.create(
+        { runtime: nodeRuntime(), model, optimizer: trial.inner, schedule, batchSize, clipNorm: 1, threads: 2 },
+        initial,
+      ),
     ),
   );
   const sources = streams.map((stream, i) => batchesOf(stream, batchSize, CONTEXT, 100 + i));
@@ -135,10 +147,10 @@ async function run(
     const contributions = [];
     for (const [i, trainer] of trainers.entries()) {
       for (let k = 0; k < innerSteps; k++) await trainer.step(sources[i]!(step + k));
-      contributions.push({ weight: 1, parameters: pack(fragment, trainer.read(names)) });
+      contributions.push({ weight: 1, parameters: pack(fragment, await trainer.read(names)) });
     }
     global = mergeFragment(fragment, global, contributions, trial);
-    for (const trainer of trainers) trainer.write(unpack(fragment, global.parameters.slice()));
+    for (const trainer of trainers) await trainer.write(unpack(fragment, global.parameters.slice()));
   }
   const { lossSum, tokens } = await trainers[0]!.evaluate(evaluationBatches(heldOut, batchSize, CONTEXT, 32_768));
   for (const trainer of trainers) await trainer.release();

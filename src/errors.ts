@@ -42,6 +42,7 @@ export const ERROR_CODES = {
   'HELIO-1006': 2, // command line: unknown option or value
   'HELIO-2001': 1, // engine: graph or session could not be built or run
   'HELIO-2002': 1, // training diverged (loss or gradient is not finite)
+  'HELIO-2003': 2, // engine: a device or precision that this machine does not have
   'HELIO-3001': 1, // checkpoint or weights: truncated, foreign or inconsistent
   'HELIO-3002': 1, // file system: no space left
   'HELIO-3003': 4, // file system: no permission

@@ -1,44 +1,66 @@
 import type { Batch } from '../ml/data/batches.ts';
-import { type Gpt2Config, gpt2Parameters } from '../ml/models/gpt2.ts';
+import { nodeRuntime } from '../ml/engine/node-runtime.ts';
+import { inputShapeOf, isLanguage, type ModelConfig, parametersOf } from '../ml/models/model.ts';
 import { initializeParameters } from '../ml/tensor/parameters.ts';
 import { seededRandom } from '../ml/tensor/random.ts';
 import type { InnerOptimizer } from '../ml/training/optimizer.ts';
-import { Trainer } from '../ml/training/trainer.ts';
+import { Trainer, type TrainerOptions } from '../ml/training/trainer.ts';
+import { targetShapeOf } from '../ml/training/training-graph.ts';
 
-/** A trainer and a batch of random tokens for it, both from fixed seeds. */
-export async function benchmarkTrainer(
-  model: Gpt2Config,
+/** A batch of random tokens, or of random numbers and classes, from a fixed seed. */
+export function randomBatch(model: ModelConfig, batchSize: number): Batch {
+  const random = seededRandom(1);
+  const shape = inputShapeOf(model, batchSize);
+  const targetShape = targetShapeOf(model, batchSize);
+  const size = shape.reduce((product, d) => product * d, 1);
+  const ids = (length: number, below: number): BigInt64Array =>
+    BigInt64Array.from({ length }, () => BigInt(random.integer(below)));
+  const classes = isLanguage(model) ? model.vocabularySize : model.outputs;
+  return {
+    input: isLanguage(model) ? ids(size, classes) : Float32Array.from({ length: size }, () => random.normal()),
+    shape,
+    targets: ids(targetShape[0]!, classes),
+    targetShape,
+    weights: new Float32Array(targetShape[0]!).fill(1),
+    count: targetShape[0]!,
+  };
+}
+
+/** A trainer with fresh parameters from a fixed seed. */
+export function benchmarkTrainer(
+  model: ModelConfig,
   optimizer: InnerOptimizer,
   batchSize: number,
   threads: number,
-): Promise<{ readonly trainer: Trainer; readonly batch: Batch }> {
+  more: Partial<TrainerOptions> = {},
+): Promise<Trainer> {
   const schedule = { warmUpSteps: 10, totalSteps: 1000, finalShare: 1 };
-  const parameters = initializeParameters(gpt2Parameters(model), 1);
-  const trainer = await Trainer.create({ model, optimizer, schedule, batchSize, clipNorm: 1, threads }, parameters);
-  const random = seededRandom(1);
-  const count = batchSize * model.contextLength;
-  const ids = (): BigInt64Array =>
-    BigInt64Array.from({ length: count }, () => BigInt(random.integer(model.vocabularySize)));
-  return { trainer, batch: { tokens: ids(), targets: ids(), shape: [batchSize, model.contextLength] } };
+  const parameters = initializeParameters(parametersOf(model), 1);
+  return Trainer.create(
+    { runtime: nodeRuntime(), model, optimizer, schedule, batchSize, clipNorm: 1, threads, ...more },
+    parameters,
+  );
 }
 
-/** Trains a few steps on random tokens. Speed is the median step's. */
+/** Trains a few steps on random data. Speed is the median step's. */
 export async function measureSpeed(
-  model: Gpt2Config,
-  optimizer: InnerOptimizer,
-  batchSize: number,
+  training: Omit<TrainerOptions, 'runtime' | 'threads'>,
   threads: number,
   steps = 5,
 ): Promise<{ readonly tokensPerS: number; readonly peakMemoryBytes: number }> {
-  const { trainer, batch } = await benchmarkTrainer(model, optimizer, batchSize, threads);
-  await trainer.step(batch);
+  const { model, batchSize, microBatches = 1 } = training;
+  const parameters = initializeParameters(parametersOf(model), 1);
+  const trainer = await Trainer.create({ ...training, runtime: nodeRuntime(), threads }, parameters);
+  const batches = Array.from({ length: microBatches }, () => randomBatch(model, batchSize));
+  await trainer.step(...batches);
   const seconds: number[] = [];
   for (let i = 0; i < steps; i++) {
     const startMs = performance.now();
-    await trainer.step(batch);
+    await trainer.step(...batches);
     seconds.push((performance.now() - startMs) / 1000);
   }
   await trainer.release();
   const median = seconds.toSorted((a, b) => a - b)[Math.floor(steps / 2)]!;
-  return { tokensPerS: batch.tokens.length / median, peakMemoryBytes: process.resourceUsage().maxRSS * 1024 };
+  const count = batches.reduce((sum, batch) => sum + batch.count, 0);
+  return { tokensPerS: count / median, peakMemoryBytes: process.resourceUsage().maxRSS * 1024 };
 }

@@ -8,12 +8,14 @@ import type { RunRecord, RunSettings } from '../coordinator/state.ts';
 import { RunStore } from '../coordinator/store/run-store.ts';
 import { explainSystemError, HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
-import { gpt2Parameters } from '../ml/models/gpt2.ts';
-import { saveModel } from '../ml/models/hugging-face.ts';
+import type { Preparation } from '../island/node/job-data.ts';
+import { parametersOf } from '../ml/models/model.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
+import { trainable } from '../ml/tensor/parameters.ts';
 import { decodeSafetensors, encodeSafetensors } from '../ml/tensor/safetensors.ts';
+import type { Job } from '../protocol/run-file.ts';
 import { describeRecord } from './live/describe.ts';
-import { initialParameters, type PreparedRun, prepareRun } from './prepare-run.ts';
+import { frozenFile, initialParameters, type PreparedRun, prepareRun } from './prepare-run.ts';
 import type { LiveRecord, ServeLine, Summary } from './records.ts';
 import { readMetrics } from './report/metrics.ts';
 import { modelCard } from './report/model-card.ts';
@@ -22,6 +24,7 @@ import { readRunFile, writeRunFile } from './run-file.ts';
 import { createRunFolder } from './run-folder.ts';
 import { lockRun } from './run-lock.ts';
 import { sampleBoth, summarize } from './summarize.ts';
+import { saveTrained } from './trained-model.ts';
 
 export interface HostOptions {
   /** A run file to begin with, or the folder of a run to go on with. */
@@ -41,7 +44,7 @@ export interface HostOptions {
 /** Hosts one run from its first island to its report. @returns its summary, as written to the run's folder */
 export async function hostRun(options: HostOptions): Promise<Summary> {
   const startedAt = new Date();
-  const { prepared, folder, keptAs } = open(options);
+  const { prepared, folder, keptAs } = await open(options);
   const unlock = lockRun(folder);
   try {
     return await host(options, prepared, folder, keptAs, startedAt);
@@ -66,7 +69,8 @@ async function host(
     run: runIdentity(prepared.job.name, folder),
     job: prepared.job,
     dataFolder: prepared.dataFolder,
-    tokenizerJson: prepared.tokenizerJson,
+    preparation: JSON.stringify(prepared.preparation),
+    base: frozenFile(prepared),
     settings,
     state,
     aggregation,
@@ -120,35 +124,66 @@ function runIdentity(name: string, folder: string): string {
   return `${name}-${readFileSync(file, 'utf8').trim()}`;
 }
 
-/** The prepared run and its folder; a new one gets run.yaml and tokenizer.json at once. */
-function open({ source, islands }: HostOptions): { prepared: PreparedRun; folder: string; keptAs: string | undefined } {
+/** The prepared run and its folder; a new one gets run.yaml and what its data need at once. */
+async function open({
+  source,
+  islands,
+}: HostOptions): Promise<{ prepared: PreparedRun; folder: string; keptAs: string | undefined }> {
   if (source.kind === 'resume') {
     const { job } = readRunFile(path.join(source.folder, 'run.yaml'));
-    const tokenizerFile = path.join(source.folder, 'tokenizer.json');
-    if (!existsSync(tokenizerFile)) {
-      throw new HelioError(
-        'HELIO-3001',
-        `${source.folder} has no tokenizer.json.`,
-        'Restore the folder from a copy, or start the run afresh.',
-      );
-    }
-    return {
-      prepared: prepareRun(job, source.folder, readFileSync(tokenizerFile, 'utf8')),
-      folder: source.folder,
-      keptAs: undefined,
-    };
+    const prepared = await prepareRun(job, source.folder, keptPreparation(source.folder, 'paths' in job.data));
+    return { prepared, folder: source.folder, keptAs: undefined };
   }
   const { job, folder: dataFolder } = readRunFile(source.file);
-  const paths = job.data.paths.map((p) => path.resolve(dataFolder, p));
   const chosen = { ...job, islands: islands ?? job.islands };
-  const prepared = prepareRun(chosen, dataFolder);
+  const prepared = await prepareRun(chosen, dataFolder);
   const { folder, keptAs } = createRunFolder(source.runs, chosen.name);
   // Paths in the folder's own run.yaml are relative to that folder, so that the run can be resumed from there.
-  const kept = { ...chosen, data: { ...chosen.data, paths: paths.map((p) => path.relative(folder, p)) } };
+  const moved = (file: string): string => path.relative(folder, path.resolve(dataFolder, file));
+  const kept = movePaths(prepared.job, moved);
   const tokenizer = 'path' in kept.tokenizer ? { path: 'tokenizer.json' } : kept.tokenizer;
   writeWhole(path.join(folder, 'run.yaml'), writeRunFile({ ...kept, tokenizer }));
-  writeWhole(path.join(folder, 'tokenizer.json'), prepared.tokenizerJson);
+  const { preparation } = prepared;
+  if (preparation.kind === 'text') writeWhole(path.join(folder, 'tokenizer.json'), preparation.tokenizerJson);
+  else writeWhole(path.join(folder, 'preparation.json'), `${JSON.stringify(preparation, null, 2)}\n`);
   return { prepared, folder, keptAs };
+}
+
+/** The job with every path as `moved` has it. */
+function movePaths(job: Job, moved: (file: string) => string): Job {
+  const { data, model } = job;
+  const base = model.base === undefined ? {} : { base: moved(model.base) };
+  const moveData = (): Job['data'] => {
+    if ('paths' in data) return { ...data, paths: data.paths.map(moved) };
+    if ('table' in data) return { ...data, table: data.table.map(moved) };
+    return { ...data, images: moved(data.images), labels: moved(data.labels) };
+  };
+  return { ...job, data: moveData(), model: { ...model, ...base } };
+}
+
+/** What a run's folder says of how its data become numbers. */
+function keptPreparation(folder: string, text: boolean): Preparation {
+  const file = path.join(folder, text ? 'tokenizer.json' : 'preparation.json');
+  const content = readOrExplain(file, folder);
+  if (text) return { kind: 'text', tokenizerJson: content };
+  try {
+    return JSON.parse(content) as Preparation;
+  } catch {
+    throw new HelioError(
+      'HELIO-3001',
+      `${file} is not JSON.`,
+      'Restore the folder from a copy, or start the run afresh.',
+    );
+  }
+}
+
+function readOrExplain(file: string, folder: string): string {
+  if (existsSync(file)) return readFileSync(file, 'utf8');
+  throw new HelioError(
+    'HELIO-3001',
+    `${folder} has no ${path.basename(file)}.`,
+    'Restore the folder from a copy, or start the run afresh.',
+  );
 }
 
 function settingsOf({ job }: PreparedRun, { gatherS, leaseS }: HostOptions): RunSettings {
@@ -165,8 +200,8 @@ function settingsOf({ job }: PreparedRun, { gatherS, leaseS }: HostOptions): Run
 }
 
 /** As many parts as islands, but none without a batch. */
-const evaluationParts = ({ islands, evaluation, batch, context }: PreparedRun['job']): number =>
-  Math.max(1, Math.min(islands, Math.floor(evaluation.tokens / (batch * context))));
+const evaluationParts = ({ islands, evaluation, batch, context, data }: Job): number =>
+  Math.max(1, Math.min(islands, Math.floor(evaluation.tokens / (batch * ('paths' in data ? context : 1)))));
 
 function restore(prepared: PreparedRun, folder: string, store: RunStore, settings: RunSettings, resume: boolean) {
   if (!resume) {
@@ -232,7 +267,9 @@ function recorder(folder: string, emit: (line: ServeLine) => void) {
 }
 
 function saveTensors({ model }: PreparedRun, file: string, arrays: ParameterArrays): void {
-  const tensors = gpt2Parameters(model).map(({ name, shape }) => [name, { shape, data: arrays.get(name)! }] as const);
+  const tensors = trainable(parametersOf(model)).map(
+    ({ name, shape }) => [name, { shape, data: arrays.get(name)! }] as const,
+  );
   writeWhole(file, encodeSafetensors(new Map(tensors)));
 }
 
@@ -241,11 +278,12 @@ async function conclude(
   prepared: PreparedRun,
   folder: string,
   server: RunServer,
-  parameters: ParameterArrays,
+  trained: ParameterArrays,
   ending: Ending,
   startedAt: Date,
 ): Promise<Summary> {
-  saveModel(folder, { model: prepared.model, parameters, tokenizer: prepared.tokenizer }, prepared.tokenizerJson);
+  const parameters = new Map([...(prepared.base ?? []), ...trained]);
+  saveTrained(folder, prepared, parameters);
   const samples = ending.status === 'finished' ? await sampleBoth(prepared, parameters) : null;
   const wallS = (Date.now() - startedAt.getTime()) / 1000;
   const summary = summarize(prepared, server, ending, samples, startedAt, wallS);

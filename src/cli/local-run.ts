@@ -12,6 +12,8 @@ import type { LiveRecord, ServeLine, Summary } from './records.ts';
 export interface LocalRunOptions {
   /** Arguments of `serve`: a run file, or `--resume RUN`. */
   readonly serveArguments: readonly string[];
+  /** Where islands compute. */
+  readonly device: string;
   readonly onServing: (line: ServeLine & { kind: 'serving' }) => void;
   readonly onRecord: (record: LiveRecord) => void;
   /** Something that the user should know, as a sentence. */
@@ -31,7 +33,7 @@ export async function runLocally(
   options: LocalRunOptions,
 ): Promise<{ readonly summary: Summary; readonly folder: string }> {
   const serve = spawnSelf(['serve', ...options.serveArguments, '--jsonl', '--parent', '--port', '0'], 'inherit');
-  const islands = new IslandKeeper(options.onNotice);
+  const islands = new IslandKeeper(options.device, options.onNotice);
   const onStop = (): void => {
     islands.noMoreRestarts();
     serve.kill('SIGINT');
@@ -95,13 +97,15 @@ async function readServe(serve: ChildProcess, options: LocalRunOptions, islands:
 
 /** Starts islands, and starts them again when they crash. */
 class IslandKeeper {
+  readonly #device: string;
   readonly #notice: (sentence: string) => void;
   readonly #running = new Map<string, ChildProcess>();
   readonly #hopeless = Promise.withResolvers<HelioError>();
   #restarts = 0;
   #restarting = true;
 
-  constructor(notice: (sentence: string) => void) {
+  constructor(device: string, notice: (sentence: string) => void) {
+    this.#device = device;
     this.#notice = notice;
   }
 
@@ -135,7 +139,20 @@ class IslandKeeper {
     const state = path.join(folder, 'islands', name);
     makeFolder(state);
     const child = spawnSelf(
-      ['join', url, '--name', name, '--threads', String(threads), '--state', state, '--parent', '--quiet'],
+      [
+        'join',
+        url,
+        '--name',
+        name,
+        '--threads',
+        String(threads),
+        '--device',
+        this.#device,
+        '--state',
+        state,
+        '--parent',
+        '--quiet',
+      ],
       'pipe',
     );
     this.#running.set(name, child);

@@ -1,9 +1,9 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { estimateEnergy } from '../energy/accounting.ts';
-import { innerOptimizerOf } from '../island/layout.ts';
-import { gpt2Parameters } from '../ml/models/gpt2.ts';
-import { elementsOf } from '../ml/tensor/parameters.ts';
-import { momentsOf } from '../ml/training/optimizer.ts';
+import { innerOptimizerOf, trainingOf } from '../island/layout.ts';
+import { isLanguage, parametersOf } from '../ml/models/model.ts';
+import { elementsOf, trainable } from '../ml/tensor/parameters.ts';
+import { MOMENTS, ruleOf } from '../ml/training/optimizer.ts';
 import { codecs } from '../outer/codecs/index.ts';
 import { measureSpeed } from './benchmark.ts';
 import { bytes, integer } from './live/format.ts';
@@ -15,7 +15,8 @@ export interface Plan {
   readonly name: string;
   readonly islands: number;
   readonly parameters: number;
-  readonly vocabularySize: number;
+  readonly trainedParameters: number;
+  readonly vocabularySize: number | null;
   readonly tokens: number;
   readonly trainingTextTokens: number;
   readonly memoryPerIslandBytes: number;
@@ -35,17 +36,17 @@ export interface Plan {
 
 export async function planRun(file: string, islands: number | undefined): Promise<Plan> {
   const { job: read, folder } = readRunFile(file);
-  const prepared = prepareRun({ ...read, islands: islands ?? read.islands }, folder);
-  const { job, model, parameterCount, trainingTokens } = prepared;
+  const prepared = await prepareRun({ ...read, islands: islands ?? read.islands }, folder);
+  const { job, model, trainedCount, parameterCount, trainingTokens } = prepared;
   const cores = availableParallelism();
   const threadsPerIsland = Math.max(1, Math.floor(cores / job.islands));
-  const speed = await measureSpeed(model, innerOptimizerOf(job), job.batch, threadsPerIsland);
-  const tokens = job.stop.steps * job.batch * job.context * job.islands;
+  const speed = await measureSpeed(trainingOf(job, model), threadsPerIsland);
+  const tokens = job.stop.steps * job.batch * (isLanguage(model) ? job.context : 1) * job.islands;
   const atOnce = Math.min(job.islands, Math.max(1, Math.floor(cores / threadsPerIsland)));
   const timeS = tokens / (speed.tokensPerS * atOnce);
   const merges = Math.ceil(job.stop.steps / job.outer.innerSteps) * job.outer.fragments;
   const { upCodec, downCodec } = job.outer;
-  const bothWays = codecs[upCodec].encodedBytes(parameterCount) + codecs[downCodec].encodedBytes(parameterCount);
+  const bothWays = codecs[upCodec].encodedBytes(trainedCount) + codecs[downCodec].encodedBytes(trainedCount);
   const bytesPerMerge = Math.round(bothWays / job.outer.fragments);
   const energy = estimateEnergy(
     timeS * Math.min(cores, job.islands * threadsPerIsland),
@@ -56,14 +57,15 @@ export async function planRun(file: string, islands: number | undefined): Promis
     name: job.name,
     islands: job.islands,
     parameters: parameterCount,
-    vocabularySize: model.vocabularySize,
+    trainedParameters: trainedCount,
+    vocabularySize: isLanguage(model) ? model.vocabularySize : null,
     tokens,
     trainingTextTokens: trainingTokens,
     memoryPerIslandBytes: Math.max(speed.peakMemoryBytes, stateBytes(prepared)),
     merges,
     bytesPerMerge,
     bytesPerIsland: merges * bytesPerMerge,
-    bytesPerIslandDataParallel: 2 * 4 * parameterCount * job.stop.steps,
+    bytesPerIslandDataParallel: 2 * 4 * trainedCount * job.stop.steps,
     tokensPerS: speed.tokensPerS,
     threadsPerIsland,
     timeS,
@@ -74,12 +76,14 @@ export async function planRun(file: string, islands: number | undefined): Promis
   };
 }
 
-/** Parameters and moments, before and after a step. */
+/** Parameters, gradients and moments. */
 function stateBytes({ job, model }: PreparedRun): number {
   const optimizer = innerOptimizerOf(job);
-  return gpt2Parameters(model).reduce(
-    (sum, spec) => sum + 8 * elementsOf(spec) * (1 + momentsOf(optimizer, spec).length),
-    0,
+  const trained = trainable(parametersOf(model));
+  const frozen = parametersOf(model).filter((spec) => spec.frozen === true);
+  return (
+    trained.reduce((sum, spec) => sum + 4 * elementsOf(spec) * (2 + MOMENTS[ruleOf(optimizer, spec)].length), 0) +
+    frozen.reduce((sum, spec) => sum + 4 * elementsOf(spec), 0)
   );
 }
 
@@ -100,14 +104,14 @@ function warningsOf(
     ),
     ...when(job.islands > 8, `${job.islands} islands: beyond 8, each further one adds less.`),
     ...when(job.islands > cores, `${job.islands} islands share ${cores} cores: they take turns.`),
-    ...when(epochs > 4, `The text is read ${epochs.toFixed(1)} times over: expect overfitting.`),
+    ...when(epochs > 4, `The data are read ${epochs.toFixed(1)} times over: expect overfitting.`),
     ...when(
       memoryBytes * job.islands > 0.8 * totalmem(),
       `The islands need about ${bytes(memoryBytes * job.islands)}; this machine has ${bytes(totalmem())}.`,
     ),
     ...when(
       heldOutTokens < job.evaluation.tokens,
-      `The held-out text has ${integer(heldOutTokens)} tokens, fewer than evaluation.tokens: all of it is used.`,
+      `${integer(heldOutTokens)} are held out, fewer than evaluation.tokens ${integer(job.evaluation.tokens)}: all of them are used.`,
     ),
     ...when(
       job.inner.warmUpSteps >= steps,
@@ -118,12 +122,16 @@ function warningsOf(
 
 export function planLines(plan: Plan, duration: (seconds: number) => string): readonly string[] {
   const fact = (name: string, text: string): string => `  ${name.padEnd(18)}${text}`;
+  const unit = plan.vocabularySize === null ? 'examples' : 'tokens';
   return [
     `${plan.name}: what would happen`,
-    fact('model', `${integer(plan.parameters)} parameters, vocabulary ${integer(plan.vocabularySize)}`),
+    fact(
+      'model',
+      `${integer(plan.parameters)} parameters${plan.trainedParameters < plan.parameters ? `, ${integer(plan.trainedParameters)} of them trained` : ''}${plan.vocabularySize === null ? '' : `, vocabulary ${integer(plan.vocabularySize)}`}`,
+    ),
     fact(
       'training',
-      `${integer(plan.tokens)} tokens on ${plan.islands} islands; the text has about ${integer(plan.trainingTextTokens)}`,
+      `${integer(plan.tokens)} ${unit} on ${plan.islands} islands; the data have about ${integer(plan.trainingTextTokens)}`,
     ),
     fact('memory', `${bytes(plan.memoryPerIslandBytes)} an island (measured)`),
     fact(
@@ -131,7 +139,7 @@ export function planLines(plan: Plan, duration: (seconds: number) => string): re
       `${integer(plan.merges)} merges of ${bytes(plan.bytesPerMerge)} an island, up and down: ${bytes(plan.bytesPerIsland)} in all`,
     ),
     fact('', `per-step data-parallel: ${bytes(plan.bytesPerIslandDataParallel)}`),
-    fact('speed', `${integer(plan.tokensPerS)} tokens/s an island on ${plan.threadsPerIsland} thread(s) (measured)`),
+    fact('speed', `${integer(plan.tokensPerS)} ${unit}/s an island on ${plan.threadsPerIsland} thread(s) (measured)`),
     fact('time', `about ${duration(plan.timeS)}`),
     fact(
       'energy',

@@ -1,13 +1,12 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../errors.ts';
 import { fragmentsOf, modelOf } from '../island/layout.ts';
-import { checkLength } from '../island/node/local-trainer.ts';
-import { trainBpe } from '../ml/data/bpe-training.ts';
-import { readDocuments, shardOf, splitCorpus } from '../ml/data/corpus.ts';
-import { loadTokenizer, type Tokenizer, tokenize } from '../ml/data/tokenizer.ts';
-import { checkGpt2, type Gpt2Config, gpt2Parameters } from '../ml/models/gpt2.ts';
-import { countParameters, initializeParameters, type ParameterArrays } from '../ml/tensor/parameters.ts';
+import { type Preparation, prepareData } from '../island/node/job-data.ts';
+import { loadTokenizer, type Tokenizer } from '../ml/data/tokenizer.ts';
+import { loadFolderTokenizer, loadWeights, type SavedModel } from '../ml/models/hugging-face.ts';
+import { isLanguage, type ModelConfig, parametersOf } from '../ml/models/model.ts';
+import { countParameters, initializeParameters, type ParameterArrays, trainable } from '../ml/tensor/parameters.ts';
+import { encodeSafetensors } from '../ml/tensor/safetensors.ts';
 import type { Fragment } from '../outer/fragments.ts';
 import type { Job } from '../protocol/run-file.ts';
 
@@ -15,50 +14,107 @@ import type { Job } from '../protocol/run-file.ts';
 export interface PreparedRun {
   readonly job: Job;
   readonly dataFolder: string;
-  readonly model: Gpt2Config;
-  readonly tokenizer: Tokenizer;
-  readonly tokenizerJson: string;
+  readonly model: ModelConfig;
+  readonly preparation: Preparation;
+  /** Of a language model. */
+  readonly tokenizer: Tokenizer | undefined;
+  /** Weights that training begins with, where there is a base. */
+  readonly base: ParameterArrays | undefined;
   readonly fragments: readonly Fragment[];
+  /** All parameters, and those of them that are trained. */
   readonly parameterCount: number;
-  /** Tokens in the training text, estimated from one shard, and in the held-out text. */
+  readonly trainedCount: number;
+  /** Tokens or examples to train on, of a long text estimated from a part, and held out. */
   readonly trainingTokens: number;
   readonly heldOutTokens: number;
 }
 
 /**
- * Reads the corpus, trains or loads the tokenizer and checks that all sizes fit, so that every mistake in a run
- * file shows here and not in an island.
+ * Reads the data, trains or loads the tokenizer and the base, and checks that all sizes fit, so that every mistake in a
+ * run file shows here and not in an island.
  *
- * @param tokenizerJson the tokenizer of a run that is resumed
+ * @param dataFolder where the job's relative paths start
+ * @param given the preparation of a run that is resumed
  */
-export function prepareRun(job: Job, dataFolder: string, tokenizerJson?: string): PreparedRun {
-  checkOuter(job);
-  checkGpt2({ ...job.model, contextLength: job.context, vocabularySize: 0 });
-  const corpus = splitCorpus(readDocuments(job.data.paths, dataFolder), job.data.heldOut);
-  const json =
-    tokenizerJson ??
-    makeTokenizer(
-      job,
-      dataFolder,
-      corpus.training.map((d) => d.text),
+export async function prepareRun(read: Job, dataFolder: string, given?: Preparation): Promise<PreparedRun> {
+  checkOuter(read);
+  checkInner(read);
+  const base = loadBase(read, dataFolder);
+  const job = base === undefined ? read : withBaseSizes(read, base.model);
+  const preparation = given ?? base?.preparation;
+  const data = await prepareData(job, dataFolder, preparation);
+  const model = modelOf(job, data.sizes);
+  const specs = parametersOf(model);
+  if (trainable(specs).length === 0) {
+    throw new HelioError(
+      'HELIO-1002',
+      `model.lora.targets ${job.model.lora?.targets?.join(', ')} names no layer of a ${job.model.architecture}.`,
+      'Leave it out, or name layers such as c_attn (gpt2) or q_proj (llama).',
     );
-  const tokenizer = loadTokenizer(json, 'path' in job.tokenizer ? job.tokenizer.path : 'the trained tokenizer');
-  const model = modelOf(job, tokenizer.vocabularySize);
-  const smallest = tokenize(tokenizer, shardOf(corpus.training, job.islands - 1, job.islands));
-  checkLength(smallest, job.context, `Each of the ${job.islands} shards of the corpus`);
-  const heldOut = tokenize(tokenizer, corpus.validation);
-  checkLength(heldOut, job.context, 'The held-out text');
+  }
   return {
     job,
     dataFolder,
     model,
-    tokenizer,
-    tokenizerJson: json,
+    preparation: data.preparation,
+    tokenizer:
+      data.preparation.kind === 'text' ? loadTokenizer(data.preparation.tokenizerJson, 'the tokenizer') : undefined,
+    base: base?.parameters,
     fragments: fragmentsOf(model, job.outer.fragments),
-    parameterCount: countParameters(gpt2Parameters(model)),
-    trainingTokens: smallest.length * job.islands,
-    heldOutTokens: heldOut.length,
+    parameterCount: countParameters(specs),
+    trainedCount: countParameters(trainable(specs)),
+    trainingTokens: data.training,
+    heldOutTokens: data.heldOut,
   };
+}
+
+/** Weights and tokenizer of `model.base`. */
+function loadBase({ model }: Job, folder: string): (SavedModel & { readonly preparation: Preparation }) | undefined {
+  if (model.base === undefined) return undefined;
+  const place = path.resolve(folder, model.base);
+  const saved = loadWeights(place);
+  return { ...saved, preparation: { kind: 'text', tokenizerJson: loadFolderTokenizer(place).tokenizerJson } };
+}
+
+/**
+ * The job with the base's own sizes.
+ *
+ * @throws HelioError HELIO-1002 when the job says others
+ */
+function withBaseSizes(job: Job, base: ModelConfig): Job {
+  if (!isLanguage(base)) {
+    throw new HelioError(
+      'HELIO-1002',
+      `model.base ${job.model.base} is a ${base.architecture}.`,
+      'Name a language model.',
+    );
+  }
+  const { architecture, contextLength, vocabularySize: _, lora: __, ...sizes } = base;
+  const said = { ...job.model, context: job.context };
+  const own: Readonly<Record<string, unknown>> = { ...sizes, context: contextLength };
+  for (const [key, value] of Object.entries(own)) {
+    const wanted = (said as Readonly<Record<string, unknown>>)[key];
+    const fits = key === 'context' ? Number(wanted) <= Number(value) : wanted === undefined || wanted === value;
+    if (fits) continue;
+    const name = key === 'context' ? 'context' : `model.${key}`;
+    throw new HelioError(
+      'HELIO-1002',
+      `${name} is ${String(wanted)}, and the base ${job.model.base} has ${String(value)}.`,
+      `Leave ${name} out${key === 'context' ? ', or make it smaller' : ''}.`,
+    );
+  }
+  return { ...job, context: contextLength, model: { ...job.model, architecture, ...sizes } };
+}
+
+/** @throws HelioError HELIO-1001 */
+function checkInner({ inner, batch }: Job): void {
+  if (batch % inner.microBatches === 0) return;
+  const near = [1, 2, 4, 8, 16, 32].filter((n) => batch % n === 0).join(', ');
+  throw new HelioError(
+    'HELIO-1001',
+    `inner.microBatches ${inner.microBatches} does not divide batch ${batch}.`,
+    `Choose one that does: ${near}.`,
+  );
 }
 
 /**
@@ -91,20 +147,15 @@ function checkOuter({ outer, islands }: Job): void {
   }
 }
 
-export const initialParameters = ({ model, job }: PreparedRun): ParameterArrays =>
-  initializeParameters(gpt2Parameters(model), job.seed);
+/** What training begins with: fresh parameters, over them the base's. */
+export function initialParameters({ model, job, base }: PreparedRun): ParameterArrays {
+  const fresh = initializeParameters(parametersOf(model), job.seed);
+  return base === undefined ? fresh : new Map([...fresh, ...base]);
+}
 
-function makeTokenizer(job: Job, folder: string, texts: readonly string[]): string {
-  if (!('path' in job.tokenizer)) return `${JSON.stringify(trainBpe(texts, job.tokenizer.vocabularySize))}\n`;
-  const file = path.resolve(folder, job.tokenizer.path);
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new HelioError(
-      'HELIO-1004',
-      `The tokenizer ${file} cannot be read (${(error as NodeJS.ErrnoException).code}).`,
-      'Correct tokenizer.path; it is relative to the run file.',
-      { cause: error },
-    );
-  }
+/** The frozen weights that adapters need, as the file that islands are sent; null where everything is trained. */
+export function frozenFile({ model, base }: PreparedRun): Uint8Array | null {
+  const frozen = parametersOf(model).filter((spec) => spec.frozen === true);
+  if (frozen.length === 0 || base === undefined) return null;
+  return encodeSafetensors(new Map(frozen.map(({ name, shape }) => [name, { shape, data: base.get(name)! }])));
 }

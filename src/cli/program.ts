@@ -1,8 +1,11 @@
 import path from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { PROVIDERS } from '../ml/engine/session.ts';
+import { GGUF_TYPES } from '../ml/models/gguf.ts';
 import { completion } from './commands/completion.ts';
 import { doctor } from './commands/doctor.ts';
 import { evaluate } from './commands/eval.ts';
+import { EXPORT_FORMATS, type ExportOptions, exportModel } from './commands/export.ts';
 import { type JoinOptions, join } from './commands/join.ts';
 import { quickstart } from './commands/quickstart.ts';
 import { runs } from './commands/runs.ts';
@@ -29,6 +32,10 @@ const number =
     }
     return value;
   };
+const device = (): Option =>
+  new Option('--device <name>', 'where to compute; `heliotrope doctor` says what is here')
+    .choices(PROVIDERS.filter((p) => p !== 'wasm'))
+    .default('cpu');
 const collect = (value: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), value];
 
 const islands = ['--islands <n>', 'islands to expect, instead of what the run file says', whole(1, 1_000)] as const;
@@ -70,6 +77,7 @@ export function buildProgram(finish: (status: number) => void): Command {
   )
     .option(...islands)
     .option('--resume <run>', 'go on with an interrupted run from its last checkpoint')
+    .addOption(device())
     .option('--dry-run', 'say what would happen: memory, bytes, time, energy, warnings')
     .action(async (file: string | undefined, options: TrainOptions) => finish(await train(file, options, context())));
   command(
@@ -93,6 +101,7 @@ export function buildProgram(finish: (status: number) => void): Command {
   )
     .option('--name <name>', "the island's name; the same name takes up its place again")
     .option('--threads <n>', 'threads to compute with', whole(1, 1_024))
+    .addOption(device())
     .option('--state <folder>', "folder for this island's checkpoints")
     .option('--data <path>', 'train on these files instead of those the run names; may be repeated', collect)
     .option('--patience <seconds>', 'how long to look for a coordinator that does not answer', number(0, 1e7), 60)
@@ -102,13 +111,24 @@ export function buildProgram(finish: (status: number) => void): Command {
   command(
     'sample <run>',
     'let a trained model continue a prompt',
-    '  heliotrope sample quickstart --prompt "It is a truth"\n  heliotrope sample latest --temperature 0',
+    '  heliotrope sample quickstart --prompt "It is a truth"\n  heliotrope sample latest --temperature 0\n  heliotrope sample latest --top-k 40 --top-p 0.95',
   )
     .option('--prompt <text>', 'text to continue', 'It is a truth')
     .option('--tokens <n>', 'tokens to add', whole(1, 100_000), 100)
     .option('--temperature <t>', '0 always takes the likeliest token', number(0, 10), 0.8)
+    .option('--top-k <n>', 'draw from the n likeliest tokens only', whole(1, 1_000_000))
+    .option('--top-p <p>', 'draw from the fewest tokens whose probabilities reach p', number(0, 1))
     .option('--seed <n>', 'seed of the draws', whole(0, 2 ** 32 - 1), 1)
     .action(async (run: string, options: SampleCommandOptions) => finish(await sample(run, options, context())));
+  command(
+    'export <run>',
+    'write a trained language model for another program',
+    '  heliotrope export quickstart --format gguf --type q8_0\n  heliotrope export quickstart --format onnx --out model.onnx\n  heliotrope export my-adapter --format peft --out ./adapter',
+  )
+    .addOption(new Option('--format <name>', 'what to write').choices(EXPORT_FORMATS).makeOptionMandatory())
+    .addOption(new Option('--type <name>', 'of numbers in a GGUF file').choices(GGUF_TYPES).default('f16'))
+    .option('--out <path>', 'file or folder to write; default: beside the model')
+    .action(async (run: string, options: ExportOptions) => finish(await exportModel(run, options, context())));
   command(
     'eval <run>',
     'measure a trained model on held-out or other text',

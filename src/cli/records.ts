@@ -32,13 +32,19 @@ export interface Summary {
   readonly startedAt: string;
   readonly islands: number;
   readonly parameters: number;
-  readonly vocabularySize: number;
+  /** Of them, those that were trained: with adapters, few. */
+  readonly trainedParameters: number;
+  readonly vocabularySize: number | null;
   readonly steps: number;
   readonly merges: number;
   readonly tokens: number;
   readonly wallS: number;
   readonly validationLoss: { readonly before: number | null; readonly after: number | null };
-  readonly perplexity: { readonly before: number | null; readonly after: number | null };
+  readonly perplexity: { readonly before: number | null; readonly after: number | null } | null;
+  /** Of a classifier: share of held-out examples that are right. */
+  readonly accuracy: { readonly before: number | null; readonly after: number | null } | null;
+  /** Steps that islands left out because a gradient was not finite. */
+  readonly skippedSteps: number;
   readonly bytesPerIsland: number;
   readonly bytesPerIslandDataParallel: number;
   readonly bytesMethod: string;
@@ -59,6 +65,7 @@ export interface IslandDetail {
   readonly island: string;
   readonly steps: number;
   readonly tokens: number;
+  readonly skippedSteps: number;
   readonly joins: number;
   readonly computeS: number;
   readonly waitS: number;

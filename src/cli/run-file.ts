@@ -68,10 +68,12 @@ export function resolveJob(file: RunFile, name: string): Job {
   return jobSchema.parse({
     ...file,
     name: file.name ?? name,
-    inner: { ...file.inner, rate: rate ?? (optimizer === 'muon' ? 0.02 : 0.004) },
+    inner: { ...file.inner, rate: rate ?? DEFAULT_RATES[optimizer] },
     outer: { strategy, ...STRATEGIES[strategy], ...given },
   });
 }
+
+const DEFAULT_RATES = { muon: 0.02, adamw: 0.004, sgd: 0.05 } as const;
 
 export const writeRunFile = (job: Job): string => stringify(job);
 

@@ -3,28 +3,29 @@ import { runStepOf } from '../coordinator/run.ts';
 import type { Ending, RunServer } from '../coordinator/server/server.ts';
 import type { RunState } from '../coordinator/state.ts';
 import { estimateEnergy } from '../energy/accounting.ts';
+import { nodeRuntime } from '../ml/engine/node-runtime.ts';
+import { isLanguage } from '../ml/models/model.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import { generate } from '../ml/training/generate.ts';
 import { byName } from './live/format.ts';
 import { initialParameters, type PreparedRun } from './prepare-run.ts';
 import type { IslandDetail, Summary } from './records.ts';
 
-/** The same prompt continued by the untrained and by the trained model. */
-export async function sampleBoth(
-  prepared: PreparedRun,
-  after: ParameterArrays,
-): Promise<NonNullable<Summary['samples']>> {
+/** The same prompt continued by the untrained and by the trained model; null where it writes no text. */
+export async function sampleBoth(prepared: PreparedRun, after: ParameterArrays): Promise<Summary['samples']> {
   const { model, tokenizer, job } = prepared;
+  if (!isLanguage(model) || tokenizer === undefined) return null;
+  const runtime = nodeRuntime();
   const options = { ...job.sample, seed: job.seed, threads: 1 };
   return {
-    before: await generate(model, initialParameters(prepared), tokenizer, options),
-    after: await generate(model, after, tokenizer, options),
+    before: await generate(runtime, model, initialParameters(prepared), tokenizer, options),
+    after: await generate(runtime, model, after, tokenizer, options),
   };
 }
 
 /** What a run achieved and cost, from the coordinator's state and the bytes that it counted. */
 export function summarize(
-  { job, model, parameterCount }: PreparedRun,
+  { job, model, parameterCount, trainedCount }: PreparedRun,
   server: RunServer,
   ending: Ending,
   samples: Summary['samples'],
@@ -39,6 +40,7 @@ export function summarize(
       island: island.name,
       steps: total?.step ?? 0,
       tokens: total?.tokens ?? 0,
+      skippedSteps: total?.skippedSteps ?? 0,
       joins: island.joins,
       computeS: total?.computeS ?? 0,
       waitS: total?.waitS ?? 0,
@@ -69,15 +71,21 @@ export function summarize(
     startedAt: startedAt.toISOString(),
     islands: details.length,
     parameters: parameterCount,
-    vocabularySize: model.vocabularySize,
+    trainedParameters: trainedCount,
+    vocabularySize: isLanguage(model) ? model.vocabularySize : null,
     steps,
     merges: state.merges,
     tokens: sum((d) => d.tokens),
     wallS,
     validationLoss: { before, after },
-    perplexity: { before: perplexity(before), after: perplexity(after) },
+    perplexity: isLanguage(model) ? { before: perplexity(before), after: perplexity(after) } : null,
+    accuracy:
+      state.firstAccuracy === null
+        ? null
+        : { before: state.firstAccuracy, after: state.lastLossMerges > 0 ? state.lastAccuracy : null },
+    skippedSteps: sum((d) => d.skippedSteps),
     bytesPerIsland: Math.round(sum((d) => d.sentBytes + d.receivedBytes) / Math.max(1, details.length)),
-    bytesPerIslandDataParallel: 2 * 4 * parameterCount * steps,
+    bytesPerIslandDataParallel: 2 * 4 * trainedCount * steps,
     bytesMethod:
       'sent plus received, measured; data-parallel: every float32 gradient up and every sum down at each step',
     computeS,

@@ -13,6 +13,7 @@ export function beginEvaluation(step: Step, label: Evaluation['label']): void {
     island: null,
     lossSum: null,
     tokens: 0,
+    correct: null,
   }));
   step.update({ evaluations: id, evaluation: { id, label, merges: step.state.merges, runStep, parts } });
   assignEvaluation(step);
@@ -53,15 +54,21 @@ export function answerEvaluation(step: Step, event: Event & { readonly kind: 'ev
     island: event.island,
     lossSum: event.lossSum,
     tokens: event.tokens,
+    correct: event.correct ?? null,
   });
   if (parts.some((part) => part.lossSum === null)) return step.update({ evaluation: { ...evaluation, parts } });
   const tokens = parts.reduce((sum, part) => sum + part.tokens, 0);
   const loss = parts.reduce((sum, part) => sum + part.lossSum!, 0) / tokens;
+  const counted = parts.every((part) => part.correct !== null);
+  const accuracy = counted ? parts.reduce((sum, part) => sum + part.correct!, 0) / tokens : null;
   step.update({
     evaluation: null,
     lastLoss: loss,
+    lastAccuracy: accuracy,
+    firstAccuracy: step.state.firstAccuracy ?? accuracy,
     lastLossMerges: evaluation.merges,
     firstLoss: step.state.firstLoss ?? loss,
   });
-  step.record({ kind: 'evaluation', label: evaluation.label, runStep: evaluation.runStep, loss, tokens });
+  const { label, runStep } = evaluation;
+  step.record({ kind: 'evaluation', label, runStep, loss, tokens, ...(accuracy === null ? {} : { accuracy }) });
 }

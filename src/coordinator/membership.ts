@@ -69,6 +69,7 @@ export function totalProgress({ progress, past }: Pick<Island, 'progress' | 'pas
   return {
     ...progress,
     tokens: past.tokens + progress.tokens,
+    skippedSteps: past.skippedSteps + progress.skippedSteps,
     computeS: past.computeS + progress.computeS,
     waitS: past.waitS + progress.waitS,
     exchangeS: past.exchangeS + progress.exchangeS,

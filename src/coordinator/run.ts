@@ -48,6 +48,8 @@ export function initialState(settings: RunSettings): RunState {
     evaluation: null,
     firstLoss: null,
     lastLoss: null,
+    firstAccuracy: null,
+    lastAccuracy: null,
     lastLossMerges: 0,
     checkpoints: 0,
     checkpoint: null,

@@ -49,6 +49,9 @@ export interface RunState {
   readonly evaluation: Evaluation | null;
   readonly firstLoss: number | null;
   readonly lastLoss: number | null;
+  /** Of a classifier: share of the examples that were right, before and at the last evaluation. */
+  readonly firstAccuracy: number | null;
+  readonly lastAccuracy: number | null;
   /** Value of {@link RunState.merges} that the last loss belongs to. */
   readonly lastLossMerges: number;
   readonly checkpoints: number;
@@ -103,6 +106,8 @@ export interface Evaluation {
     readonly island: string | null;
     readonly lossSum: number | null;
     readonly tokens: number;
+    /** Examples that were right; null where that is not counted. */
+    readonly correct: number | null;
   }[];
 }
 
@@ -134,6 +139,7 @@ export type Event =
       readonly part: number;
       readonly lossSum: number;
       readonly tokens: number;
+      readonly correct?: number | undefined;
     }
   | { readonly kind: 'saved'; readonly island: string; readonly checkpoint: string }
   | { readonly kind: 'left'; readonly island: string; readonly reason: string }
@@ -177,5 +183,7 @@ export type RunRecord =
       readonly runStep: number;
       readonly loss: number;
       readonly tokens: number;
+      /** Of a classifier: share of examples that were right. */
+      readonly accuracy?: number;
     }
   | { readonly kind: 'checkpoint'; readonly checkpoint: string; readonly runStep: number };

@@ -1,7 +1,9 @@
 import { HelioError } from '../errors.ts';
+import type { Provider } from '../ml/engine/session.ts';
 import { codecs } from '../outer/codecs/index.ts';
 import type { Transfer } from '../protocol/frame.ts';
 import { type CoordinatorMessage, type IslandMessage, PROTOCOL_VERSION, type Progress } from '../protocol/messages.ts';
+import type { Job } from '../protocol/run-file.ts';
 import { type FragmentClock, holding, holdsUntilMs, isDue, received, stepped } from './fragment-clock.ts';
 import type { Assignment, IslandTrainer } from './trainer-face.ts';
 
@@ -20,6 +22,8 @@ export interface IslandHost {
   readonly name: string;
   readonly software: string;
   readonly threads: number;
+  /** Where the engine computes, and the operators that it leaves to the processor there. */
+  readonly engine: { readonly device: Provider; readonly onProcessor: readonly string[] };
   /** Folder for the island's own checkpoints of a run. */
   stateFolder(run: string): string;
   /** The owner's data as absolute paths, where they differ from those that the run names. */
@@ -32,7 +36,17 @@ export interface IslandHost {
 export type Ending = 'finished' | 'interrupted' | 'failed' | 'disconnected';
 
 const REPORT_MS = 400;
-const COUNTERS = { tokens: 0, loss: 0, gradNorm: 0, tokensPerS: 0, computeS: 0, waitS: 0, exchangeS: 0, evaluateS: 0 };
+const COUNTERS = {
+  tokens: 0,
+  loss: 0,
+  gradNorm: 0,
+  skippedSteps: 0,
+  tokensPerS: 0,
+  computeS: 0,
+  waitS: 0,
+  exchangeS: 0,
+  evaluateS: 0,
+};
 
 /** An island's life on one connection: welcomed, catching up, training, until it is told to stop or cut off. */
 export class IslandSession {
@@ -60,8 +74,15 @@ export class IslandSession {
    * @throws HelioError when the coordinator refuses the island, or its own part cannot be done
    */
   async run(): Promise<Ending> {
-    const { name, software, threads } = this.#host;
-    this.#connection.send({ kind: 'hello', protocol: PROTOCOL_VERSION, island: name, software, threads });
+    const { name, software, threads, engine } = this.#host;
+    this.#connection.send({
+      kind: 'hello',
+      protocol: PROTOCOL_VERSION,
+      island: name,
+      software,
+      threads,
+      engine: { ...engine, onProcessor: [...engine.onProcessor] },
+    });
     const restored = await this.#catchUp();
     if (restored === undefined) return 'disconnected';
     this.#connection.send({ kind: 'ready', restored });
@@ -79,12 +100,18 @@ export class IslandSession {
     }
   }
 
-  /** Welcome, tokenizer, every fragment; then data and engine. @returns the checkpoint restored, undefined if cut off */
+  /** Welcome, preparation, base if there is one, every fragment; then data and engine. @returns the checkpoint restored, undefined if cut off */
   async #catchUp(): Promise<string | null | undefined> {
     let welcome: (CoordinatorMessage & { kind: 'welcome' }) | undefined;
-    let tokenizerJson: string | undefined;
+    let preparation: string | undefined;
+    let base: Uint8Array | null = null;
     const fragments = new Map<number, Float32Array>();
-    while (welcome === undefined || tokenizerJson === undefined || fragments.size < welcome.job.outer.fragments) {
+    const complete = (): boolean =>
+      preparation !== undefined &&
+      welcome !== undefined &&
+      fragments.size === welcome.job.outer.fragments &&
+      (base !== null || welcome.job.model.lora === undefined);
+    while (!complete()) {
       const item = await this.#connection.next(PATIENCE_MS);
       if (item === null) return undefined;
       if (item === 'timeout')
@@ -97,34 +124,36 @@ export class IslandSession {
       if (item.kind === 'stop') return undefined;
       if (item.kind === 'welcome') welcome = item;
       if (item.kind !== 'transfer') continue;
-      if (item.content.kind === 'tokenizer') tokenizerJson = new TextDecoder().decode(item.payload);
+      if (item.content.kind === 'preparation') preparation = new TextDecoder().decode(item.payload);
+      if (item.content.kind === 'base') base = item.payload;
       if (item.content.kind === 'merged') {
         fragments.set(item.content.fragment, codecs.f32.decode(item.payload, item.payload.length / 4));
         this.#clocks[item.content.fragment] = received(item.content.version, item.content.stepsUntilDue);
         this.#place = Math.max(this.#place, item.content.runStep);
       }
     }
-    const paths = this.#host.dataPaths;
-    const job =
-      paths === undefined ? welcome.job : { ...welcome.job, data: { ...welcome.job.data, paths: [...paths] } };
+    const { run, shard, dataFolder, restore } = welcome!;
+    const job = withOwnData(welcome!.job, this.#host.dataPaths);
     this.#assignment = {
-      run: welcome.run,
+      run,
       job,
-      shard: welcome.shard,
-      dataFolder: welcome.dataFolder,
-      tokenizerJson,
+      shard,
+      dataFolder,
+      preparation: preparation!,
+      base,
       threads: this.#host.threads,
-      stateFolder: this.#host.stateFolder(welcome.run),
+      device: this.#host.engine.device,
+      stateFolder: this.#host.stateFolder(run),
     };
     const ordered = Array.from({ length: job.outer.fragments }, (_, i) => fragments.get(i)!);
     await this.#trainer.prepare(this.#assignment, ordered);
     const clocks = await this.#trainer.restore(
-      welcome.restore,
+      restore,
       this.#clocks.map((clock) => clock.version),
     );
     if (clocks !== null) this.#clocks = clocks.map((c, i) => ({ ...c, stepsUntilDue: this.#clocks[i]!.stepsUntilDue }));
     this.#place = await this.#trainer.skipTo(this.#place);
-    return clocks === null ? null : (welcome.restore ?? 'latest');
+    return clocks === null ? null : (restore ?? 'latest');
   }
 
   /** 0 when there is a step to take; otherwise how long to wait for the next message. */
@@ -142,8 +171,8 @@ export class IslandSession {
     this.#place++;
     this.#counters.computeS += seconds;
     this.#counters.tokens += result.tokens;
-    this.#counters.loss = result.loss;
-    this.#counters.gradNorm = result.gradNorm;
+    if (result.skipped) this.#counters.skippedSteps++;
+    else Object.assign(this.#counters, { loss: result.loss, gradNorm: result.gradNorm });
     this.#counters.tokensPerS = result.tokens / seconds;
     this.#clocks = this.#clocks.map((clock) => stepped(clock, result.tokens));
     const due = this.#clocks.some(isDue);
@@ -215,8 +244,9 @@ export class IslandSession {
 
   async #evaluate({ evaluation, parts, of }: CoordinatorMessage & { kind: 'evaluate' }): Promise<void> {
     for (const part of parts) {
-      const { lossSum, tokens } = await this.#trainer.evaluate(part, of);
-      this.#connection.send({ kind: 'evaluated', evaluation, part, lossSum, tokens });
+      const { lossSum, tokens, correct } = await this.#trainer.evaluate(part, of);
+      const right = correct === undefined ? {} : { correct: Math.round(correct) };
+      this.#connection.send({ kind: 'evaluated', evaluation, part, lossSum, tokens, ...right });
     }
     if (this.#training) this.#report();
   }
@@ -237,6 +267,21 @@ export class IslandSession {
     const result = await work();
     return [(this.#host.nowMs() - startMs) / 1000, result];
   }
+}
+
+/** The job with the owner's files instead of those that it names. */
+function withOwnData(job: Job, paths: readonly string[] | undefined): Job {
+  if (paths === undefined) return job;
+  if ('paths' in job.data) return { ...job, data: { ...job.data, paths: [...paths] } };
+  if ('table' in job.data) return { ...job, data: { ...job.data, table: [...paths] } };
+  const [images, labels] = paths;
+  if (images !== undefined && labels !== undefined && paths.length === 2)
+    return { ...job, data: { ...job.data, images, labels } };
+  throw new HelioError(
+    'HELIO-1006',
+    `The run trains on images, and --data names ${paths.length} file${paths.length === 1 ? '' : 's'}.`,
+    'Give --data twice: the images, then their labels.',
+  );
 }
 
 /** How long an island waits for the coordinator's first words. */

@@ -1,4 +1,5 @@
-import type { StepResult } from '../ml/training/trainer.ts';
+import type { Provider } from '../ml/engine/session.ts';
+import type { Evaluation, StepResult } from '../ml/training/trainer.ts';
 import type { Parcel } from '../protocol/frame.ts';
 import type { Job } from '../protocol/run-file.ts';
 import type { FragmentClock } from './fragment-clock.ts';
@@ -20,7 +21,7 @@ export interface IslandTrainer {
    */
   receive(fragment: number, parcel: Parcel, runStep: number): Promise<void>;
   /** Summed loss in nats, and tokens, of part `part` of `of` of the held-out text under the global parameters. */
-  evaluate(part: number, of: number): Promise<{ readonly lossSum: number; readonly tokens: number }>;
+  evaluate(part: number, of: number): Promise<Evaluation>;
   save(checkpoint: string, clocks: readonly FragmentClock[]): Promise<void>;
   /**
    * Goes on from the island's own newest checkpoint (or the named one): all of it where the global fragments have
@@ -38,8 +39,12 @@ export interface Assignment {
   readonly job: Job;
   readonly shard: { readonly index: number; readonly count: number };
   readonly dataFolder: string;
-  readonly tokenizerJson: string;
+  /** How data become numbers, as JSON (`job-data.ts`). */
+  readonly preparation: string;
+  /** Frozen weights that adapters are trained on, as a safetensors file; null where everything is trained. */
+  readonly base: Uint8Array | null;
   readonly threads: number;
+  readonly device: Provider;
   /** Folder for its own checkpoints. */
   readonly stateFolder: string;
 }

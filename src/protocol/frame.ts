@@ -52,8 +52,10 @@ export const contentSchema = z.discriminatedUnion('kind', [
     form,
     codec,
   }),
-  /** Coordinator → island: the tokenizer.json of the run. */
-  z.strictObject({ kind: z.literal('tokenizer') }),
+  /** Coordinator → island: how data become numbers in this run, as JSON: its tokenizer, or the layout of its table. */
+  z.strictObject({ kind: z.literal('preparation') }),
+  /** Coordinator → island: the frozen weights that adapters are trained on, as a safetensors file. */
+  z.strictObject({ kind: z.literal('base') }),
 ]);
 export type Content = z.output<typeof contentSchema>;
 

@@ -3,7 +3,7 @@ import { HelioError } from '../errors.ts';
 import { jobSchema } from './run-file.ts';
 
 /** Version of the protocol; both sides must speak the same. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Largest control message in bytes; tensors travel in frames. */
 export const MAX_MESSAGE_BYTES = 256 * 1024;
@@ -21,6 +21,8 @@ export const progressSchema = z.strictObject({
   tokens: counter,
   loss: finite,
   gradNorm: finite,
+  /** Steps left out because their gradient was not finite. */
+  skippedSteps: counter,
   tokensPerS: finite.min(0),
   computeS: finite.min(0),
   waitS: finite.min(0),
@@ -39,6 +41,8 @@ export const islandMessageSchema = z.discriminatedUnion('kind', [
     island: name,
     software: z.string().max(64),
     threads: z.int().min(1).max(4096),
+    /** Where it computes, and which operators its device does not have and leaves to the processor. */
+    engine: z.strictObject({ device: z.string().max(32), onProcessor: z.array(z.string().max(64)).max(256) }),
   }),
   z.strictObject({ kind: z.literal('ready'), restored: checkpoint.nullable() }),
   z.strictObject({ kind: z.literal('progress'), ...progressSchema.shape }),
@@ -49,6 +53,8 @@ export const islandMessageSchema = z.discriminatedUnion('kind', [
     part: counter,
     lossSum: finite.min(0),
     tokens: counter,
+    /** Of a classifier: examples that were right. */
+    correct: counter.optional(),
   }),
   z.strictObject({ kind: z.literal('saved'), checkpoint }),
   z.strictObject({ kind: z.literal('alive') }),

@@ -10,31 +10,118 @@ const count = (max: number) => z.int().min(1).max(max);
 const share = z.number().min(0).max(1);
 const positive = z.number().positive();
 
+const ARCHITECTURES = ['llama', 'gpt2', 'mlp', 'cnn'] as const;
+
+/** Which keys of `model` belong to which architecture. */
+const MODEL_KEYS: Readonly<Record<(typeof ARCHITECTURES)[number], readonly string[]>> = {
+  llama: [
+    'layers',
+    'width',
+    'heads',
+    'keyValueHeads',
+    'hiddenWidth',
+    'tied',
+    'ropeTheta',
+    'normEpsilon',
+    'base',
+    'lora',
+  ],
+  gpt2: ['layers', 'width', 'heads', 'base', 'lora'],
+  mlp: ['hidden', 'task'],
+  cnn: ['stages'],
+};
+
+const loraSchema = z.strictObject({
+  rank: count(1_024).default(8),
+  alpha: positive.max(10_000).default(16).describe('The adapter is multiplied by alpha / rank.'),
+  targets: z
+    .array(z.string().regex(/^[a-z0-9_]+$/))
+    .min(1)
+    .max(32)
+    .optional()
+    .describe("Last parts of layers' names, as in PEFT; default: every matrix of attention and MLP."),
+});
+
 const modelSchema = z
   .strictObject({
     architecture: z
-      .literal('gpt2')
-      .default('gpt2')
-      .describe('Model family; its weights are saved in the Hugging Face layout.'),
-    layers: count(128).default(4),
-    width: count(16_384).default(128).describe('Size of the residual stream; heads must divide it.'),
-    heads: count(256).default(4),
+      .enum(ARCHITECTURES)
+      .default('llama')
+      .describe('llama or gpt2 for text, mlp for tables, mlp or cnn for images; saved in the Hugging Face layout.'),
+    layers: count(128).optional().describe('Default 4.'),
+    width: count(16_384).optional().describe('Size of the residual stream; heads must divide it. Default 128.'),
+    heads: count(256).optional().describe('Default 4.'),
+    keyValueHeads: count(256).optional().describe('Heads of keys and values (grouped-query attention); default heads.'),
+    hiddenWidth: count(65_536).optional().describe('Width inside the SwiGLU; default 8/3 of the width.'),
+    tied: z.boolean().optional().describe('Whether the head is the embedding; default true.'),
+    ropeTheta: positive.max(1e9).optional().describe("Base of the rotary positions' angles; default 10,000."),
+    normEpsilon: positive.max(0.1).optional().describe('Default 1e-5.'),
+    hidden: z
+      .array(count(65_536))
+      .min(1)
+      .max(64)
+      .optional()
+      .describe('mlp: widths of its hidden layers; default [128].'),
+    task: z.enum(['classification', 'regression']).optional().describe('mlp: default classification.'),
+    stages: z.array(count(4_096)).min(1).max(8).optional().describe('cnn: channels of its stages; default [32, 64].'),
+    base: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Begin with these weights: a folder in Hugging Face layout, or of a run; sizes and tokenizer are its own.',
+      ),
+    lora: loraSchema.optional().describe('Train low-rank adapters of the base, and leave it as it is.'),
   })
-  .prefault({});
+  .prefault({})
+  .superRefine((model, context) => {
+    for (const [key, value] of Object.entries(model)) {
+      if (key === 'architecture' || value === undefined || MODEL_KEYS[model.architecture].includes(key)) continue;
+      const message = `does not belong to ${model.architecture}, which takes ${MODEL_KEYS[model.architecture].join(', ')}`;
+      context.addIssue({ code: 'custom', path: [key], message });
+    }
+    if (model.lora !== undefined && model.base === undefined)
+      context.addIssue({ code: 'custom', path: ['lora'], message: 'needs model.base, the weights that are adapted' });
+  });
+
+const heldOut = z.number().gt(0).max(0.5).default(0.1);
+const paths = z.union([
+  z
+    .string()
+    .min(1)
+    .transform((path) => [path]),
+  z.array(z.string().min(1)).min(1).max(10_000),
+]);
 
 const corpusSchema = z.strictObject({
-  paths: z
+  paths: paths.describe(
+    'Files, folders or globs of .txt, .md or .jsonl (a line: one object with "text", or "prompt" and "completion"); relative to this file.',
+  ),
+  heldOut: heldOut.describe('Share that is kept for validation: whole documents, or of few the end of each.'),
+  packing: z
+    .boolean()
+    .default(true)
+    .describe('true: documents end to end, no place wasted; false: one document a row, cut or padded to the context.'),
+});
+
+const tableSchema = z.strictObject({
+  table: paths.describe('CSV, TSV or Parquet files with the same columns.'),
+  target: z
     .union([
       z
         .string()
         .min(1)
-        .transform((path) => [path]),
-      z.array(z.string().min(1)).min(1).max(10_000),
+        .transform((column) => [column]),
+      z.array(z.string().min(1)).min(1).max(1_000),
     ])
-    .describe(
-      'Files, folders or globs of .txt, .md or .jsonl (one object with a "text" a line); relative to this file.',
-    ),
-  heldOut: z.number().gt(0).max(0.5).default(0.1).describe('Share of each document that is kept for validation.'),
+    .describe('The column to predict, or several for a regression.'),
+  heldOut: heldOut.describe('Share of the rows that is kept for validation.'),
+});
+
+const imagesSchema = z.strictObject({
+  images: z.string().min(1).describe('Images in IDX format, as of MNIST, plain or gzipped.'),
+  labels: z.string().min(1).describe('Their labels, in IDX format too.'),
+  heldOut: heldOut.describe('Share of the images that is kept for validation.'),
 });
 
 const dataSchema = z
@@ -44,8 +131,10 @@ const dataSchema = z
       .min(1)
       .transform((path) => corpusSchema.parse({ paths: path })),
     corpusSchema,
+    tableSchema,
+    imagesSchema,
   ])
-  .describe('The corpus: a path alone, or paths and how much is held out.');
+  .describe('Text (a path alone, or paths and how they are read), a table, or images.');
 
 const tokenizerSchema = z
   .union([
@@ -64,18 +153,53 @@ const tokenizerSchema = z
 const innerSchema = z
   .strictObject({
     optimizer: z
-      .enum(['muon', 'adamw'])
+      .enum(['muon', 'adamw', 'sgd'])
       .default('muon')
       .describe('muon: Muon on the matrices of blocks, AdamW for the rest.'),
-    rate: positive.max(10).optional().describe('Top learning rate; default 0.02 for Muon, 0.004 for AdamW.'),
+    rate: positive
+      .max(10)
+      .optional()
+      .describe('Top learning rate; default 0.02 for Muon, 0.004 for AdamW, 0.05 for SGD.'),
     adamRate: positive.max(10).default(0.004).describe("With Muon: AdamW's top rate for embeddings, biases and norms."),
     muonMomentum: z.number().min(0).lt(1).default(0.95),
     betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.95]),
     epsilon: positive.default(1e-8),
-    weightDecay: z.number().min(0).max(10).default(0.1),
+    sgdMomentum: z.number().min(0).lt(1).default(0.9).describe('Nesterov momentum of SGD.'),
+    weightDecay: z
+      .union([
+        z.number().min(0).max(10),
+        z.strictObject({
+          matrix: z.number().min(0).max(10).default(0),
+          embedding: z.number().min(0).max(10).default(0),
+          kernel: z.number().min(0).max(10).default(0),
+          vector: z.number().min(0).max(10).default(0),
+        }),
+      ])
+      .default(0.1)
+      .describe('Decoupled weight decay: of all but biases and norms, or one for each group of parameters.'),
+    schedule: z
+      .enum(['cosine', 'constant', 'wsd'])
+      .default('cosine')
+      .describe('After the warm-up: half a cosine, constant, or constant with a linear fall at the end.'),
+    decayShare: share.default(0.2).describe('wsd: share of the steps over which the rate falls.'),
     warmUpSteps: z.int().min(0).max(1_000_000).default(20),
-    finalShare: share.default(0.05).describe('Floor of the cosine as a share of the top rate.'),
+    finalShare: share.default(0.05).describe('Floor of the schedule as a share of the top rate.'),
     clipNorm: positive.default(1).describe('Largest global gradient norm.'),
+    microBatches: count(1_024)
+      .default(1)
+      .describe('Parts that a batch is computed in, one after the other: less memory, the same step.'),
+    recompute: z
+      .boolean()
+      .default(false)
+      .describe('Compute activations again in the backward pass instead of keeping them: less memory, more time.'),
+    dropout: z.number().min(0).max(0.9).default(0),
+    labelSmoothing: z.number().min(0).max(0.9).default(0),
+    precision: z
+      .enum(['float32', 'float16', 'bfloat16'])
+      .default('float32')
+      .describe(
+        'What matrix products compute in; parameters stay float32. An island whose device lacks it cannot take part.',
+      ),
   })
   .prefault({});
 
@@ -123,14 +247,14 @@ const common = {
   data: dataSchema,
   tokenizer: tokenizerSchema,
   inner: innerSchema,
-  batch: count(65_536).default(8).describe('Sequences in one step of one island.'),
-  context: z.int().min(2).max(65_536).default(128).describe('Tokens that the model sees at once.'),
+  batch: count(65_536).default(8).describe('Sequences or examples in one step of one island.'),
+  context: z.int().min(2).max(65_536).default(128).describe('Tokens that a language model sees at once.'),
   islands: count(1_000).default(4).describe('Islands to expect; the data is cut into as many shards.'),
   stop: stopSchema,
   evaluation: z
     .strictObject({
       everyMerges: count(1_000_000).default(2).describe('Validate after so many merges of the whole model.'),
-      tokens: count(100_000_000).default(32_768).describe('Held-out tokens to validate on.'),
+      tokens: count(100_000_000).default(32_768).describe('Held-out tokens or examples to validate on.'),
     })
     .prefault({}),
   checkpoints: z

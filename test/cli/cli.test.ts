@@ -19,7 +19,7 @@ describe('run file', () => {
       inner: { optimizer: 'muon', rate: 0.02 },
       outer: { strategy: 'diloco', quorum: 'all' },
     });
-    expect(job.data.paths).toEqual(['texts/*.txt']);
+    expect(job.data).toEqual({ paths: ['texts/*.txt'], heldOut: 0.1, packing: true });
   });
 
   it('lets the file override what the strategy says', () => {
@@ -84,6 +84,7 @@ describe('live view', () => {
       tokens: 0,
       loss: 3,
       gradNorm: 1,
+      skippedSteps: 0,
       tokensPerS: 500,
       computeS: 0,
       waitS: 0,

@@ -248,14 +248,14 @@ describe('bad input ends with one clear message and leaves nothing half-written'
     });
   });
 
-  it('weights that are truncated', async () => {
+  it('a model of an unknown architecture', async () => {
     const copy = scratch();
     mkdirSync(path.join(copy, 'model'));
-    writeFileSync(path.join(copy, 'model/config.json'), '{"model_type": "llama"}');
+    writeFileSync(path.join(copy, 'model/config.json'), '{"model_type": "bert"}');
     const outcome = await run(['sample', 'model'], copy);
     expect([outcome.status, outcome.stderr]).toEqual([
       1,
-      expect.stringMatching(/HELIO-3001.*config\.json.*model_type is llama/s),
+      expect.stringMatching(/HELIO-3001.*config\.json.*model_type is "bert", and gpt2, llama/s),
     ]);
   });
 });

@@ -9,7 +9,11 @@ describe('commands beside training', { timeout: 120_000 }, () => {
   const folder = scratch();
 
   it('train --dry-run says what would happen, and makes nothing', async () => {
-    const file = tinyRun(folder, 'plan', { stop: { steps: 105 }, islands: 9 });
+    const file = tinyRun(folder, 'plan', {
+      model: { architecture: 'gpt2', layers: 2, width: 64, heads: 4 },
+      stop: { steps: 105 },
+      islands: 9,
+    });
     const { status, stdout } = await run(['train', file, '--dry-run', '--json'], folder);
     expect(status).toBe(0);
     const plan = JSON.parse(stdout) as Plan;

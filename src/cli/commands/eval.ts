@@ -1,62 +1,100 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { innerOptimizerOf } from '../../island/layout.ts';
-import { checkLength } from '../../island/node/local-trainer.ts';
-import { evaluationBatches } from '../../ml/data/batches.ts';
-import { readDocuments, splitCorpus } from '../../ml/data/corpus.ts';
-import { tokenize } from '../../ml/data/tokenizer.ts';
-import { loadModel } from '../../ml/models/hugging-face.ts';
+import { HelioError } from '../../errors.ts';
+import { trainingOf } from '../../island/layout.ts';
+import {
+  checkLength,
+  heldOutBatches,
+  heldOutOf,
+  openIslandData,
+  type Preparation,
+} from '../../island/node/job-data.ts';
+import type { Batch } from '../../ml/data/batches.ts';
+import { tokenize } from '../../ml/data/tokenized-text.ts';
+import { nodeRuntime } from '../../ml/engine/node-runtime.ts';
+import { loadFolderTokenizer, loadWeights } from '../../ml/models/hugging-face.ts';
+import { isLanguage, isRegression } from '../../ml/models/model.ts';
 import { Trainer } from '../../ml/training/trainer.ts';
+import type { Job } from '../../protocol/run-file.ts';
 import { type CommandContext, print, printJson } from '../context.ts';
 import { readRunFile } from '../run-file.ts';
 import { findRun } from '../run-folder.ts';
+import { requireWeights } from '../trained-model.ts';
 
 export interface EvalOptions {
   readonly data?: readonly string[];
   readonly tokens?: number;
 }
 
-/** Measures a trained model on its run's held-out text, or on other text as a whole. */
+/** Held-out batches, and of text its tokens and characters for a figure that does not depend on the tokenizer. */
+interface HeldOut {
+  readonly batches: readonly Batch[];
+  readonly tokensPerCharacter: number | null;
+}
+
+/** Measures a trained model on its run's held-out data, or on other text as a whole. */
 export async function evaluate(run: string, options: EvalOptions, context: CommandContext): Promise<number> {
   const folder = findRun(context.runs, run);
-  const { model, parameters, tokenizer } = loadModel(folder);
-  const { job } = readRunFile(path.join(folder, 'run.yaml'));
-  const documents =
-    options.data === undefined
-      ? splitCorpus(readDocuments(job.data.paths, folder), job.data.heldOut).validation
-      : readDocuments(options.data, process.cwd());
-  const stream = tokenize(tokenizer, documents);
-  checkLength(stream, model.contextLength, 'The text');
+  requireWeights(folder);
+  const { model, parameters } = loadWeights(folder);
+  const { job: read } = readRunFile(path.join(folder, 'run.yaml'));
+  const job = { ...read, evaluation: { ...read.evaluation, tokens: options.tokens ?? read.evaluation.tokens } };
+  const { batches, tokensPerCharacter } = isLanguage(model)
+    ? heldOutText(job, folder, options.data, model.contextLength)
+    : await heldOutExamples(job, folder, options.data);
   const trainer = await Trainer.create(
-    {
-      model,
-      optimizer: innerOptimizerOf(job),
-      schedule: { warmUpSteps: 0, totalSteps: 1, finalShare: 1 },
-      batchSize: job.batch,
-      clipNorm: job.inner.clipNorm,
-      threads: availableParallelism(),
-    },
+    { ...trainingOf(job, model), runtime: nodeRuntime(), threads: availableParallelism() },
     parameters,
   );
-  const { lossSum, tokens } = await trainer.evaluate(
-    evaluationBatches(stream, job.batch, model.contextLength, options.tokens ?? job.evaluation.tokens),
-  );
+  const { lossSum, tokens, correct } = await trainer.evaluate(batches);
   await trainer.release();
   const loss = lossSum / tokens;
-  const characters = documents.reduce((sum, d) => sum + d.text.length, 0);
-  const bitsPerCharacter = ((loss / Math.LN2) * stream.length) / characters;
   const result = {
     run: folder,
     loss,
-    perplexity: Math.exp(loss),
-    bitsPerCharacter,
+    ...(tokensPerCharacter === null
+      ? {}
+      : { perplexity: Math.exp(loss), bitsPerCharacter: (loss / Math.LN2) * tokensPerCharacter }),
+    ...(correct === undefined ? {} : { accuracy: correct / tokens }),
     tokens,
-    data: options.data ?? 'held-out text of the run',
+    data: options.data ?? 'held-out data of the run',
   };
   if (context.json) printJson(result);
+  else if (tokensPerCharacter !== null)
+    print(
+      `loss ${loss.toFixed(4)} nats a token · perplexity ${Math.exp(loss).toFixed(2)} · ${((loss / Math.LN2) * tokensPerCharacter).toFixed(3)} bits a character · ${tokens} tokens`,
+    );
+  else if (isRegression(model)) print(`mean squared error ${loss.toFixed(6)} · ${tokens} examples`);
   else
     print(
-      `loss ${loss.toFixed(4)} nats a token · perplexity ${Math.exp(loss).toFixed(2)} · ${bitsPerCharacter.toFixed(3)} bits a character · ${tokens} tokens`,
+      `loss ${loss.toFixed(4)} nats an example · ${((100 * (correct ?? 0)) / tokens).toFixed(2)} % right · ${tokens} examples`,
     );
   return 0;
+}
+
+function heldOutText(job: Job, folder: string, data: readonly string[] | undefined, context: number): HeldOut {
+  const documents = [...heldOutOf(job, folder, data).documents()];
+  const text = tokenize(loadFolderTokenizer(folder).tokenizer, documents);
+  checkLength(text.tokens.length, context, 'The text');
+  const characters = documents.reduce((sum, d) => sum + d.text.length + (d.prompt?.length ?? 0), 0);
+  return {
+    batches: heldOutBatches({ ...job, context }, text, job.evaluation.tokens),
+    tokensPerCharacter: text.tokens.length / characters,
+  };
+}
+
+async function heldOutExamples(job: Job, folder: string, data: readonly string[] | undefined): Promise<HeldOut> {
+  if (data !== undefined)
+    throw new HelioError(
+      'HELIO-1006',
+      '--data is for text.',
+      'Leave it out: the held-out rows of the run are measured.',
+    );
+  const file = path.join(folder, 'preparation.json');
+  if (!existsSync(file))
+    throw new HelioError('HELIO-3001', `${folder} has no preparation.json.`, 'Restore the folder from a copy.');
+  const preparation = JSON.parse(readFileSync(file, 'utf8')) as Preparation;
+  const { heldOut } = await openIslandData(job, preparation, { index: 0, count: 1 }, folder, folder, () => {});
+  return { batches: heldOut, tokensPerCharacter: null };
 }

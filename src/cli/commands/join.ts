@@ -3,12 +3,15 @@ import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { runIsland } from '../../island/node/run-island.ts';
+import { requireProvider } from '../../ml/engine/node-runtime.ts';
+import type { Provider } from '../../ml/engine/session.ts';
 import { type CommandContext, onParentGone, printJson, stopSignal, VERSION } from '../context.ts';
 import { stateFolder } from '../state-folder.ts';
 
 export interface JoinOptions {
   readonly name?: string;
   readonly threads?: number;
+  readonly device: Provider;
   readonly state?: string;
   readonly data?: readonly string[];
   readonly patience: number;
@@ -26,6 +29,7 @@ export async function join(url: string, options: JoinOptions, context: CommandCo
       'Use up to 63 lower-case letters, digits and dashes.',
     );
   }
+  requireProvider(options.device);
   const coordinator = parseAddress(url);
   const controller = new AbortController();
   stopSignal().addEventListener('abort', () => controller.abort());
@@ -40,6 +44,7 @@ export async function join(url: string, options: JoinOptions, context: CommandCo
     name,
     software: `heliotrope ${VERSION}`,
     threads: options.threads ?? availableParallelism(),
+    device: options.device,
     stateFolder: (run) => options.state ?? path.join(stateFolder(context.environment), 'islands', `${run}-${name}`),
     dataPaths: options.data?.map((p) => path.resolve(p)),
     patienceS: options.patience,

@@ -4,6 +4,7 @@ import { type CommandContext, colorful, PACKAGE_FOLDER, print, printJson, stopSi
 import { bytes } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { readMetrics } from '../report/metrics.ts';
+import { qualityOf } from '../report/quality.ts';
 import { type ReportedRun, reportHtml } from '../report/report-html.ts';
 import { reportLines } from '../report/report-terminal.ts';
 import { exitStatusOf, trainLocally } from './train.ts';
@@ -42,9 +43,9 @@ export async function quickstart(options: { readonly compare?: boolean }, contex
 function printComparison(runs: readonly ReportedRun[], folder: string): void {
   print('\nBeside each other, at the same number of steps:');
   for (const { title, summary } of runs) {
-    const { validationLoss: loss, perplexity, tokens } = summary;
+    const { validationLoss: loss, tokens } = summary;
     print(
-      `  ${title.padEnd(28)}validation loss ${loss.after?.toFixed(4)}  perplexity ${perplexity.after?.toFixed(2)}  ${tokens.toLocaleString('en-US')} tokens`,
+      `  ${title.padEnd(28)}validation loss ${loss.after?.toFixed(4)}  perplexity ${qualityOf(summary).second?.after}  ${tokens.toLocaleString('en-US')} tokens`,
     );
   }
   print(`  drawn in ${path.join(folder, 'report.html')}`);

@@ -1,22 +1,34 @@
 import { availableParallelism } from 'node:os';
-import { loadModel } from '../../ml/models/hugging-face.ts';
-import { generate } from '../../ml/training/generate.ts';
-import { type CommandContext, print, printJson } from '../context.ts';
-import { findRun } from '../run-folder.ts';
+import { nodeRuntime } from '../../ml/engine/node-runtime.ts';
+import { Generator, generateText } from '../../ml/training/generate.ts';
+import { type CommandContext, printJson } from '../context.ts';
+import { loadLanguageModel } from '../trained-model.ts';
 
 export interface SampleCommandOptions {
   readonly prompt: string;
   readonly tokens: number;
   readonly temperature: number;
+  readonly topK?: number;
+  readonly topP?: number;
   readonly seed: number;
 }
 
-/** Lets a trained model continue a prompt. */
+/** Lets a trained model continue a prompt, and prints the text as it comes. */
 export async function sample(run: string, options: SampleCommandOptions, context: CommandContext): Promise<number> {
-  const folder = findRun(context.runs, run);
-  const { model, parameters, tokenizer } = loadModel(folder);
-  const text = await generate(model, parameters, tokenizer, { ...options, threads: availableParallelism() });
+  const { folder, model, parameters, tokenizer } = loadLanguageModel(context.runs, run);
+  const threads = availableParallelism();
+  const generator = await Generator.create(nodeRuntime(), model, parameters, threads);
+  let text = options.prompt;
+  const write = (piece: string): void => {
+    if (!context.json) process.stdout.write(piece);
+  };
+  write(options.prompt);
+  for await (const piece of generateText(generator, tokenizer, { ...options, threads })) {
+    text += piece;
+    write(piece);
+  }
+  write('\n');
+  await generator.release();
   if (context.json) printJson({ run: folder, ...options, text });
-  else print(text);
   return 0;
 }

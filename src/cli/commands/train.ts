@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
+import { requireProvider } from '../../ml/engine/node-runtime.ts';
+import type { Provider } from '../../ml/engine/session.ts';
 import { COMMAND, type CommandContext, colorful, print, printJson, stopSignal } from '../context.ts';
 import { duration } from '../live/format.ts';
 import { Painter } from '../live/painter.ts';
@@ -14,6 +16,8 @@ export interface TrainOptions {
   readonly islands?: number;
   readonly resume?: string;
   readonly dryRun?: boolean;
+  /** Where the islands compute; the CPU when left out. */
+  readonly device?: Provider;
 }
 
 /** Trains a run file on this machine, or goes on with an interrupted run. @returns the exit status */
@@ -46,6 +50,7 @@ export async function trainLocally(
   context: CommandContext,
   signal: AbortSignal,
 ): Promise<{ readonly summary: Summary; readonly folder: string }> {
+  requireProvider(options.device ?? 'cpu');
   const source = file === undefined ? ['--resume', findRun(context.runs, options.resume!)] : [file];
   if (file !== undefined && !existsSync(file)) {
     throw new HelioError(
@@ -60,6 +65,7 @@ export async function trainLocally(
   signal.addEventListener('abort', stopping);
   try {
     return await runLocally({
+      device: options.device ?? 'cpu',
       serveArguments: [...source, ...islands, '--runs', context.runs],
       signal,
       onServing: (line) => {

@@ -13,7 +13,7 @@ export function describeRecord(record: LiveRecord): string | undefined {
       return `merged fragment ${record.fragment} to version ${record.version} at step ${record.runStep}: ${who}${without}`;
     }
     case 'evaluation':
-      return `validation loss ${record.loss.toFixed(4)} at step ${record.runStep} (${record.tokens} tokens)`;
+      return `validation loss ${record.loss.toFixed(4)}${record.accuracy === undefined ? '' : `, ${(100 * record.accuracy).toFixed(1)} % right`} at step ${record.runStep} (${record.tokens} held out)`;
     case 'checkpoint':
       return `checkpoint ${record.checkpoint} is complete at step ${record.runStep}`;
     case 'progress':

@@ -1,6 +1,7 @@
 import { byName, bytes, compact, duration, integer, percent } from '../live/format.ts';
 import type { LiveRecord, Summary } from '../records.ts';
 import { escapeHtml, lineChart, type Series } from './chart.ts';
+import { qualityOf } from './quality.ts';
 
 /** A run as the report shows it; the first is the report's subject, the others stand beside it. */
 export interface ReportedRun {
@@ -16,22 +17,23 @@ const COLORS = ['#7a4fd0', '#d9822b', '#2b8a6e', '#b83b5e', '#3b6fb8', '#8a7a2b'
 /** One self-contained page: what was trained, how well, what it cost, and the curves. */
 export function reportHtml(runs: readonly ReportedRun[]): string {
   const [{ summary, metrics, title }, ...others] = runs as readonly [ReportedRun, ...ReportedRun[]];
-  const { validationLoss: loss, perplexity } = summary;
+  const { validationLoss: loss } = summary;
+  const { lossUnit, unit, second } = qualityOf(summary);
   const ratio = summary.bytesPerIslandDataParallel / Math.max(1, summary.bytesPerIsland);
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(title)} · Heliotrope</title><style>${STYLE}</style></head><body><main>
-<header><h1>${escapeHtml(title)}</h1><p>${summary.islands} islands trained one model of ${compact(summary.parameters)} parameters for ${integer(summary.steps)} steps each, on ${compact(summary.tokens)} tokens, in ${duration(summary.wallS)}. Status: <b>${summary.status}</b>.</p></header>
+<header><h1>${escapeHtml(title)}</h1><p>${summary.islands} islands trained one model of ${compact(summary.parameters)} parameters for ${integer(summary.steps)} steps each, on ${compact(summary.tokens)} ${unit}, in ${duration(summary.wallS)}. Status: <b>${summary.status}</b>.</p></header>
 <section class="cards">
-${card('Validation loss', number(loss.after, 3), `from ${number(loss.before, 3)} · nats a token`)}
-${card('Perplexity', number(perplexity.after, 1), `from ${number(perplexity.before, 0)}`)}
+${card('Validation loss', number(loss.after, 3), `from ${number(loss.before, 3)} · ${lossUnit}`)}
+${second === null ? '' : card(second.name === 'right' ? 'Held-out examples right' : 'Perplexity', second.after, `from ${second.before}`)}
 ${card('Bytes an island', bytes(summary.bytesPerIsland), `${ratio.toFixed(0)}× fewer than data-parallel`)}
 ${card('Time computing', percent(summary.computeShare), `waiting ${duration(summary.waitS / Math.max(1, summary.islands))} an island`)}
 ${card('Energy', `${summary.energyWh.toPrecision(3)} Wh`, `${summary.gCO2e.toPrecision(3)} gCO₂e, estimated`)}
 </section>
-<section>${lineChart(validationCurves(runs), { title: 'Validation loss of the merged model', xLabel: 'inner steps of each island', yLabel: 'cross-entropy, nats a token', width: 860, height: 340 })}</section>
+<section>${lineChart(validationCurves(runs), { title: 'Validation loss of the merged model', xLabel: 'inner steps of each island', yLabel: lossUnit, width: 860, height: 340 })}</section>
 ${others.length === 0 ? '' : comparison(runs)}
-<section>${lineChart(trainingCurves(metrics), { title: 'Training loss of each island (averaged over 10 steps)', xLabel: 'inner steps', yLabel: 'cross-entropy, nats a token', width: 860, height: 300 })}</section>
+<section>${lineChart(trainingCurves(metrics), { title: 'Training loss of each island (averaged over 10 steps)', xLabel: 'inner steps', yLabel: lossUnit, width: 860, height: 300 })}</section>
 <section><h2>Where the time went</h2>${timeTable(summary)}</section>
 <section><h2>What travelled</h2>${trafficTable(summary)}<p class="note">${escapeHtml(summary.bytesMethod)}.</p></section>
 ${summary.samples === null ? '' : samples(summary.samples)}
@@ -87,7 +89,7 @@ function comparison(runs: readonly ReportedRun[]): string {
     row([
       escapeHtml(title),
       number(s.validationLoss.after, 4),
-      number(s.perplexity.after, 2),
+      qualityOf(s).second?.after ?? '–',
       integer(s.tokens),
       exchanged ?? bytes(s.bytesPerIsland),
       duration(s.wallS),

@@ -3,6 +3,7 @@ import pc from 'picocolors';
 import { COMMAND } from '../context.ts';
 import { bytes, compact, duration, integer, percent } from '../live/format.ts';
 import type { Summary } from '../records.ts';
+import { qualityOf } from './quality.ts';
 
 /** The report at the end of a run, as lines for a terminal. */
 export function reportLines(s: Summary, folder: string, colorful: boolean): readonly string[] {
@@ -10,17 +11,21 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
   const ratio = s.bytesPerIslandDataParallel / Math.max(1, s.bytesPerIsland);
   const an = (total: number): string => duration(total / Math.max(1, s.islands));
   const fact = (name: string, text: string): string => `  ${dim(name.padEnd(18))}${text}`;
-  const change = (before: number | null, after: number | null, digits: number): string =>
-    `${before?.toFixed(digits) ?? '–'} → ${bold(after?.toFixed(digits) ?? '–')}`;
+  const change = (before: string, after: string): string => `${before} → ${bold(after)}`;
+  const loss = (value: number | null): string => value?.toFixed(4) ?? '–';
+  const { lossUnit, unit, second } = qualityOf(s);
   return [
     '',
     bold(`${s.name}: ${s.status}`) +
       dim(
-        ` · ${s.islands} islands · ${compact(s.parameters)} parameters · ${integer(s.steps)} steps · ${compact(s.tokens)} tokens · ${duration(s.wallS)}`,
+        ` · ${s.islands} islands · ${compact(s.parameters)} parameters · ${integer(s.steps)} steps · ${compact(s.tokens)} ${unit} · ${duration(s.wallS)}`,
       ),
     '',
-    fact('validation loss', `${change(s.validationLoss.before, s.validationLoss.after, 4)} nats a token`),
-    fact('perplexity', change(s.perplexity.before, s.perplexity.after, 1)),
+    fact('validation loss', `${change(loss(s.validationLoss.before), loss(s.validationLoss.after))} ${lossUnit}`),
+    ...(second === null ? [] : [fact(second.name, change(second.before, second.after))]),
+    ...(s.skippedSteps === 0
+      ? []
+      : [fact('skipped', `${integer(s.skippedSteps)} steps whose gradient was not finite; see docs/models.md`)]),
     fact(
       'exchanged',
       `${bold(bytes(s.bytesPerIsland))} an island; per-step data-parallel: ${bytes(s.bytesPerIslandDataParallel)} (${ratio.toFixed(0)}× more)`,
@@ -37,7 +42,7 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
     '',
     fact('model, report', `${folder}${path.sep}`),
     fact('look at it', path.join(folder, 'report.html')),
-    fact('try it', `${COMMAND} sample ${path.basename(folder)}`),
+    fact('try it', `${COMMAND} ${s.perplexity === null ? 'eval' : 'sample'} ${path.basename(folder)}`),
   ];
 }
 

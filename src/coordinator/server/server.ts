@@ -20,7 +20,9 @@ export interface ServerOptions {
   readonly run: string;
   readonly job: Job;
   readonly dataFolder: string;
-  readonly tokenizerJson: string;
+  /** How data become numbers, as JSON, and where adapters are trained the frozen weights, as a safetensors file. */
+  readonly preparation: string;
+  readonly base: Uint8Array | null;
   readonly settings: RunSettings;
   readonly state: RunState;
   readonly aggregation: Aggregation;
@@ -290,7 +292,7 @@ export class RunServer {
   }
 
   #sendState(island: string): void {
-    const { run, job, dataFolder, settings, tokenizerJson, aggregation } = this.#options;
+    const { run, job, dataFolder, settings, preparation, base, aggregation } = this.#options;
     const peer = this.#peers.get(island);
     if (peer === undefined) return;
     peer.channel.send({
@@ -303,7 +305,8 @@ export class RunServer {
       leaseS: settings.leaseMs / 1000,
       restore: this.#state.restore,
     });
-    peer.channel.transfer({ kind: 'tokenizer' }, new TextEncoder().encode(tokenizerJson));
+    peer.channel.transfer({ kind: 'preparation' }, new TextEncoder().encode(preparation));
+    if (base !== null) peer.channel.transfer({ kind: 'base' }, base);
     aggregation.fragments.forEach((_, fragment) => {
       this.#sendFragment(island, fragment, aggregation.whole(fragment));
     });

@@ -41,6 +41,8 @@ export function saveIslandCheckpoint(
     checkpoint,
     step: String(trainer.step),
     age: String(trainer.age),
+    lossScale: String(trainer.lossScale),
+    goodSteps: String(trainer.goodSteps),
     clocks: JSON.stringify(clocks),
   };
   writeWhole(fileOf(folder, checkpoint), encodeSafetensors(tensors, metadata));
@@ -77,6 +79,8 @@ export function loadIslandCheckpoint(folder: string, run: string, name: string |
     trainer: {
       step: Number(metadata.step),
       age: Number(metadata.age),
+      lossScale: Number(metadata.lossScale ?? 1),
+      goodSteps: Number(metadata.goodSteps ?? 0),
       parameters: arrays('parameter'),
       moments: arrays('moment'),
     },

@@ -1,15 +1,18 @@
+import path from 'node:path';
 import { HelioError } from '../../errors.ts';
-import { type Batch, type BatchSource, batchesOf, evaluationBatches } from '../../ml/data/batches.ts';
-import { readDocuments, shardOf, splitCorpus } from '../../ml/data/corpus.ts';
-import { loadTokenizer, tokenize } from '../../ml/data/tokenizer.ts';
-import { type StepResult, Trainer } from '../../ml/training/trainer.ts';
-import { type Fragment, pack, unpack } from '../../outer/fragments.ts';
+import { nodeRuntime } from '../../ml/engine/node-runtime.ts';
+import { parametersOf } from '../../ml/models/model.ts';
+import type { ParameterArrays } from '../../ml/tensor/parameters.ts';
+import { decodeSafetensors } from '../../ml/tensor/safetensors.ts';
+import { type Evaluation, type StepResult, Trainer } from '../../ml/training/trainer.ts';
+import { type Fragment, unpack } from '../../outer/fragments.ts';
 import { openParcel, packParcel } from '../../outer/parcel.ts';
 import type { Parcel } from '../../protocol/frame.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
-import { fragmentsOf, innerOptimizerOf, modelOf } from '../layout.ts';
+import { type DataSizes, fragmentsOf, modelOf, trainingOf } from '../layout.ts';
 import type { Assignment, IslandTrainer } from '../trainer-face.ts';
 import { loadIslandCheckpoint, saveIslandCheckpoint } from './island-checkpoint.ts';
+import { type IslandData, openIslandData, type Preparation, vocabularyOf } from './job-data.ts';
 
 /** What an island keeps of a fragment for the exchange. */
 interface FragmentExchange {
@@ -23,30 +26,41 @@ interface FragmentExchange {
 
 /** Trains in this thread: reads the shard, drives the engine, keeps checkpoints as files. */
 export class LocalTrainer implements IslandTrainer {
+  readonly #onProgress: (share: number) => void;
   #work:
     | {
-        assignment: Assignment;
+        readonly assignment: Assignment;
         readonly exchange: FragmentExchange[];
-        trainer: Trainer;
-        batches: BatchSource;
-        heldOut: readonly Batch[];
+        readonly trainer: Trainer;
+        readonly data: IslandData;
       }
     | undefined;
 
+  /** @param onProgress told how much of a large text is tokenized */
+  constructor(onProgress: (share: number) => void = () => {}) {
+    this.#onProgress = onProgress;
+  }
+
   async prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<void> {
-    if (this.#work === undefined) this.#work = await prepareWork(assignment, fragments);
-    else for (const [i, parameters] of fragments.entries()) this.#take(i, parameters);
+    if (this.#work === undefined) this.#work = await prepareWork(assignment, fragments, this.#onProgress);
+    else for (const [i, parameters] of fragments.entries()) await this.#take(i, parameters);
   }
 
   async step(): Promise<StepResult> {
-    const { trainer, batches } = this.#ready();
-    return trainer.step(batches(trainer.steps));
+    const { trainer, data, assignment } = this.#ready();
+    const { microBatches } = assignment.job.inner;
+    const first = trainer.steps * microBatches;
+    return trainer.step(...Array.from({ length: microBatches }, (_, part) => data.batches(first + part)));
   }
 
   async contribution(fragment: number): Promise<Parcel> {
     const { trainer, exchange, assignment } = this.#ready();
     const { layout, base, residual } = exchange[fragment]!;
-    const own = pack(layout, trainer.read(layout.tensors.map((t) => t.name)));
+    const own = new Float32Array(layout.elements);
+    await trainer.read(
+      layout.tensors.map((t) => t.name),
+      own,
+    );
     const packed = packParcel(assignment.job.outer.upCodec, own, base, residual, -1);
     // The residual counts once the merge is there: a contribution that is asked for again starts from the old one.
     exchange[fragment] = { layout, base, residual, pending: packed.residual };
@@ -55,20 +69,20 @@ export class LocalTrainer implements IslandTrainer {
 
   async receive(fragment: number, parcel: Parcel, runStep: number): Promise<void> {
     const { trainer, exchange, assignment } = this.#ready();
-    this.#take(fragment, openParcel(parcel, exchange[fragment]!.base, 1), assignment.job.outer.localShare);
+    await this.#take(fragment, openParcel(parcel, exchange[fragment]!.base, 1), assignment.job.outer.localShare);
     trainer.skipTo(runStep);
   }
 
-  #take(fragment: number, parameters: Float32Array, localShare = 0): void {
+  async #take(fragment: number, parameters: Float32Array, localShare = 0): Promise<void> {
     const { trainer, exchange } = this.#ready();
     const { layout, pending } = exchange[fragment]!;
-    trainer.write(unpack(layout, parameters), localShare);
+    await trainer.write(unpack(layout, parameters), localShare);
     exchange[fragment] = { layout, base: parameters, residual: pending, pending };
   }
 
-  async evaluate(part: number, of: number): Promise<{ lossSum: number; tokens: number }> {
-    const { trainer, heldOut } = this.#ready();
-    return trainer.evaluate(heldOut.filter((_, i) => i % of === part));
+  async evaluate(part: number, of: number): Promise<Evaluation> {
+    const { trainer, data } = this.#ready();
+    return trainer.evaluate(data.heldOut.filter((_, i) => i % of === part));
   }
 
   async save(checkpoint: string, clocks: readonly FragmentClock[]): Promise<void> {
@@ -77,7 +91,7 @@ export class LocalTrainer implements IslandTrainer {
     saveIslandCheckpoint(assignment.stateFolder, {
       run: assignment.run,
       checkpoint,
-      trainer: trainer.save(),
+      trainer: await trainer.save(),
       clocks,
       residuals,
     });
@@ -92,7 +106,7 @@ export class LocalTrainer implements IslandTrainer {
       loadIslandCheckpoint(assignment.stateFolder, assignment.run, null);
     if (saved === undefined) return null;
     const unmoved = saved.clocks.length === versions.length && saved.clocks.every((c, i) => c.version === versions[i]);
-    trainer.load(unmoved ? saved.trainer : { ...saved.trainer, parameters: new Map() });
+    await trainer.load(unmoved ? saved.trainer : { ...saved.trainer, parameters: new Map() });
     exchange.forEach((part, i) => {
       const residual = saved.residuals[i] ?? part.residual;
       exchange[i] = { ...part, residual, pending: residual };
@@ -118,26 +132,25 @@ export class LocalTrainer implements IslandTrainer {
   }
 }
 
-async function prepareWork(assignment: Assignment, packed: readonly Float32Array[]) {
-  const { job, shard, dataFolder, tokenizerJson, threads } = assignment;
-  const tokenizer = loadTokenizer(tokenizerJson, "the run's tokenizer");
-  const model = modelOf(job, tokenizer.vocabularySize);
-  const corpus = splitCorpus(readDocuments(job.data.paths, dataFolder), job.data.heldOut);
-  const stream = tokenize(tokenizer, shardOf(corpus.training, shard.index, shard.count));
-  const heldOutStream = tokenize(tokenizer, corpus.validation);
-  checkLength(stream, job.context, `Shard ${shard.index + 1} of ${shard.count} of the corpus`);
-  checkLength(heldOutStream, job.context, 'The held-out text');
+async function prepareWork(
+  assignment: Assignment,
+  packed: readonly Float32Array[],
+  onProgress: (share: number) => void,
+) {
+  const { job, shard, dataFolder, threads, device, stateFolder } = assignment;
+  const preparation = JSON.parse(assignment.preparation) as Preparation;
+  const model = modelOf(job, sizesOf(preparation));
+  const cache = path.join(stateFolder, 'tokens');
+  const data = await openIslandData(job, preparation, shard, dataFolder, cache, onProgress);
   const fragments = fragmentsOf(model, job.outer.fragments);
-  const parameters = new Map(fragments.flatMap((fragment, i) => [...unpack(fragment, packed[i]!)]));
+  const trained = fragments.flatMap((fragment, i) => [...unpack(fragment, packed[i]!)]);
+  const parameters = new Map([...frozenOf(assignment), ...trained]);
+  requireAll(
+    parameters,
+    parametersOf(model).map((spec) => spec.name),
+  );
   const trainer = await Trainer.create(
-    {
-      model,
-      optimizer: innerOptimizerOf(job),
-      schedule: { warmUpSteps: job.inner.warmUpSteps, totalSteps: job.stop.steps, finalShare: job.inner.finalShare },
-      batchSize: job.batch,
-      clipNorm: job.inner.clipNorm,
-      threads,
-    },
+    { ...trainingOf(job, model), runtime: nodeRuntime(device), threads },
     parameters,
   );
   return {
@@ -147,17 +160,27 @@ async function prepareWork(assignment: Assignment, packed: readonly Float32Array
       return { layout, base: packed[i]!, residual, pending: residual };
     }),
     trainer,
-    batches: batchesOf(stream, job.batch, job.context, job.seed * 1_000_003 + shard.index),
-    heldOut: evaluationBatches(heldOutStream, job.batch, job.context, job.evaluation.tokens),
+    data,
   };
 }
 
-/** @throws HelioError HELIO-1003 when a token stream does not fill one context */
-export function checkLength(stream: Uint32Array, context: number, what: string): void {
-  if (stream.length > context) return;
+const sizesOf = (preparation: Preparation): DataSizes =>
+  preparation.kind === 'text'
+    ? { kind: 'text', vocabularySize: vocabularyOf(preparation) }
+    : { kind: 'examples', shape: preparation.shape, outputs: preparation.outputs };
+
+function frozenOf({ base }: Assignment): ParameterArrays {
+  if (base === null) return new Map();
+  const { tensors } = decodeSafetensors(base, 'the base that the coordinator sent');
+  return new Map([...tensors].map(([name, { data }]) => [name, data]));
+}
+
+function requireAll(parameters: ParameterArrays, names: readonly string[]): void {
+  const missing = names.filter((name) => !parameters.has(name));
+  if (missing.length === 0) return;
   throw new HelioError(
-    'HELIO-1003',
-    `${what} has ${stream.length} tokens, and one context needs ${context + 1}.`,
-    'Give more text, fewer islands, or a smaller context.',
+    'HELIO-4004',
+    `The coordinator did not send ${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ` and ${missing.length - 5} more` : ''}.`,
+    'Both sides must run the same version of Heliotrope.',
   );
 }

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HelioError } from '../../errors.ts';
+import { operatorsOnProcessor } from '../../ml/engine/capabilities.ts';
+import type { Provider } from '../../ml/engine/session.ts';
 import { type Ending, type IslandHost, IslandSession } from '../runtime.ts';
 import { WebSocketConnection } from './connection.ts';
 import { WorkerTrainer } from './worker-trainer.ts';
@@ -9,6 +11,7 @@ export interface NodeIslandOptions {
   readonly name: string;
   readonly software: string;
   readonly threads: number;
+  readonly device: Provider;
   readonly stateFolder: (run: string) => string;
   /** The owner's own data instead of the paths that the run names. */
   readonly dataPaths: readonly string[] | undefined;
@@ -25,11 +28,12 @@ export interface NodeIslandOptions {
  * @throws HelioError HELIO-4002 when the coordinator stays away, or whatever made the island unable to go on
  */
 export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
-  const trainer = new WorkerTrainer();
+  const trainer = new WorkerTrainer(tokenizing(options.log));
   const host: IslandHost = {
     name: options.name,
     software: options.software,
     threads: options.threads,
+    engine: { device: options.device, onProcessor: operatorsOnProcessor(options.device) },
     stateFolder: options.stateFolder,
     dataPaths: options.dataPaths,
     nowMs: () => performance.now(),
@@ -61,6 +65,17 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
   } finally {
     await trainer.release().catch(() => {});
   }
+}
+
+/** Says every tenth of the way, for texts that take a while. */
+function tokenizing(log: (sentence: string) => void): (share: number) => void {
+  let said = 0;
+  return (share) => {
+    if (share < said) said = 0;
+    if (share - said < 0.1 && (share < 1 || said === 1)) return;
+    said = share;
+    log(`tokenizing: ${Math.round(share * 100)} %`);
+  };
 }
 
 async function session(

@@ -1,11 +1,11 @@
 import { parentPort } from 'node:worker_threads';
 import { HelioError } from '../../errors.ts';
 import { LocalTrainer } from './local-trainer.ts';
-import type { Call, Reply } from './worker-trainer.ts';
+import type { Call, Progress, Reply } from './worker-trainer.ts';
 
 /** The worker's side of `WorkerTrainer`: one call after the other, in the order in which they came. */
-const trainer = new LocalTrainer();
 const port = parentPort!;
+const trainer = new LocalTrainer((progress) => port.postMessage({ progress } satisfies Progress));
 let queue = Promise.resolve();
 
 port.on('message', (call: Call) => {

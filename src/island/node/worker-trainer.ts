@@ -9,6 +9,10 @@ export interface Call {
   readonly method: keyof IslandTrainer;
   readonly args: readonly unknown[];
 }
+/** How much of the text is tokenized, from 0 to 1. */
+export interface Progress {
+  readonly progress: number;
+}
 export interface Reply {
   readonly id: number;
   readonly result?: unknown;
@@ -24,10 +28,12 @@ export class WorkerTrainer implements IslandTrainer {
   readonly #open = new Map<number, PromiseWithResolvers<unknown>>();
   #calls = 0;
 
-  constructor() {
+  constructor(onProgress: (share: number) => void) {
     const thread = import.meta.url.endsWith('.ts') ? './trainer-thread.ts' : './trainer-thread.js';
     this.#worker = new Worker(new URL(thread, import.meta.url));
-    this.#worker.on('message', ({ id, result, error }: Reply) => {
+    this.#worker.on('message', (message: Reply | Progress) => {
+      if ('progress' in message) return onProgress(message.progress);
+      const { id, result, error } = message;
       const call = this.#open.get(id);
       this.#open.delete(id);
       if (error === undefined) call?.resolve(result);

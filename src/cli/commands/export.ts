@@ -1,0 +1,103 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { HelioError } from '../../errors.ts';
+import { writeWhole } from '../../files.ts';
+import { toOnnx } from '../../ml/engine/onnx.ts';
+import { loadAdapter, saveAdapter } from '../../ml/models/adapter.ts';
+import { encodeGguf, type GgufType } from '../../ml/models/gguf.ts';
+import { loadWeights, saveTokenizer, saveWeights } from '../../ml/models/hugging-face.ts';
+import { isLanguage } from '../../ml/models/model.ts';
+import type { ParameterArrays } from '../../ml/tensor/parameters.ts';
+import { outputsGraph } from '../../ml/training/training-graph.ts';
+import { type CommandContext, print, printJson } from '../context.ts';
+import { readRunFile } from '../run-file.ts';
+import { findRun } from '../run-folder.ts';
+import { loadLanguageModel, requireWeights, type TrainedLanguageModel } from '../trained-model.ts';
+
+export const EXPORT_FORMATS = ['transformers', 'onnx', 'gguf', 'peft'] as const;
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+
+export interface ExportOptions {
+  readonly format: ExportFormat;
+  readonly type: GgufType;
+  readonly out?: string;
+}
+
+/** Writes a trained model in the layout of another program. */
+export async function exportModel(run: string, options: ExportOptions, context: CommandContext): Promise<number> {
+  const out = write(run, options, context.runs);
+  if (context.json) printJson({ run, format: options.format, out });
+  else print(`${path.relative('', out) || '.'}   ${USE[options.format](path.relative('', out) || '.')}`);
+  return 0;
+}
+
+/** How what was written is used, in one line. */
+const USE: Readonly<Record<ExportFormat, (out: string) => string>> = {
+  transformers: (out) => `AutoModelForCausalLM.from_pretrained(${JSON.stringify(out)})`,
+  onnx: (out) => `onnxruntime.InferenceSession(${JSON.stringify(out)})`,
+  gguf: (out) => `llama-cli -m ${out}`,
+  peft: (out) => `PeftModel.from_pretrained(base, ${JSON.stringify(out)})`,
+};
+
+/** @returns where it is now */
+function write(run: string, { format, type, out }: ExportOptions, runs: string): string {
+  switch (format) {
+    case 'onnx':
+      return writeOnnx(findRun(runs, run), out);
+    case 'transformers':
+      return writeTransformers(loadLanguageModel(runs, run), out);
+    case 'gguf':
+      return writeGguf(loadLanguageModel(runs, run), type, out);
+    case 'peft':
+      return writePeft(findRun(runs, run), runs, out);
+  }
+}
+
+function writeOnnx(folder: string, out: string | undefined): string {
+  requireWeights(folder);
+  const { model, parameters } = loadWeights(folder);
+  const file = path.resolve(out ?? path.join(folder, 'model.onnx'));
+  const names = isLanguage(model) ? ONNX_NAMES : undefined;
+  writeWhole(file, toOnnx(outputsGraph(model, 1, names), path.basename(folder), parameters));
+  return file;
+}
+
+/** What other programs call a language model's input and output. */
+const ONNX_NAMES = { input: 'input_ids', outputs: 'logits' };
+
+function writeTransformers(trained: TrainedLanguageModel, out: string | undefined): string {
+  const folder = path.resolve(out ?? path.join(trained.folder, 'transformers'));
+  saveWeights(folder, trained, trained.tokenizer.endOfTextId);
+  saveTokenizer(folder, trained.model, trained.tokenizer, trained.tokenizerJson);
+  return folder;
+}
+
+function writeGguf(
+  { folder, model, parameters, tokenizerJson }: TrainedLanguageModel,
+  type: GgufType,
+  out?: string,
+): string {
+  const name = path.basename(folder);
+  const file = path.resolve(out ?? path.join(folder, `${name}-${type}.gguf`));
+  writeWhole(file, encodeGguf(model, parameters, tokenizerJson, name, type));
+  return file;
+}
+
+/** The adapters of a run that trained some, for the base that it names. */
+function writePeft(folder: string, runs: string, out: string | undefined): string {
+  const adapter = path.join(folder, 'adapter');
+  if (!existsSync(path.join(adapter, 'adapter_config.json'))) {
+    throw new HelioError(
+      'HELIO-1006',
+      `${folder} has no adapters: it did not train with model.lora.`,
+      'Export the whole model with --format transformers.',
+    );
+  }
+  const { job } = readRunFile(path.join(folder, 'run.yaml'));
+  const base = path.resolve(folder, job.model.base!);
+  const { model } = loadLanguageModel(runs, base);
+  const loaded = loadAdapter(adapter, model);
+  const target = path.resolve(out ?? adapter);
+  saveAdapter(target, loaded.model, loaded.parameters as ParameterArrays, base);
+  return target;
+}

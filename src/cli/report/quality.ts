@@ -1,0 +1,32 @@
+import { percent } from '../live/format.ts';
+import type { Summary } from '../records.ts';
+
+/** How good a model is, in the words of its kind: perplexity for text, accuracy for classes, neither for numbers. */
+export interface Quality {
+  readonly lossUnit: string;
+  /** What the model is shown one of at a time. */
+  readonly unit: 'tokens' | 'examples';
+  readonly second: { readonly name: string; readonly before: string; readonly after: string } | null;
+}
+
+export function qualityOf(s: Pick<Summary, 'perplexity' | 'accuracy'>): Quality {
+  const shown = (value: number | null, format: (x: number) => string): string => (value === null ? '–' : format(value));
+  if (s.perplexity !== null) {
+    const { before, after } = s.perplexity;
+    const second = {
+      name: 'perplexity',
+      before: shown(before, (x) => x.toFixed(1)),
+      after: shown(after, (x) => x.toFixed(2)),
+    };
+    return { lossUnit: 'nats a token', unit: 'tokens', second };
+  }
+  if (s.accuracy !== null) {
+    const second = {
+      name: 'right',
+      before: shown(s.accuracy.before, percent),
+      after: shown(s.accuracy.after, percent),
+    };
+    return { lossUnit: 'nats an example', unit: 'examples', second };
+  }
+  return { lossUnit: 'mean squared error', unit: 'examples', second: null };
+}

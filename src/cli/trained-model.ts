@@ -1,0 +1,67 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { HelioError } from '../errors.ts';
+import type { Tokenizer } from '../ml/data/tokenizer.ts';
+import { mergeAdapters, saveAdapter } from '../ml/models/adapter.ts';
+import {
+  loadFolderTokenizer,
+  loadWeights,
+  type SavedModel,
+  saveTokenizer,
+  saveWeights,
+  withoutLora,
+} from '../ml/models/hugging-face.ts';
+import { isLanguage, type LanguageConfig } from '../ml/models/model.ts';
+import type { ParameterArrays } from '../ml/tensor/parameters.ts';
+import type { PreparedRun } from './prepare-run.ts';
+import { findRun } from './run-folder.ts';
+
+/**
+ * Writes what a run trained: the whole model in Hugging Face layout, with adapters folded in, and the adapters beside it
+ * in PEFT's.
+ */
+export function saveTrained(
+  folder: string,
+  { model, preparation, tokenizer, job }: PreparedRun,
+  parameters: ParameterArrays,
+): void {
+  const whole = { model: withoutLora(model), parameters: mergeAdapters(model, parameters) };
+  saveWeights(folder, whole, tokenizer?.endOfTextId);
+  if (isLanguage(model) && tokenizer !== undefined && preparation.kind === 'text')
+    saveTokenizer(folder, model, tokenizer, preparation.tokenizerJson);
+  if (isLanguage(model) && model.lora !== undefined)
+    saveAdapter(path.join(folder, 'adapter'), model, parameters, job.model.base ?? '');
+}
+
+/** A language model of a run or a folder in Hugging Face layout, and its tokenizer. */
+export interface TrainedLanguageModel extends SavedModel {
+  readonly folder: string;
+  readonly model: LanguageConfig;
+  readonly tokenizer: Tokenizer;
+  readonly tokenizerJson: string;
+}
+
+/** @throws HelioError HELIO-1005 when there is no such run, HELIO-1006 when it is no language model */
+export function loadLanguageModel(runs: string, run: string): TrainedLanguageModel {
+  const folder = findRun(runs, run);
+  requireWeights(folder);
+  const { model, parameters } = loadWeights(folder);
+  if (!isLanguage(model)) {
+    throw new HelioError(
+      'HELIO-1006',
+      `${folder} is a ${model.architecture}, which writes no text.`,
+      'Name a run that trained a language model.',
+    );
+  }
+  return { folder, model, parameters, ...loadFolderTokenizer(folder) };
+}
+
+/** A run that has not come to its end has no model yet. */
+export function requireWeights(folder: string): void {
+  if (existsSync(path.join(folder, 'config.json'))) return;
+  throw new HelioError(
+    'HELIO-1005',
+    `${folder} has no model yet: its run has not ended.`,
+    `Go on with it: \`heliotrope train --resume ${path.basename(folder)}\`.`,
+  );
+}

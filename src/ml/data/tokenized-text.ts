@@ -3,7 +3,8 @@ import path from 'node:path';
 import { explainSystemError } from '../../errors.ts';
 import { makeFolder, writeWhole } from '../../files.ts';
 import type { Document, Passages } from './corpus.ts';
-import { encodeTokens, SILENT, streamOf, TokenFile, type TokenStream } from './token-stream.ts';
+import { encodeTokens, TokenFile } from './token-file.ts';
+import { SILENT, streamOf, type TokenStream } from './token-stream.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** Documents as token ids end to end, an end of text after each, and where each begins. */

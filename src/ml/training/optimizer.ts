@@ -81,7 +81,7 @@ export function updateScalars(
  * One update as a graph. Inputs: `parameter`, `gradient` and the rule's moments, all of `shape`, and the scalars of
  * {@link updateScalars}. Outputs: `next:parameter` and `next:` moments; each may be written where its input lies.
  *
- * @param shape any for AdamW and SGD, which work by element; [matrices, rows, columns] for Muon
+ * @param shape any for AdamW and SGD, which work by element; [rows, columns] or [matrices, rows, columns] for Muon
  */
 export function updateGraph(optimizer: InnerOptimizer, rule: Rule, shape: Shape, spec: ParameterSpec): Graph {
   const g = new Graph();
@@ -119,19 +119,19 @@ export function updateGraph(optimizer: InnerOptimizer, rule: Rule, shape: Shape,
  * scaled by √max(1, out / in). All matrices of a shape are worked on together.
  */
 function orthogonalUpdate(g: Builder, updates: Value, spec: ParameterSpec): Value {
-  const [count, rows, columns] = updates.shape as readonly [number, number, number];
+  const { shape } = updates;
+  const [rows, columns] = shape.slice(-2) as [number, number];
+  const count = shape.length === 3 ? shape[0]! : 1;
   const blocks = spec.columnBlocks ?? 1;
   const width = columns / blocks;
   const scale = Math.sqrt(Math.max(1, spec.layout === 'out-in' ? rows / columns : width / rows));
   const scaled = (matrices: Value): Value => (scale === 1 ? matrices : g.one('Mul', [matrices, g.scalar(scale)]));
-  if (blocks === 1) return scaled(orthogonalize(g, updates));
-  const apart = g.one('Transpose', [g.one('Reshape', [updates], { shape: [count, rows, blocks, width] })], {
-    permutation: [0, 2, 1, 3],
-  });
-  const each = g.one('Reshape', [apart], { shape: [count * blocks, rows, width] });
-  const back = g.one('Reshape', [scaled(orthogonalize(g, each))], { shape: [count, blocks, rows, width] });
-  const together = g.one('Transpose', [back], { permutation: [0, 2, 1, 3] });
-  return g.one('Reshape', [together], { shape: updates.shape });
+  const reshaped = (x: Value, to: Shape): Value => g.one('Reshape', [x], { shape: to });
+  if (blocks === 1) return reshaped(scaled(orthogonalize(g, reshaped(updates, [count, rows, columns]))), shape);
+  const apart = g.one('Transpose', [reshaped(updates, [count, rows, blocks, width])], { permutation: [0, 2, 1, 3] });
+  const each = scaled(orthogonalize(g, reshaped(apart, [count * blocks, rows, width])));
+  const together = g.one('Transpose', [reshaped(each, [count, blocks, rows, width])], { permutation: [0, 2, 1, 3] });
+  return reshaped(together, shape);
 }
 
 /** Coefficients and number of steps of the quintic iteration, from the same source. */

@@ -115,7 +115,10 @@ export class ParameterStore {
   clearGradients(): void {
     for (const [name, tensor] of this.#gradients) {
       if (this.#shared) (tensor.data as Float32Array).fill(0);
-      else this.#gradients.set(name, floatTensor(new Float32Array(tensor.size), tensor.dims));
+      else {
+        this.#gradients.set(name, floatTensor(new Float32Array(tensor.size), tensor.dims));
+        tensor.dispose();
+      }
     }
   }
 
@@ -279,20 +282,16 @@ function planGroups(optimizer: InnerOptimizer, specs: readonly ParameterSpec[], 
   return [...groups.values()].map((members): GroupPlan => {
     const [first] = members;
     const rule = ruleOf(optimizer, first!);
-    const shapes =
-      rule === 'muon'
-        ? stacks(first!.shape, members.length)
-        : chunks(
-            members.reduce((sum, spec) => sum + elementsOf(spec), 0),
-            merge,
-          );
+    const total = members.reduce((sum, spec) => sum + elementsOf(spec), 0);
+    const merged = rule === 'muon' ? stacks(first!.shape, members.length) : chunks(total);
+    const shapes = merge ? merged : [first!.shape];
     return { rule, decay: decayOf(optimizer, first!), specs: members, shapes };
   });
 }
 
 /** Equal chunks, the last one as short as what is left. */
-function chunks(elements: number, cut: boolean): readonly (readonly number[])[] {
-  if (!cut || elements <= CHUNK_ELEMENTS) return [[elements]];
+function chunks(elements: number): readonly (readonly number[])[] {
+  if (elements <= CHUNK_ELEMENTS) return [[elements]];
   const whole = Math.floor(elements / CHUNK_ELEMENTS);
   const rest = elements % CHUNK_ELEMENTS;
   const full = Array.from({ length: whole }, () => [CHUNK_ELEMENTS]);

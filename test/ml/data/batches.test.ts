@@ -7,7 +7,8 @@ import { batchesOf, documentBatchesOf, evaluationBatches } from '../../../src/ml
 import { trainBpe } from '../../../src/ml/data/bpe-training.ts';
 import { openCorpus } from '../../../src/ml/data/corpus.ts';
 import { permutation } from '../../../src/ml/data/permutation.ts';
-import { encodeTokens, SILENT, streamOf, TokenFile } from '../../../src/ml/data/token-stream.ts';
+import { encodeTokens, TokenFile } from '../../../src/ml/data/token-file.ts';
+import { SILENT, streamOf } from '../../../src/ml/data/token-stream.ts';
 import { tokenize, tokenizePassages } from '../../../src/ml/data/tokenized-text.ts';
 import { loadTokenizer } from '../../../src/ml/data/tokenizer.ts';
 

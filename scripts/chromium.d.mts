@@ -1,0 +1,2 @@
+/** Path of an installed Chromium or Chrome; HELIOTROPE_CHROMIUM names another. */
+export function findChromium(): string | undefined;

@@ -39,6 +39,8 @@ interface Trial {
 
 const adam = { betas: [0.9, 0.95] as const, epsilon: 1e-8, weightDecay: 0.1 };
 const muon = (rate: number): InnerOptimizer => ({ kind: 'muon', rate, momentum: 0.95, adamRate: rate / 5, ...adam });
+/** Newton–Schulz steps as Muon's source has them. */
+const fiveSteps: InnerOptimizer = { ...muon(0.03), newtonSchulzSteps: 5 } as InnerOptimizer;
 const adamw = (rate: number): InnerOptimizer => ({ kind: 'adamw', rate, ...adam });
 
 const best = {
@@ -55,6 +57,9 @@ const trials: readonly Trial[] = [
   { ...whole, name: 'one island alone, AdamW 0.004', who: 'alone', inner: adamw(0.004) },
   { ...whole, name: 'synchronous, Muon 0.03', who: 'synchronous' },
   { ...whole, name: 'synchronous, Muon 0.045', who: 'synchronous', inner: muon(0.045) },
+  { ...whole, name: 'one island alone, Muon 0.03, 5 steps', who: 'alone', inner: fiveSteps },
+  { ...whole, name: 'synchronous, Muon 0.03, 5 steps', who: 'synchronous', inner: fiveSteps },
+  { ...best, name: '4 islands, Muon 0.03, 5 steps', inner: fiveSteps },
   { ...best, name: '4 islands, Muon 0.02', inner: muon(0.02) },
   { ...best, name: '4 islands, Muon 0.03' },
   { ...best, name: '4 islands, Muon 0.045', inner: muon(0.045) },

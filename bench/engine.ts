@@ -1,170 +1,288 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
-import { setTimeout } from 'node:timers/promises';
+import { findChromium } from '../scripts/chromium.mjs';
+import { benchmarkTrainer, randomBatch } from '../src/cli/benchmark.ts';
+import type { Graph } from '../src/ml/engine/graph.ts';
+import { Graph as NewGraph } from '../src/ml/engine/graph.ts';
+import { nodeRuntime } from '../src/ml/engine/node-runtime.ts';
+import { floatTensor } from '../src/ml/engine/session.ts';
+import { isLanguage } from '../src/ml/models/model.ts';
+import { gradientGraph } from '../src/ml/training/training-graph.ts';
+import { browserFigures } from './browser.ts';
+import { Contender, inTurn, type Round } from './contender.ts';
+import { WORKS, type Work } from './engine-models.ts';
 import { type Figure, median, publish } from './figures.ts';
+import { blasEnvironment, compiles, findPyTorch } from './pytorch.ts';
 
-/** Tokens per second and peak memory of the engine beside PyTorch, in turn, on the same machine and threads. */
+/** Speed, memory and start-up of the engine beside PyTorch's, in turn, on the same machine, threads and optimizer. */
 
-/** The model of DESIGN, section 4: layers, width, heads, context, batch, vocabulary. */
-const MODEL = [4, 256, 8, 256, 8, 512] as const;
-const NAME = 'gpt2-3.4m';
-
-interface Round {
-  readonly tokensPerS: number;
-  readonly peakMemoryBytes: number;
-}
-
-export async function engine({
-  short,
-  json,
-}: {
+export interface EngineOptions {
   readonly short: boolean;
   readonly json: string | undefined;
-}): Promise<boolean> {
+  /** Print where the time of a step goes, and nothing else. */
+  readonly profile: boolean;
+  /** Names of models, when not all are wanted. */
+  readonly only: readonly string[];
+}
+
+export async function engine({ short, json, profile, only }: EngineOptions): Promise<boolean> {
   const startedAt = new Date();
+  const works = WORKS.filter(({ name }) => only.length === 0 || only.includes(name));
+  if (profile) {
+    for (const work of works) await printProfile(work);
+    return true;
+  }
   const python = findPyTorch();
   if (python === undefined) {
-    console.error('PyTorch was not found, so there is nothing to compare with. Install it, for example:');
-    console.error(
-      '  apt-get install python3-torch libopenblas0-openmp     or     HELIOTROPE_PYTHON=/path/to/python npm run bench engine',
-    );
+    console.error('PyTorch was not found, so there is nothing to compare with. Install it: npm run pytorch');
+    console.error('or name a Python that has it: HELIOTROPE_PYTHON=/path/to/python npm run bench engine');
     return false;
   }
+  const withCompiler = !short && compiles(python);
   const rounds = short ? 5 : 9;
-  const steps = short ? 4 : 8;
+  const threadCounts = [1, 2].filter((t) => t <= availableParallelism());
   const figures: Figure[] = [];
-  for (const threads of [1, 2].filter((t) => t <= availableParallelism()))
-    figures.push(...(await compare(python, threads, rounds, steps)));
-  figures.push(...(await muonCost(rounds, steps)));
+  for (const work of works) {
+    for (const threads of short ? threadCounts.slice(-1) : threadCounts) {
+      console.error(`${work.name}, ${threads} thread${threads === 1 ? '' : 's'} …`);
+      figures.push(...(await compare(python, withCompiler, work, threads, rounds)));
+    }
+    if (isLanguage(work.model)) figures.push(...(await muonCost(work, rounds)), ...(await memory(python, work)));
+  }
+  figures.push(...(await startUp()));
+  if (findChromium() === undefined)
+    console.error('No Chromium: the browser was not measured (node scripts/chromium.mjs).');
+  else figures.push(...(await browserFigures(short ? 3 : 5)));
   publish('engine', startedAt, figures, json);
   return true;
 }
 
-async function compare(python: string, threads: number, rounds: number, steps: number): Promise<readonly Figure[]> {
-  const sizes = [...MODEL, threads].map(String);
-  const ours = await Contender.start(
-    process.execPath,
-    [path.join(import.meta.dirname, 'engine-worker.ts'), ...sizes],
-    {},
-  );
-  const theirs = await Contender.start(
+const worker = path.join(import.meta.dirname, 'engine-worker.ts');
+const script = path.join(import.meta.dirname, 'engine_pytorch.py');
+const plain = { target: null, met: null, note: '' };
+
+const ours = (work: Work, threads: number, optimizer: string, options: object = {}): Promise<Contender> =>
+  Contender.start(process.execPath, [worker, JSON.stringify({ ...work, threads, optimizer }), JSON.stringify(options)]);
+const theirs = (python: string, work: Work, threads: number, mode: 'eager' | 'compile'): Promise<Contender> =>
+  Contender.start(
     python,
-    [path.join(import.meta.dirname, 'engine_pytorch.py'), ...sizes],
+    ['-W', 'ignore', script, JSON.stringify({ ...work, threads, optimizer: 'adamw' }), mode],
     blasEnvironment(threads),
   );
-  const [a, b] = await inTurn(ours, theirs, rounds, steps);
-  const [speed, reference] = [median(a.map((r) => r.tokensPerS)), median(b.map((r) => r.tokensPerS))];
-  const [memory, referenceMemory] = [a.at(-1)!.peakMemoryBytes, b.at(-1)!.peakMemoryBytes];
-  const id = (what: string): string => `engine.${NAME}.${threads}-threads.${what}`;
-  const note = `PyTorch ${theirs.version}, median of ${rounds} rounds of ${steps} steps, in turn`;
-  const plain = { target: null, met: null, note: '' };
+
+const speed = (rounds: readonly Round[]): number => median(rounds.map((round) => round.perS));
+
+async function compare(
+  python: string,
+  withCompiler: boolean,
+  work: Work,
+  threads: number,
+  rounds: number,
+): Promise<readonly Figure[]> {
+  const modes = withCompiler ? (['eager', 'compile'] as const) : (['eager'] as const);
+  const contenders = [await ours(work, threads, 'adamw')];
+  for (const mode of modes) contenders.push(await theirs(python, work, threads, mode));
+  const { version } = contenders[1]!;
+  const results = await inTurn(contenders, rounds, work.steps);
+  const [mine, ...others] = results.map(speed) as [number, ...number[]];
+  const best = Math.max(...others);
+  const [memory, otherMemory] = [results[0]!.at(-1)!.peakMemoryBytes, results[1]!.at(-1)!.peakMemoryBytes];
+  const peak = await gemmPeak(threads);
+  const flops = flopsOf(gradientGraphOf(work));
+  const perStep = randomBatch(work.model, work.batch).count;
+  const share = (flops * mine) / perStep / peak;
+  const unit = isLanguage(work.model) ? 'tokens/s' : 'examples/s';
+  const id = (what: string): string => `engine.${work.name}.${threads}-threads.${what}`;
+  const fastest = modes[others.indexOf(best)];
+  const note = `PyTorch ${version}, the faster of ${modes.join(' and ')} (${fastest}); medians of ${rounds} rounds of ${work.steps} steps, in turn`;
   return [
-    { id: id('tokens-per-s'), value: speed, unit: 'tokens/s', ...plain },
-    { id: id('pytorch-tokens-per-s'), value: reference, unit: 'tokens/s', ...plain },
+    { id: id('per-s'), value: mine, unit, ...plain },
+    ...modes.map((mode, i) => ({ id: id(`pytorch-${mode}-per-s`), value: others[i]!, unit, ...plain })),
     {
       id: id('ratio-to-pytorch'),
-      value: speed / reference,
+      value: mine / best,
       unit: '×',
-      target: '≥ 1.0 ×',
-      met: speed >= reference,
+      target: `≥ ${work.target.toFixed(1)} ×`,
+      met: mine / best >= work.target,
       note,
     },
+    {
+      id: id('share-of-gemm-peak'),
+      value: share,
+      unit: '',
+      ...plain,
+      note: `${(flops / 1e9).toFixed(1)} GFLOP of products a step; a large product alone runs at ${(peak / 1e9).toFixed(0)} GFLOP/s here`,
+    },
     { id: id('peak-memory'), value: memory / 1e6, unit: 'MB', ...plain },
-    { id: id('pytorch-peak-memory'), value: referenceMemory / 1e6, unit: 'MB', ...plain },
+    { id: id('pytorch-peak-memory'), value: otherMemory / 1e6, unit: 'MB', ...plain },
     {
       id: id('memory-ratio-to-pytorch'),
-      value: memory / referenceMemory,
+      value: memory / otherMemory,
       unit: '×',
-      ...plain,
-      note: 'peak resident memory of the whole process',
+      target: '≤ 1.0 ×',
+      met: memory <= otherMemory,
+      note: 'peak resident memory of the whole process, PyTorch eager',
     },
   ];
 }
 
 /** What Muon costs over AdamW, in our own engine. */
-async function muonCost(rounds: number, steps: number): Promise<readonly Figure[]> {
-  const worker = path.join(import.meta.dirname, 'engine-worker.ts');
-  const sizes = [...MODEL, 1].map(String);
-  const adamw = await Contender.start(process.execPath, [worker, ...sizes, 'adamw'], {});
-  const muon = await Contender.start(process.execPath, [worker, ...sizes, 'muon'], {});
-  const [a, b] = await inTurn(adamw, muon, rounds, steps);
-  const ratio = median(a.map((r) => r.tokensPerS)) / median(b.map((r) => r.tokensPerS));
+async function muonCost(work: Work, rounds: number): Promise<readonly Figure[]> {
+  const threads = availableParallelism() > 1 ? 2 : 1;
+  const [adamw, muon] = (
+    await inTurn([await ours(work, threads, 'adamw'), await ours(work, threads, 'muon')], rounds, work.steps)
+  ).map(speed) as [number, number];
   return [
     {
-      id: `engine.${NAME}.1-threads.muon-step-time-over-adamw`,
-      value: ratio,
+      id: `engine.${work.name}.${threads}-threads.muon-step-time-over-adamw`,
+      value: adamw / muon,
       unit: '×',
-      target: null,
-      met: null,
-      note: 'five Newton–Schulz steps in float32',
+      target: '≤ 1.1 ×',
+      met: adamw / muon <= 1.1,
+      note: `${randomBatch(work.model, work.batch).count} tokens a step; the cost does not grow with them`,
     },
   ];
 }
 
-/** Time for the other one's idle threads to fall asleep. */
-const REST_MS = 500;
-
-async function inTurn(a: Contender, b: Contender, rounds: number, steps: number) {
-  const results: [Round[], Round[]] = [[], []];
-  for (let i = 0; i < rounds; i++) {
-    results[0].push(await a.go(steps));
-    await setTimeout(REST_MS);
-    results[1].push(await b.go(steps));
-    await setTimeout(REST_MS);
-  }
-  a.end();
-  b.end();
-  return results;
+/** Peak memory with activations computed again, beside keeping them and beside PyTorch, each in a process of its own. */
+async function memory(python: string, work: Work): Promise<readonly Figure[]> {
+  const threads = availableParallelism() > 1 ? 2 : 1;
+  const measure = async (contender: Contender): Promise<Round> => {
+    await contender.go(work.steps);
+    const round = await contender.go(work.steps);
+    await contender.end();
+    return round;
+  };
+  const kept = await measure(await ours(work, threads, 'adamw'));
+  const again = await measure(await ours(work, threads, 'adamw', { recompute: true }));
+  const other = await measure(await theirs(python, work, threads, 'eager'));
+  const megabytes = ({ peakMemoryBytes }: Round): string => `${(peakMemoryBytes / 1e6).toFixed(0)} MB`;
+  const id = (what: string): string => `engine.${work.name}.recompute.${what}`;
+  const ratio = again.peakMemoryBytes / other.peakMemoryBytes;
+  return [
+    {
+      id: id('peak-memory'),
+      value: again.peakMemoryBytes / 1e6,
+      unit: 'MB',
+      ...plain,
+      note: `${megabytes(kept)} without`,
+    },
+    {
+      id: id('memory-ratio-to-pytorch'),
+      value: ratio,
+      unit: '×',
+      target: '≤ 0.6 ×',
+      met: ratio <= 0.6,
+      note: `PyTorch eager keeps its activations: ${megabytes(other)}`,
+    },
+    {
+      id: id('speed-ratio'),
+      value: again.perS / kept.perS,
+      unit: '×',
+      ...plain,
+      note: 'what computing them again costs',
+    },
+  ];
 }
 
-/** A process that trains when it is told to, and rests while the other one does. */
-class Contender {
-  readonly version: string;
-  readonly #child: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
-
-  private constructor(child: ChildProcess, lines: AsyncIterator<string>, version: string) {
-    this.#child = child;
-    this.#lines = lines;
-    this.version = version;
+/** From nothing to a trainer that is ready, and once more for the same model. */
+async function startUp(): Promise<readonly Figure[]> {
+  const { model, batch } = WORKS.find(({ name }) => name === 'gpt2-29m')!;
+  const optimizer = { kind: 'adamw', rate: 1e-3, betas: [0.9, 0.95], epsilon: 1e-8, weightDecay: 0.1 } as const;
+  const seconds: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    const startMs = performance.now();
+    const trainer = await benchmarkTrainer(model, optimizer, batch, availableParallelism());
+    seconds.push((performance.now() - startMs) / 1000);
+    await trainer.release();
   }
-
-  static async start(command: string, args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Contender> {
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...environment } });
-    const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
-    const { version } = JSON.parse(await nextLine(lines, command)) as { version: string };
-    return new Contender(child, lines, version);
-  }
-
-  async go(steps: number): Promise<Round> {
-    this.#child.stdin!.write(`go ${steps}\n`);
-    return JSON.parse(await nextLine(this.#lines, 'a contender')) as Round;
-  }
-
-  end(): void {
-    this.#child.stdin!.end();
-  }
+  return [
+    {
+      id: 'engine.gpt2-29m.start-up-s',
+      value: seconds[0]!,
+      unit: 's',
+      target: '≤ 2 s',
+      met: seconds[0]! <= 2,
+      note: `parameters, graphs and sessions; again in the same process ${median(seconds.slice(1)).toFixed(2)} s`,
+    },
+  ];
 }
 
-async function nextLine(lines: AsyncIterator<string>, who: string): Promise<string> {
-  const { value, done } = await lines.next();
-  if (done === true) throw new Error(`${who} ended before it answered; its error is above`);
-  return value;
+const gradientGraphOf = ({ model, batch }: Work): Graph =>
+  gradientGraph(model, {
+    batchSize: batch,
+    precision: 'float32',
+    recompute: false,
+    dropout: 0,
+    labelSmoothing: 0,
+    accumulate: false,
+  }).graph;
+
+/** Multiplications and additions of all products and convolutions that a step needs. */
+function flopsOf(graph: Graph): number {
+  let flops = 0;
+  for (const { op, inputs, outputs, attributes } of graph.nodes) {
+    const size = outputs[0]!.shape.reduce((product, d) => product * d, 1);
+    const [a, b] = inputs;
+    if (op === 'MatMul') flops += 2 * size * a!.shape.at(-1)!;
+    if (op === 'Gemm') flops += 2 * size * (attributes.transA === 1 ? a!.shape[0]! : a!.shape[1]!);
+    if (op === 'Conv') flops += 2 * size * b!.shape[1]! * b!.shape[2]! ** 2;
+  }
+  return flops;
 }
 
-function findPyTorch(): string | undefined {
-  const candidates = [process.env.HELIOTROPE_PYTHON, '/usr/bin/python3', 'python3', 'python'];
-  return candidates.find(
-    (python) => python !== undefined && spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0,
-  );
+/** Speed of one large product in ONNX Runtime, in FLOP/s: the best of several. */
+async function gemmPeak(threads: number): Promise<number> {
+  const side = 1024;
+  const graph = new NewGraph();
+  const [a, b] = ['a', 'b'].map((name) => graph.input(name, 'float32', [side, side]));
+  graph.output('y', graph.one('Gemm', [a!, b!]));
+  const session = await nodeRuntime().compile(graph, 'peak', { threads });
+  const ones = floatTensor(new Float32Array(side * side).fill(1), [side, side]);
+  let best = 0;
+  for (let i = 0; i < 20; i++) {
+    const startMs = performance.now();
+    await session.run({ a: ones, b: ones });
+    best = Math.max(best, (2 * side ** 3) / ((performance.now() - startMs) / 1000));
+  }
+  await session.release();
+  return best;
 }
 
-/** Debian's PyTorch takes whichever BLAS is there; OpenBLAS on OpenMP shares its threads, the pthread build fights them. */
-function blasEnvironment(threads: number): NodeJS.ProcessEnv {
-  const folder = ['x86_64', 'aarch64'].map((a) => `/usr/lib/${a}-linux-gnu/openblas-openmp`).find((f) => existsSync(f));
-  const path = folder === undefined ? {} : { LD_LIBRARY_PATH: folder };
-  return { OMP_NUM_THREADS: String(threads), ...path };
+interface TraceEvent {
+  readonly cat?: string;
+  readonly dur?: number;
+  readonly name?: string;
+  readonly args?: { readonly op_name?: string };
+}
+
+/** Where the time of a step goes: ONNX Runtime's own profile of the gradient graph, by operator, and the update. */
+async function printProfile({ name, model, batch }: Work): Promise<void> {
+  const threads = availableParallelism();
+  const prefix = path.join(tmpdir(), `heliotrope-profile-${process.pid}`);
+  const optimizer = { kind: 'adamw', rate: 1e-3, betas: [0.9, 0.95], epsilon: 1e-8, weightDecay: 0.1 } as const;
+  const trainer = await benchmarkTrainer(model, optimizer, batch, threads, { profile: prefix });
+  const data = randomBatch(model, batch);
+  const steps = 5;
+  for (let i = 0; i < steps; i++) await trainer.step(data);
+  await trainer.release();
+  const { globSync } = await import('node:fs');
+  const [file] = globSync(`${prefix}*.json`);
+  const events = JSON.parse(readFileSync(file!, 'utf8')) as readonly TraceEvent[];
+  rmSync(file!);
+  const byOp = new Map<string, { ms: number; count: number }>();
+  for (const { cat, dur = 0, name: label = '', args } of events) {
+    if (cat !== 'Node' || !label.endsWith('_kernel_time')) continue;
+    const op = args?.op_name ?? '?';
+    const before = byOp.get(op) ?? { ms: 0, count: 0 };
+    byOp.set(op, { ms: before.ms + dur / 1000 / steps, count: before.count + 1 / steps });
+  }
+  const rows = [...byOp].toSorted(([, a], [, b]) => b.ms - a.ms);
+  const total = rows.reduce((sum, [, { ms }]) => sum + ms, 0);
+  console.log(`\n${name}: loss and gradients, ${threads} threads, ${total.toFixed(1)} ms in kernels a step`);
+  for (const [op, { ms, count }] of rows.filter(([, { ms: m }]) => m > total / 500))
+    console.log(
+      `  ${op.padEnd(28)}${ms.toFixed(2).padStart(9)} ms${((100 * ms) / total).toFixed(1).padStart(7)} %${count.toFixed(0).padStart(6)} nodes`,
+    );
 }

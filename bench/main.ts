@@ -1,22 +1,29 @@
 /** `npm run bench NAME -- [--short] [--json FILE]`: every figure that the docs quote. */
 import { parseArgs } from 'node:util';
 import { calibrate } from './calibrate.ts';
+import { data } from './data.ts';
 import { engine } from './engine.ts';
-
-const benches: Readonly<
-  Record<string, (options: { readonly short: boolean; readonly json: string | undefined }) => Promise<boolean>>
-> = { engine, calibrate };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { short: { type: 'boolean', default: false }, json: { type: 'string' } },
+  options: {
+    short: { type: 'boolean', default: false },
+    json: { type: 'string' },
+    profile: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true, default: [] },
+  },
 });
+const common = { short: values.short, json: values.json };
+const benches: Readonly<Record<string, () => Promise<boolean>>> = {
+  engine: () => engine({ ...common, profile: values.profile, only: values.only }),
+  data: () => data(common),
+  calibrate: () => calibrate(common),
+};
 const bench = benches[positionals[0] ?? ''];
 if (bench === undefined) {
   console.error(
     `Usage: npm run bench NAME -- [--short] [--json FILE]; NAME is one of ${Object.keys(benches).join(', ')}.`,
   );
+  console.error('For engine also: --profile (where the time goes), --only MODEL (may be repeated).');
   process.exitCode = 2;
-} else {
-  process.exitCode = (await bench({ short: values.short, json: values.json })) ? 0 : 1;
-}
+} else process.exitCode = (await bench()) ? 0 : 1;

@@ -58,7 +58,7 @@ function writeOnnx(folder: string, out: string | undefined): string {
   const { model, parameters } = loadWeights(folder);
   const file = path.resolve(out ?? path.join(folder, 'model.onnx'));
   const names = isLanguage(model) ? ONNX_NAMES : undefined;
-  writeWhole(file, toOnnx(outputsGraph(model, 1, names), path.basename(folder), parameters));
+  writeWhole(file, toOnnx(outputsGraph(model, 1, names), path.basename(folder), undefined, parameters));
   return file;
 }
 

@@ -76,10 +76,15 @@ export function layOut(
   };
 }
 
-const columnOf = (rows: readonly Row[], name: string, source: string): Column =>
-  rows.every((row) => isBlank(row[name]) || Number.isFinite(numberOf(row[name])))
-    ? { name, kind: 'number' }
-    : categoriesOf(rows, name, source);
+/**
+ * A column that is mostly numbers is one of numbers: what else it holds is a mistake, which {@link toExamples} shows with
+ * its row, and not a name.
+ */
+function columnOf(rows: readonly Row[], name: string, source: string): Column {
+  const given = rows.map((row) => row[name]).filter((value) => !isBlank(value));
+  const numbers = given.filter((value) => Number.isFinite(numberOf(value)));
+  return numbers.length > given.length / 2 ? { name, kind: 'number' } : categoriesOf(rows, name, source);
+}
 
 function categoriesOf(rows: readonly Row[], name: string, source: string): Column {
   const values = [...new Set(rows.map((row) => String(row[name])))].sort(

@@ -1,6 +1,6 @@
 import { castTo } from './autocast.ts';
 import type { Builder, Value } from './ir.ts';
-import { sumTo } from './shape.ts';
+import { sizeOf, sumTo } from './shape.ts';
 
 /** Functions that models share, composed of the table's operators. Rows are tokens: x is [rows, width]. */
 
@@ -78,12 +78,26 @@ export function groupNorm(g: Builder, x: Value, scale: Value, bias: Value, group
   return g.one('Add', [g.one('Mul', [normalized, byChannel(scale)]), byChannel(bias)]);
 }
 
-/** Largest of each 2 × 2 square: [N, C, H, W] → [N, C, H/2, W/2], H and W even. */
+/** Largest of each 2 × 2 square: [N, C, H, W] → [N, C, H/2, W/2], H and W even. Equal ones share the gradient whole. */
 export function maxPool2(g: Builder, x: Value): Value {
   const [batch, channels, height, width] = x.shape as readonly [number, number, number, number];
   const squares = g.one('Reshape', [x], { shape: [batch * channels, height / 2, 2, width / 2, 2] });
-  const pooled = g.one('ReduceMax', [squares], { axes: [2, 4], keepDims: 0 });
-  return g.one('Reshape', [pooled], { shape: [batch, channels, height / 2, width / 2] });
+  const flat = g.one('ReduceMax', [squares], { axes: [2, 4], keepDims: 0 });
+  const pooled = g.one('Reshape', [flat], { shape: [batch, channels, height / 2, width / 2] });
+  return g.withGradient(pooled, [x], (dPooled) => {
+    const chosen = castTo(g, g.one('Equal', [x, doubled(g, pooled)]), 'float32');
+    return [g.one('Mul', [chosen, doubled(g, dPooled)])];
+  });
+}
+
+/** Each pixel as a 2 × 2 square. Concatenation is several times faster than a broadcast along the inner axes. */
+function doubled(g: Builder, x: Value): Value {
+  const [batch, channels, height, width] = x.shape as readonly [number, number, number, number];
+  const twice = (v: Value, length: number): Value => {
+    const rows = g.one('Reshape', [v], { shape: [sizeOf(v.shape) / length, length] });
+    return g.one('Concat', [rows, rows], { axis: 1 });
+  };
+  return g.one('Reshape', [twice(twice(x, 1), 2 * width)], { shape: [batch, channels, 2 * height, 2 * width] });
 }
 
 /** Mean over each image: [N, C, H, W] → [N, C]. */
@@ -115,16 +129,15 @@ export function dropout(g: Builder, x: Value, rate: number, rows: Value, columns
 }
 
 /**
- * The tanh form of GELU that GPT-2 uses (Hendrycks and Gimpel, arXiv 1606.08415, section 2), written as x · σ(z) with
- * z = 2√(2/π) (x + 0.044715 x³) = x · r. Its derivative σ + y (1 − σ) (3r − 2k) reuses what is there already.
+ * The tanh form of GELU that GPT-2 uses (Hendrycks and Gimpel, arXiv 1606.08415, section 2). It is x · σ(z) with
+ * z = 2√(2/π) (x + 0.044715 x³) = x · r, so that its derivative is σ + y (1 − σ) (3r − 2k). Only x and y are kept for it.
  */
 export function gelu(g: Builder, x: Value): Value {
-  const k = 2 * Math.sqrt(2 / Math.PI);
-  const square = g.one('Mul', [x, x]);
-  const r = g.one('Add', [g.one('Mul', [square, g.scalar(k * 0.044715)]), g.scalar(k)]);
-  const sigmoid = g.one('Sigmoid', [g.one('Mul', [x, r])]);
-  const y = g.one('Mul', [x, sigmoid]);
+  const y = g.one('Gelu', [x]);
   return g.withGradient(y, [x], (dy) => {
+    const k = 2 * Math.sqrt(2 / Math.PI);
+    const r = g.one('Add', [g.one('Mul', [g.one('Mul', [x, x]), g.scalar(k * 0.044715)]), g.scalar(k)]);
+    const sigmoid = g.one('Sigmoid', [g.one('Mul', [x, r])]);
     const slope = g.one('Sub', [g.one('Mul', [r, g.scalar(3)]), g.scalar(2 * k)]);
     const bend = g.one('Mul', [g.one('Sub', [y, g.one('Mul', [y, sigmoid])]), slope]);
     return [g.one('Mul', [dy, g.one('Add', [sigmoid, bend])])];
@@ -132,28 +145,24 @@ export function gelu(g: Builder, x: Value): Value {
 }
 
 /** Rows of queries that are taken together; keys that all of them are blind to are left out. */
-const ATTENTION_BLOCK = 64;
+const ATTENTION_BLOCK = 128;
 
 /**
  * Causal attention softmax(q · kᵀ + mask) · v. Queries are taken in blocks, each with the keys up to its own end, so
  * that most of the masked half is never computed.
  *
- * @param q [batch, heads, sequence, head width], scaled
- * @param kTransposed [batch, heads, head width, sequence]
- * @param v [batch, heads, sequence, head width]
+ * @param q scaled; all are [batch, heads, sequence, head width]
  * @param block queries in a block; a sequence that it does not divide is one block
  */
-export function attention(g: Builder, q: Value, kTransposed: Value, v: Value, block = ATTENTION_BLOCK): Value {
+export function attention(g: Builder, q: Value, k: Value, v: Value, block = ATTENTION_BLOCK): Value {
   const sequence = q.shape[2]!;
   const blocks = sequence % block === 0 ? sequence / block : 1;
-  if (blocks === 1) return attentionBlock(g, q, kTransposed, v);
+  if (blocks === 1) return attentionBlock(g, q, k, v);
   const sizes = Array<number>(blocks).fill(block);
-  const queries = g.many('Split', [q], { axis: 2, sizes });
-  const keys = g.many('Split', [kTransposed], { axis: 3, sizes });
-  const values = g.many('Split', [v], { axis: 2, sizes });
-  const seen = (parts: readonly Value[], last: number, axis: number): Value =>
-    last === 0 ? parts[0]! : g.one('Concat', parts.slice(0, last + 1), { axis });
-  const outputs = queries.map((query, i) => attentionBlock(g, query, seen(keys, i, 3), seen(values, i, 2)));
+  const [queries, keys, values] = [q, k, v].map((x) => g.many('Split', [x], { axis: 2, sizes }));
+  const seen = (parts: readonly Value[], last: number): Value =>
+    last === 0 ? parts[0]! : g.one('Concat', parts.slice(0, last + 1), { axis: 2 });
+  const outputs = queries!.map((query, i) => attentionBlock(g, query, seen(keys!, i), seen(values!, i)));
   return g.one('Concat', outputs, { axis: 2 });
 }
 
@@ -161,19 +170,18 @@ export function attention(g: Builder, q: Value, kTransposed: Value, v: Value, bl
  * Attention of queries that stand at the end of the keys. In the backward pass Σ dP · P of each row is Σ dO · O
  * (FlashAttention, Dao et al., arXiv 2205.14135, section 3.1): a sum over the head's width and not over the sequence.
  */
-function attentionBlock(g: Builder, q: Value, kTransposed: Value, v: Value): Value {
-  const mask = causalMask(g, q.shape[2]!, kTransposed.shape[3]!);
-  const p = g.one('Softmax', [g.one('Add', [g.one('MatMul', [q, kTransposed]), mask])]);
+function attentionBlock(g: Builder, q: Value, k: Value, v: Value): Value {
+  const mask = causalMask(g, q.shape[2]!, k.shape[2]!);
+  const p = g.one('Softmax', [g.one('Add', [g.one('MatMul', [q, k], { transB: 1 }), mask])]);
   const output = g.one('MatMul', [p, v]);
-  const swapped = (x: Value): Value => g.one('Transpose', [x], { permutation: [0, 1, 3, 2] });
-  return g.withGradient(output, [q, kTransposed, v], (dOutput) => {
-    const dP = g.one('MatMul', [dOutput, swapped(v)]);
+  return g.withGradient(output, [q, k, v], (dOutput) => {
+    const dP = g.one('MatMul', [dOutput, v], { transB: 1 });
     const rowSum = g.one('ReduceSum', [g.one('Mul', [dOutput, output])], { axes: [3], keepDims: 1 });
     const dScores = g.one('Mul', [p, g.one('Sub', [dP, rowSum])]);
     return [
-      g.one('MatMul', [dScores, swapped(kTransposed)]),
-      g.one('MatMul', [swapped(q), dScores]),
-      swapped(g.one('MatMul', [swapped(dOutput), p])),
+      g.one('MatMul', [dScores, k]),
+      g.one('MatMul', [dScores, q], { transA: 1 }),
+      g.one('MatMul', [p, dOutput], { transA: 1 }),
     ];
   });
 }

@@ -60,6 +60,18 @@ export interface OnnxForm {
   readonly attributes: Readonly<Record<string, OnnxAttribute>>;
   /** Constant int64 inputs that follow the node's own inputs: axes, shapes. */
   readonly extraInputs?: readonly (readonly number[])[];
+  /** Operator set that the operator is from; ONNX's own when left out. */
+  readonly domain?: string;
+  /** Inputs, by number, whose last two axes change places before they go in. */
+  readonly swapped?: readonly number[];
+}
+
+/** ONNX Runtime's own operators that may be used. Without any, the file is plain ONNX. */
+export interface Dialect {
+  /** Products that read an operand transposed (FusedMatMul). */
+  readonly fusedMatMul: boolean;
+  /** GELU in its tanh form as one kernel (FastGelu). */
+  readonly fastGelu: boolean;
 }
 export type OnnxAttribute =
   | { readonly kind: 'int'; readonly value: number }
@@ -71,7 +83,7 @@ export type OnnxAttribute =
 export interface Operator {
   /** Shapes and types of the outputs; throws when the inputs do not fit. */
   infer(inputs: readonly Value[], attributes: Attributes): readonly Omit<Value, 'name'>[];
-  emit?(node: Node): OnnxForm;
+  emit?(node: Node, dialect: Dialect): OnnxForm;
   /** Absent: not differentiable. */
   readonly gradient?: GradientRule;
 }

@@ -1,6 +1,7 @@
 import { InferenceSession, listSupportedBackends, Tensor as NodeTensor } from 'onnxruntime-node';
 import { HelioError } from '../../errors.ts';
 import type { Graph } from './graph.ts';
+import type { Dialect } from './ir.ts';
 import { toOnnx } from './onnx.ts';
 import { type CompileOptions, floatsOf, type Provider, type Runtime, type Session, type Tensor } from './session.ts';
 
@@ -39,9 +40,15 @@ export function requireProvider(provider: Provider): void {
   );
 }
 
+/** FusedMatMul has a kernel on the processor and on CUDA, FastGelu everywhere. */
+const dialectOf = (provider: Provider): Dialect => ({
+  fusedMatMul: provider === 'cpu' || provider === 'cuda',
+  fastGelu: true,
+});
+
 async function compile(provider: Provider, graph: Graph, name: string, options: CompileOptions): Promise<Session> {
   try {
-    const session = await InferenceSession.create(toOnnx(graph, name), {
+    const session = await InferenceSession.create(toOnnx(graph, name, dialectOf(provider)), {
       executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
       graphOptimizationLevel: 'all',
       intraOpNumThreads: options.threads,
@@ -78,7 +85,9 @@ async function compile(provider: Provider, graph: Graph, name: string, options: 
     throw new HelioError(
       'HELIO-2001',
       `ONNX Runtime refused the graph ${name} on ${provider}: ${detail}.`,
-      'If inner.precision is not float32, the device may lack it: choose float32. Otherwise run `heliotrope doctor`, and report this with its output.',
+      provider === 'cpu'
+        ? 'If inner.precision is bfloat16, the processor lacks it: choose float32 or float16. Otherwise run `heliotrope doctor`, and report this with its output.'
+        : 'Choose --device cpu, or inner.precision float32 if that is what the device lacks.',
       { cause: error },
     );
   }

@@ -1,13 +1,15 @@
 import { typeCodeOf } from './autocast.ts';
 import type { Graph } from './graph.ts';
-import type { Node, OnnxAttribute, OnnxForm, Value } from './ir.ts';
+import { type Dialect, ints, type Node, type OnnxAttribute, type OnnxForm, type Value } from './ir.ts';
 import { operators } from './operators/index.ts';
 import { ProtobufWriter } from './protobuf.ts';
-import { misfit } from './shape.ts';
+import { misfit, swapLastTwo } from './shape.ts';
 
 /** Field numbers are those of onnx.proto (ONNX 1.16); opset 20 is the newest with every operator in use. */
 const OPSET = 20;
 const IR_VERSION = 9;
+/** No operator but ONNX's own. */
+const PLAIN: Dialect = { fusedMatMul: false, fastGelu: false };
 /** Protocol Buffers cannot hold more. */
 const MAX_BYTES = 2 ** 31 - 2 ** 20;
 const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;
@@ -15,10 +17,16 @@ const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;
 /**
  * Writes the graph as an ONNX model file that ONNX Runtime loads in Node and in a browser.
  *
+ * @param dialect ONNX Runtime's own operators that may be used; none when left out
  * @param weights numbers of inputs that become part of the file, and are no longer fed
  * @throws HelioError HELIO-2001 when the file would pass the 2 GiB of its format
  */
-export function toOnnx(graph: Graph, name: string, weights: ReadonlyMap<string, Float32Array> = new Map()): Uint8Array {
+export function toOnnx(
+  graph: Graph,
+  name: string,
+  dialect: Dialect = PLAIN,
+  weights: ReadonlyMap<string, Float32Array> = new Map(),
+): Uint8Array {
   const bytes = [...weights.values()].reduce((sum, data) => sum + data.byteLength, 0);
   if (bytes > MAX_BYTES)
     throw misfit('toOnnx', `${name} has ${bytes} bytes of weights, and an ONNX file at most ${MAX_BYTES}`);
@@ -27,7 +35,7 @@ export function toOnnx(graph: Graph, name: string, weights: ReadonlyMap<string, 
   const model = new ProtobufWriter();
   model.varint(1, IR_VERSION).string(2, 'heliotrope');
   model.message(7, (g) => {
-    for (const node of reachable(graph)) writeNode(g, node, nameOf);
+    for (const node of reachable(graph)) writeNode(g, node, dialect, nameOf);
     for (const { name: output, value } of graph.outputs) {
       if (nameOf(value) !== output) writeCopy(g, nameOf(value), output);
     }
@@ -43,6 +51,7 @@ export function toOnnx(graph: Graph, name: string, weights: ReadonlyMap<string, 
     for (const { name: output, value } of graph.outputs) writeValueInfo(g, 12, value, output);
   });
   model.message(8, (opset) => opset.string(1, '').varint(2, OPSET));
+  if (dialect !== PLAIN) model.message(8, (opset) => opset.string(1, 'com.microsoft').varint(2, 1));
   return model.finish();
 }
 
@@ -69,19 +78,34 @@ function reachable(graph: Graph): readonly Node[] {
 /** `Identity` passes its last input on; the others are there for its gradient. */
 const inputsOf = (node: Node): readonly Value[] => (node.op === 'Identity' ? node.inputs.slice(-1) : node.inputs);
 
-function writeNode(g: ProtobufWriter, node: Node, nameOf: (value: Value) => string): void {
-  const form: OnnxForm = operators[node.op]?.emit?.(node) ?? { opType: node.op, attributes: {} };
+function writeNode(g: ProtobufWriter, node: Node, dialect: Dialect, nameOf: (value: Value) => string): void {
+  const form: OnnxForm = operators[node.op]?.emit?.(node, dialect) ?? { opType: node.op, attributes: {} };
   const extras = (form.extraInputs ?? []).map((numbers, i) => {
     const name = `${node.outputs[0]!.name}.${i}`;
     writeInt64(g, name, numbers);
     return name;
   });
+  const inputs = inputsOf(node).map((x, i) => {
+    if (form.swapped?.includes(i) !== true) return nameOf(x);
+    const swapped = `${node.outputs[0]!.name}.swapped${i}`;
+    writeSwap(g, nameOf(x), swapped, x.shape.length);
+    return swapped;
+  });
   g.message(1, (n) => {
-    for (const x of inputsOf(node)) n.string(1, nameOf(x));
+    for (const x of inputs) n.string(1, x);
     for (const extra of extras) n.string(1, extra);
     for (const y of node.outputs) n.string(2, nameOf(y));
     n.string(4, form.opType);
     for (const [key, attribute] of Object.entries(form.attributes)) writeAttribute(n, key, attribute);
+    if (form.domain !== undefined) n.string(7, form.domain);
+  });
+}
+
+/** Transposes the last two axes. */
+function writeSwap(g: ProtobufWriter, from: string, to: string, rank: number): void {
+  g.message(1, (n) => {
+    n.string(1, from).string(2, to).string(4, 'Transpose');
+    writeAttribute(n, 'perm', ints(swapLastTwo(rank)));
   });
 }
 

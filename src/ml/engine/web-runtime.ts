@@ -57,13 +57,16 @@ async function compile(
 ): Promise<Session> {
   const onDevice = provider === 'webgpu' ? Object.fromEntries(resident.map((output) => [output, 'gpu-buffer'])) : {};
   try {
-    const session = await ort.InferenceSession.create(toOnnx(graph, name), {
-      executionProviders: provider === 'webgpu' ? ['webgpu', 'wasm'] : ['wasm'],
-      graphOptimizationLevel: 'all',
-      enableMemPattern: false,
-      logSeverityLevel: 3,
-      ...(provider === 'webgpu' ? { preferredOutputLocation: onDevice } : {}),
-    });
+    const session = await ort.InferenceSession.create(
+      toOnnx(graph, name, { fusedMatMul: provider === 'wasm', fastGelu: true }),
+      {
+        executionProviders: provider === 'webgpu' ? ['webgpu', 'wasm'] : ['wasm'],
+        graphOptimizationLevel: 'all',
+        enableMemPattern: false,
+        logSeverityLevel: 3,
+        ...(provider === 'webgpu' ? { preferredOutputLocation: onDevice } : {}),
+      },
+    );
     const run = async (feeds: Feeds): Promise<Record<string, Tensor>> => ({ ...(await session.run(feeds)) });
     return {
       async run(feeds, into) {

@@ -81,14 +81,9 @@ export function fullSequence(sites?: DropoutSites): PassMode {
 export function fullAttention(g: Builder, q: Value, k: Value, v: Value): Value {
   const [batch, sequence, heads, headWidth] = q.shape as readonly [number, number, number, number];
   const scaled = g.one('Mul', [q, g.scalar(1 / Math.sqrt(headWidth))]);
-  const byHead = (x: Value, permutation: readonly number[]): Value => g.one('Transpose', [x], { permutation });
-  const mixed = attention(
-    g,
-    byHead(scaled, [0, 2, 1, 3]),
-    byHead(repeatHeads(g, k, heads), [0, 2, 3, 1]),
-    byHead(repeatHeads(g, v, heads), [0, 2, 1, 3]),
-  );
-  return g.one('Reshape', [byHead(mixed, [0, 2, 1, 3])], { shape: [batch * sequence, heads * headWidth] });
+  const byHead = (x: Value): Value => g.one('Transpose', [x], { permutation: [0, 2, 1, 3] });
+  const mixed = attention(g, byHead(scaled), byHead(repeatHeads(g, k, heads)), byHead(repeatHeads(g, v, heads)));
+  return g.one('Reshape', [byHead(mixed)], { shape: [batch * sequence, heads * headWidth] });
 }
 
 /** Grouped-query attention (Ainslie et al., arXiv 2305.13245): each key head serves several query heads in a row. */

@@ -1,6 +1,5 @@
 import { Graph } from '../engine/graph.ts';
 import type { Builder, Shape, Value } from '../engine/ir.ts';
-import { swapLastTwo } from '../engine/shape.ts';
 import type { ParameterSpec, Role } from '../tensor/parameters.ts';
 
 /** The inner optimizer's settings. Rates are those at the top of the schedule. */
@@ -11,6 +10,8 @@ export type InnerOptimizer =
       readonly momentum: number;
       /** AdamW's rate, for all parameters but the matrices inside the model, which have `rate`. */
       readonly adamRate: number;
+      /** Steps of the iteration that orthogonalizes an update; 3 when left out. */
+      readonly newtonSchulzSteps?: number;
     } & AdamSettings &
       Common)
   | ({ readonly kind: 'sgd'; readonly momentum: number; readonly nesterov: boolean } & Common);
@@ -108,7 +109,8 @@ export function updateGraph(optimizer: InnerOptimizer, rule: Rule, shape: Shape,
   const buffer = sum(product(input('momentum'), g.scalar(momentum)), scaled);
   const nesterov = optimizer.kind !== 'sgd' || optimizer.nesterov;
   const ahead = nesterov ? sum(scaled, product(buffer, g.scalar(momentum))) : buffer;
-  const direction = rule === 'muon' ? orthogonalUpdate(g, ahead, spec) : ahead;
+  const { newtonSchulzSteps: steps = NEWTON_SCHULZ_STEPS } = optimizer.kind === 'muon' ? optimizer : {};
+  const direction = rule === 'muon' ? orthogonalUpdate(g, ahead, spec, steps) : ahead;
   g.output('next:parameter', g.one('Sub', [product(parameter, scalar('keep')), product(direction, scalar('rate'))]));
   g.output('next:momentum', buffer);
   return g;
@@ -118,7 +120,7 @@ export function updateGraph(optimizer: InnerOptimizer, rule: Rule, shape: Shape,
  * Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon): the nearest semi-orthogonal matrix of the update,
  * scaled by √max(1, out / in). All matrices of a shape are worked on together.
  */
-function orthogonalUpdate(g: Builder, updates: Value, spec: ParameterSpec): Value {
+function orthogonalUpdate(g: Builder, updates: Value, spec: ParameterSpec, steps: number): Value {
   const { shape } = updates;
   const [rows, columns] = shape.slice(-2) as [number, number];
   const count = shape.length === 3 ? shape[0]! : 1;
@@ -127,22 +129,22 @@ function orthogonalUpdate(g: Builder, updates: Value, spec: ParameterSpec): Valu
   const scale = Math.sqrt(Math.max(1, spec.layout === 'out-in' ? rows / columns : width / rows));
   const scaled = (matrices: Value): Value => (scale === 1 ? matrices : g.one('Mul', [matrices, g.scalar(scale)]));
   const reshaped = (x: Value, to: Shape): Value => g.one('Reshape', [x], { shape: to });
-  if (blocks === 1) return reshaped(scaled(orthogonalize(g, reshaped(updates, [count, rows, columns]))), shape);
+  if (blocks === 1) return reshaped(scaled(orthogonalize(g, reshaped(updates, [count, rows, columns]), steps)), shape);
   const apart = g.one('Transpose', [reshaped(updates, [count, rows, blocks, width])], { permutation: [0, 2, 1, 3] });
-  const each = scaled(orthogonalize(g, reshaped(apart, [count * blocks, rows, width])));
+  const each = scaled(orthogonalize(g, reshaped(apart, [count * blocks, rows, width]), steps));
   const together = g.one('Transpose', [reshaped(each, [count, blocks, rows, width])], { permutation: [0, 2, 1, 3] });
   return reshaped(together, shape);
 }
 
-/** Coefficients and number of steps of the quintic iteration, from the same source. */
+/** Coefficients of the quintic iteration, from the same source. */
 const [QUINTIC_A, QUINTIC_B, QUINTIC_C] = [3.4445, -4.775, 2.0315] as const;
-const NEWTON_SCHULZ_STEPS = 5;
+/** The source has five; three do here what five do (docs/decisions/0009-muon-steps.md). */
+const NEWTON_SCHULZ_STEPS = 3;
 
 /** Newton–Schulz: X ← (aI + bA + cA²) X with A = XXᵀ drives all singular values of X towards 1. */
-function orthogonalize(g: Builder, matrices: Value): Value {
+function orthogonalize(g: Builder, matrices: Value, steps: number): Value {
   const [count, rows, columns] = matrices.shape as readonly [number, number, number];
   const side = Math.min(rows, columns);
-  const swapped = (x: Value): Value => g.one('Transpose', [x], { permutation: swapLastTwo(3) });
   const flat = g.one('Reshape', [matrices], { shape: [count, rows * columns] });
   const squares = g.one('ReduceSumSquare', [flat], { axes: [1], keepDims: 1 });
   const norm = g.one('Add', [g.one('Sqrt', [squares]), g.scalar(1e-7)]);
@@ -150,9 +152,9 @@ function orthogonalize(g: Builder, matrices: Value): Value {
   for (let i = 0; i < side; i++) identity[i * side + i] = QUINTIC_A;
   const diagonal = g.constant(identity, [side, side]);
   let x = g.one('Div', [matrices, g.one('Reshape', [norm], { shape: [count, 1, 1] })]);
-  for (let i = 0; i < NEWTON_SCHULZ_STEPS; i++) {
+  for (let i = 0; i < steps; i++) {
     // The Gram matrix of the shorter side, from the left where X is wide and from the right where it is tall.
-    const gram = rows <= columns ? g.one('MatMul', [x, swapped(x)]) : g.one('MatMul', [swapped(x), x]);
+    const gram = g.one('MatMul', [x, x], rows <= columns ? { transB: 1 } : { transA: 1 });
     const square = g.one('Mul', [g.one('MatMul', [gram, gram]), g.scalar(QUINTIC_C)]);
     const polynomial = g.one('Add', [g.one('Add', [g.one('Mul', [gram, g.scalar(QUINTIC_B)]), square]), diagonal]);
     x = rows <= columns ? g.one('MatMul', [polynomial, x]) : g.one('MatMul', [x, polynomial]);

@@ -65,6 +65,7 @@ describe('tables', () => {
     expect(() => toExamples(rows, clean, 'nan.csv')).toThrow(
       /nan\.csv, row 2: x is "NaN", and a finite number is needed/,
     );
+    expect(layOut(rows, ['label'], 'classification', 'nan.csv').features).toEqual([{ name: 'x', kind: 'number' }]);
     const blank = await readRows([file('blank.csv', 'x,label\n1,a\n,b\n')]);
     expect(() => toExamples(blank, clean, 'blank.csv')).toThrow(/row 2: x is missing/);
     const unknown = await readRows([file('u.csv', 'x,label\n1,c\n')]);

@@ -78,6 +78,14 @@ const cases: readonly Case[] = [
   binary('MatMul', [2, 3, 4], [4, 5]),
   ...[0, 1].flatMap((transA) =>
     [0, 1].map((transB) => ({
+      name: `MatMul transA ${transA} transB ${transB}`,
+      covers: ['MatMul'],
+      shapes: [transA === 1 ? [2, 4, 3] : [2, 3, 4], transB === 1 ? [2, 5, 4] : [2, 4, 5]],
+      build: (g: Graph, xs: readonly Value[]) => g.one('MatMul', xs, { transA, transB }),
+    })),
+  ),
+  ...[0, 1].flatMap((transA) =>
+    [0, 1].map((transB) => ({
       name: `Gemm transA ${transA} transB ${transB} with C`,
       covers: ['Gemm'],
       shapes: [transA === 1 ? [4, 3] : [3, 4], transB === 1 ? [5, 4] : [4, 5], [5]],
@@ -143,7 +151,7 @@ const cases: readonly Case[] = [
     covers: [],
     shapes: [
       [1, 2, 4, 3],
-      [1, 2, 3, 4],
+      [1, 2, 4, 3],
       [1, 2, 4, 3],
     ],
     build: (g, [q, k, v]) => attention(g, q!, k!, v!),
@@ -265,7 +273,7 @@ const cases: readonly Case[] = [
     covers: [],
     shapes: [
       [1, 2, 6, 3],
-      [1, 2, 3, 6],
+      [1, 2, 6, 3],
       [1, 2, 6, 3],
     ],
     build: (g, [q, k, v]) => attention(g, q!, k!, v!, 2),
@@ -281,7 +289,7 @@ describe('gradients against central finite differences', () => {
     const g = new Graph();
     const [q, k, v] = [
       [1, 2, 6, 3],
-      [1, 2, 3, 6],
+      [1, 2, 6, 3],
       [1, 2, 6, 3],
     ].map((shape, i) => g.input(`x${i}`, 'float32', shape));
     g.output('whole', attention(g, q!, k!, v!, 6));

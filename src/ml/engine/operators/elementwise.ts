@@ -1,5 +1,5 @@
 import { castTo, typeOfCode } from '../autocast.ts';
-import { type Builder, int, type Operator, type Value } from '../ir.ts';
+import { type Builder, int, type Operator, text, type Value } from '../ir.ts';
 import { broadcast, sumTo } from '../shape.ts';
 
 type Rule = (g: Builder, dy: Value, inputs: readonly Value[], y: Value) => readonly Value[];
@@ -50,6 +50,14 @@ export const elementwise: Readonly<Record<string, Operator>> = {
   Exp: unary((g, dy, _x, y) => [g.one('Mul', [dy, y])]),
   Log: unary((g, dy, [x]) => [g.one('Div', [dy, x!])]),
   Relu: unary((g, dy, _x, y) => [g.one('Mul', [dy, castTo(g, g.one('Less', [g.scalar(0), y]), 'float32')])]),
+  /** GELU in its tanh form; `functions.ts` gives it its gradient. */
+  Gelu: {
+    infer: ([x]) => [{ dtype: x!.dtype, shape: x!.shape }],
+    emit: (_, { fastGelu }) =>
+      fastGelu
+        ? { opType: 'FastGelu', domain: 'com.microsoft', attributes: {} }
+        : { opType: 'Gelu', attributes: { approximate: text('tanh') } },
+  },
   Sigmoid: unary((g, dy, _x, y) => [g.one('Mul', [dy, g.one('Sub', [y, g.one('Mul', [y, y])])])]),
   Tanh: unary((g, dy, _x, y) => [g.one('Mul', [dy, g.one('Sub', [g.scalar(1), g.one('Mul', [y, y])])])]),
   Sqrt: unary((g, dy, _x, y) => [g.one('Div', [g.one('Mul', [dy, g.scalar(0.5)]), y])]),

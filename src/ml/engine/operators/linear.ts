@@ -1,5 +1,5 @@
-import { float, int, type Operator, type Shape } from '../ir.ts';
-import { broadcast, misfit, show, sumTo, swapLastTwo } from '../shape.ts';
+import { float, int, type Operator, type Shape, type Value } from '../ir.ts';
+import { broadcast, misfit, show, sumTo } from '../shape.ts';
 
 const matrix = (op: string, shape: Shape, transposed: boolean): readonly [number, number] => {
   const [rows, columns, ...rest] = shape;
@@ -48,25 +48,46 @@ const Gemm: Operator = {
   },
 };
 
-/** Batched matrix product over the last two axes; leading axes broadcast. */
+/**
+ * op(A) · op(B) over the last two axes, op swapping them where `transA`, `transB` say so; leading axes broadcast.
+ * Where the runtime has a kernel that reads an operand transposed, nothing is moved in memory.
+ */
 const MatMul: Operator = {
-  infer([a, b]) {
-    const [m, k] = a!.shape.slice(-2);
-    const [k2, n] = b!.shape.slice(-2);
+  infer([a, b], { transA = 0, transB = 0 }) {
+    const [m, k] = lastTwo(a!.shape, transA === 1);
+    const [k2, n] = lastTwo(b!.shape, transB === 1);
     if (m === undefined || n === undefined || k !== k2) {
       throw misfit('MatMul', `${show(a!.shape)} · ${show(b!.shape)} do not multiply`);
     }
     return [{ dtype: a!.dtype, shape: [...broadcast('MatMul', a!.shape.slice(0, -2), b!.shape.slice(0, -2)), m, n] }];
   },
+  emit({ inputs, attributes: { transA = 0, transB = 0 } }, { fusedMatMul }) {
+    const plain = transA === 0 && transB === 0;
+    if (plain || !fusedMatMul || inputs[0]!.dtype !== 'float32') {
+      const swapped = [transA, transB].flatMap((trans, i) => (trans === 1 ? [i] : []));
+      return { opType: 'MatMul', attributes: {}, swapped };
+    }
+    return {
+      opType: 'FusedMatMul',
+      domain: 'com.microsoft',
+      attributes: { transA: int(Number(transA)), transB: int(Number(transB)) },
+    };
+  },
   gradient(g, node, [dy]) {
     if (dy === undefined) return [];
-    const [a, b] = node.inputs;
-    const transposed = (x: typeof a) => g.one('Transpose', [x!], { permutation: swapLastTwo(x!.shape.length) });
-    return [
-      sumTo(g, g.one('MatMul', [dy, transposed(b)]), a!.shape),
-      sumTo(g, g.one('MatMul', [transposed(a), dy]), b!.shape),
-    ];
+    const [a, b] = node.inputs as readonly [Value, Value];
+    const { transA = 0, transB = 0 } = node.attributes;
+    const product = (x: Value, y: Value, flags: readonly [number, number]): Value =>
+      g.one('MatMul', [x, y], { transA: flags[0], transB: flags[1] });
+    const notA = 1 - Number(transA);
+    const notB = 1 - Number(transB);
+    const da = transA === 1 ? product(b, dy, [Number(transB), 1]) : product(dy, b, [0, notB]);
+    const db = transB === 1 ? product(dy, a, [1, Number(transA)]) : product(a, dy, [notA, 0]);
+    return [sumTo(g, da, a.shape), sumTo(g, db, b.shape)];
   },
 };
+
+const lastTwo = (shape: Shape, swap: boolean): readonly (number | undefined)[] =>
+  swap ? shape.slice(-2).reverse() : shape.slice(-2);
 
 export const linear: Readonly<Record<string, Operator>> = { Gemm, MatMul };

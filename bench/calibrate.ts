@@ -12,8 +12,10 @@ import { initializeParameters } from '../src/ml/tensor/parameters.ts';
 import type { InnerOptimizer } from '../src/ml/training/optimizer.ts';
 import { Trainer } from '../src/ml/training/trainer.ts';
 import { pack, unpack } from '../src/outer/fragments.ts';
-import { type GlobalFragment, mergeFragment } from '../src/outer/merge.ts';
+import { mergeFragment } from '../src/outer/merge.ts';
+import { freshFragment } from '../src/outer/outer-optimizer.ts';
 import type { Averaging } from '../src/outer/settings.ts';
+import { STRATEGIES } from '../src/outer/settings.ts';
 import { type Figure, publish } from './figures.ts';
 
 /**
@@ -147,14 +149,15 @@ async function run(
     ),
   );
   const sources = streams.map((stream, i) => batchesOf(stream, batchSize, CONTEXT, 100 + i));
-  let global: GlobalFragment = { parameters: pack(fragment, initial), velocity: new Float32Array(fragment.elements) };
+  const rule = { ...STRATEGIES.diloco, ...trial };
+  let global = freshFragment(pack(fragment, initial), rule);
   for (let step = 0; step < steps; step += innerSteps) {
     const contributions = [];
     for (const [i, trainer] of trainers.entries()) {
       for (let k = 0; k < innerSteps; k++) await trainer.step(sources[i]!(step + k));
       contributions.push({ weight: 1, parameters: pack(fragment, await trainer.read(names)) });
     }
-    global = mergeFragment(fragment, global, contributions, trial);
+    global = mergeFragment(fragment, global, contributions, rule);
     for (const trainer of trainers) await trainer.write(unpack(fragment, global.parameters.slice()));
   }
   const { lossSum, tokens } = await trainers[0]!.evaluate(evaluationBatches(heldOut, batchSize, CONTEXT, 32_768));

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { calibrate } from './calibrate.ts';
 import { data } from './data.ts';
 import { engine } from './engine.ts';
+import { robust } from './robust.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -18,6 +19,7 @@ const benches: Readonly<Record<string, () => Promise<boolean>>> = {
   engine: () => engine({ ...common, profile: values.profile, only: values.only }),
   data: () => data(common),
   calibrate: () => calibrate(common),
+  robust: () => robust(common),
 };
 const bench = benches[positionals[0] ?? ''];
 if (bench === undefined) {

@@ -25,6 +25,7 @@ function check(title, command, args) {
   total[run(title, command, args) ? 'passed' : 'failed']++;
 }
 
+run('Chromium for the browser tests', 'node', ['scripts/chromium.mjs']);
 check('lint and format (biome)', 'biome', ['check', '--error-on-warnings', '.']);
 check('types (tsc)', 'tsc', ['--noEmit']);
 check('dependency rule (dependency-cruiser)', 'depcruise', [

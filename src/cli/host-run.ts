@@ -13,9 +13,10 @@ import { parametersOf } from '../ml/models/model.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import { trainable } from '../ml/tensor/parameters.ts';
 import { decodeSafetensors, encodeSafetensors } from '../ml/tensor/safetensors.ts';
+import { isAdaptive } from '../outer/outer-optimizer.ts';
 import type { Job } from '../protocol/run-file.ts';
 import { describeRecord } from './live/describe.ts';
-import { frozenFile, initialParameters, type PreparedRun, prepareRun } from './prepare-run.ts';
+import { folderPreparation, frozenFile, initialParameters, type PreparedRun, prepareRun } from './prepare-run.ts';
 import type { LiveRecord, ServeLine, Summary } from './records.ts';
 import { readMetrics } from './report/metrics.ts';
 import { modelCard } from './report/model-card.ts';
@@ -24,7 +25,7 @@ import { readRunFile, writeRunFile } from './run-file.ts';
 import { createRunFolder } from './run-folder.ts';
 import { lockRun } from './run-lock.ts';
 import { sampleBoth, summarize } from './summarize.ts';
-import { saveTrained } from './trained-model.ts';
+import { savePreparation, saveTrained } from './trained-model.ts';
 
 export interface HostOptions {
   /** A run file to begin with, or the folder of a run to go on with. */
@@ -82,7 +83,7 @@ async function host(
     onRecord: record,
     onSave: (id) => {
       for (const [part, arrays] of Object.entries(aggregation.state())) {
-        saveTensors(prepared, path.join(checkpointFolder(id), `${part}.safetensors`), arrays);
+        if (arrays.size > 0) saveTensors(prepared, path.join(checkpointFolder(id), `${part}.safetensors`), arrays);
       }
     },
     onCommit: (id) => {
@@ -143,9 +144,7 @@ async function open({
   const kept = movePaths(prepared.job, moved);
   const tokenizer = 'path' in kept.tokenizer ? { path: 'tokenizer.json' } : kept.tokenizer;
   writeWhole(path.join(folder, 'run.yaml'), writeRunFile({ ...kept, tokenizer }));
-  const { preparation } = prepared;
-  if (preparation.kind === 'text') writeWhole(path.join(folder, 'tokenizer.json'), preparation.tokenizerJson);
-  else writeWhole(path.join(folder, 'preparation.json'), `${JSON.stringify(preparation, null, 2)}\n`);
+  savePreparation(folder, prepared);
   return { prepared, folder, keptAs };
 }
 
@@ -164,26 +163,14 @@ function movePaths(job: Job, moved: (file: string) => string): Job {
 /** What a run's folder says of how its data become numbers. */
 function keptPreparation(folder: string, text: boolean): Preparation {
   const file = path.join(folder, text ? 'tokenizer.json' : 'preparation.json');
-  const content = readOrExplain(file, folder);
-  if (text) return { kind: 'text', tokenizerJson: content };
+  const remedy = 'Restore the folder from a copy, or start the run afresh.';
+  if (!existsSync(file)) throw new HelioError('HELIO-3001', `${folder} has no ${path.basename(file)}.`, remedy);
+  if (text) return folderPreparation(folder);
   try {
-    return JSON.parse(content) as Preparation;
+    return JSON.parse(readFileSync(file, 'utf8')) as Preparation;
   } catch {
-    throw new HelioError(
-      'HELIO-3001',
-      `${file} is not JSON.`,
-      'Restore the folder from a copy, or start the run afresh.',
-    );
+    throw new HelioError('HELIO-3001', `${file} is not JSON.`, remedy);
   }
-}
-
-function readOrExplain(file: string, folder: string): string {
-  if (existsSync(file)) return readFileSync(file, 'utf8');
-  throw new HelioError(
-    'HELIO-3001',
-    `${folder} has no ${path.basename(file)}.`,
-    'Restore the folder from a copy, or start the run afresh.',
-  );
 }
 
 function settingsOf({ job }: PreparedRun, { gatherS, leaseS }: HostOptions): RunSettings {
@@ -238,6 +225,7 @@ function restore(prepared: PreparedRun, folder: string, store: RunStore, setting
   const aggregation = new Aggregation(prepared.fragments, prepared.job.outer, {
     parameters: load('parameters.safetensors'),
     velocity: load('velocity.safetensors'),
+    ...(isAdaptive(prepared.job.outer.optimizer) ? { square: load('square.safetensors') } : {}),
     residual: load('residual.safetensors'),
   });
   return { state: resumedState(settings, checkpoint.state, checkpoint.id), aggregation };

@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { HelioError } from '../errors.ts';
 import { fragmentsOf, modelOf } from '../island/layout.ts';
-import { type Preparation, prepareData } from '../island/node/job-data.ts';
-import { loadTokenizer, type Tokenizer } from '../ml/data/tokenizer.ts';
+import { type Preparation, prepareData, tokenizerOf } from '../island/node/job-data.ts';
+import type { Tokenizer } from '../ml/data/tokenizer.ts';
 import { loadFolderTokenizer, loadWeights, type SavedModel } from '../ml/models/hugging-face.ts';
 import { isLanguage, type ModelConfig, parametersOf } from '../ml/models/model.ts';
 import { countParameters, initializeParameters, type ParameterArrays, trainable } from '../ml/tensor/parameters.ts';
@@ -57,8 +57,7 @@ export async function prepareRun(read: Job, dataFolder: string, given?: Preparat
     dataFolder,
     model,
     preparation: data.preparation,
-    tokenizer:
-      data.preparation.kind === 'text' ? loadTokenizer(data.preparation.tokenizerJson, 'the tokenizer') : undefined,
+    tokenizer: data.preparation.kind === 'text' ? tokenizerOf(data.preparation) : undefined,
     base: base?.parameters,
     fragments: fragmentsOf(model, job.outer.fragments),
     parameterCount: countParameters(specs),
@@ -73,7 +72,13 @@ function loadBase({ model }: Job, folder: string): (SavedModel & { readonly prep
   if (model.base === undefined) return undefined;
   const place = path.resolve(folder, model.base);
   const saved = loadWeights(place);
-  return { ...saved, preparation: { kind: 'text', tokenizerJson: loadFolderTokenizer(place).tokenizerJson } };
+  return { ...saved, preparation: folderPreparation(place) };
+}
+
+/** How text becomes numbers for the model in a folder. */
+export function folderPreparation(folder: string): Preparation {
+  const { tokenizer, tokenizerJson } = loadFolderTokenizer(folder);
+  return { kind: 'text', tokenizerJson, endOfText: tokenizer.endOfText };
 }
 
 /**

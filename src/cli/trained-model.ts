@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../errors.ts';
+import { writeWhole } from '../files.ts';
 import type { Tokenizer } from '../ml/data/tokenizer.ts';
 import { mergeAdapters, saveAdapter } from '../ml/models/adapter.ts';
 import {
@@ -16,19 +17,21 @@ import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import type { PreparedRun } from './prepare-run.ts';
 import { findRun } from './run-folder.ts';
 
+/** Writes how data become numbers: for text in Hugging Face layout, for other data as they are sent to islands. */
+export function savePreparation(folder: string, { model, preparation, tokenizer }: PreparedRun): void {
+  if (preparation.kind !== 'text')
+    writeWhole(path.join(folder, 'preparation.json'), `${JSON.stringify(preparation, null, 2)}\n`);
+  else if (isLanguage(model) && tokenizer !== undefined)
+    saveTokenizer(folder, model, tokenizer, preparation.tokenizerJson);
+}
+
 /**
  * Writes what a run trained: the whole model in Hugging Face layout, with adapters folded in, and the adapters beside it
  * in PEFT's.
  */
-export function saveTrained(
-  folder: string,
-  { model, preparation, tokenizer, job }: PreparedRun,
-  parameters: ParameterArrays,
-): void {
+export function saveTrained(folder: string, { model, tokenizer, job }: PreparedRun, parameters: ParameterArrays): void {
   const whole = { model: withoutLora(model), parameters: mergeAdapters(model, parameters) };
   saveWeights(folder, whole, tokenizer?.endOfTextId);
-  if (isLanguage(model) && tokenizer !== undefined && preparation.kind === 'text')
-    saveTokenizer(folder, model, tokenizer, preparation.tokenizerJson);
   if (isLanguage(model) && model.lora !== undefined)
     saveAdapter(path.join(folder, 'adapter'), model, parameters, job.model.base ?? '');
 }

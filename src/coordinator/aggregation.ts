@@ -1,6 +1,7 @@
 import { codecs } from '../outer/codecs/index.ts';
 import { type Fragment, pack, unpack } from '../outer/fragments.ts';
-import { type GlobalFragment, mergeFragment } from '../outer/merge.ts';
+import { type MergeRule, mergeFragment } from '../outer/merge.ts';
+import { freshFragment, type GlobalFragment, isAdaptive } from '../outer/outer-optimizer.ts';
 import { openParcel, packParcel } from '../outer/parcel.ts';
 import type { OuterSettings } from '../outer/settings.ts';
 import type { Parcel } from '../protocol/frame.ts';
@@ -10,6 +11,8 @@ export interface AggregationState {
   readonly parameters: ReadonlyMap<string, Float32Array>;
   /** The outer optimizer's v. */
   readonly velocity: ReadonlyMap<string, Float32Array>;
+  /** The second moment of adaptive outer optimizers; empty for the others. */
+  readonly square: ReadonlyMap<string, Float32Array>;
   /** What lossy updates to the islands have left over so far. */
   readonly residual: ReadonlyMap<string, Float32Array>;
 }
@@ -17,24 +20,29 @@ export interface AggregationState {
 /** The run's tensors: every fragment's parameters and velocity, and the contributions that wait for their merge. */
 export class Aggregation {
   readonly fragments: readonly Fragment[];
-  readonly #settings: Pick<OuterSettings, 'rate' | 'momentum' | 'averaging' | 'downCodec'>;
+  readonly #settings: MergeRule & Pick<OuterSettings, 'downCodec'>;
   readonly #global: (GlobalFragment & { readonly residual: Float32Array })[];
   readonly #waiting: Map<string, Float32Array>[];
 
   constructor(
     fragments: readonly Fragment[],
-    settings: Pick<OuterSettings, 'rate' | 'momentum' | 'averaging' | 'downCodec'>,
+    settings: MergeRule & Pick<OuterSettings, 'downCodec'>,
     state: Pick<AggregationState, 'parameters'> & Partial<AggregationState>,
   ) {
     this.fragments = fragments;
     this.#settings = settings;
     const packed = (fragment: Fragment, arrays: ReadonlyMap<string, Float32Array> | undefined): Float32Array =>
       arrays === undefined ? new Float32Array(fragment.elements) : pack(fragment, arrays);
-    this.#global = fragments.map((fragment) => ({
-      parameters: packed(fragment, state.parameters),
-      velocity: packed(fragment, state.velocity),
-      residual: packed(fragment, state.residual),
-    }));
+    this.#global = fragments.map((fragment) => {
+      const fresh = freshFragment(packed(fragment, state.parameters), settings);
+      const kept = (state.square?.size ?? 0) > 0 && isAdaptive(settings.optimizer);
+      return {
+        ...fresh,
+        velocity: packed(fragment, state.velocity),
+        square: kept ? packed(fragment, state.square) : fresh.square,
+        residual: packed(fragment, state.residual),
+      };
+    });
     this.#waiting = fragments.map(() => new Map());
   }
 
@@ -68,7 +76,7 @@ export class Aggregation {
       before.residual,
       1,
     );
-    this.#global[fragment] = { parameters: arrives, velocity: merged.velocity, residual };
+    this.#global[fragment] = { ...merged, parameters: arrives, residual };
     waiting.clear();
     return parcel;
   }
@@ -80,8 +88,13 @@ export class Aggregation {
   }
 
   state(): AggregationState {
-    const collect = (part: 'parameters' | 'velocity' | 'residual'): ReadonlyMap<string, Float32Array> =>
+    const collect = (part: 'parameters' | 'velocity' | 'square' | 'residual'): ReadonlyMap<string, Float32Array> =>
       new Map(this.#global.flatMap((global, i) => [...unpack(this.fragments[i]!, global[part])]));
-    return { parameters: collect('parameters'), velocity: collect('velocity'), residual: collect('residual') };
+    return {
+      parameters: collect('parameters'),
+      velocity: collect('velocity'),
+      square: isAdaptive(this.#settings.optimizer) ? collect('square') : new Map(),
+      residual: collect('residual'),
+    };
   }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CODEC_NAMES } from './codec-names.ts';
+import { AVERAGINGS, OUTER_OPTIMIZERS, STRATEGY_NAMES } from './outer-names.ts';
 
 /**
  * The run file: what to train, on what, how islands learn together, and when to stop. This declaration is the
@@ -207,7 +208,12 @@ const outerFields = {
   innerSteps: count(100_000).describe('H: inner steps between two merges of a fragment.'),
   fragments: count(1_000).describe('P: parts of the parameters that are merged in turn.'),
   rate: positive.max(10).describe("η: the outer optimizer's rate."),
-  momentum: z.number().min(0).lt(1).describe('μ: its Nesterov momentum.'),
+  optimizer: z
+    .enum(OUTER_OPTIMIZERS)
+    .describe('How the merged pseudo-gradient is followed: nesterov (DiLoCo), momentum (FedAvgM), adam, yogi.'),
+  momentum: z.number().min(0).lt(1).describe('μ: its momentum; β₁ of adam and yogi.'),
+  secondMomentum: z.number().min(0).lt(1).describe('β₂ of adam and yogi.'),
+  adaptivity: positive.max(1).describe('τ of adam and yogi.'),
   quorum: z
     .union([z.literal('all'), count(100_000)])
     .describe('Islands that must be due before the grace window opens.'),
@@ -215,13 +221,29 @@ const outerFields = {
   overlapSteps: z.int().min(0).max(100_000).describe('τ: steps an island goes on with while its fragment is merged.'),
   localShare: share.describe('α: share of its own parameters an island keeps when a merged fragment arrives.'),
   weighting: z.enum(['tokens', 'tokens-times-rate']),
-  averaging: z.enum(['mean', 'radial-directional']),
+  averaging: z
+    .enum(AVERAGINGS)
+    .describe(
+      'mean, radial-directional, or a rule that holds when some islands lie: median, trimmed-mean, krum, multi-krum, geometric-median.',
+    ),
+  faultyShare: z
+    .number()
+    .min(0)
+    .lt(0.5)
+    .describe('Share of islands that trimmed-mean, krum and multi-krum are to survive.'),
+  normBound: z
+    .number()
+    .min(1)
+    .max(1e6)
+    .describe(
+      'How many times the median length a contribution may have; longer ones are scaled down. Needs three islands.',
+    ),
   upCodec: z
     .enum(CODEC_NAMES)
     .describe('How islands send: f32 is exact; the others carry differences with error feedback.'),
   downCodec: z.enum(CODEC_NAMES).describe('How merged fragments come back.'),
 };
-const strategy = z.enum(['diloco', 'fedavg', 'decoupled']);
+const strategy = z.enum(STRATEGY_NAMES);
 
 const outerSchema = z
   .strictObject({ strategy: strategy.default('diloco'), ...z.object(outerFields).partial().shape })

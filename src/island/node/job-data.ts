@@ -34,7 +34,7 @@ import type { DataSizes } from '../layout.ts';
  * How a run's data become numbers: decided once by the coordinator, sent to every island, and kept with the model.
  */
 export type Preparation =
-  | { readonly kind: 'text'; readonly tokenizerJson: string }
+  | { readonly kind: 'text'; readonly tokenizerJson: string; readonly endOfText?: string }
   | {
       readonly kind: 'table';
       readonly layout: TableLayout;
@@ -114,17 +114,15 @@ async function prepareExamples(job: Job, folder: string, given: Preparation | un
 function prepareText(job: Job, folder: string, given: Preparation | undefined): DataSummary {
   const corpus = corpusOf(job, folder);
   const tokenizerJson = given?.kind === 'text' ? given.tokenizerJson : makeTokenizer(job, folder, corpus.training);
-  const tokenizer = loadTokenizer(
-    tokenizerJson,
-    'path' in job.tokenizer ? job.tokenizer.path : 'the trained tokenizer',
-  );
+  const source = 'path' in job.tokenizer ? job.tokenizer.path : 'the trained tokenizer';
+  const tokenizer = loadTokenizer(tokenizerJson, source, given?.kind === 'text' ? given.endOfText : undefined);
   const smallest = corpus.shard(job.islands - 1, job.islands);
   const training = estimateTokens(tokenizer, smallest) * job.islands;
   const heldOut = estimateTokens(tokenizer, corpus.validation);
   checkLength(training / job.islands, job.context, `Each of the ${job.islands} shards of the corpus`);
   checkLength(heldOut, job.context, 'The held-out text');
   return {
-    preparation: { kind: 'text', tokenizerJson },
+    preparation: { kind: 'text', tokenizerJson, endOfText: tokenizer.endOfText },
     sizes: { kind: 'text', vocabularySize: tokenizer.vocabularySize },
     training,
     heldOut,
@@ -197,7 +195,7 @@ export async function openIslandData(
       heldOut: exampleEvaluationBatches(set, validation, rows, job.evaluation.tokens),
     };
   }
-  const tokenizer = loadTokenizer(preparation.tokenizerJson, "the run's tokenizer");
+  const tokenizer = tokenizerOf(preparation);
   const corpus = corpusOf(job, folder);
   const what = `Shard ${shard.index + 1} of ${shard.count} of the corpus`;
   const key = JSON.stringify([
@@ -220,8 +218,8 @@ export async function openIslandData(
   };
 }
 
-export const vocabularyOf = ({ tokenizerJson }: Preparation & { kind: 'text' }): number =>
-  loadTokenizer(tokenizerJson, "the run's tokenizer").vocabularySize;
+export const tokenizerOf = ({ tokenizerJson, endOfText }: Preparation & { kind: 'text' }): Tokenizer =>
+  loadTokenizer(tokenizerJson, "the run's tokenizer", endOfText);
 
 /** Held-out batches of a job's text, packed or by document as it is trained. */
 export function heldOutBatches(job: Job, { tokens, documents }: TokenizedText, most: number): readonly Batch[] {

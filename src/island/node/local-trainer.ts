@@ -12,7 +12,7 @@ import type { FragmentClock } from '../fragment-clock.ts';
 import { type DataSizes, fragmentsOf, modelOf, trainingOf } from '../layout.ts';
 import type { Assignment, IslandTrainer } from '../trainer-face.ts';
 import { loadIslandCheckpoint, saveIslandCheckpoint } from './island-checkpoint.ts';
-import { type IslandData, openIslandData, type Preparation, vocabularyOf } from './job-data.ts';
+import { type IslandData, openIslandData, type Preparation, tokenizerOf } from './job-data.ts';
 
 /** What an island keeps of a fragment for the exchange. */
 interface FragmentExchange {
@@ -166,7 +166,7 @@ async function prepareWork(
 
 const sizesOf = (preparation: Preparation): DataSizes =>
   preparation.kind === 'text'
-    ? { kind: 'text', vocabularySize: vocabularyOf(preparation) }
+    ? { kind: 'text', vocabularySize: tokenizerOf(preparation).vocabularySize }
     : { kind: 'examples', shape: preparation.shape, outputs: preparation.outputs };
 
 function frozenOf({ base }: Assignment): ParameterArrays {

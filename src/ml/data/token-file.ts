@@ -4,7 +4,7 @@ import { idOf, isSilent, SILENT, type TokenStream } from './token-stream.ts';
 
 /**
  * Tokens in a file of little-endian uint16 (highest bit: silent) or uint32. Node maps no files into memory; what is read
- * by place comes from the system's page cache all the same, and none of it is held here (docs/decisions/0008-token-files.md).
+ * by place comes from the system's page cache all the same, and none of it is held here (docs/decisions/0007-token-files.md).
  *
  * @throws HelioError HELIO-3001 when the file's size is not what was promised
  */

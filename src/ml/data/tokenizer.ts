@@ -2,11 +2,16 @@ import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { HelioError } from '../../errors.ts';
 import { END_OF_TEXT, WORDS } from './bpe-training.ts';
 
+/** Models of a `tokenizer.json` that the library computes. */
+const KINDS: readonly string[] = ['BPE', 'Unigram', 'WordPiece'];
+
 /** Turns text into token ids and back. */
 export interface Tokenizer {
   readonly vocabularySize: number;
   /** Stands between documents, and begins a sample without a prompt. */
   readonly endOfTextId: number;
+  /** How that token is written. */
+  readonly endOfText: string;
   encode(text: string): readonly number[];
   decode(ids: readonly number[]): string;
 }
@@ -15,9 +20,10 @@ export interface Tokenizer {
  * Loads a `tokenizer.json` in Hugging Face's format.
  *
  * @param source the file's name, for messages
- * @throws HelioError HELIO-1004 when it is no tokenizer or has no end-of-text token
+ * @param endOfText the token that ends a document
+ * @throws HelioError HELIO-1004 when it is no tokenizer of a kind that is known, or has no end-of-text token
  */
-export function loadTokenizer(json: string, source: string): Tokenizer {
+export function loadTokenizer(json: string, source: string, endOfText = END_OF_TEXT): Tokenizer {
   const foreign = (detail: string, cause?: unknown) =>
     new HelioError(
       'HELIO-1004',
@@ -26,21 +32,26 @@ export function loadTokenizer(json: string, source: string): Tokenizer {
       { cause },
     );
   let tokenizer: HuggingFaceTokenizer;
-  let vocabulary: Record<string, number>;
+  let vocabulary: readonly number[];
   try {
-    const parsed = JSON.parse(json) as { model?: { vocab?: Record<string, number> } };
-    vocabulary = { ...parsed.model?.vocab };
-    tokenizer = new HuggingFaceTokenizer(parsed, { eos_token: END_OF_TEXT });
+    const parsed = JSON.parse(json) as { model?: { type?: unknown; vocab?: object } };
+    const { type, vocab = {} } = parsed.model ?? {};
+    if (type !== undefined && !KINDS.includes(String(type)))
+      throw new TypeError(`its model is of type ${String(type)}, and ${KINDS.join(', ')} are read`);
+    // Unigram lists its tokens in order; the others say each one's number.
+    vocabulary = Array.isArray(vocab) ? vocab.map((_, id) => id) : Object.values(vocab);
+    tokenizer = new HuggingFaceTokenizer(parsed, { eos_token: endOfText });
   } catch (error) {
     throw foreign(error instanceof Error ? error.message : String(error), error);
   }
-  const ids = [...Object.values(vocabulary), ...tokenizer.get_added_tokens_decoder().keys()];
+  const ids = [...vocabulary, ...tokenizer.get_added_tokens_decoder().keys()];
   if (ids.length === 0) throw foreign('it has no vocabulary');
-  const endOfTextId = tokenizer.token_to_id(END_OF_TEXT);
-  if (endOfTextId === undefined) throw foreign(`it has no ${END_OF_TEXT} token`);
+  const endOfTextId = tokenizer.token_to_id(endOfText);
+  if (endOfTextId === undefined) throw foreign(`it has no ${endOfText} token`);
   return {
     vocabularySize: ids.reduce((max, id) => Math.max(max, id), 0) + 1,
     endOfTextId,
+    endOfText,
     encode: encoderOf(json, (text) => tokenizer.encode(text, { add_special_tokens: false }).ids),
     decode: (list) => (list.length === 0 ? '' : tokenizer.decode([...list], { skip_special_tokens: true })),
   };

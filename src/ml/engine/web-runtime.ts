@@ -11,7 +11,8 @@ interface Ort {
 }
 
 export interface WebRuntimeOptions {
-  readonly provider: 'wasm' | 'webgpu';
+  /** `auto`: WebGPU where the browser has an adapter, WebAssembly otherwise. */
+  readonly provider: 'wasm' | 'webgpu' | 'auto';
   /** Where the files of onnxruntime-web's `dist` folder are served, ending in a slash. */
   readonly filesUrl: string;
   /** For `wasm`: more than one needs a page that is cross-origin isolated. */
@@ -24,8 +25,10 @@ export interface WebRuntimeOptions {
  *
  * @throws HelioError HELIO-2003 when the browser has no WebGPU adapter
  */
-export async function webRuntime({ provider, filesUrl, threads }: WebRuntimeOptions): Promise<Runtime> {
-  if (provider === 'webgpu') await requireAdapter();
+export async function webRuntime({ provider: wanted, filesUrl, threads }: WebRuntimeOptions): Promise<Runtime> {
+  const adapter = wanted !== 'wasm' && (await hasAdapter());
+  if (wanted === 'webgpu' && !adapter) throw noAdapter();
+  const provider = adapter ? 'webgpu' : 'wasm';
   const ort = (provider === 'webgpu'
     ? await import('onnxruntime-web/webgpu')
     : await import('onnxruntime-web/wasm')) as unknown as Ort;
@@ -38,15 +41,17 @@ export async function webRuntime({ provider, filesUrl, threads }: WebRuntimeOpti
   };
 }
 
-async function requireAdapter(): Promise<void> {
+async function hasAdapter(): Promise<boolean> {
   const { gpu } = globalThis.navigator as { gpu?: { requestAdapter(): Promise<unknown> } };
-  if ((await gpu?.requestAdapter()) !== undefined && (await gpu?.requestAdapter()) !== null) return;
-  throw new HelioError(
+  return ((await gpu?.requestAdapter()) ?? null) !== null;
+}
+
+const noAdapter = (): HelioError =>
+  new HelioError(
     'HELIO-2003',
     'device webgpu: this browser has no WebGPU adapter.',
     'Use a current browser with a GPU, or device wasm.',
   );
-}
 
 async function compile(
   ort: Ort,

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { writeWhole } from '../../files.ts';
-import { END_OF_TEXT } from '../data/bpe-training.ts';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer.ts';
 import type { ParameterArrays, ParameterSpec } from '../tensor/parameters.ts';
 import { encodeSafetensors, openSafetensors, type Safetensors } from '../tensor/safetensors.ts';
@@ -36,10 +35,10 @@ export function saveWeights(folder: string, { model, parameters }: SavedModel, e
 export function saveTokenizer(
   folder: string,
   model: LanguageConfig,
-  { endOfTextId }: Tokenizer,
+  { endOfTextId, endOfText }: Tokenizer,
   tokenizerJson: string,
 ): void {
-  const special = { bos_token: END_OF_TEXT, eos_token: END_OF_TEXT, unk_token: END_OF_TEXT };
+  const special = { bos_token: endOfText, eos_token: endOfText, unk_token: endOfText };
   writeWhole(
     path.join(folder, 'generation_config.json'),
     json({ bos_token_id: endOfTextId, eos_token_id: endOfTextId, do_sample: true, temperature: 0.8 }),
@@ -80,7 +79,19 @@ export function loadWeights(folder: string): SavedModel {
 export function loadFolderTokenizer(folder: string): { readonly tokenizer: Tokenizer; readonly tokenizerJson: string } {
   const file = path.join(folder, 'tokenizer.json');
   const tokenizerJson = readText(file);
-  return { tokenizer: loadTokenizer(tokenizerJson, file), tokenizerJson };
+  return { tokenizer: loadTokenizer(tokenizerJson, file, endOfTextOf(folder)), tokenizerJson };
+}
+
+/** `eos_token` of tokenizer_config.json, where there is one. */
+function endOfTextOf(folder: string): string | undefined {
+  const file = path.join(folder, 'tokenizer_config.json');
+  if (!existsSync(file)) return undefined;
+  try {
+    const { eos_token: token } = JSON.parse(readText(file)) as { eos_token?: string | { content?: string } | null };
+    return typeof token === 'string' ? token : token?.content;
+  } catch {
+    throw foreignModel(file, 'it is not JSON');
+  }
 }
 
 /** Buffers that GPT-2 checkpoints carry besides their weights, and heads that are the embedding again. */

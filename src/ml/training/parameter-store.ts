@@ -217,9 +217,10 @@ export class ParameterStore {
   }
 
   #replaceParameter(name: string, tensor: Tensor): void {
-    const group = this.#groups?.find(({ specs }) => specs[0]!.name === name);
-    if (group !== undefined) group.runs[0]!.tensors.parameter = tensor;
+    const before = this.#parameters.get(name)!;
+    this.#groups.find(({ specs }) => specs[0]!.name === name)!.runs[0]!.tensors.parameter = tensor;
     this.#parameters.set(name, tensor);
+    if (before.location !== 'cpu') before.dispose();
   }
 
   /** Memory for a group, and the views of it that graphs work on. */

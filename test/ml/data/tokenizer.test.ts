@@ -121,3 +121,29 @@ describe('byte-pair encoding', () => {
     }
   });
 });
+
+describe('tokenizers from elsewhere', () => {
+  const foreign = (model: object, more: object = {}): string => JSON.stringify({ ...JSON.parse(json), model, ...more });
+
+  it.each([
+    [
+      'of a kind that is not known',
+      foreign({ type: 'Telepathy', vocab: { a: 0 } }),
+      /x\.json is not a tokenizer that can be used: .*Telepathy/i,
+    ],
+    ['without a vocabulary', foreign({ type: 'BPE' }), /x\.json is not a tokenizer that can be used/],
+    [
+      'without the token that ends a document',
+      foreign({ type: 'BPE', vocab: { a: 0 }, merges: [] }, { added_tokens: [] }),
+      /it has no <\|endoftext\|> token/,
+    ],
+  ])('are refused: %s', (_, text, message) => {
+    expect(() => loadTokenizer(text, 'x.json')).toThrow(message);
+  });
+
+  it('may end their documents with another token', () => {
+    const renamed = json.replaceAll('<|endoftext|>', '</s>');
+    expect(() => loadTokenizer(renamed, 'x.json')).toThrow(/no <\|endoftext\|> token/);
+    expect(loadTokenizer(renamed, 'x.json', '</s>')).toMatchObject({ endOfTextId: 279, endOfText: '</s>' });
+  });
+});

@@ -1,0 +1,12 @@
+/** Names that a run file may choose from; what they mean is in the room `outer`. */
+export const AVERAGINGS = [
+  'mean',
+  'radial-directional',
+  'median',
+  'trimmed-mean',
+  'krum',
+  'multi-krum',
+  'geometric-median',
+] as const;
+export const OUTER_OPTIMIZERS = ['nesterov', 'momentum', 'adam', 'yogi'] as const;
+export const STRATEGY_NAMES = ['diloco', 'fedavg', 'fedavgm', 'fedadam', 'fedyogi', 'streaming', 'decoupled'] as const;

@@ -153,6 +153,8 @@ async function prepareWork(
     { ...trainingOf(job, model), runtime: nodeRuntime(device), threads },
     parameters,
   );
+  // What came from the coordinator is what it asks to be measured, until the next merge.
+  await trainer.write(new Map(trained));
   return {
     assignment,
     exchange: fragments.map((layout, i): FragmentExchange => {

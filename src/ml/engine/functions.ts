@@ -14,6 +14,30 @@ export function linearTransposed(g: Builder, x: Value, weight: Value, bias?: Val
   return g.one('Gemm', bias === undefined ? [x, weight] : [x, weight, bias], { transB: 1 });
 }
 
+/**
+ * The head of a language model, x · Wᵀ with W [vocabulary, width]. In the backward pass the gradient of W comes first and
+ * that of x waits for it: the logits' gradient, the largest value of all, is then free at once.
+ */
+export function head(g: Builder, x: Value, weight: Value): Value {
+  const logits = linearTransposed(g, x, weight);
+  return g.withGradient(logits, [x, weight], (dLogits) => {
+    const dWeight = g.one('Gemm', [dLogits, x], { transA: 1 });
+    return [after(g, g.one('Gemm', [dLogits, weight]), [dWeight]), dWeight];
+  });
+}
+
+/**
+ * `value`, but only to be had once the others are: the runtime orders its work by what needs what. What is added is 0 times
+ * their first element, zero for any finite number; a step with another is thrown away.
+ */
+export function after(g: Builder, value: Value, others: readonly Value[]): Value {
+  return others.reduce((waiting, other) => {
+    const flat = g.one('Reshape', [other], { shape: [sizeOf(other.shape)] });
+    const first = g.one('Slice', [flat], { axes: [0], starts: [0], ends: [1] });
+    return g.one('Add', [waiting, g.one('Mul', [first, g.scalar(0)])]);
+  }, value);
+}
+
 export function layerNorm(g: Builder, x: Value, scale: Value, bias: Value, epsilon: number): Value {
   return g.many('LayerNormalization', [x, scale, bias], { epsilon })[0]!;
 }

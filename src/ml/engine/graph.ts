@@ -1,5 +1,5 @@
 import { autocast } from './autocast.ts';
-import type { Attributes, Builder, DType, FloatType, Node, Shape, Value } from './ir.ts';
+import type { Attributes, Build, Builder, DType, FloatType, Node, SegmentKind, Shape, Value } from './ir.ts';
 import { operatorOf } from './operators/index.ts';
 import { misfit, show, sizeOf } from './shape.ts';
 
@@ -17,7 +17,7 @@ export interface GraphOptions {
   /** What matrix products and convolutions compute in; sums, normalizations and losses stay in float32. */
   readonly precision?: FloatType;
   /** How {@link Builder.segment} builds; plainly when left out. */
-  readonly segment?: (graph: Graph, x: Value, build: (x: Value) => Value) => Value;
+  readonly segment?: (graph: Graph, kind: SegmentKind, inputs: readonly Value[], build: Build) => Value;
 }
 
 /** A program under construction: inputs and constants, nodes in an order in which they can run, outputs. */
@@ -31,7 +31,7 @@ export class Graph implements Builder {
   #count = 0;
   #scalars = new Map<number, Value>();
 
-  constructor({ precision = 'float32', segment = (_graph, x, build) => build(x) }: GraphOptions = {}) {
+  constructor({ precision = 'float32', segment = (_graph, _kind, inputs, build) => build(inputs) }: GraphOptions = {}) {
     this.#precision = precision;
     this.#segment = segment;
   }
@@ -70,8 +70,8 @@ export class Graph implements Builder {
     return output;
   }
 
-  segment(x: Value, build: (x: Value) => Value): Value {
-    return this.#segment(this, x, build);
+  segment(kind: SegmentKind, inputs: readonly Value[], build: Build): Value {
+    return this.#segment(this, kind, inputs, build);
   }
 
   scalar(x: number): Value {

@@ -33,6 +33,10 @@ export type GradientRule = (
   dOutputs: readonly (Value | undefined)[],
 ) => readonly (Value | undefined)[];
 
+/** A layer of a model · the inside of attention, whose scores are many and cheap. */
+export type SegmentKind = 'block' | 'attention';
+export type Build = (inputs: readonly Value[]) => Value;
+
 /** The side of a graph on which operators' gradients build. */
 export interface Builder {
   /** Applies an operator that has one output. */
@@ -48,10 +52,10 @@ export interface Builder {
    */
   withGradient(value: Value, inputs: readonly Value[], rule: (dValue: Value) => readonly (Value | undefined)[]): Value;
   /**
-   * A stretch of the graph from `x` on that may be computed a second time in the backward pass instead of keeping
+   * A stretch of the graph from `inputs` on that may be computed a second time in the backward pass instead of keeping
    * its intermediate values in memory (`recompute.ts`).
    */
-  segment(x: Value, build: (x: Value) => Value): Value;
+  segment(kind: SegmentKind, inputs: readonly Value[], build: Build): Value;
 }
 
 /** How a node is written in ONNX, where it differs from "same name, same inputs, same attributes". */

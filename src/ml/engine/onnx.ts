@@ -95,7 +95,7 @@ function writeNode(g: ProtobufWriter, node: Node, dialect: Dialect, nameOf: (val
     for (const x of inputs) n.string(1, x);
     for (const extra of extras) n.string(1, extra);
     for (const y of node.outputs) n.string(2, nameOf(y));
-    n.string(4, form.opType);
+    n.string(3, nameOf(node.outputs[0]!)).string(4, form.opType);
     for (const [key, attribute] of Object.entries(form.attributes)) writeAttribute(n, key, attribute);
     if (form.domain !== undefined) n.string(7, form.domain);
   });

@@ -74,8 +74,8 @@ export function cnnLogits(pass: ForwardPass, config: CnnConfig, images: Value): 
   const { g, parameter } = pass;
   let x = images;
   config.stages.forEach((channels, i) => {
-    x = g.segment(x, (input) => {
-      const convolved = g.one('Conv', [input, parameter(`conv.${i}.weight`)]);
+    x = g.segment('block', [x], ([input]) => {
+      const convolved = g.one('Conv', [input!, parameter(`conv.${i}.weight`)]);
       const [scale, bias] = [parameter(`norm.${i}.weight`), parameter(`norm.${i}.bias`)];
       const normalized = groupNorm(g, convolved, scale, bias, groupsOf(channels), GROUP_NORM_EPSILON);
       return maxPool2(g, g.one('Relu', [normalized]));

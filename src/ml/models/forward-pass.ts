@@ -82,7 +82,8 @@ export function fullAttention(g: Builder, q: Value, k: Value, v: Value): Value {
   const [batch, sequence, heads, headWidth] = q.shape as readonly [number, number, number, number];
   const scaled = g.one('Mul', [q, g.scalar(1 / Math.sqrt(headWidth))]);
   const byHead = (x: Value): Value => g.one('Transpose', [x], { permutation: [0, 2, 1, 3] });
-  const mixed = attention(g, byHead(scaled), byHead(repeatHeads(g, k, heads)), byHead(repeatHeads(g, v, heads)));
+  const inputs = [scaled, repeatHeads(g, k, heads), repeatHeads(g, v, heads)].map(byHead);
+  const mixed = g.segment('attention', inputs, (parts) => attention(g, parts[0]!, parts[1]!, parts[2]!));
   return g.one('Reshape', [byHead(mixed)], { shape: [batch * sequence, heads * headWidth] });
 }
 

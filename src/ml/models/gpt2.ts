@@ -1,5 +1,5 @@
 import { HelioError } from '../../errors.ts';
-import { gelu, layerNorm } from '../engine/functions.ts';
+import { gelu, head, layerNorm } from '../engine/functions.ts';
 import type { Value } from '../engine/ir.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
 import type { ConfigReader } from './config-reader.ts';
@@ -86,12 +86,12 @@ export function gpt2Logits(pass: ForwardPass, config: Gpt2Config, tokens: Value)
   let x = pass.dropout(g.one('Reshape', [positioned], { shape: [rows, width] }));
   for (let i = 0; i < layers; i++) {
     const block = `transformer.h.${i}`;
-    x = g.segment(x, (input) => {
-      const middle = g.one('Add', [input, attend(norm(input, `${block}.ln_1`), `${block}.attn`)]);
+    x = g.segment('block', [x], ([input]) => {
+      const middle = g.one('Add', [input!, attend(norm(input!, `${block}.ln_1`), `${block}.attn`)]);
       return g.one('Add', [middle, transform(norm(middle, `${block}.ln_2`), `${block}.mlp`)]);
     });
   }
-  return g.one('Gemm', [norm(x, 'transformer.ln_f'), parameter('transformer.wte.weight')], { transB: 1 });
+  return head(g, norm(x, 'transformer.ln_f'), parameter('transformer.wte.weight'));
 }
 
 /** `config.json` as `transformers` reads it. */

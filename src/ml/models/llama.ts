@@ -1,5 +1,5 @@
 import { HelioError } from '../../errors.ts';
-import { rmsNorm, rotary, swiglu } from '../engine/functions.ts';
+import { head, rmsNorm, rotary, swiglu } from '../engine/functions.ts';
 import type { Value } from '../engine/ir.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
 import type { ConfigReader } from './config-reader.ts';
@@ -120,13 +120,13 @@ export function llamaLogits(pass: ForwardPass, config: LlamaConfig, tokens: Valu
   let x = pass.dropout(g.one('Reshape', [embedded], { shape: [batch * sequence, width] }));
   for (let i = 0; i < layers; i++) {
     const block = `model.layers.${i}`;
-    x = g.segment(x, (input) => {
-      const middle = g.one('Add', [input, attend(norm(input, `${block}.input_layernorm`), `${block}.self_attn`)]);
+    x = g.segment('block', [x], ([input]) => {
+      const middle = g.one('Add', [input!, attend(norm(input!, `${block}.input_layernorm`), `${block}.self_attn`)]);
       return g.one('Add', [middle, transform(norm(middle, `${block}.post_attention_layernorm`), `${block}.mlp`)]);
     });
   }
-  const head = config.tied ? 'model.embed_tokens.weight' : 'lm_head.weight';
-  return g.one('Gemm', [norm(x, 'model.norm'), parameter(head)], { transB: 1 });
+  const table = config.tied ? 'model.embed_tokens.weight' : 'lm_head.weight';
+  return head(g, norm(x, 'model.norm'), parameter(table));
 }
 
 /** cos and sin of position · θ^(−2i/w), [sequence, 1, head width / 2] each. */

@@ -94,10 +94,6 @@ export class ParameterStore {
     return { ...this.#frozen, ...Object.fromEntries(this.#parameters) };
   }
 
-  get frozen(): Feeds {
-    return this.#frozen;
-  }
-
   /** Gradients of the micro-batches before, as the gradient graph is fed. */
   get sums(): Feeds {
     return Object.fromEntries(

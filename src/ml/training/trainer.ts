@@ -107,7 +107,7 @@ export class Trainer {
   #goodSteps = 0;
   #skippedInARow = 0;
   #tail: Promise<unknown> = Promise.resolve();
-  /** The newest parameters that came from outside: what `evaluate` measures. */
+  /** The newest parameters that came from outside: what `evaluate` measures. Empty until some did. */
   #global = new Map<string, Tensor>();
 
   private constructor(
@@ -150,9 +150,7 @@ export class Trainer {
     });
     const evaluation = await runtime.compile(evaluationGraph(model, batchSize), 'evaluation', { threads });
     const store = await ParameterStore.create(runtime, threads, options.optimizer, specs, parameters);
-    const trainer = new Trainer(options, gradients, sites, evaluation, store);
-    for (const { name, shape } of trainer.specs) trainer.#global.set(name, floatTensor(parameters.get(name)!, shape));
-    return trainer;
+    return new Trainer(options, gradients, sites, evaluation, store);
   }
 
   /** Place in the schedule and in the data: steps taken or skipped. */
@@ -215,13 +213,13 @@ export class Trainer {
     });
   }
 
-  /** Summed loss of the newest global parameters on held-out batches. */
+  /** Summed loss on held-out batches, of the parameters that were last written, or of its own where none were. */
   evaluate(batches: readonly Batch[]): Promise<Evaluation> {
     return this.#inTurn(async () => {
       let [lossSum, tokens, correct] = [0, 0, 0];
       let classifier = false;
       for (const batch of batches) {
-        const feeds = { ...this.#store.frozen, ...Object.fromEntries(this.#global), ...batchFeeds(batch) };
+        const feeds = { ...this.#store.feeds, ...Object.fromEntries(this.#global), ...batchFeeds(batch) };
         const results = await this.#evaluation.run(feeds);
         lossSum += (await fetchFloats(results.lossSum!))[0]!;
         tokens += batch.count;

@@ -1,7 +1,7 @@
 import { differentiate } from '../engine/differentiate.ts';
 import { correctSum, crossEntropySum, DROPOUT_PRIME, squaredErrorSum, sumOfSquares } from '../engine/functions.ts';
 import { Graph } from '../engine/graph.ts';
-import type { FloatType, Value } from '../engine/ir.ts';
+import type { Build, FloatType, Value } from '../engine/ir.ts';
 import { recomputed } from '../engine/recompute.ts';
 import { forwardPass, fullSequence } from '../models/forward-pass.ts';
 import {
@@ -55,7 +55,9 @@ export function gradientGraph(
   const sites = new Sites(options.dropout);
   const graph = new Graph({
     precision: options.precision,
-    ...(options.recompute ? { segment: (g, x, build) => recomputed(g, x, sites.replayed(build)) } : {}),
+    // Blocks, or of each the inside of attention alone, as FlashAttention does it (arXiv 2205.14135, section 3.1).
+    segment: (g, kind, inputs, build) =>
+      (kind === 'block') === options.recompute ? recomputed(g, inputs, sites.replayed(build)) : build(inputs),
   });
   sites.graph = graph;
   const { lossSum, parameters } = lossGraph(graph, model, options.batchSize, options.labelSmoothing, sites);
@@ -69,9 +71,11 @@ export function gradientGraph(
   });
   const squares = gradients.map((gradient) => sumOfSquares(graph, gradient));
   graph.output('lossSum', lossSum);
+  // The loss first, then the last layer's gradients to the first one's: the runtime works in the order of this sum, each
+  // gradient is computed where the backward pass meets it, and activations are free as early as they can be.
   graph.output(
     'squares',
-    squares.reduce((sum, square) => graph.one('Add', [sum, square])),
+    squares.reduceRight((sum, square) => graph.one('Add', [sum, square]), graph.one('Mul', [lossSum, graph.scalar(0)])),
   );
   gradients.forEach((gradient, i) => {
     graph.output(gradientName(specs[i]!.name), gradient);
@@ -151,12 +155,12 @@ class Sites {
     return inputs;
   }
 
-  replayed(build: (x: Value) => Value): (x: Value) => Value {
+  replayed(build: Build): Build {
     let range: readonly [from: number, to: number] | undefined;
-    return (x) => {
+    return (inputs) => {
       const from = this.list.length;
       if (range !== undefined) this.#replay = this.#inputs.slice(...range);
-      const y = build(x);
+      const y = build(inputs);
       this.#replay = undefined;
       range ??= [from, this.list.length];
       return y;

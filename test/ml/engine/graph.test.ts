@@ -52,7 +52,9 @@ describe('graph', () => {
   it('computes a segment again in the backward pass, with the same gradients and with fewer values kept', async () => {
     const build = (g: Graph) => {
       const [x, w] = [g.input('x', 'float32', [2, 3]), g.input('w', 'float32', [3, 3])];
-      const y = g.segment(x, (v) => g.one('Tanh', [g.one('Gemm', [g.one('Tanh', [g.one('Gemm', [v, w])]), w])]));
+      const y = g.segment('block', [x], ([v]) =>
+        g.one('Tanh', [g.one('Gemm', [g.one('Tanh', [g.one('Gemm', [v!, w])]), w])]),
+      );
       const [dx, dw] = differentiate(g, sumAll(g, g.one('Mul', [y, y])), [x, w]);
       g.output('dx', dx!);
       g.output('dw', dw!);
@@ -70,7 +72,7 @@ describe('graph', () => {
       return [...floatsOf(dx!), ...floatsOf(dw!)];
     };
     const plain = new Graph();
-    const again = new Graph({ segment: recomputed });
+    const again = new Graph({ segment: (g, _kind, inputs, rebuild) => recomputed(g, inputs, rebuild) });
     expect(build(plain)).toBe(2);
     expect(build(again)).toBe(4);
     expect(await run(again)).toEqual(await run(plain));

@@ -10,8 +10,7 @@ import { explainSystemError, HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 import type { Preparation } from '../island/node/job-data.ts';
 import { parametersOf } from '../ml/models/model.ts';
-import type { ParameterArrays } from '../ml/tensor/parameters.ts';
-import { trainable } from '../ml/tensor/parameters.ts';
+import { type ParameterArrays, trainable } from '../ml/tensor/parameters.ts';
 import { decodeSafetensors, encodeSafetensors } from '../ml/tensor/safetensors.ts';
 import { isAdaptive } from '../outer/outer-optimizer.ts';
 import type { Job } from '../protocol/run-file.ts';
@@ -140,7 +139,11 @@ async function open({
   const prepared = await prepareRun(chosen, dataFolder);
   const { folder, keptAs } = createRunFolder(source.runs, chosen.name);
   // Paths in the folder's own run.yaml are relative to that folder, so that the run can be resumed from there.
-  const moved = (file: string): string => path.relative(folder, path.resolve(dataFolder, file));
+  // A base that had this run's own name has just been moved aside.
+  const moved = (file: string): string => {
+    const place = path.resolve(dataFolder, file);
+    return path.relative(folder, place === folder && keptAs !== undefined ? keptAs : place);
+  };
   const kept = movePaths(prepared.job, moved);
   const tokenizer = 'path' in kept.tokenizer ? { path: 'tokenizer.json' } : kept.tokenizer;
   writeWhole(path.join(folder, 'run.yaml'), writeRunFile({ ...kept, tokenizer }));

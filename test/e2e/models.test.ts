@@ -47,6 +47,19 @@ describe('models of other kinds', () => {
     expect(stdout).toMatch(/nats an example · 9\d\.\d\d % right/);
   });
 
+  it('images: a perceptron reads them too', async () => {
+    const digits = path.join(ROOT, 'data/digits');
+    const file = write('flat', {
+      model: { architecture: 'mlp', hidden: [32] },
+      data: { images: path.join(digits, 'images.idx.gz'), labels: path.join(digits, 'labels.idx.gz') },
+      islands: 2,
+      batch: 32,
+      inner: { rate: 0.02 },
+      stop: { steps: 60 },
+    });
+    expect((await train(file)).accuracy!.after!).toBeGreaterThan(0.8);
+  });
+
   it('a regression: the error falls, and is called by its name', async () => {
     const rows = Array.from({ length: 200 }, (_, i) => {
       const [x, z] = [((i * 37) % 100) / 50 - 1, ((i * 61) % 100) / 50 - 1];

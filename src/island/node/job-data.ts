@@ -251,7 +251,9 @@ async function readExamples(
         "Remove those images, or add some to the coordinator's own.",
       );
     }
-    return { set, layout: undefined };
+    // A perceptron reads an image as a row of numbers.
+    const shape = model.architecture === 'mlp' ? [set.shape.reduce((product, d) => product * d, 1)] : set.shape;
+    return { set: { ...set, shape }, layout: undefined };
   }
   if (!('table' in data)) throw new TypeError('text is no set of examples');
   const files = data.table.map((file) => path.resolve(folder, file));

@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import type { Summary } from '../../src/cli/records.ts';
+import { run, scratch, tinyRun } from './command.ts';
+
+describe('every strategy and rule trains a real model', { timeout: 120_000 }, () => {
+  const folder = scratch();
+
+  it.each([
+    ['fedavgm', { strategy: 'fedavgm', innerSteps: 10, rate: 0.5, momentum: 0.5 }],
+    ['fedadam', { strategy: 'fedadam', innerSteps: 10 }],
+    ['fedyogi', { strategy: 'fedyogi', innerSteps: 10 }],
+    ['streaming', { strategy: 'streaming', innerSteps: 12, fragments: 3 }],
+    ['decoupled', { strategy: 'decoupled', innerSteps: 12 }],
+    ['median', { averaging: 'median', innerSteps: 10 }],
+    ['multi-krum', { averaging: 'multi-krum', innerSteps: 10 }],
+  ])('%s', async (name, outer) => {
+    const { status, stdout, stderr } = await run(
+      ['train', tinyRun(folder, name, { outer, stop: { steps: 60 } }), '--json'],
+      folder,
+    );
+    expect(status, stderr).toBe(0);
+    const { validationLoss, steps } = JSON.parse(stdout) as Summary;
+    expect(steps).toBe(60);
+    expect(validationLoss.after!).toBeLessThan(validationLoss.before! - 0.5);
+  });
+
+  it('a rule that there is not is refused with those that there are', async () => {
+    const { status, stderr } = await run(['train', tinyRun(folder, 'bad', { outer: { averaging: 'mode' } })], folder);
+    expect([status, stderr]).toEqual([2, expect.stringMatching(/outer\.averaging is "mode".*trimmed-mean/s)]);
+  });
+});

@@ -37,9 +37,8 @@ export const freshFragment = (
 export function outerStep(current: GlobalFragment, delta: Float32Array, step: OuterStep): GlobalFragment {
   switch (step.optimizer) {
     case 'nesterov':
-      return nesterov(current, delta, step);
     case 'momentum':
-      return heavyBall(current, delta, step);
+      return withMomentum(current, delta, step);
     case 'adam':
     case 'yogi':
       return adaptive(current, delta, step);
@@ -47,36 +46,22 @@ export function outerStep(current: GlobalFragment, delta: Float32Array, step: Ou
 }
 
 /**
- * v ← μv + Δ and θ ← θ − η(Δ + μv) (DiLoCo, arXiv 2311.08105, algorithm 1; as `torch.optim.SGD` with `nesterov=True` and no
- * dampening). μ = 0, η = 1 is FedAvg.
+ * v ← μv + Δ, then θ ← θ − η(Δ + μv) for Nesterov (DiLoCo, arXiv 2311.08105, algorithm 1; as `torch.optim.SGD` with
+ * `nesterov=True` and no dampening; μ = 0, η = 1 is FedAvg), or θ ← θ − ηv for FedAvgM (Hsu et al., arXiv 1909.06335,
+ * section 4).
  */
-function nesterov(
+function withMomentum(
   { parameters, velocity, square }: GlobalFragment,
   delta: Float32Array,
   step: OuterStep,
 ): GlobalFragment {
-  const { rate, momentum } = step;
+  const { rate, momentum, optimizer } = step;
+  const ahead = optimizer === 'nesterov';
   const next = { parameters: new Float32Array(delta.length), velocity: new Float32Array(delta.length), square };
   for (let i = 0; i < delta.length; i++) {
     const v = momentum * velocity[i]! + delta[i]!;
     next.velocity[i] = v;
-    next.parameters[i] = parameters[i]! - rate * (delta[i]! + momentum * v);
-  }
-  return next;
-}
-
-/** v ← μv + Δ and θ ← θ − ηv: FedAvgM (Hsu et al., arXiv 1909.06335, section 4). */
-function heavyBall(
-  { parameters, velocity, square }: GlobalFragment,
-  delta: Float32Array,
-  step: OuterStep,
-): GlobalFragment {
-  const { rate, momentum } = step;
-  const next = { parameters: new Float32Array(delta.length), velocity: new Float32Array(delta.length), square };
-  for (let i = 0; i < delta.length; i++) {
-    const v = momentum * velocity[i]! + delta[i]!;
-    next.velocity[i] = v;
-    next.parameters[i] = parameters[i]! - rate * v;
+    next.parameters[i] = parameters[i]! - rate * (ahead ? delta[i]! + momentum * v : v);
   }
   return next;
 }

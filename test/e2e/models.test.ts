@@ -308,11 +308,12 @@ describe('models that cannot be', () => {
     cpSync(path.join(ROOT, 'test/fixtures/transformers-llama'), broken, { recursive: true });
     const config = JSON.parse(readFileSync(path.join(broken, 'config.json'), 'utf8')) as Record<string, unknown>;
     writeFileSync(path.join(broken, 'config.json'), JSON.stringify({ ...config, num_hidden_layers: 3 }));
-    const [status, stderr] = await refused({ data: novel, model: { base: 'broken-base' } });
+    const file = write('too-few', { data: novel, model: { base: 'broken-base' } });
+    const { status, stderr } = await run(['train', file], folder);
     expect([status, stderr]).toEqual([
       1,
       expect.stringMatching(/model\.layers\.2\.input_layernorm\.weight is missing; .*/),
     ]);
-    expect(existsSync(path.join(folder, 'runs/refused'))).toBe(false);
+    expect(existsSync(path.join(folder, 'runs/too-few'))).toBe(false);
   });
 });

@@ -13,13 +13,19 @@ export function makeFolder(folder: string): void {
     mkdirSync(folder);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' && path.dirname(folder) !== folder) {
-      // One step up a time: when the folder above is there and this one still cannot be made, that is the error.
-      const above = path.dirname(folder);
-      if (existsSync(above)) throw error;
-      makeFolder(above);
-      mkdirSync(folder);
-    } else if (!existsSync(folder)) throw error;
+    const above = path.dirname(folder);
+    // One step up a time: when the folder above is there and this one still cannot be made, that is the error.
+    if (code === 'ENOENT' && above !== folder && !existsSync(above)) makeFolder(above);
+    // Islands that share a machine make the same folders at once: another may have been here since.
+    if (!existsSync(folder)) makeIn(folder);
+  }
+}
+
+function makeIn(folder: string): void {
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    if (!existsSync(folder)) throw error;
   }
 }
 

@@ -122,7 +122,7 @@ export function buildProgram(finish: (status: number) => void): Command {
     .action(async (run: string, options: SampleCommandOptions) => finish(await sample(run, options, context())));
   command(
     'export <run>',
-    'write a trained language model for another program',
+    'write a trained model for another program',
     '  heliotrope export quickstart --format gguf --type q8_0\n  heliotrope export quickstart --format onnx --out model.onnx\n  heliotrope export my-adapter --format peft --out ./adapter',
   )
     .addOption(new Option('--format <name>', 'what to write').choices(EXPORT_FORMATS).makeOptionMandatory())

@@ -67,7 +67,13 @@ export function innerOptimizerOf({ inner }: Job): InnerOptimizer {
     case 'adamw':
       return { kind: 'adamw', ...adam };
     case 'muon':
-      return { kind: 'muon', ...adam, momentum: inner.muonMomentum, adamRate: inner.adamRate };
+      return {
+        kind: 'muon',
+        ...adam,
+        momentum: inner.muonMomentum,
+        adamRate: inner.adamRate,
+        newtonSchulzSteps: inner.newtonSchulzSteps,
+      };
     case 'sgd':
       return { kind: 'sgd', rate, weightDecay, momentum: inner.sgdMomentum, nesterov: true };
   }

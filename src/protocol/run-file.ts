@@ -163,6 +163,7 @@ const innerSchema = z
       .describe('Top learning rate; default 0.02 for Muon, 0.004 for AdamW, 0.05 for SGD.'),
     adamRate: positive.max(10).default(0.004).describe("With Muon: AdamW's top rate for embeddings, biases and norms."),
     muonMomentum: z.number().min(0).lt(1).default(0.95),
+    newtonSchulzSteps: count(20).default(3).describe("Steps of Muon's iteration that orthogonalizes an update."),
     betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.95]),
     epsilon: positive.default(1e-8),
     sgdMomentum: z.number().min(0).lt(1).default(0.9).describe('Nesterov momentum of SGD.'),

@@ -11,6 +11,7 @@ import {
   type Preparation,
 } from '../../island/node/job-data.ts';
 import type { Batch } from '../../ml/data/batches.ts';
+import type { Document } from '../../ml/data/corpus.ts';
 import { tokenize } from '../../ml/data/tokenized-text.ts';
 import { nodeRuntime } from '../../ml/engine/node-runtime.ts';
 import { loadFolderTokenizer, loadWeights } from '../../ml/models/hugging-face.ts';
@@ -74,10 +75,15 @@ export async function evaluate(run: string, options: EvalOptions, context: Comma
 }
 
 function heldOutText(job: Job, folder: string, data: readonly string[] | undefined, context: number): HeldOut {
-  const documents = [...heldOutOf(job, folder, data).documents()];
-  const text = tokenize(loadFolderTokenizer(folder).tokenizer, documents);
+  let characters = 0;
+  const counted = function* (): Generator<Document> {
+    for (const document of heldOutOf(job, folder, data).documents()) {
+      characters += document.text.length + (document.prompt?.length ?? 0);
+      yield document;
+    }
+  };
+  const text = tokenize(loadFolderTokenizer(folder).tokenizer, counted());
   checkLength(text.tokens.length, context, 'The text');
-  const characters = documents.reduce((sum, d) => sum + d.text.length + (d.prompt?.length ?? 0), 0);
   return {
     batches: heldOutBatches({ ...job, context }, text, job.evaluation.tokens),
     tokensPerCharacter: text.tokens.length / characters,

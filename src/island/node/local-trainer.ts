@@ -156,7 +156,8 @@ async function prepareWork(
   // What came from the coordinator is what it asks to be measured, until the next merge.
   await trainer.write(new Map(trained));
   return {
-    assignment,
+    // The trainer has the base now; the file that it came in need not be kept.
+    assignment: { ...assignment, base: null },
     exchange: fragments.map((layout, i): FragmentExchange => {
       const residual = new Float32Array(layout.elements);
       return { layout, base: packed[i]!, residual, pending: residual };

@@ -50,6 +50,8 @@ export function tokenizePassages(tokenizer: Tokenizer, passages: Passages, optio
   ) as [string, string, string];
   const bytesPerToken = tokenizer.vocabularySize <= 0x8000 ? 2 : 4;
   if (!isCurrent(metaFile, options.key)) {
+    // From here on the old description is no longer true, whatever happens before the new one is written.
+    rmSync(metaFile, { force: true });
     const length = writeTokens(tokenizer, passages, tokenFile, documentFile, bytesPerToken, options.onProgress);
     writeWhole(metaFile, JSON.stringify({ key: options.key, length }));
   }

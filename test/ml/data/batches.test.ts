@@ -143,6 +143,19 @@ describe('tokens in files', () => {
     expect([shares.length, statSync(path.join(cache, 'tokens.bin')).mtimeMs]).toEqual([0, made]);
     open('b');
     expect(shares.length).toBeGreaterThan(0);
+    // Tokenizing that breaks off leaves nothing that could be taken for whole: the next time it is done again.
+    const breaking = {
+      ...passages,
+      *documents() {
+        yield { source: 'x', text: 'a' };
+        throw new Error('pulled the plug');
+      },
+    };
+    const broken = { folder: cache, key: 'c', memoryBytes: 10 };
+    expect(() => tokenizePassages(tokenizer, breaking, broken)).toThrow(/pulled the plug/);
+    shares.length = 0;
+    expect(open('b').tokens.length).toBe(inMemory.tokens.length);
+    expect(shares.length).toBeGreaterThan(0);
     expect(readdirSync(cache).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
 });

@@ -138,7 +138,7 @@ function orthogonalUpdate(g: Builder, updates: Value, spec: ParameterSpec, steps
 
 /** Coefficients of the quintic iteration, from the same source. */
 const [QUINTIC_A, QUINTIC_B, QUINTIC_C] = [3.4445, -4.775, 2.0315] as const;
-/** The source has five; three do here what five do (docs/decisions/0008-muon-steps.md). */
+/** The source has five; what three cost and save is in docs/decisions/0008-muon-steps.md. */
 const NEWTON_SCHULZ_STEPS = 3;
 
 /** Newton–Schulz: X ← (aI + bA + cA²) X with A = XXᵀ drives all singular values of X towards 1. */

@@ -9,10 +9,8 @@ import { RunStore } from '../coordinator/store/run-store.ts';
 import { explainSystemError, HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 import type { Preparation } from '../island/node/job-data.ts';
-import { parametersOf } from '../ml/models/model.ts';
-import { type ParameterArrays, trainable } from '../ml/tensor/parameters.ts';
-import { decodeSafetensors, encodeSafetensors } from '../ml/tensor/safetensors.ts';
-import { isAdaptive } from '../outer/outer-optimizer.ts';
+import type { ParameterArrays } from '../ml/tensor/parameters.ts';
+import { keepsSecond } from '../outer/outer-optimizer.ts';
 import type { Job } from '../protocol/run-file.ts';
 import { describeRecord } from './live/describe.ts';
 import { folderPreparation, frozenFile, initialParameters, type PreparedRun, prepareRun } from './prepare-run.ts';
@@ -20,6 +18,7 @@ import type { LiveRecord, ServeLine, Summary } from './records.ts';
 import { readMetrics } from './report/metrics.ts';
 import { modelCard } from './report/model-card.ts';
 import { reportHtml } from './report/report-html.ts';
+import { loadCheckpoint, saveCheckpoint } from './run-checkpoint.ts';
 import { readRunFile, writeRunFile } from './run-file.ts';
 import { createRunFolder } from './run-folder.ts';
 import { lockRun } from './run-lock.ts';
@@ -80,11 +79,7 @@ async function host(
     token: randomBytes(16).toString('hex'),
     nowMs: () => performance.now(),
     onRecord: record,
-    onSave: (id) => {
-      for (const [part, arrays] of Object.entries(aggregation.state())) {
-        if (arrays.size > 0) saveTensors(prepared, path.join(checkpointFolder(id), `${part}.safetensors`), arrays);
-      }
-    },
+    onSave: (id) => saveCheckpoint(checkpointFolder(id), prepared.model, aggregation.state()),
     onCommit: (id) => {
       for (const old of store.commitCheckpoint(id, prepared.job.checkpoints.keep)) {
         rmSync(checkpointFolder(old), { recursive: true, force: true });
@@ -215,22 +210,11 @@ function restore(prepared: PreparedRun, folder: string, store: RunStore, setting
       'To train longer, raise stop.steps in its run.yaml and resume again.',
     );
   }
-  const load = (name: string): ParameterArrays => {
-    const file = path.join(folder, 'checkpoints', checkpoint.id, name);
-    let bytes: Uint8Array;
-    try {
-      bytes = readFileSync(file);
-    } catch (error) {
-      throw explainSystemError(error, `read the checkpoint ${file}`);
-    }
-    return new Map([...decodeSafetensors(bytes, file).tensors].map(([key, { data }]) => [key, data]));
-  };
-  const aggregation = new Aggregation(prepared.fragments, prepared.job.outer, {
-    parameters: load('parameters.safetensors'),
-    velocity: load('velocity.safetensors'),
-    ...(isAdaptive(prepared.job.outer.optimizer) ? { square: load('square.safetensors') } : {}),
-    residual: load('residual.safetensors'),
-  });
+  const state = loadCheckpoint(
+    path.join(folder, 'checkpoints', checkpoint.id),
+    keepsSecond(prepared.job.outer.optimizer),
+  );
+  const aggregation = new Aggregation(prepared.fragments, prepared.job.outer, state);
   return { state: resumedState(settings, checkpoint.state, checkpoint.id), aggregation };
 }
 
@@ -255,13 +239,6 @@ function recorder(folder: string, emit: (line: ServeLine) => void) {
     }
     emit({ kind: 'record', record: live });
   };
-}
-
-function saveTensors({ model }: PreparedRun, file: string, arrays: ParameterArrays): void {
-  const tensors = trainable(parametersOf(model)).map(
-    ({ name, shape }) => [name, { shape, data: arrays.get(name)! }] as const,
-  );
-  writeWhole(file, encodeSafetensors(new Map(tensors)));
 }
 
 /** Model, summary, card and report. */

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { type ErrorCode, HelioError } from '../errors.ts';
 import { makeFolder } from '../files.ts';
+import { joinTraces } from '../island/node/trace-file.ts';
 import { ENTRY } from './context.ts';
 import type { LiveRecord, ServeLine, Summary } from './records.ts';
 
@@ -45,13 +46,19 @@ export async function runLocally(
     serve.kill('SIGKILL');
     throw error;
   });
+  let result: Awaited<typeof served>;
   try {
-    return await Promise.race([served, hopeless]);
+    result = await Promise.race([served, hopeless]);
   } finally {
     options.signal.removeEventListener('abort', onStop);
     await islands.farewell();
     serve.stdin?.end();
   }
+  const traces = result.summary.islandDetails.map(({ island }) =>
+    path.join(result.folder, 'islands', island, 'trace.json'),
+  );
+  joinTraces(traces, path.join(result.folder, 'trace.json'));
+  return result;
 }
 
 async function readServe(serve: ChildProcess, options: LocalRunOptions, islands: IslandKeeper) {
@@ -150,6 +157,8 @@ class IslandKeeper {
         this.#device,
         '--state',
         state,
+        '--trace',
+        path.join(state, 'trace.json'),
         '--parent',
         '--quiet',
       ],

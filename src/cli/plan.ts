@@ -4,7 +4,7 @@ import { innerOptimizerOf, trainingOf } from '../island/layout.ts';
 import { isLanguage, parametersOf } from '../ml/models/model.ts';
 import { elementsOf, trainable } from '../ml/tensor/parameters.ts';
 import { MOMENTS, ruleOf } from '../ml/training/optimizer.ts';
-import { codecs } from '../outer/codecs/index.ts';
+import { codecFor } from '../outer/codecs/index.ts';
 import { measureSpeed } from './benchmark.ts';
 import { bytes, integer } from './live/format.ts';
 import { type PreparedRun, prepareRun } from './prepare-run.ts';
@@ -46,7 +46,10 @@ export async function planRun(file: string, islands: number | undefined): Promis
   const timeS = tokens / (speed.tokensPerS * atOnce);
   const merges = Math.ceil(job.stop.steps / job.outer.innerSteps) * job.outer.fragments;
   const { upCodec, downCodec } = job.outer;
-  const bothWays = codecs[upCodec].encodedBytes(trainedCount) + codecs[downCodec].encodedBytes(trainedCount);
+  const bothWays = prepared.fragments.reduce(
+    (sum, fragment) => sum + codecFor(upCodec, fragment).mostBytes + codecFor(downCodec, fragment).mostBytes,
+    0,
+  );
   const bytesPerMerge = Math.round(bothWays / job.outer.fragments);
   const energy = estimateEnergy(
     timeS * Math.min(cores, job.islands * threadsPerIsland),

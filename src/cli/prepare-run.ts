@@ -59,7 +59,7 @@ export async function prepareRun(read: Job, dataFolder: string, given?: Preparat
     preparation: data.preparation,
     tokenizer: data.preparation.kind === 'text' ? tokenizerOf(data.preparation) : undefined,
     base: base?.parameters,
-    fragments: fragmentsOf(model, job.outer.fragments),
+    fragments: fragmentsOf(model, job.outer),
     parameterCount: countParameters(specs),
     trainedCount: countParameters(trainable(specs)),
     trainingTokens: data.training,

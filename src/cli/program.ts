@@ -107,6 +107,7 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--patience <seconds>', 'how long to look for a coordinator that does not answer', number(0, 1e7), 60)
     .option('--parent', 'stop when stdin is closed')
     .option('--quiet', 'print errors only')
+    .option('--trace <file>', "write this island's timeline there; ui.perfetto.dev opens it")
     .action(async (url: string, options: JoinOptions) => finish(await join(url, options, context())));
   command(
     'sample <run>',

@@ -69,7 +69,7 @@ export function resolveJob(file: RunFile, name: string): Job {
     ...file,
     name: file.name ?? name,
     inner: { ...file.inner, rate: rate ?? DEFAULT_RATES[optimizer] },
-    outer: { strategy, ...STRATEGIES[strategy], ...given },
+    outer: { strategy, ...STRATEGIES[strategy]({ islands: file.islands, steps: file.stop.steps }), ...given },
   });
 }
 

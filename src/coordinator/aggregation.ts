@@ -1,63 +1,97 @@
-import { codecs } from '../outer/codecs/index.ts';
+import { type Codec, codecFor, malformed } from '../outer/codecs/index.ts';
 import { type Fragment, pack, unpack } from '../outer/fragments.ts';
-import { type MergeRule, mergeFragment } from '../outer/merge.ts';
-import { freshFragment, type GlobalFragment, isAdaptive } from '../outer/outer-optimizer.ts';
-import { openParcel, packParcel } from '../outer/parcel.ts';
+import { type Contribution, type MergeRule, mergeFragment } from '../outer/merge.ts';
+import { freshFragment, type GlobalFragment } from '../outer/outer-optimizer.ts';
+import { openContribution, packUpdate, packWhole } from '../outer/parcel.ts';
 import type { OuterSettings } from '../outer/settings.ts';
 import type { Parcel } from '../protocol/frame.ts';
 
-/** Tensors of a checkpoint by name. */
+export type AggregationSettings = MergeRule & Pick<OuterSettings, 'upCodec' | 'downCodec'>;
+
+/** Everything of a run's tensors that a checkpoint holds; arrays by tensor name. */
 export interface AggregationState {
   readonly parameters: ReadonlyMap<string, Float32Array>;
-  /** The outer optimizer's v. */
+  /** The outer optimizer's v, and its second array where it keeps one. */
   readonly velocity: ReadonlyMap<string, Float32Array>;
-  /** The second moment of adaptive outer optimizers; empty for the others. */
-  readonly square: ReadonlyMap<string, Float32Array>;
+  readonly second: ReadonlyMap<string, Float32Array>;
   /** What lossy updates to the islands have left over so far. */
   readonly residual: ReadonlyMap<string, Float32Array>;
+  /** By fragment: what the downward codec remembers, and the outer steps taken. */
+  readonly memories: readonly Float32Array[];
+  readonly steps: readonly number[];
 }
 
-/** The run's tensors: every fragment's parameters and velocity, and the contributions that wait for their merge. */
+/** A fragment of the run: what is merged, and what its way to the islands needs. */
+interface GlobalState {
+  readonly layout: Fragment;
+  readonly up: Codec;
+  readonly down: Codec;
+  readonly global: GlobalFragment;
+  readonly residual: Float32Array;
+  readonly memory: Float32Array;
+}
+
+/** The run's tensors, and the contributions that wait, still encoded, for their merge. */
 export class Aggregation {
   readonly fragments: readonly Fragment[];
-  readonly #settings: MergeRule & Pick<OuterSettings, 'downCodec'>;
-  readonly #global: (GlobalFragment & { readonly residual: Float32Array })[];
-  readonly #waiting: Map<string, Float32Array>[];
+  readonly #settings: AggregationSettings;
+  readonly #states: GlobalState[];
+  readonly #waiting: Map<string, (weight: number) => Contribution>[];
 
   constructor(
     fragments: readonly Fragment[],
-    settings: MergeRule & Pick<OuterSettings, 'downCodec'>,
+    settings: AggregationSettings,
     state: Pick<AggregationState, 'parameters'> & Partial<AggregationState>,
   ) {
     this.fragments = fragments;
     this.#settings = settings;
-    const packed = (fragment: Fragment, arrays: ReadonlyMap<string, Float32Array> | undefined): Float32Array =>
-      arrays === undefined ? new Float32Array(fragment.elements) : pack(fragment, arrays);
-    this.#global = fragments.map((fragment) => {
-      const fresh = freshFragment(packed(fragment, state.parameters), settings);
-      const kept = (state.square?.size ?? 0) > 0 && isAdaptive(settings.optimizer);
+    this.#states = fragments.map((layout, i) => {
+      const kept = (arrays: ReadonlyMap<string, Float32Array> | undefined): Float32Array | undefined =>
+        arrays === undefined || arrays.size === 0 ? undefined : pack(layout, arrays);
+      const fresh = freshFragment(pack(layout, state.parameters), settings);
+      const down = codecFor(settings.downCodec, layout);
       return {
-        ...fresh,
-        velocity: packed(fragment, state.velocity),
-        square: kept ? packed(fragment, state.square) : fresh.square,
-        residual: packed(fragment, state.residual),
+        layout,
+        up: codecFor(settings.upCodec, layout),
+        down,
+        global: {
+          ...fresh,
+          velocity: kept(state.velocity) ?? fresh.velocity,
+          second: kept(state.second) ?? fresh.second,
+          steps: state.steps?.[i] ?? 0,
+        },
+        residual: kept(state.residual) ?? new Float32Array(layout.elements),
+        memory: state.memories?.[i] ?? new Float32Array(down.memoryElements),
       };
     });
     this.#waiting = fragments.map(() => new Map());
   }
 
-  /**
-   * Keeps where an island is with a fragment until its merge; a later contribution replaces an earlier one.
-   *
-   * @param parcel based on the fragment's current version: the caller's check
-   * @throws HelioError HELIO-4004 when it cannot be read
-   */
-  contribute(fragment: number, island: string, parcel: Parcel): void {
-    this.#waiting[fragment]!.set(island, openParcel(parcel, this.#global[fragment]!.parameters, -1));
+  /** The one codec that contributions to a fragment may come in. */
+  codec(fragment: number): Codec {
+    return this.#states[fragment]!.up;
+  }
+
+  /** Bytes that a contribution may have at most. */
+  static mostBytes(fragments: readonly Fragment[], { upCodec }: Pick<OuterSettings, 'upCodec'>): number {
+    return Math.max(...fragments.map((layout) => Math.max(4 * layout.elements, codecFor(upCodec, layout).mostBytes)));
   }
 
   /**
-   * Merges what the named islands contributed, in their order, and forgets all contributions to the fragment.
+   * Keeps what an island contributes to a fragment until its merge; a later contribution replaces an earlier one.
+   *
+   * @param parcel based on a version of the fragment that is not too old: the caller's check
+   * @throws HelioError HELIO-4004 when it cannot be read
+   */
+  contribute(fragment: number, island: string, parcel: Parcel): void {
+    const { up, global } = this.#states[fragment]!;
+    if (parcel.codec !== up.name) throw malformed(`it comes in ${parcel.codec}, and the run has ${up.name}`);
+    const { squares, addTo } = openContribution(parcel, up, global.parameters, 1);
+    this.#waiting[fragment]!.set(island, (weight) => ({ weight, squares, addTo }));
+  }
+
+  /**
+   * Merges what the named islands contributed, in their order, and forgets it.
    *
    * With a lossy codec the coordinator takes as its own what the islands will have, and keeps the rest for the next
    * merge: all sides hold the same bits.
@@ -66,35 +100,42 @@ export class Aggregation {
    */
   merge(fragment: number, weights: readonly { readonly island: string; readonly weight: number }[]): Parcel {
     const waiting = this.#waiting[fragment]!;
-    const contributions = weights.map(({ island, weight }) => ({ weight, parameters: waiting.get(island)! }));
-    const before = this.#global[fragment]!;
-    const merged = mergeFragment(this.fragments[fragment]!, before, contributions, this.#settings);
-    const { parcel, arrives, residual } = packParcel(
-      this.#settings.downCodec,
-      merged.parameters,
-      before.parameters,
-      before.residual,
-      1,
-    );
-    this.#global[fragment] = { ...merged, parameters: arrives, residual };
+    const state = this.#states[fragment]!;
+    const contributions = weights.map(({ island, weight }) => waiting.get(island)!(weight));
+    const merged = mergeFragment(state.layout, state.global, contributions, this.#settings);
     waiting.clear();
+    if (this.#settings.downCodec === 'f32') {
+      this.#states[fragment] = { ...state, global: merged };
+      return packWhole(merged.parameters);
+    }
+    const { parcel, arrives, residual, memory } = packUpdate(state.down, {
+      parameters: merged.parameters,
+      base: state.global.parameters,
+      residual: state.residual,
+      sign: 1,
+      memory: state.memory,
+    });
+    this.#states[fragment] = { ...state, global: { ...merged, parameters: arrives }, residual, memory };
     return parcel;
   }
 
   /** The whole fragment as it is now, for those who come. */
   whole(fragment: number): Parcel {
-    const { parameters } = this.#global[fragment]!;
-    return { form: 'parameters', codec: 'f32', payload: codecs.f32.encode(parameters) };
+    return packWhole(this.#states[fragment]!.global.parameters);
   }
 
   state(): AggregationState {
-    const collect = (part: 'parameters' | 'velocity' | 'square' | 'residual'): ReadonlyMap<string, Float32Array> =>
-      new Map(this.#global.flatMap((global, i) => [...unpack(this.fragments[i]!, global[part])]));
+    const collect = (part: (state: GlobalState) => Float32Array): ReadonlyMap<string, Float32Array> =>
+      new Map(
+        this.#states.flatMap((state) => (part(state).length === 0 ? [] : [...unpack(state.layout, part(state))])),
+      );
     return {
-      parameters: collect('parameters'),
-      velocity: collect('velocity'),
-      square: isAdaptive(this.#settings.optimizer) ? collect('square') : new Map(),
-      residual: collect('residual'),
+      parameters: collect(({ global }) => global.parameters),
+      velocity: collect(({ global }) => global.velocity),
+      second: collect(({ global }) => global.second),
+      residual: collect(({ residual }) => residual),
+      memories: this.#states.map(({ memory }) => memory),
+      steps: this.#states.map(({ global }) => global.steps),
     };
   }
 }

@@ -36,6 +36,7 @@ export function initialState(settings: RunSettings): RunState {
     fragments: Array.from({ length: fragments }, (_, p) => ({
       version: 0,
       runStep: 0,
+      progress: 0,
       nextStep: Math.min(settings.steps, Math.max(1, Math.round(((p + 1) * innerSteps) / fragments))),
       stage: { kind: 'open' },
     })),
@@ -141,9 +142,31 @@ function islandReady(step: Step, name: string, restored: string | null): void {
 
 function islandDue(step: Step, name: string, fragment: number, version: number): void {
   const known = step.state.fragments[fragment];
-  if (known === undefined || known.version !== version) return;
+  if (known === undefined || !isAdmitted(step.settings, known, version)) return;
   step.island(name, { due: step.state.islands[name]!.due.with(fragment, true) });
 }
+
+/** Whether something that was said of a version of a fragment still counts. */
+export const isAdmitted = ({ outer }: RunSettings, { version }: FragmentState, base: number): boolean =>
+  base <= version && version - base <= outer.maxStaleness;
+
+/**
+ * Inner steps until an island that receives a fragment now is to report it due: to the fragment's next merge, and with
+ * `stepsBySpeed` as much less as it is slower than the fastest (dynamic local updates, arXiv 2401.09135, section 5). 0 when the run
+ * needs no more of it.
+ */
+export function stepsUntilDue(settings: RunSettings, state: RunState, fragment: number, island: string): number {
+  const { nextStep, runStep } = state.fragments[fragment]!;
+  const steps = nextStep - runStep;
+  if (!settings.outer.stepsBySpeed || steps === 0) return steps;
+  const fastest = Math.max(...training(state).map(speedOf));
+  const own = speedOf(state.islands[island]!);
+  return own === 0 || fastest === 0 ? steps : Math.max(1, Math.round((steps * own) / fastest));
+}
+
+/** Tokens a second of computing since it connected; 0 when it has not said. */
+const speedOf = ({ progress }: Island): number =>
+  progress === null || progress.computeS === 0 ? 0 : progress.tokens / progress.computeS;
 
 function contributed(step: Step, event: Event & { readonly kind: 'contributed' }): void {
   const fragment = step.state.fragments[event.fragment];
@@ -211,13 +234,15 @@ function begin(step: Step): void {
 function advanceFragment(step: Step, index: number): void {
   const { stage, nextStep, runStep } = step.state.fragments[index]!;
   if (runStep >= step.settings.steps || step.state.checkpoint?.thenStop === true) return;
-  const { quorum, graceS } = step.settings.outer;
+  const { quorum, graceS, pull: who } = step.settings.outer;
   const there = training(step.state);
   const awaited = there.filter((island) => island.expected[index]);
   const due = there.filter((island) => island.due[index]);
   const everybody = due.length > 0 && awaited.every((island) => island.due[index]);
   switch (stage.kind) {
     case 'open':
+      if (who === 'due' && due.length > 0 && (everybody || (quorum !== 'all' && due.length >= quorum)))
+        return pull(step, index, due);
       if (everybody && (quorum === 'all' || due.length >= quorum)) return pull(step, index, there);
       if (quorum === 'all' || due.length < quorum) return;
       return step.fragment(index, {
@@ -230,11 +255,21 @@ function advanceFragment(step: Step, index: number): void {
       const open = stage.asked.filter(
         (name) => !(name in stage.arrived) && step.state.islands[name]!.status === 'training',
       );
-      if (open.length === 0 || step.nowMs >= stage.untilMs) merge(step, index, stage, Math.max(nextStep, runStep));
-      return;
+      if (open.length > 0 && step.nowMs < stage.untilMs) return;
+      const progress = who === 'due' ? partOfRound(step, index, stage) : Math.max(nextStep, runStep);
+      return merge(step, index, stage, progress);
     }
   }
 }
+
+/** The run's step after a merge of some islands: on average over those that train. */
+function partOfRound(step: Step, index: number, { arrived }: Pulling): number {
+  const steps = Object.values(arrived).reduce((sum, contribution) => sum + contribution.steps, 0);
+  const { progress } = step.state.fragments[index]!;
+  return Math.min(step.settings.steps, progress + steps / Math.max(1, training(step.state).length));
+}
+
+type Pulling = FragmentState['stage'] & { readonly kind: 'pulling' };
 
 function pull(step: Step, index: number, islands: readonly Island[]): void {
   const { version } = step.state.fragments[index]!;
@@ -250,7 +285,7 @@ function pull(step: Step, index: number, islands: readonly Island[]): void {
   for (const { name } of islands) step.send(name, { kind: 'pull', fragment: index, version });
 }
 
-function merge(step: Step, index: number, stage: FragmentState['stage'] & { kind: 'pulling' }, runStep: number): void {
+function merge(step: Step, index: number, stage: Pulling, progress: number): void {
   const arrived = Object.entries(stage.arrived).toSorted(([a], [b]) => (a < b ? -1 : 1));
   const weights = arrived
     .map(([island, { steps, tokens }]) => ({ island, weight: weightOf(step.settings.outer.weighting, tokens, steps) }))
@@ -258,13 +293,21 @@ function merge(step: Step, index: number, stage: FragmentState['stage'] & { kind
   if (weights.length === 0) return step.fragment(index, { stage: { kind: 'open' } });
   const { version } = step.state.fragments[index]!;
   const { outer, steps: lastStep } = step.settings;
+  // A sum of thirds is a whole number again.
+  const runStep = Math.floor(progress + 1e-6);
   step.fragment(index, {
     version: version + 1,
     runStep,
+    progress,
     nextStep: Math.min(lastStep, runStep + outer.innerSteps),
     stage: { kind: 'open' },
   });
-  for (const { name } of training(step.state)) {
+  const oneByOne = outer.pull === 'due';
+  const there = (
+    oneByOne ? stage.asked.filter((name) => name in stage.arrived) : Object.keys(step.state.islands)
+  ).filter((name) => step.state.islands[name]!.status !== 'gone');
+  for (const name of there) {
+    if (step.state.islands[name]!.status !== 'training') continue;
     const island = step.state.islands[name]!;
     step.island(name, { expected: island.expected.with(index, true), due: island.due.with(index, false) });
   }
@@ -279,7 +322,7 @@ function merge(step: Step, index: number, stage: FragmentState['stage'] & { kind
     fragment: index,
     version: version + 1,
     weights,
-    receivers: present(step.state).map((i) => i.name),
+    receivers: there,
   });
   step.record({
     kind: 'merge',

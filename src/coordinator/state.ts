@@ -81,8 +81,12 @@ export interface Island {
 
 export interface FragmentState {
   readonly version: number;
-  /** The run's step at its last merge, and at its next. */
+  /**
+   * The run's step at its last merge, and at its next. Where islands come one by one, a merge moves the run by its share of
+   * a round: `progress` is the step with that fraction.
+   */
   readonly runStep: number;
+  readonly progress: number;
   readonly nextStep: number;
   readonly stage:
     | { readonly kind: 'open' }

@@ -4,7 +4,8 @@ import { elementsOf, type ParameterSpec, trainable } from '../ml/tensor/paramete
 import type { InnerOptimizer } from '../ml/training/optimizer.ts';
 import type { Schedule } from '../ml/training/schedule.ts';
 import type { TrainerOptions } from '../ml/training/trainer.ts';
-import { cutIntoFragments, type Fragment } from '../outer/fragments.ts';
+import { cutIntoFragments, type Fragment, type TensorLayout } from '../outer/fragments.ts';
+import type { OuterSettings } from '../outer/settings.ts';
 import type { Job } from '../protocol/run-file.ts';
 
 /** How a job reads in the terms of the room `ml`, and its parameters in those of `outer`. */
@@ -60,9 +61,10 @@ function exampleModelOf({ model }: Job, { shape, outputs }: DataSizes & { kind: 
   };
 }
 
-export function innerOptimizerOf({ inner }: Job): InnerOptimizer {
+export function innerOptimizerOf({ inner, outer }: Job): InnerOptimizer {
   const { rate, betas, epsilon, weightDecay } = inner;
-  const adam = { rate, betas, epsilon, weightDecay } as const;
+  const { proximal } = outer;
+  const adam = { rate, betas, epsilon, weightDecay, proximal } as const;
   switch (inner.optimizer) {
     case 'adamw':
       return { kind: 'adamw', ...adam };
@@ -75,7 +77,7 @@ export function innerOptimizerOf({ inner }: Job): InnerOptimizer {
         newtonSchulzSteps: inner.newtonSchulzSteps,
       };
     case 'sgd':
-      return { kind: 'sgd', rate, weightDecay, momentum: inner.sgdMomentum, nesterov: true };
+      return { kind: 'sgd', rate, weightDecay, proximal, momentum: inner.sgdMomentum, nesterov: true };
   }
 }
 
@@ -102,13 +104,25 @@ export function trainingOf(job: Job, model: ModelConfig): Omit<TrainerOptions, '
   };
 }
 
-/** The same cut on both sides of the wire: it follows from the model and the number of fragments alone. */
-export function fragmentsOf(model: ModelConfig, count: number): readonly Fragment[] {
-  return cutIntoFragments(trainable(parametersOf(model)).map(layoutOf), count);
+/** The same cut on both sides of the wire: it follows from the model and the settings alone. */
+export function fragmentsOf(
+  model: ModelConfig,
+  { fragments, fragmentation }: Pick<OuterSettings, 'fragments' | 'fragmentation'>,
+): readonly Fragment[] {
+  return cutIntoFragments(trainable(parametersOf(model)).map(layoutOf), fragments, fragmentation);
 }
 
-const layoutOf = (spec: ParameterSpec) => ({
-  name: spec.name,
-  elements: elementsOf(spec),
-  role: spec.role === 'embedding' ? ('embedding' as const) : ('other' as const),
-});
+function layoutOf(spec: ParameterSpec): TensorLayout {
+  const [rows, ...rest] = spec.shape;
+  const layer = LAYER.exec(spec.name)?.[1];
+  return {
+    name: spec.name,
+    elements: elementsOf(spec),
+    role: spec.role === 'embedding' ? 'embedding' : 'other',
+    ...(rest.length > 0 ? { rows: rows! } : {}),
+    ...(layer === undefined ? {} : { layer: Number(layer) }),
+  };
+}
+
+/** All models number their layers: `transformer.h.3.`, `model.layers.3.`, `conv.3.`, `3.`. */
+const LAYER = /(?:^|\.)(\d+)\./;

@@ -1,21 +1,34 @@
 import { HelioError } from '../errors.ts';
 import type { Provider } from '../ml/engine/session.ts';
-import { codecs } from '../outer/codecs/index.ts';
-import type { Transfer } from '../protocol/frame.ts';
+import { type Content, decodeFloats, type Parcel, type Transfer } from '../protocol/frame.ts';
 import { type CoordinatorMessage, type IslandMessage, PROTOCOL_VERSION, type Progress } from '../protocol/messages.ts';
 import type { Job } from '../protocol/run-file.ts';
 import { type FragmentClock, holding, holdsUntilMs, isDue, received, stepped } from './fragment-clock.ts';
-import type { Assignment, IslandTrainer } from './trainer-face.ts';
+import type { Assignment, IslandExchange, IslandTrainer } from './trainer-face.ts';
 
 /** One open connection to the coordinator, as the runtime sees it. */
 export interface Connection {
   send(message: IslandMessage): void;
-  transfer(content: Transfer['content'], payload: Uint8Array): void;
+  /** Resolves when the last byte has left this process, or the connection is closed. */
+  transfer(content: Content, payload: Uint8Array): Promise<void>;
   /** Next message or transfer; null once the connection is closed. Waits no longer than `timeoutMs`. */
   next(timeoutMs: number): Promise<Incoming | 'timeout' | null>;
+  /** Ends a wait that is under way, as if its time were over. */
+  wake(): void;
   close(): void;
 }
-export type Incoming = CoordinatorMessage | (Transfer & { readonly kind: 'transfer' });
+export type Incoming =
+  | CoordinatorMessage
+  /** @property sinceMs when its first byte came */
+  | (Transfer & { readonly kind: 'transfer'; readonly sinceMs: number });
+
+/** Something that took time on the island: one bar in its timeline. */
+export interface Span {
+  readonly lane: 'training' | 'exchange' | 'upload' | 'download';
+  readonly name: string;
+  readonly startMs: number;
+  readonly endMs: number;
+}
 
 /** The world as the runtime needs it. */
 export interface IslandHost {
@@ -31,6 +44,7 @@ export interface IslandHost {
   nowMs(): number;
   cpuS(): number;
   peakMemoryBytes(): number;
+  trace(span: Span): void;
 }
 
 export type Ending = 'finished' | 'interrupted' | 'failed' | 'disconnected';
@@ -53,6 +67,14 @@ export class IslandSession {
   readonly #host: IslandHost;
   readonly #connection: Connection;
   readonly #trainer: IslandTrainer;
+  readonly #exchange: IslandExchange;
+  /** Packing, sending and opening that go on while the trainer computes; the first error of it. */
+  readonly #background = new Set<Promise<void>>();
+  #fault: { readonly error: unknown } | undefined;
+  /** Merged fragments that are open and wait for the end of the step. */
+  readonly #opened: Merged[] = [];
+  /** With one step of delay: the newest merge of each fragment, until the island takes it. */
+  readonly #newest: Merged[] = [];
   #clocks: FragmentClock[] = [];
   #assignment: Assignment | undefined;
   #training = false;
@@ -61,10 +83,11 @@ export class IslandSession {
   #place = 0;
   readonly #cpuBeforeS: number;
 
-  constructor(host: IslandHost, connection: Connection, trainer: IslandTrainer) {
+  constructor(host: IslandHost, connection: Connection, trainer: IslandTrainer, exchange: IslandExchange) {
     this.#host = host;
     this.#connection = connection;
     this.#trainer = trainer;
+    this.#exchange = exchange;
     this.#cpuBeforeS = host.cpuS();
   }
 
@@ -87,8 +110,9 @@ export class IslandSession {
     if (restored === undefined) return 'disconnected';
     this.#connection.send({ kind: 'ready', restored });
     for (;;) {
+      await this.#takeOpened();
       const waitMs = this.#waitMs();
-      const [seconds, item] = await this.#timed(() => this.#connection.next(waitMs));
+      const [seconds, item] = await this.#timed('wait', () => this.#connection.next(waitMs));
       if (this.#training) this.#counters.waitS += seconds;
       if (item === null) return 'disconnected';
       if (item === 'timeout') {
@@ -127,7 +151,8 @@ export class IslandSession {
       if (item.content.kind === 'preparation') preparation = new TextDecoder().decode(item.payload);
       if (item.content.kind === 'base') base = item.payload;
       if (item.content.kind === 'merged') {
-        fragments.set(item.content.fragment, codecs.f32.decode(item.payload, item.payload.length / 4));
+        fragments.set(item.content.fragment, decodeFloats(item.payload));
+        this.#newest[item.content.fragment] = { content: item.content, parameters: decodeFloats(item.payload) };
         this.#clocks[item.content.fragment] = received(item.content.version, item.content.stepsUntilDue);
         this.#place = Math.max(this.#place, item.content.runStep);
       }
@@ -146,11 +171,14 @@ export class IslandSession {
       stateFolder: this.#host.stateFolder(run),
     };
     const ordered = Array.from({ length: job.outer.fragments }, (_, i) => fragments.get(i)!);
-    await this.#trainer.prepare(this.#assignment, ordered);
-    const clocks = await this.#trainer.restore(
+    const layout = await this.#trainer.prepare(this.#assignment, ordered);
+    await this.#exchange.prepare(layout, job.outer, ordered);
+    const restored = await this.#trainer.restore(
       restore,
       this.#clocks.map((clock) => clock.version),
     );
+    if (restored !== null) await this.#exchange.load(restored.exchange);
+    const clocks = restored?.clocks ?? null;
     if (clocks !== null) this.#clocks = clocks.map((c, i) => ({ ...c, stepsUntilDue: this.#clocks[i]!.stepsUntilDue }));
     this.#place = await this.#trainer.skipTo(this.#place);
     return clocks === null ? null : (restore ?? 'latest');
@@ -167,7 +195,7 @@ export class IslandSession {
   }
 
   async #step(): Promise<void> {
-    const [seconds, result] = await this.#timed(() => this.#trainer.step());
+    const [seconds, result] = await this.#timed('step', () => this.#trainer.step());
     this.#place++;
     this.#counters.computeS += seconds;
     this.#counters.tokens += result.tokens;
@@ -196,21 +224,21 @@ export class IslandSession {
         this.#reportDue();
         return;
       case 'pull':
-        this.#counters.exchangeS += (await this.#timed(() => this.#contribute(item.fragment)))[0];
-        return;
+        return this.#contribute(item.fragment);
       case 'transfer':
-        this.#counters.exchangeS += (await this.#timed(() => this.#receive(item)))[0];
-        return;
+        return this.#receive(item);
       case 'evaluate':
-        this.#counters.evaluateS += (await this.#timed(() => this.#evaluate(item)))[0];
+        await this.#settle();
+        this.#counters.evaluateS += (await this.#timed('evaluate', () => this.#evaluate(item)))[0];
         return;
       case 'checkpoint':
-        await this.#trainer.save(item.checkpoint, this.#clocks);
-        this.#connection.send({ kind: 'saved', checkpoint: item.checkpoint });
+        await this.#settle();
+        await this.#timed('checkpoint', () => this.#save(item.checkpoint));
         return;
       case 'refused':
         throw refusal(item);
       case 'stop':
+        await this.#settle();
         return item.reason;
       case 'welcome':
         throw new HelioError(
@@ -221,25 +249,87 @@ export class IslandSession {
     }
   }
 
-  async #contribute(fragment: number): Promise<void> {
+  /** A copy at this step's boundary; packing and sending go on in the background. */
+  async #contribute(fragment: number): Promise<undefined> {
     const clock = this.#clocks[fragment];
     if (clock === undefined) throw noSuchFragment(fragment);
-    const { form, codec, payload } = await this.#trainer.contribution(fragment);
+    const [seconds, own] = await this.#timed('copy', () => this.#trainer.snapshot(fragment));
+    this.#counters.exchangeS += seconds;
     const { version, steps, tokens } = clock;
-    this.#connection.transfer({ kind: 'contribution', fragment, version, steps, tokens, form, codec }, payload);
+    const pack = this.#spanned('exchange', 'pack', () => this.#exchange.contribute(fragment, own));
+    this.#inBackground(async () => {
+      const { form, codec, payload } = await pack;
+      const content = { kind: 'contribution', fragment, version, steps, tokens, form, codec } as const;
+      await this.#spanned('upload', 'contribution', () => this.#connection.transfer(content, payload));
+    });
     this.#report();
+    if (this.#assignment!.job.outer.oneStepDelay) await this.#nextRound(fragment);
   }
 
-  async #receive({ content, payload }: Transfer): Promise<void> {
+  /** One step of delay: what was merged meanwhile, or the same again, is what the next contribution differs from. */
+  async #nextRound(fragment: number): Promise<void> {
+    const { content, parameters } = this.#newest[fragment]!;
+    await this.#exchange.rebase(fragment);
+    await this.#take(fragment, parameters, 0, content.runStep);
+    const same = content.version === this.#clocks[fragment]!.version;
+    const steps = same ? this.#assignment!.job.outer.innerSteps : content.stepsUntilDue;
+    this.#clocks[fragment] = received(content.version, steps);
+  }
+
+  /** Opens a merged fragment in the background; it is taken at the end of the step that is then under way. */
+  #receive({ content, payload, sinceMs }: Incoming & { kind: 'transfer' }): undefined {
     if (content.kind !== 'merged') return;
     if (this.#clocks[content.fragment] === undefined) throw noSuchFragment(content.fragment);
-    await this.#trainer.receive(
-      content.fragment,
-      { form: content.form, codec: content.codec, payload },
-      content.runStep,
-    );
-    this.#place = Math.max(this.#place, content.runStep);
-    this.#clocks[content.fragment] = received(content.version, content.stepsUntilDue);
+    this.#host.trace({ lane: 'download', name: 'merged', startMs: sinceMs, endMs: this.#host.nowMs() });
+    const parcel: Parcel = { form: content.form, codec: content.codec, payload };
+    this.#inBackground(async () => {
+      const open = (): Promise<Float32Array> => this.#exchange.receive(content.fragment, parcel);
+      const parameters = await this.#spanned('exchange', 'open', open);
+      this.#opened.push({ content, parameters });
+      this.#connection.wake();
+    });
+  }
+
+  async #takeOpened(): Promise<void> {
+    if (this.#fault !== undefined) throw this.#fault.error;
+    const { outer } = this.#assignment!.job;
+    for (let next = this.#opened.shift(); next !== undefined; next = this.#opened.shift()) {
+      const { content, parameters } = next;
+      const { fragment, runStep, version, stepsUntilDue } = content;
+      await this.#take(fragment, parameters, outer.oneStepDelay ? 1 : outer.localShare, runStep);
+      if (outer.oneStepDelay) this.#newest[fragment] = { content, parameters };
+      else {
+        await this.#exchange.rebase(fragment);
+        this.#clocks[fragment] = received(version, stepsUntilDue);
+      }
+    }
+  }
+
+  async #take(fragment: number, parameters: Float32Array, ownShare: number, runStep: number): Promise<void> {
+    const take = (): Promise<void> => this.#trainer.take(fragment, parameters, ownShare, runStep);
+    this.#counters.exchangeS += (await this.#timed('take', take))[0];
+    this.#place = Math.max(this.#place, runStep);
+  }
+
+  #inBackground(work: () => Promise<void>): void {
+    const task = work()
+      .catch((error: unknown) => {
+        this.#fault ??= { error };
+        this.#connection.wake();
+      })
+      .finally(() => this.#background.delete(task));
+    this.#background.add(task);
+  }
+
+  /** Waits for what is under way: what is measured or saved next is of one moment. */
+  async #settle(): Promise<void> {
+    await Promise.all(this.#background);
+    await this.#takeOpened();
+  }
+
+  async #save(checkpoint: string): Promise<void> {
+    await this.#trainer.save(checkpoint, this.#clocks, await this.#exchange.save());
+    this.#connection.send({ kind: 'saved', checkpoint });
   }
 
   async #evaluate({ evaluation, parts, of }: CoordinatorMessage & { kind: 'evaluate' }): Promise<void> {
@@ -262,11 +352,28 @@ export class IslandSession {
     this.#connection.send({ kind: 'progress', ...progress });
   }
 
-  async #timed<T>(work: () => Promise<T>): Promise<readonly [seconds: number, result: T]> {
+  /** Something that training waits for, and how long it took. */
+  async #timed<T>(name: string, work: () => Promise<T>): Promise<readonly [seconds: number, result: T]> {
     const startMs = this.#host.nowMs();
     const result = await work();
-    return [(this.#host.nowMs() - startMs) / 1000, result];
+    const endMs = this.#host.nowMs();
+    if (this.#training) this.#host.trace({ lane: 'training', name, startMs, endMs });
+    return [(endMs - startMs) / 1000, result];
   }
+
+  /** Something that goes on beside training. */
+  async #spanned<T>(lane: Span['lane'], name: string, work: () => Promise<T>): Promise<T> {
+    const startMs = this.#host.nowMs();
+    const result = await work();
+    this.#host.trace({ lane, name, startMs, endMs: this.#host.nowMs() });
+    return result;
+  }
+}
+
+/** A merged fragment, open. */
+interface Merged {
+  readonly content: Content & { readonly kind: 'merged' };
+  readonly parameters: Float32Array;
 }
 
 /** The job with the owner's files instead of those that it names. */

@@ -1,35 +1,58 @@
 import type { Provider } from '../ml/engine/session.ts';
 import type { Evaluation, StepResult } from '../ml/training/trainer.ts';
+import type { Fragment } from '../outer/fragments.ts';
 import type { Parcel } from '../protocol/frame.ts';
 import type { Job } from '../protocol/run-file.ts';
 import type { FragmentClock } from './fragment-clock.ts';
+import type { ExchangeSettings, ExchangeState } from './fragment-exchange.ts';
 
 /** What an island asks of whatever trains: a worker thread here, a browser's worker or a cluster elsewhere. */
 export interface IslandTrainer {
   /**
    * Reads data, compiles the step, and takes the global parameters, one packed array a fragment. Called again
-   * after a reconnection, it only takes the parameters.
+   * after a reconnection, it only takes the parameters. @returns how the fragments are laid out
    */
-  prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<void>;
+  prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<readonly Fragment[]>;
   step(): Promise<StepResult>;
-  /** Where it is with a fragment, as it travels: read at a step boundary, encoded with error feedback. */
-  contribution(fragment: number): Promise<Parcel>;
+  /** A copy of where it is with a fragment at a step boundary, packed. */
+  snapshot(fragment: number): Promise<Float32Array>;
   /**
-   * Takes a merged fragment; `runStep` moves schedule and data ahead to where the run is.
+   * Takes global parameters of a fragment, packed; they are what is evaluated from now on. `runStep` moves schedule and data
+   * ahead to where the run is.
    *
-   * @throws HelioError HELIO-4004 when it cannot be read
+   * @param ownShare how much of its own parameters it keeps; with 1 it trains on from where it is
    */
-  receive(fragment: number, parcel: Parcel, runStep: number): Promise<void>;
+  take(fragment: number, parameters: Float32Array, ownShare: number, runStep: number): Promise<void>;
   /** Summed loss in nats, and tokens, of part `part` of `of` of the held-out text under the global parameters. */
   evaluate(part: number, of: number): Promise<Evaluation>;
-  save(checkpoint: string, clocks: readonly FragmentClock[]): Promise<void>;
+  save(checkpoint: string, clocks: readonly FragmentClock[], exchange: ExchangeState): Promise<void>;
   /**
    * Goes on from the island's own newest checkpoint (or the named one): all of it where the global fragments have
-   * not moved since, otherwise its moments alone. @returns the restored clocks, or null
+   * not moved since, otherwise its moments alone, and no clocks. @returns null where there is none
    */
-  restore(checkpoint: string | null, versions: readonly number[]): Promise<readonly FragmentClock[] | null>;
+  restore(
+    checkpoint: string | null,
+    versions: readonly number[],
+  ): Promise<{ readonly clocks: readonly FragmentClock[] | null; readonly exchange: ExchangeState } | null>;
   /** Moves ahead in schedule and data to where the run is. @returns the place now */
   skipTo(runStep: number): Promise<number>;
+  release(): Promise<void>;
+}
+
+/** `FragmentExchange` behind a thread, so that packing and opening go on while the trainer computes. */
+export interface IslandExchange {
+  prepare(
+    fragments: readonly Fragment[],
+    settings: ExchangeSettings,
+    parameters: readonly Float32Array[],
+  ): Promise<void>;
+  /** @param own is handed over */
+  contribute(fragment: number, own: Float32Array): Promise<Parcel>;
+  /** @throws HelioError HELIO-4004 when it cannot be read */
+  receive(fragment: number, parcel: Parcel): Promise<Float32Array>;
+  rebase(fragment: number): Promise<void>;
+  save(): Promise<ExchangeState>;
+  load(state: ExchangeState): Promise<void>;
   release(): Promise<void>;
 }
 

@@ -1,9 +1,14 @@
 import { HelioError } from '../errors.ts';
+import type { Fragmentation } from './settings.ts';
 
 /** A named array as the outer room knows it. */
 export interface TensorLayout {
   readonly name: string;
   readonly elements: number;
+  /** Of a matrix, its rows. */
+  readonly rows?: number;
+  /** The layer that it is in; left out outside of all. */
+  readonly layer?: number;
   /** Embeddings (and heads) merge by mean and are packed apart from the rest. */
   readonly role: 'embedding' | 'other';
 }
@@ -16,20 +21,31 @@ export interface Fragment {
 }
 
 /**
- * Cuts tensors into `count` fragments of nearly equal bytes by greedy packing of whole tensors, largest first
- * (Decoupled DiLoCo, balanced tensor fragmentation). Embeddings share a fragment only with each other when there
- * are three fragments or more. Within a fragment the tensors keep the model's order.
+ * Cuts tensors into `count` fragments; embeddings share one only with each other when there are three or more. Within a
+ * fragment the tensors keep the model's order.
  *
- * @throws HelioError HELIO-1001 when there are fewer tensors than fragments
+ * @throws HelioError HELIO-1001 when there are fewer tensors, or layers, than fragments
  */
-export function cutIntoFragments(tensors: readonly TensorLayout[], count: number): readonly Fragment[] {
-  if (count > tensors.length) {
-    throw new HelioError(
-      'HELIO-1001',
-      `outer.fragments ${count} is more than the model's ${tensors.length} tensors.`,
-      `Choose at most ${tensors.length}.`,
-    );
-  }
+export function cutIntoFragments(
+  tensors: readonly TensorLayout[],
+  count: number,
+  how: Fragmentation,
+): readonly Fragment[] {
+  if (count > tensors.length) throw tooMany(count, `${tensors.length} tensors`, tensors.length);
+  const bins = how === 'balanced' ? balanced(tensors, count) : byLayers(tensors, count, how);
+  const order = new Map(tensors.map((tensor, i) => [tensor.name, i]));
+  return bins.map((bin, index) => ({
+    index,
+    tensors: bin.toSorted((a, b) => order.get(a.name)! - order.get(b.name)!),
+    elements: bin.reduce((sum, t) => sum + t.elements, 0),
+  }));
+}
+
+const tooMany = (count: number, what: string, most: number): HelioError =>
+  new HelioError('HELIO-1001', `outer.fragments ${count} is more than the model's ${what}.`, `Choose at most ${most}.`);
+
+/** Nearly equal bytes by greedy packing of whole tensors, largest first (Decoupled DiLoCo, balanced tensor fragmentation). */
+function balanced(tensors: readonly TensorLayout[], count: number): readonly (readonly TensorLayout[])[] {
   const bins: TensorLayout[][] = Array.from({ length: count }, () => []);
   const loads = new Float64Array(count);
   const place = (tensor: TensorLayout, first: number): void => {
@@ -38,18 +54,37 @@ export function cutIntoFragments(tensors: readonly TensorLayout[], count: number
     bins[lightest]!.push(tensor);
     loads[lightest]! += tensor.elements;
   };
-  const largestFirst = tensors.toSorted((a, b) => b.elements - a.elements);
   const apart = count >= 3 && tensors.some((t) => t.role === 'embedding');
-  for (const tensor of largestFirst) {
+  for (const tensor of tensors.toSorted((a, b) => b.elements - a.elements)) {
     if (apart && tensor.role === 'embedding') bins[0]!.push(tensor);
     else place(tensor, apart ? 1 : 0);
   }
-  const order = new Map(tensors.map((tensor, i) => [tensor.name, i]));
-  return bins.map((bin, index) => ({
-    index,
-    tensors: bin.toSorted((a, b) => order.get(a.name)! - order.get(b.name)!),
-    elements: bin.reduce((sum, t) => sum + t.elements, 0),
-  }));
+  return bins;
+}
+
+/**
+ * Whole layers (Streaming DiLoCo, arXiv 2501.18512, section 2.1): sequential, each fragment neighbouring ones, or strided,
+ * each fragment every so manieth. What is in no layer is a fragment of its own when there are three or more, and joins
+ * the first when there are fewer.
+ */
+function byLayers(
+  tensors: readonly TensorLayout[],
+  count: number,
+  how: 'sequential' | 'strided',
+): readonly (readonly TensorLayout[])[] {
+  const numbers = [...new Set(tensors.flatMap(({ layer }) => layer ?? []))].sort((a, b) => a - b);
+  const layers = numbers.length;
+  const apart = count >= 3 ? 1 : 0;
+  const places = count - apart;
+  if (places > layers)
+    throw tooMany(count, `${layers} layers${apart === 1 ? ' and what is around them' : ''}`, layers + apart);
+  const bins: TensorLayout[][] = Array.from({ length: count }, () => []);
+  for (const tensor of tensors) {
+    const layer = numbers.indexOf(tensor.layer ?? -1);
+    if (layer < 0) bins[0]!.push(tensor);
+    else bins[apart + (how === 'strided' ? layer % places : Math.floor((layer * places) / layers))]!.push(tensor);
+  }
+  return bins;
 }
 
 /** Lays a fragment's tensors end to end. */

@@ -1,21 +1,31 @@
 import { type AveragingRule, average } from './averaging/index.ts';
+import { addChunk, squaresOf } from './codecs/index.ts';
 import type { Fragment } from './fragments.ts';
-import { boundNorms } from './norm-bound.ts';
+import { normFactors } from './norm-bound.ts';
 import { type GlobalFragment, type OuterStep, outerStep } from './outer-optimizer.ts';
 import type { Weighting } from './settings.ts';
 
-/** What one island brings to the merge of a fragment. */
+/** What one island brings to the merge of a fragment: its pseudo-gradient Δₘ = θ − θₘ, which need not be unpacked yet. */
 export interface Contribution {
-  /** Its parameters of the fragment, packed. */
-  readonly parameters: Float32Array;
   /** Its weight, see {@link weightOf}; contributions of weight 0 are left out. */
   readonly weight: number;
+  /** ‖Δₘ‖² */
+  readonly squares: number;
+  /** sum ← sum + scale · Δₘ */
+  addTo(sum: Float32Array, scale: number): void;
 }
 
 export interface MergeRule extends AveragingRule, OuterStep {
   /** How many times the median length a contribution may have; longer ones are scaled down. */
   readonly normBound: number;
 }
+
+/** A contribution whose pseudo-gradient is there, packed. */
+export const contributionOf = (delta: Float32Array, weight: number): Contribution => ({
+  weight,
+  squares: squaresOf(delta),
+  addTo: (sum, scale) => addChunk(sum, delta, 0, scale),
+});
 
 /**
  * Weight of a contribution (Decoupled DiLoCo, token weights): quantity, or quantity times quality.
@@ -29,10 +39,8 @@ export function weightOf(rule: Weighting, tokens: number, steps: number): number
 }
 
 /**
- * The one merge path: bound the contributions' lengths, average them to Δ, take the outer step on θ.
- *
- * All contributions are differenced against the coordinator's current fragment (Decoupled DiLoCo, section on
- * stale contributions). They are added in the order given, so the same order gives the same bits.
+ * The one merge path: bound the contributions' lengths, average them to Δ, take the outer step on θ. They are added in the
+ * order given, so the same order gives the same bits.
  *
  * @returns a new fragment; when no contribution has weight, the same
  */
@@ -44,22 +52,33 @@ export function mergeFragment(
 ): GlobalFragment {
   const present = contributions.filter(({ weight }) => weight > 0);
   if (present.length === 0) return current;
-  return outerStep(current, pseudoGradient(fragment, current.parameters, present, rule), rule);
+  return outerStep(current, pseudoGradient(fragment, present, rule), rule);
 }
 
-/** The average of the islands' pseudo-gradients θ − θ_m, packed. */
+/**
+ * The average of the islands' pseudo-gradients, packed. The plain mean is added up one contribution at a time, whatever
+ * their number; the other rules need all of them at once.
+ */
 export function pseudoGradient(
   fragment: Fragment,
-  current: Float32Array,
   contributions: readonly Contribution[],
   rule: AveragingRule & Pick<MergeRule, 'normBound'>,
 ): Float32Array {
   const total = contributions.reduce((sum, { weight }) => sum + weight, 0);
   const shares = contributions.map(({ weight }) => weight / total);
-  const islands = boundNorms(
-    current,
-    contributions.map(({ parameters }) => parameters),
+  const factors = normFactors(
+    contributions.map(({ squares }) => Math.sqrt(squares)),
     rule.normBound,
   );
-  return average(fragment, current, { islands, shares }, rule);
+  if (rule.averaging === 'mean') {
+    const sum = new Float32Array(fragment.elements);
+    for (const [m, contribution] of contributions.entries()) contribution.addTo(sum, shares[m]! * factors[m]!);
+    return sum;
+  }
+  const deltas = contributions.map((contribution, m) => {
+    const delta = new Float32Array(fragment.elements);
+    contribution.addTo(delta, factors[m]!);
+    return delta;
+  });
+  return average(fragment, deltas, shares, rule);
 }

@@ -1,29 +1,18 @@
-import { distance } from './averaging/vectors.ts';
-
 /** Contributions from which on there is a crowd to be measured by. */
 const CROWD = 3;
 
 /**
- * Holds every contribution's length to a multiple of the median one, by scaling θ − θₘ down (Sun et al., Can You Really
+ * Holds every contribution's length to a multiple of the median one, by scaling its Δₘ down (Sun et al., Can You Really
  * Backdoor Federated Learning?, arXiv 1911.07963, section 4): whoever shouts is heard as loud as the others at most.
  * It is always on, whatever rule averages; islands that trained alike are far below the bound, and stay as they are.
  *
- * @param bound how many times the median length is allowed
- * @returns the contributions, those within the bound the same arrays
+ * @param lengths ‖Δₘ‖ @param bound how many times the median length is allowed
+ * @returns what each Δₘ is multiplied by, 1 for those within the bound
  */
-export function boundNorms(
-  theta: Float32Array,
-  islands: readonly Float32Array[],
-  bound: number,
-): readonly Float32Array[] {
-  if (islands.length < CROWD) return islands;
-  const lengths = islands.map((island) => distance(theta, island));
+export function normFactors(lengths: readonly number[], bound: number): readonly number[] {
+  if (lengths.length < CROWD) return lengths.map(() => 1);
   const allowed = bound * median(lengths);
-  return islands.map((island, m) => {
-    if (lengths[m]! <= allowed) return island;
-    const scale = allowed / lengths[m]!;
-    return island.map((x, i) => theta[i]! + scale * (x - theta[i]!));
-  });
+  return lengths.map((length) => (length <= allowed ? 1 : allowed / length));
 }
 
 function median(values: readonly number[]): number {

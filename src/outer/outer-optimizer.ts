@@ -5,8 +5,10 @@ export interface GlobalFragment {
   readonly parameters: Float32Array;
   /** v of momentum, m of the adaptive optimizers; zeros at first. */
   readonly velocity: Float32Array;
-  /** v of the adaptive optimizers; empty for the others. */
-  readonly square: Float32Array;
+  /** v of the adaptive optimizers, the sum since the last momentum step of delayed Nesterov; empty for the others. */
+  readonly second: Float32Array;
+  /** Outer steps taken. */
+  readonly steps: number;
 }
 
 export interface OuterStep {
@@ -15,23 +17,26 @@ export interface OuterStep {
   readonly rate: number;
   /** μ of momentum, β₁ of the adaptive optimizers. */
   readonly momentum: number;
+  /** N of delayed Nesterov: outer steps from one momentum step to the next. */
+  readonly momentumPeriod: number;
   /** β₂ and τ of the adaptive optimizers. */
   readonly secondMomentum: number;
   readonly adaptivity: number;
 }
 
-/** Whether the optimizer keeps a second moment. */
-export const isAdaptive = (optimizer: OuterOptimizer): boolean => optimizer === 'adam' || optimizer === 'yogi';
+/** Whether the optimizer keeps a second array. */
+export const keepsSecond = (optimizer: OuterOptimizer): boolean =>
+  optimizer === 'adam' || optimizer === 'yogi' || optimizer === 'delayed-nesterov';
 
-/** A fragment before its first merge. The second moment begins at τ² (Reddi et al., algorithm 2). */
-export const freshFragment = (
+/** A fragment before its first merge. The second moment of the adaptive optimizers begins at τ² (Reddi et al., algorithm 2). */
+export function freshFragment(
   parameters: Float32Array,
   { optimizer, adaptivity }: Pick<OuterStep, 'optimizer' | 'adaptivity'>,
-): GlobalFragment => ({
-  parameters,
-  velocity: new Float32Array(parameters.length),
-  square: isAdaptive(optimizer) ? new Float32Array(parameters.length).fill(adaptivity ** 2) : new Float32Array(0),
-});
+): GlobalFragment {
+  const second = new Float32Array(keepsSecond(optimizer) ? parameters.length : 0);
+  if (optimizer !== 'delayed-nesterov') second.fill(adaptivity ** 2);
+  return { parameters, velocity: new Float32Array(parameters.length), second, steps: 0 };
+}
 
 /** Takes the outer step along the averaged pseudo-gradient Δ. */
 export function outerStep(current: GlobalFragment, delta: Float32Array, step: OuterStep): GlobalFragment {
@@ -39,6 +44,8 @@ export function outerStep(current: GlobalFragment, delta: Float32Array, step: Ou
     case 'nesterov':
     case 'momentum':
       return withMomentum(current, delta, step);
+    case 'delayed-nesterov':
+      return withDelayedMomentum(current, delta, step);
     case 'adam':
     case 'yogi':
       return adaptive(current, delta, step);
@@ -51,42 +58,66 @@ export function outerStep(current: GlobalFragment, delta: Float32Array, step: Ou
  * section 4).
  */
 function withMomentum(
-  { parameters, velocity, square }: GlobalFragment,
+  { parameters, velocity, second, steps }: GlobalFragment,
   delta: Float32Array,
-  step: OuterStep,
+  { rate, momentum, optimizer }: OuterStep,
 ): GlobalFragment {
-  const { rate, momentum, optimizer } = step;
+  const [theta, v] = [new Float32Array(delta.length), new Float32Array(delta.length)];
   const ahead = optimizer === 'nesterov';
-  const next = { parameters: new Float32Array(delta.length), velocity: new Float32Array(delta.length), square };
   for (let i = 0; i < delta.length; i++) {
-    const v = momentum * velocity[i]! + delta[i]!;
-    next.velocity[i] = v;
-    next.parameters[i] = parameters[i]! - rate * (ahead ? delta[i]! + momentum * v : v);
+    const next = momentum * velocity[i]! + delta[i]!;
+    v[i] = next;
+    theta[i] = parameters[i]! - rate * (ahead ? delta[i]! + momentum * next : next);
   }
-  return next;
+  return { parameters: theta, velocity: v, second, steps: steps + 1 };
+}
+
+/**
+ * Delayed Nesterov (Liu et al., Asynchronous Local-SGD Training for Language Modeling, arXiv 2401.09135, algorithm 3, with
+ * c = 0): single islands' Δ move θ by ηΔ/N as they come, and every N-th time the momentum, v ← μv + ΣΔ/N, moves it by ημv. So
+ * N islands one by one have the momentum of one round together, and not of N.
+ */
+function withDelayedMomentum(
+  { parameters, velocity, second, steps }: GlobalFragment,
+  delta: Float32Array,
+  { rate, momentum, momentumPeriod }: OuterStep,
+): GlobalFragment {
+  const turn = (steps + 1) % momentumPeriod === 0;
+  const [theta, sums] = [new Float32Array(delta.length), new Float32Array(delta.length)];
+  const v = turn ? new Float32Array(delta.length) : velocity;
+  for (let i = 0; i < delta.length; i++) {
+    const share = delta[i]! / momentumPeriod;
+    const sum = second[i]! + share;
+    if (turn) v[i] = momentum * velocity[i]! + sum;
+    else sums[i] = sum;
+    theta[i] = parameters[i]! - rate * (share + (turn ? momentum * v[i]! : 0));
+  }
+  return { parameters: theta, velocity: v, second: sums, steps: steps + 1 };
 }
 
 /**
  * FedAdam and FedYogi (Reddi et al., Adaptive Federated Optimization, arXiv 2003.00295, algorithm 2):
  * m ← β₁m + (1 − β₁)Δ, v ← β₂v + (1 − β₂)Δ² (Yogi: v ← v − (1 − β₂)Δ² sign(v − Δ²)), θ ← θ − ηm / (√v + τ).
  */
-function adaptive(current: GlobalFragment, delta: Float32Array, step: OuterStep): GlobalFragment {
-  const { parameters, velocity, square } = current;
-  const { rate, momentum, secondMomentum, adaptivity, optimizer } = step;
-  const next = {
-    parameters: new Float32Array(delta.length),
-    velocity: new Float32Array(delta.length),
-    square: new Float32Array(delta.length),
-  };
+function adaptive(
+  { parameters, velocity, second, steps }: GlobalFragment,
+  delta: Float32Array,
+  { rate, momentum, secondMomentum, adaptivity, optimizer }: OuterStep,
+): GlobalFragment {
+  const [theta, m, v] = [
+    new Float32Array(delta.length),
+    new Float32Array(delta.length),
+    new Float32Array(delta.length),
+  ];
   for (let i = 0; i < delta.length; i++) {
     const d = delta[i]!;
-    const m = momentum * velocity[i]! + (1 - momentum) * d;
+    const mean = momentum * velocity[i]! + (1 - momentum) * d;
     const fresh = (1 - secondMomentum) * d * d;
-    const v =
-      optimizer === 'adam' ? secondMomentum * square[i]! + fresh : square[i]! - fresh * Math.sign(square[i]! - d * d);
-    next.velocity[i] = m;
-    next.square[i] = v;
-    next.parameters[i] = parameters[i]! - (rate * m) / (Math.sqrt(v) + adaptivity);
+    const square =
+      optimizer === 'adam' ? secondMomentum * second[i]! + fresh : second[i]! - fresh * Math.sign(second[i]! - d * d);
+    m[i] = mean;
+    v[i] = square;
+    theta[i] = parameters[i]! - (rate * mean) / (Math.sqrt(square) + adaptivity);
   }
-  return next;
+  return { parameters: theta, velocity: m, second: v, steps: steps + 1 };
 }

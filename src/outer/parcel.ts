@@ -1,63 +1,78 @@
-import { HelioError } from '../errors.ts';
-import type { CodecName } from '../protocol/codec-names.ts';
 import type { Parcel } from '../protocol/frame.ts';
-import { codecs, encodeWithFeedback } from './codecs/index.ts';
+import { malformed } from './codecs/codec.ts';
+import { addChunk, type Codec, squaresOf, type Update } from './codecs/index.ts';
+import { encodeNumbers, readNumbers } from './codecs/numbers.ts';
+import type { Contribution } from './merge.ts';
 
-/**
- * Packs a fragment for the wire: whole in float32 with codec f32, otherwise as its difference to `base` with error
- * feedback.
- *
- * @param sign −1 for an island's pseudo-gradient base − parameters, 1 for an update parameters − base
- * @returns the parcel, what its reader will have, and the residual to keep
- */
-export function packParcel(
-  codec: CodecName,
-  parameters: Float32Array,
-  base: Float32Array,
-  residual: Float32Array,
-  sign: 1 | -1,
-): { readonly parcel: Parcel; readonly arrives: Float32Array; readonly residual: Float32Array } {
-  if (codec === 'f32') {
-    return {
-      parcel: { form: 'parameters', codec, payload: codecs.f32.encode(parameters) },
-      arrives: parameters,
-      residual,
-    };
-  }
-  const update = new Float32Array(base.length);
-  for (let i = 0; i < update.length; i++) update[i] = sign * (parameters[i]! - base[i]!);
-  const sent = encodeWithFeedback(codecs[codec], update, residual);
-  const parcel: Parcel = { form: 'update', codec, payload: sent.payload };
-  return { parcel, arrives: added(base, sent.decoded, sign), residual: sent.residual };
+/** A fragment on its way, what its reader will have, and what its sender keeps for the next one. */
+export interface Packed {
+  readonly parcel: Parcel;
+  readonly arrives: Float32Array;
+  readonly residual: Float32Array;
+  readonly memory: Float32Array;
+}
+
+/** Packs the fragment itself: exact, and needs no base. */
+export const packWhole = (parameters: Float32Array): Parcel => ({
+  form: 'parameters',
+  codec: 'f32',
+  payload: encodeNumbers('f32', parameters),
+});
+
+/** Packs a fragment as its difference to `base`, with error feedback. */
+export function packUpdate(codec: Codec, update: Update): Packed {
+  const { payload, ...rest } = codec.send(update);
+  return { parcel: { form: 'update', codec: codec.name, payload }, ...rest };
 }
 
 /**
- * Opens a parcel that came from outside.
+ * Opens a fragment that came from outside.
  *
- * @throws HelioError HELIO-4004 when its size is not that of `base`, or it holds a number that is not finite
+ * @param codec the one that the parcel names, of the fragment
+ * @throws HelioError HELIO-4004 when it is malformed, or holds a number that is not finite
  */
-export function openParcel({ form, codec, payload }: Parcel, base: Float32Array, sign: 1 | -1): Float32Array {
-  const expected = codecs[codec].encodedBytes(base.length);
-  if (payload.length !== expected) {
-    throw foreign(`it has ${payload.length} bytes where ${base.length} elements in ${codec} take ${expected}`);
-  }
-  const values = codecs[codec].decode(payload, base.length);
-  for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i])) throw foreign('it holds numbers that are not finite');
-  }
-  return form === 'parameters' ? values : added(base, values, sign);
+export function openFragment(parcel: Parcel, codec: Codec, base: Float32Array): Float32Array {
+  const parameters = new Float32Array(codec.elements);
+  eachChunk(parcel, codec, (chunk, offset) => {
+    if (parcel.form === 'parameters') parameters.set(chunk, offset);
+    else for (let i = 0; i < chunk.length; i++) parameters[offset + i] = base[offset + i]! + chunk[i]!;
+  });
+  return parameters;
 }
 
-/** base + sign · update, the same bits on both sides of the wire. */
-function added(base: Float32Array, update: Float32Array, sign: 1 | -1): Float32Array {
-  const sum = new Float32Array(base.length);
-  for (let i = 0; i < sum.length; i++) sum[i] = base[i]! + sign * update[i]!;
-  return sum;
+/**
+ * An island's contribution as it came: checked and measured now, unpacked only when it is merged.
+ *
+ * @param theta what it is the difference to, where it holds the island's parameters themselves
+ * @throws HelioError HELIO-4004 as {@link openFragment}
+ */
+export function openContribution(parcel: Parcel, codec: Codec, theta: Float32Array, weight: number): Contribution {
+  const deltas = (visit: (chunk: Float32Array, offset: number) => void): void =>
+    eachChunk(parcel, codec, (chunk, offset) => {
+      if (parcel.form === 'parameters')
+        for (let i = 0; i < chunk.length; i++) chunk[i] = theta[offset + i]! - chunk[i]!;
+      visit(chunk, offset);
+    });
+  let squares = 0;
+  deltas((chunk) => {
+    squares += squaresOf(chunk);
+  });
+  return {
+    weight,
+    squares,
+    addTo: (sum, scale) => deltas((chunk, offset) => addChunk(sum, chunk, offset, scale)),
+  };
 }
 
-const foreign = (detail: string): HelioError =>
-  new HelioError(
-    'HELIO-4004',
-    `A fragment cannot be read: ${detail}.`,
-    'Both sides must run the same version and the same run.',
-  );
+function eachChunk(
+  { form, payload }: Parcel,
+  codec: Codec,
+  visit: (chunk: Float32Array, offset: number) => void,
+): void {
+  const checked = (chunk: Float32Array, offset: number): void => {
+    if (!Number.isFinite(squaresOf(chunk))) throw malformed('it holds numbers that are not finite');
+    visit(chunk, offset);
+  };
+  if (form === 'parameters') readNumbers('f32', codec.elements, payload, checked);
+  else codec.read(payload, checked);
+}

@@ -1,35 +1,48 @@
 import type { CodecName } from '../protocol/codec-names.ts';
-import type { AVERAGINGS, OUTER_OPTIMIZERS, STRATEGY_NAMES } from '../protocol/outer-names.ts';
+import type { AVERAGINGS, FRAGMENTATIONS, OUTER_OPTIMIZERS, STRATEGY_NAMES } from '../protocol/outer-names.ts';
 
 /** What an outer strategy is made of. DiLoCo, FedAvg and Decoupled DiLoCo differ in nothing else. */
 export interface OuterSettings {
   /** H: inner steps between two merges of the same fragment. */
   readonly innerSteps: number;
-  /** P: fragments that are merged in turn. */
+  /** Whether a slower island takes fewer of them, so that all are due together. */
+  readonly stepsBySpeed: boolean;
+  /** P: fragments that are merged in turn, and how they are cut. */
   readonly fragments: number;
+  readonly fragmentation: Fragmentation;
   /** η, the outer optimizer's rate. */
   readonly rate: number;
   /** Which optimizer steps along the averaged pseudo-gradient. */
   readonly optimizer: OuterOptimizer;
   /** μ, its momentum; β₁ of the adaptive ones. */
   readonly momentum: number;
+  /** N of delayed Nesterov: merges from one momentum step to the next. */
+  readonly momentumPeriod: number;
   /** β₂ and τ of the adaptive ones. */
   readonly secondMomentum: number;
   readonly adaptivity: number;
   /** How many islands have to be due before the grace window opens. */
   readonly quorum: number | 'all';
+  /** Who takes part in a merge and gets its result: all who are there, or those who are due. */
+  readonly pull: Pull;
   /** How long the window stays open for the others, and how long an island holds at most. */
   readonly graceS: number;
+  /** How many merges a contribution's base may lie behind; its difference is then the one to its own base. */
+  readonly maxStaleness: number;
   /** τ: inner steps that an island goes on with while its fragment is being merged; then it holds. */
   readonly overlapSteps: number;
   /** α: share of its own parameters that an island keeps when a merged fragment arrives. */
   readonly localShare: number;
+  /** An island takes a merged fragment when it next contributes, and not when it arrives. */
+  readonly oneStepDelay: boolean;
   readonly weighting: Weighting;
   readonly averaging: Averaging;
   /** Share of islands that the robust rules are to survive. */
   readonly faultyShare: number;
   /** How many times the median length a contribution may have; longer ones are scaled down to it. */
   readonly normBound: number;
+  /** μ of FedProx: how strongly an inner step is pulled towards the newest global parameters. */
+  readonly proximal: number;
   /** Codec from island to coordinator, and back; all but f32 carry differences with error feedback. */
   readonly upCodec: CodecName;
   readonly downCodec: CodecName;
@@ -44,59 +57,87 @@ export type Weighting = 'tokens' | 'tokens-times-rate';
  */
 export type Averaging = (typeof AVERAGINGS)[number];
 
-/** nesterov: DiLoCo's · momentum: FedAvgM's · adam, yogi: FedAdam's and FedYogi's. */
+/** nesterov: DiLoCo's · delayed-nesterov: for islands that come one by one · momentum: FedAvgM's · adam, yogi: FedAdam's and FedYogi's. */
 export type OuterOptimizer = (typeof OUTER_OPTIMIZERS)[number];
 
+/** balanced: nearly equal bytes · sequential, strided: whole layers, neighbours together or apart. */
+export type Fragmentation = (typeof FRAGMENTATIONS)[number];
+
+export type Pull = 'present' | 'due';
+
 export type Strategy = (typeof STRATEGY_NAMES)[number];
+
+/** What a strategy may depend on: how many islands are expected, and how many inner steps each is to take. */
+export interface RunShape {
+  readonly islands: number;
+  readonly steps: number;
+}
 
 /** One fragment, everybody, weighted by tokens, all in float32. */
 const ROUNDS: OuterSettings = {
   innerSteps: 20,
+  stepsBySpeed: false,
   fragments: 1,
+  fragmentation: 'balanced',
   rate: 1,
   optimizer: 'nesterov',
   momentum: 0,
+  momentumPeriod: 1,
   secondMomentum: 0.99,
   adaptivity: 1e-3,
   quorum: 'all',
+  pull: 'present',
   graceS: 30,
+  maxStaleness: 0,
   overlapSteps: 0,
   localShare: 0,
+  oneStepDelay: false,
   weighting: 'tokens',
   averaging: 'mean',
   faultyShare: 0.25,
   normBound: 10,
+  proximal: 0,
   upCodec: 'f32',
   downCodec: 'f32',
 };
 
 /**
- * The settings that each name stands for.
+ * The settings that each name stands for: the papers', where they say.
  *
+ * - auto: what our measurements argue for ({@link chooseSettings}).
  * - fedavg: a plain average (McMahan et al., arXiv 1602.05629) · fedavgm: with momentum 0.9 on the server (Hsu et al.,
- *   arXiv 1909.06335) · fedadam, fedyogi: with β₁ 0.9, β₂ 0.99, τ 10⁻³ and η 10⁻² (Reddi et al., arXiv 2003.00295, appendix D).
- * - diloco: Nesterov. η and μ are those that our calibration found best for short runs
- *   (docs/decisions/0006-quickstart-calibration.md), not the paper's 0.7 and 0.9.
- * - streaming: fragments in turn, overlapped, mixed by halves, four bits up (Streaming DiLoCo, arXiv 2501.18512: η 0.4, α 0.5).
- * - decoupled: fragments on a minimum quorum, overlapped with training, so that nobody holds.
+ *   arXiv 1909.06335) · fedadam, fedyogi: with β₁ 0.9, β₂ 0.99, τ 10⁻³ and η 10⁻² (Reddi et al., arXiv 2003.00295, appendix D) ·
+ *   fedprox: with a proximal term inside (Li et al., arXiv 1812.06127, of whose 0.001 to 1 this is the second).
+ * - diloco: Nesterov, H 500, η 0.7, μ 0.9 (arXiv 2311.08105) · muloco: the same with Muon inside; H 30, η 0.7 and the μ 0.5 that
+ *   served it best in a speed run (arXiv 2505.23725; KellerJordan/modded-nanogpt, pull request 277).
+ * - streaming: fragments of layers in turn, overlapped, mixed by halves, four bits up (arXiv 2501.18512: H 100, η 0.4, α 0.5).
+ * - decoupled: fragments on a minimum quorum, overlapped with training, so that nobody holds (arXiv 2604.21428).
+ * - dilocox: the merge of a round is taken one round later, low rank and four bits (arXiv 2506.21263).
+ * - sparseloco: one number in 64, four bits each; error feedback does momentum's work (arXiv 2508.15706: η 1).
+ * - async: islands one by one, each as many steps as its speed allows, delayed Nesterov over as many as there are islands
+ *   (arXiv 2401.09135: η 0.7, μ 0.9).
  */
-export const STRATEGIES: Readonly<Record<Strategy, OuterSettings>> = {
-  fedavg: ROUNDS,
-  fedavgm: { ...ROUNDS, optimizer: 'momentum', momentum: 0.9 },
-  fedadam: { ...ROUNDS, optimizer: 'adam', momentum: 0.9, rate: 0.01 },
-  fedyogi: { ...ROUNDS, optimizer: 'yogi', momentum: 0.9, rate: 0.01 },
-  diloco: { ...ROUNDS, rate: 0.9, momentum: 0.5 },
-  streaming: {
+export const STRATEGIES: Readonly<Record<Strategy, (run: RunShape) => OuterSettings>> = {
+  auto: chooseSettings,
+  fedavg: () => ROUNDS,
+  fedavgm: () => ({ ...ROUNDS, optimizer: 'momentum', momentum: 0.9 }),
+  fedadam: () => ({ ...ROUNDS, optimizer: 'adam', momentum: 0.9, rate: 0.01 }),
+  fedyogi: () => ({ ...ROUNDS, optimizer: 'yogi', momentum: 0.9, rate: 0.01 }),
+  fedprox: () => ({ ...ROUNDS, proximal: 0.01 }),
+  diloco: () => ({ ...ROUNDS, innerSteps: 500, rate: 0.7, momentum: 0.9 }),
+  muloco: () => ({ ...ROUNDS, innerSteps: 30, rate: 0.7, momentum: 0.5 }),
+  streaming: () => ({
     ...ROUNDS,
     innerSteps: 100,
     fragments: 4,
+    fragmentation: 'strided',
     rate: 0.4,
     momentum: 0.9,
     overlapSteps: 2,
     localShare: 0.5,
     upCodec: 'e3m0',
-  },
-  decoupled: {
+  }),
+  decoupled: () => ({
     ...ROUNDS,
     fragments: 4,
     rate: 0.9,
@@ -105,5 +146,38 @@ export const STRATEGIES: Readonly<Record<Strategy, OuterSettings>> = {
     graceS: 2,
     overlapSteps: 5,
     weighting: 'tokens-times-rate',
-  },
+  }),
+  dilocox: () => ({
+    ...ROUNDS,
+    innerSteps: 100,
+    rate: 0.7,
+    momentum: 0.9,
+    overlapSteps: 10,
+    maxStaleness: 1,
+    oneStepDelay: true,
+    upCodec: 'low-rank-16+int4',
+    downCodec: 'low-rank-16+int4',
+  }),
+  sparseloco: () => ({ ...ROUNDS, innerSteps: 30, upCodec: 'top-1/64+int4', downCodec: 'int4' }),
+  async: ({ islands }) => ({
+    ...ROUNDS,
+    innerSteps: 50,
+    stepsBySpeed: true,
+    rate: 0.7,
+    optimizer: 'delayed-nesterov',
+    momentum: 0.9,
+    momentumPeriod: islands,
+    quorum: 1,
+    pull: 'due',
+    maxStaleness: 4 * islands,
+  }),
 };
+
+/**
+ * The default, by the measurements in docs/decisions/0010-default-outer-settings.md: Nesterov with η 0.9 and μ 0.5, forty merges
+ * in a run but between 5 and 100 steps apart, and four bits a number both ways.
+ */
+export function chooseSettings({ steps }: RunShape): OuterSettings {
+  const innerSteps = Math.max(1, Math.min(steps, Math.max(5, Math.min(100, Math.round(steps / 40)))));
+  return { ...ROUNDS, innerSteps, rate: 0.9, momentum: 0.5, upCodec: 'int4', downCodec: 'int4' };
+}

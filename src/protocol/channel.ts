@@ -4,7 +4,8 @@ import { parseMessage } from './messages.ts';
 
 /** The little that a channel needs of a WebSocket; both `ws` and a browser's have it. */
 export interface Socket {
-  send(data: string | Uint8Array): void;
+  /** @param sent called when the data have left this process */
+  send(data: string | Uint8Array, sent?: () => void): void;
 }
 
 /** One end of a connection: writes messages and transfers, reads and validates the peer's, counts bytes. */
@@ -30,11 +31,14 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
     this.#socket.send(json);
   }
 
-  transfer(content: Content, payload: Uint8Array): void {
+  /** Resolves when the last piece has left this process; a closed socket counts. */
+  async transfer(content: Content, payload: Uint8Array): Promise<void> {
+    let last: Promise<void> | undefined;
     for (const frame of encodeFrames(this.#transfers++, content, payload)) {
       this.sentBytes += frame.length;
-      this.#socket.send(frame);
+      last = new Promise((resolve) => this.#socket.send(frame, resolve));
     }
+    await last;
   }
 
   /** @throws HelioError HELIO-4004 */

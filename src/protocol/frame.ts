@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { HelioError } from '../errors.ts';
-import { CODEC_NAMES, type CodecName } from './codec-names.ts';
+import { CODEC_PATTERN, type CodecName } from './codec-names.ts';
 
 /**
  * Bulk data in binary frames: "HELI", a version byte, three zero bytes, the header's length (uint32, little-endian),
@@ -26,7 +26,10 @@ const counter = z.int().min(0);
  * island (its pseudo-gradient), new − previous global parameters from the coordinator.
  */
 const form = z.enum(['parameters', 'update']);
-const codec = z.enum(CODEC_NAMES);
+const codec = z
+  .string()
+  .regex(CODEC_PATTERN)
+  .transform((name) => name as CodecName);
 
 /** What a transfer carries. */
 export const contentSchema = z.discriminatedUnion('kind', [
@@ -72,6 +75,12 @@ export interface Parcel {
   readonly form: 'parameters' | 'update';
   readonly codec: CodecName;
   readonly payload: Uint8Array<ArrayBuffer>;
+}
+
+/** Float32 numbers as codec f32 lays them out. @throws HelioError HELIO-4004 when the bytes are no whole number of them */
+export function decodeFloats(payload: Uint8Array): Float32Array {
+  if (payload.length % 4 !== 0) throw damaged(`${payload.length} bytes are no whole number of singles`);
+  return new Float32Array(payload.slice().buffer);
 }
 
 export interface Transfer {

@@ -3,7 +3,7 @@ import { HelioError } from '../errors.ts';
 import { jobSchema } from './run-file.ts';
 
 /** Version of the protocol; both sides must speak the same. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** Largest control message in bytes; tensors travel in frames. */
 export const MAX_MESSAGE_BYTES = 256 * 1024;

@@ -8,5 +8,20 @@ export const AVERAGINGS = [
   'multi-krum',
   'geometric-median',
 ] as const;
-export const OUTER_OPTIMIZERS = ['nesterov', 'momentum', 'adam', 'yogi'] as const;
-export const STRATEGY_NAMES = ['diloco', 'fedavg', 'fedavgm', 'fedadam', 'fedyogi', 'streaming', 'decoupled'] as const;
+export const OUTER_OPTIMIZERS = ['nesterov', 'delayed-nesterov', 'momentum', 'adam', 'yogi'] as const;
+export const FRAGMENTATIONS = ['balanced', 'sequential', 'strided'] as const;
+export const STRATEGY_NAMES = [
+  'auto',
+  'diloco',
+  'muloco',
+  'streaming',
+  'decoupled',
+  'dilocox',
+  'sparseloco',
+  'async',
+  'fedavg',
+  'fedavgm',
+  'fedadam',
+  'fedyogi',
+  'fedprox',
+] as const;

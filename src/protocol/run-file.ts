@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { CODEC_NAMES } from './codec-names.ts';
-import { AVERAGINGS, OUTER_OPTIMIZERS, STRATEGY_NAMES } from './outer-names.ts';
+import { CODEC_PATTERN, type CodecName } from './codec-names.ts';
+import { AVERAGINGS, FRAGMENTATIONS, OUTER_OPTIMIZERS, STRATEGY_NAMES } from './outer-names.ts';
 
 /**
  * The run file: what to train, on what, how islands learn together, and when to stop. This declaration is the
@@ -205,22 +205,49 @@ const innerSchema = z
   })
   .prefault({});
 
+const codec = z
+  .string()
+  .regex(
+    CODEC_PATTERN,
+    'must be f32, f16, bf16, int8, int4 or e3m0, alone or behind top-1/N+ (N from 2 to 4096) or low-rank-R+ (R from 1 to 256)',
+  )
+  // The pattern is the type.
+  .transform((name) => name as CodecName);
+
 const outerFields = {
   innerSteps: count(100_000).describe('H: inner steps between two merges of a fragment.'),
+  stepsBySpeed: z.boolean().describe('Whether slower islands take fewer inner steps, so that all are due together.'),
   fragments: count(1_000).describe('P: parts of the parameters that are merged in turn.'),
+  fragmentation: z
+    .enum(FRAGMENTATIONS)
+    .describe('How they are cut: balanced in bytes, or whole layers, sequential (neighbours) or strided (apart).'),
   rate: positive.max(10).describe("η: the outer optimizer's rate."),
   optimizer: z
     .enum(OUTER_OPTIMIZERS)
-    .describe('How the merged pseudo-gradient is followed: nesterov (DiLoCo), momentum (FedAvgM), adam, yogi.'),
+    .describe(
+      'How the merged pseudo-gradient is followed: nesterov (DiLoCo), delayed-nesterov (islands one by one), momentum (FedAvgM), adam, yogi.',
+    ),
   momentum: z.number().min(0).lt(1).describe('μ: its momentum; β₁ of adam and yogi.'),
+  momentumPeriod: count(100_000).describe('N of delayed-nesterov: merges from one momentum step to the next.'),
   secondMomentum: z.number().min(0).lt(1).describe('β₂ of adam and yogi.'),
   adaptivity: positive.max(1).describe('τ of adam and yogi.'),
   quorum: z
     .union([z.literal('all'), count(100_000)])
     .describe('Islands that must be due before the grace window opens.'),
+  pull: z
+    .enum(['present', 'due'])
+    .describe('Who takes part in a merge: all islands that are there, or only those that are due.'),
   graceS: z.number().min(0).max(86_400).describe('Seconds that islands wait for one another at most.'),
+  maxStaleness: z
+    .int()
+    .min(0)
+    .max(10_000)
+    .describe('Merges that a contribution may lie behind; older ones are left out.'),
   overlapSteps: z.int().min(0).max(100_000).describe('τ: steps an island goes on with while its fragment is merged.'),
   localShare: share.describe('α: share of its own parameters an island keeps when a merged fragment arrives.'),
+  oneStepDelay: z
+    .boolean()
+    .describe('Take a merged fragment one round later, when the next contribution is made (DiLoCoX).'),
   weighting: z.enum(['tokens', 'tokens-times-rate']),
   averaging: z
     .enum(AVERAGINGS)
@@ -239,15 +266,20 @@ const outerFields = {
     .describe(
       'How many times the median length a contribution may have; longer ones are scaled down. Needs three islands.',
     ),
-  upCodec: z
-    .enum(CODEC_NAMES)
-    .describe('How islands send: f32 is exact; the others carry differences with error feedback.'),
-  downCodec: z.enum(CODEC_NAMES).describe('How merged fragments come back.'),
+  proximal: z
+    .number()
+    .min(0)
+    .max(100)
+    .describe('μ of FedProx: pulls inner steps towards the newest global parameters.'),
+  upCodec: codec.describe(
+    'How islands send: f32 is exact; the others carry differences with error feedback. int4, e3m0 …; top-1/64+int4: the largest number in 64; low-rank-8+int4: matrices as products of rank 8 at most.',
+  ),
+  downCodec: codec.describe('How merged fragments come back.'),
 };
 const strategy = z.enum(STRATEGY_NAMES);
 
 const outerSchema = z
-  .strictObject({ strategy: strategy.default('diloco'), ...z.object(outerFields).partial().shape })
+  .strictObject({ strategy: strategy.default('auto'), ...z.object(outerFields).partial().shape })
   .describe('How islands learn together; what is left out follows from the strategy.')
   .prefault({});
 

@@ -17,7 +17,7 @@ describe('run file', () => {
       name: 'my',
       islands: 4,
       inner: { optimizer: 'muon', rate: 0.02 },
-      outer: { strategy: 'diloco', quorum: 'all' },
+      outer: { strategy: 'auto', quorum: 'all' },
     });
     expect(job.data).toEqual({ paths: ['texts/*.txt'], heldOut: 0.1, packing: true });
   });

@@ -1,4 +1,4 @@
-import { initialState, isOver, react, runStepOf } from '../../src/coordinator/run.ts';
+import { initialState, isOver, react, runStepOf, stepsUntilDue } from '../../src/coordinator/run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../../src/coordinator/state.ts';
 import {
   type FragmentClock,
@@ -38,11 +38,14 @@ interface SimIsland {
   heldSinceMs: number | null;
 }
 
+/** What strategies are told of the runs here. */
+export const SHAPE = { islands: 3, steps: 50 };
+
 export const settingsFor = (
   change: Partial<RunSettings['outer']> = {},
   rest: Partial<RunSettings> = {},
 ): RunSettings => ({
-  outer: { ...STRATEGIES.diloco, innerSteps: 10, graceS: 5, ...change },
+  outer: { ...STRATEGIES.fedavg(SHAPE), innerSteps: 10, graceS: 5, ...change },
   steps: 50,
   expectedIslands: 3,
   stop: {},
@@ -183,8 +186,9 @@ export class World {
   }
 
   #give(island: SimIsland, fragment: number): void {
-    const { version, nextStep, runStep } = this.state.fragments[fragment]!;
-    island.clocks[fragment] = received(version, nextStep - runStep);
+    const { version } = this.state.fragments[fragment]!;
+    const steps = stepsUntilDue(this.options.settings, this.state, fragment, island.name);
+    island.clocks[fragment] = received(version, steps);
   }
 
   #read(island: SimIsland, message: (Effect & { kind: 'send' })['message']): void {

@@ -1,6 +1,6 @@
 import { seededRandom } from '../../src/ml/tensor/random.ts';
 import type { Fragment } from '../../src/outer/fragments.ts';
-import { type MergeRule, mergeFragment } from '../../src/outer/merge.ts';
+import { contributionOf, type MergeRule, mergeFragment } from '../../src/outer/merge.ts';
 import { freshFragment } from '../../src/outer/outer-optimizer.ts';
 import { STRATEGIES } from '../../src/outer/settings.ts';
 
@@ -98,7 +98,7 @@ function disguise(
  */
 export function federate(rule: Partial<MergeRule>, attack: Attack, attackers: number, islands: number): number {
   const random = seededRandom(17);
-  const settings: MergeRule = { ...STRATEGIES.fedavg, ...rule };
+  const settings: MergeRule = { ...STRATEGIES.fedavg({ islands, steps: 600 }), ...rule };
   const data = Array.from({ length: islands }, (_, m) => {
     const own = examples(120, 1000 + m);
     return attack === 'label-flip' && m < attackers ? own.map(({ x }) => ({ x, label: 0 })) : own;
@@ -108,7 +108,10 @@ export function federate(rule: Partial<MergeRule>, attack: Attack, attackers: nu
     const contributions = data.map((own, m) => {
       const honest = localSteps(global.parameters, own, 20, round);
       const parameters = m < attackers ? disguise(attack, global.parameters, honest, random) : honest;
-      return { weight: 1, parameters };
+      return contributionOf(
+        global.parameters.map((x, i) => x - parameters[i]!),
+        1,
+      );
     });
     global = mergeFragment(FRAGMENT, global, contributions, settings);
   }

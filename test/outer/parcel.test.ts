@@ -1,41 +1,69 @@
 import { describe, expect, it } from 'vitest';
-import { openParcel, packParcel } from '../../src/outer/parcel.ts';
-import { CODEC_NAMES } from '../../src/protocol/codec-names.ts';
+import { codecFor } from '../../src/outer/codecs/index.ts';
+import { openContribution, openFragment, packUpdate, packWhole } from '../../src/outer/parcel.ts';
+import type { CodecName } from '../../src/protocol/codec-names.ts';
 
+const fragment = { index: 0, elements: 300, tensors: [{ name: 'w', elements: 300, rows: 15, role: 'other' as const }] };
 const base = Float32Array.from({ length: 300 }, (_, i) => Math.sin(i));
 const parameters = base.map((x, i) => x + 0.01 * Math.cos(3 * i));
 const nothing = new Float32Array(300);
+const update = (name: CodecName, sign: 1 | -1) => {
+  const codec = codecFor(name, fragment);
+  const memory = new Float32Array(codec.memoryElements);
+  return { codec, ...packUpdate(codec, { parameters, base, residual: nothing, sign, memory }) };
+};
 
 describe('a fragment on its way', () => {
-  it.each(CODEC_NAMES)('is for its reader what its sender says, to the bit (%s)', (codec) => {
-    for (const sign of [1, -1] as const) {
-      const { parcel, arrives } = packParcel(codec, parameters, base, nothing, sign);
-      expect(openParcel(parcel, base, sign)).toEqual(arrives);
-    }
-  });
+  it.each(['f32', 'bf16', 'int4', 'top-1/16+int8', 'low-rank-2+f16'] as const)(
+    'down: its reader has what its sender says (%s)',
+    (name) => {
+      const { codec, parcel, arrives } = update(name, 1);
+      expect(openFragment(parcel, codec, base)).toEqual(arrives);
+    },
+  );
 
-  it('is whole and exact in float32', () => {
-    const { parcel, residual } = packParcel('f32', parameters, base, nothing, -1);
-    expect(parcel.form).toBe('parameters');
-    expect(openParcel(parcel, nothing, -1)).toEqual(parameters);
-    expect(residual).toBe(nothing);
+  it.each(['f32', 'e3m0', 'top-1/16+int8', 'low-rank-2+f16'] as const)(
+    'up: it is the pseudo-gradient, measured (%s)',
+    (name) => {
+      const { codec, parcel, arrives } = update(name, -1);
+      const contribution = openContribution(parcel, codec, base, 1);
+      const delta = new Float32Array(300);
+      contribution.addTo(delta, 2);
+      let squares = 0;
+      for (let i = 0; i < 300; i++) {
+        expect(delta[i]!).toBeCloseTo(2 * (base[i]! - arrives[i]!), 6);
+        squares += (delta[i]! / 2) ** 2;
+      }
+      expect(contribution.squares).toBeCloseTo(squares, 6);
+    },
+  );
+
+  it('may be the parameters themselves, exact', () => {
+    const codec = codecFor('f32', fragment);
+    const parcel = packWhole(parameters);
+    expect(openFragment(parcel, codec, nothing)).toEqual(parameters);
+    const delta = new Float32Array(300);
+    openContribution(parcel, codec, base, 1).addTo(delta, 1);
+    expect(delta).toEqual(base.map((x, i) => x - parameters[i]!));
   });
 
   it('leaves over what a lossy codec did not carry', () => {
-    const { arrives, residual } = packParcel('int4', parameters, base, nothing, 1);
+    const { arrives, residual } = update('int4', 1);
     for (let i = 0; i < 300; i++) expect(arrives[i]! + residual[i]!).toBeCloseTo(parameters[i]!, 5);
     expect(Math.max(...residual.map(Math.abs))).toBeGreaterThan(0);
   });
 
   it('is refused when its size is not the fragment’s, or a number is not finite', () => {
-    const { parcel } = packParcel('int8', parameters, base, nothing, 1);
-    expect(() => openParcel(parcel, new Float32Array(299), 1)).toThrow(/308 bytes where 299 elements in int8 take 307/);
-    const poison = new Uint8Array(Float32Array.of(1, Number.NaN).buffer);
-    expect(() => openParcel({ form: 'parameters', codec: 'f32', payload: poison }, new Float32Array(2), 1)).toThrow(
-      /not finite/,
-    );
+    const { parcel } = update('int8', 1);
+    const shorter = codecFor('int8', { ...fragment, elements: 299 });
+    expect(() => openFragment(parcel, shorter, base)).toThrow(/308 bytes where 299 elements in int8 take 307/);
+    const poison = new Uint8Array(Float32Array.from(nothing).fill(Number.NaN, 5, 6).buffer);
+    const f32 = codecFor('f32', fragment);
+    const whole = { form: 'parameters', codec: 'f32', payload: poison } as const;
+    expect(() => openFragment(whole, f32, nothing)).toThrow(/not finite/);
+    expect(() => openContribution(whole, f32, nothing, 1)).toThrow(/not finite/);
     const scale = parcel.payload.slice();
     new DataView(scale.buffer).setFloat32(0, Number.POSITIVE_INFINITY, true);
-    expect(() => openParcel({ ...parcel, payload: scale }, base, 1)).toThrow(/not finite/);
+    expect(() => openFragment({ ...parcel, payload: scale }, codecFor('int8', fragment), base)).toThrow(/not finite/);
   });
 });

@@ -17,6 +17,7 @@ export interface JoinOptions {
   readonly patience: number;
   readonly parent?: boolean;
   readonly quiet?: boolean;
+  readonly trace?: string;
 }
 
 /** Takes part in a run as one island, until the run is over. */
@@ -49,6 +50,7 @@ export async function join(url: string, options: JoinOptions, context: CommandCo
     dataPaths: options.data?.map((p) => path.resolve(p)),
     patienceS: options.patience,
     log,
+    traceFile: options.trace,
     signal: controller.signal,
   });
   log(`the run is over for this island: ${ending}`);

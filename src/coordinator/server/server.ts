@@ -10,8 +10,8 @@ import {
   PROTOCOL_VERSION,
 } from '../../protocol/messages.ts';
 import type { Job } from '../../protocol/run-file.ts';
-import type { Aggregation } from '../aggregation.ts';
-import { isOver, react } from '../run.ts';
+import { Aggregation } from '../aggregation.ts';
+import { isAdmitted, isOver, react, stepsUntilDue } from '../run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../state.ts';
 import type { RunStore } from '../store/run-store.ts';
 
@@ -149,7 +149,7 @@ export class RunServer {
   }
 
   #accept(socket: WebSocket): void {
-    const largest = Math.max(...this.#options.aggregation.fragments.map((f) => 4 * f.elements));
+    const largest = Aggregation.mostBytes(this.#options.aggregation.fragments, this.#options.job.outer);
     const channel = new Channel<typeof islandMessageSchema, CoordinatorMessage>(socket, islandMessageSchema, largest);
     const peer: Peer = { socket, channel, name: undefined };
     const patience = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
@@ -225,13 +225,9 @@ export class RunServer {
         'Islands send contributions.',
       );
     const { fragment, version, steps, tokens } = content;
-    const stage = this.#state.fragments[fragment]?.stage;
-    if (
-      stage?.kind !== 'pulling' ||
-      !stage.asked.includes(island) ||
-      this.#state.fragments[fragment]!.version !== version
-    )
-      return;
+    const known = this.#state.fragments[fragment];
+    if (known?.stage.kind !== 'pulling' || !known.stage.asked.includes(island)) return;
+    if (!isAdmitted(this.#options.settings, known, version)) return;
     this.#options.aggregation.contribute(fragment, island, { form: content.form, codec: content.codec, payload });
     this.#dispatch({ kind: 'contributed', island, fragment, version, steps, tokens });
   }
@@ -305,8 +301,8 @@ export class RunServer {
       leaseS: settings.leaseMs / 1000,
       restore: this.#state.restore,
     });
-    peer.channel.transfer({ kind: 'preparation' }, new TextEncoder().encode(preparation));
-    if (base !== null) peer.channel.transfer({ kind: 'base' }, base);
+    void peer.channel.transfer({ kind: 'preparation' }, new TextEncoder().encode(preparation));
+    if (base !== null) void peer.channel.transfer({ kind: 'base' }, base);
     aggregation.fragments.forEach((_, fragment) => {
       this.#sendFragment(island, fragment, aggregation.whole(fragment));
     });
@@ -316,8 +312,9 @@ export class RunServer {
     const peer = this.#peers.get(island);
     if (peer === undefined) return;
     if (peer.socket.bufferedAmount > MAX_BUFFERED_BYTES) return peer.socket.terminate();
-    const { version, runStep, nextStep } = this.#state.fragments[fragment]!;
-    const stepsUntilDue = nextStep - runStep;
-    peer.channel.transfer({ kind: 'merged', fragment, version, runStep, stepsUntilDue, form, codec }, payload);
+    const { version, runStep } = this.#state.fragments[fragment]!;
+    const steps = stepsUntilDue(this.#options.settings, this.#state, fragment, island);
+    const content = { kind: 'merged', fragment, version, runStep, stepsUntilDue: steps, form, codec } as const;
+    void peer.channel.transfer(content, payload);
   }
 }

@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws';
 import { HelioError } from '../../errors.ts';
 import { Channel } from '../../protocol/channel.ts';
-import { MAX_FRAME_BYTES, type Transfer } from '../../protocol/frame.ts';
+import { type Content, MAX_FRAME_BYTES } from '../../protocol/frame.ts';
 import { coordinatorMessageSchema, type IslandMessage } from '../../protocol/messages.ts';
 import type { Connection, Incoming } from '../runtime.ts';
 
@@ -20,6 +20,7 @@ export class WebSocketConnection implements Connection {
   #wake: (() => void) | undefined;
   #closed = false;
   #fault: unknown;
+  #transferSinceMs: number | undefined;
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
@@ -31,7 +32,7 @@ export class WebSocketConnection implements Connection {
     this.#heartbeat = setInterval(() => this.send({ kind: 'alive' }), HEARTBEAT_MS);
     socket.on('message', (data: Buffer, isBinary) => {
       try {
-        if (isBinary) this.#transferred(this.#channel.frame(data));
+        if (isBinary) this.#transferred(data);
         else this.#put(this.#channel.message(data.toString()));
       } catch (error) {
         this.#fault = error;
@@ -83,8 +84,12 @@ export class WebSocketConnection implements Connection {
     if (this.#socket.readyState === WebSocket.OPEN) this.#channel.send(message);
   }
 
-  transfer(content: Transfer['content'], payload: Uint8Array): void {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#channel.transfer(content, payload);
+  async transfer(content: Content, payload: Uint8Array): Promise<void> {
+    if (this.#socket.readyState === WebSocket.OPEN) await this.#channel.transfer(content, payload);
+  }
+
+  wake(): void {
+    this.#wake?.();
   }
 
   async next(timeoutMs: number): Promise<Incoming | 'timeout' | null> {
@@ -117,8 +122,12 @@ export class WebSocketConnection implements Connection {
     });
   }
 
-  #transferred(transfer: Transfer | undefined): void {
-    if (transfer !== undefined) this.#put({ kind: 'transfer', ...transfer });
+  #transferred(frame: Buffer): void {
+    this.#transferSinceMs ??= performance.now();
+    const transfer = this.#channel.frame(frame);
+    if (transfer === undefined) return;
+    this.#put({ kind: 'transfer', ...transfer, sinceMs: this.#transferSinceMs });
+    this.#transferSinceMs = undefined;
   }
 
   #put(item: Incoming): void {

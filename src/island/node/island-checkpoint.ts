@@ -6,6 +6,7 @@ import type { ParameterArrays } from '../../ml/tensor/parameters.ts';
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from '../../ml/tensor/safetensors.ts';
 import type { TrainerState } from '../../ml/training/trainer.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
+import type { ExchangeState } from '../fragment-exchange.ts';
 
 /** What an island keeps of itself: parameters, moments, place in schedule and data, and its fragments' clocks. */
 export interface IslandCheckpoint {
@@ -13,8 +14,7 @@ export interface IslandCheckpoint {
   readonly checkpoint: string;
   readonly trainer: TrainerState;
   readonly clocks: readonly FragmentClock[];
-  /** Error feedback of each fragment, packed. */
-  readonly residuals: readonly Float32Array[];
+  readonly exchange: ExchangeState;
 }
 
 /** Checkpoints that an island keeps: as many as a run does, and one under way. */
@@ -27,7 +27,7 @@ const fileOf = (folder: string, checkpoint: string): string =>
 /** Writes a checkpoint whole and forgets the oldest ones. */
 export function saveIslandCheckpoint(
   folder: string,
-  { run, checkpoint, trainer, clocks, residuals }: IslandCheckpoint,
+  { run, checkpoint, trainer, clocks, exchange }: IslandCheckpoint,
 ): void {
   const tensors = new Map<string, StoredTensor>();
   const add = (kind: string, arrays: ParameterArrays): void => {
@@ -35,7 +35,9 @@ export function saveIslandCheckpoint(
   };
   add('parameter', trainer.parameters);
   add('moment', trainer.moments);
-  add('residual', new Map(residuals.map((residual, i) => [String(i), residual])));
+  const numbered = (arrays: readonly Float32Array[]) => new Map(arrays.map((array, i) => [String(i), array]));
+  add('residual', numbered(exchange.residuals));
+  add('memory', numbered(exchange.memories));
   const metadata = {
     run,
     checkpoint,
@@ -85,7 +87,7 @@ export function loadIslandCheckpoint(folder: string, run: string, name: string |
       moments: arrays('moment'),
     },
     clocks: JSON.parse(metadata.clocks ?? '[]') as readonly FragmentClock[],
-    residuals: [...arrays('residual').values()],
+    exchange: { residuals: [...arrays('residual').values()], memories: [...arrays('memory').values()] },
   };
 }
 

@@ -6,23 +6,12 @@ import type { ParameterArrays } from '../../ml/tensor/parameters.ts';
 import { decodeSafetensors } from '../../ml/tensor/safetensors.ts';
 import { type Evaluation, type StepResult, Trainer } from '../../ml/training/trainer.ts';
 import { type Fragment, unpack } from '../../outer/fragments.ts';
-import { openParcel, packParcel } from '../../outer/parcel.ts';
-import type { Parcel } from '../../protocol/frame.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
+import type { ExchangeState } from '../fragment-exchange.ts';
 import { type DataSizes, fragmentsOf, modelOf, trainingOf } from '../layout.ts';
 import type { Assignment, IslandTrainer } from '../trainer-face.ts';
 import { loadIslandCheckpoint, saveIslandCheckpoint } from './island-checkpoint.ts';
 import { type IslandData, openIslandData, type Preparation, tokenizerOf } from './job-data.ts';
-
-/** What an island keeps of a fragment for the exchange. */
-interface FragmentExchange {
-  readonly layout: Fragment;
-  /** The global parameters that it received last, packed. */
-  readonly base: Float32Array;
-  /** What its lossy contributions have left over, up to the last merge; and with the one under way. */
-  readonly residual: Float32Array;
-  readonly pending: Float32Array;
-}
 
 /** Trains in this thread: reads the shard, drives the engine, keeps checkpoints as files. */
 export class LocalTrainer implements IslandTrainer {
@@ -30,7 +19,7 @@ export class LocalTrainer implements IslandTrainer {
   #work:
     | {
         readonly assignment: Assignment;
-        readonly exchange: FragmentExchange[];
+        readonly fragments: readonly Fragment[];
         readonly trainer: Trainer;
         readonly data: IslandData;
       }
@@ -41,9 +30,10 @@ export class LocalTrainer implements IslandTrainer {
     this.#onProgress = onProgress;
   }
 
-  async prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<void> {
+  async prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<readonly Fragment[]> {
     if (this.#work === undefined) this.#work = await prepareWork(assignment, fragments, this.#onProgress);
-    else for (const [i, parameters] of fragments.entries()) await this.#take(i, parameters);
+    else for (const [i, parameters] of fragments.entries()) await this.take(i, parameters, 0, 0);
+    return this.#work.fragments;
   }
 
   async step(): Promise<StepResult> {
@@ -53,31 +43,21 @@ export class LocalTrainer implements IslandTrainer {
     return trainer.step(...Array.from({ length: microBatches }, (_, part) => data.batches(first + part)));
   }
 
-  async contribution(fragment: number): Promise<Parcel> {
-    const { trainer, exchange, assignment } = this.#ready();
-    const { layout, base, residual } = exchange[fragment]!;
-    const own = new Float32Array(layout.elements);
+  async snapshot(fragment: number): Promise<Float32Array> {
+    const { trainer, fragments } = this.#ready();
+    const { elements, tensors } = fragments[fragment]!;
+    const own = new Float32Array(elements);
     await trainer.read(
-      layout.tensors.map((t) => t.name),
+      tensors.map((t) => t.name),
       own,
     );
-    const packed = packParcel(assignment.job.outer.upCodec, own, base, residual, -1);
-    // The residual counts once the merge is there: a contribution that is asked for again starts from the old one.
-    exchange[fragment] = { layout, base, residual, pending: packed.residual };
-    return packed.parcel;
+    return own;
   }
 
-  async receive(fragment: number, parcel: Parcel, runStep: number): Promise<void> {
-    const { trainer, exchange, assignment } = this.#ready();
-    await this.#take(fragment, openParcel(parcel, exchange[fragment]!.base, 1), assignment.job.outer.localShare);
+  async take(fragment: number, parameters: Float32Array, ownShare: number, runStep: number): Promise<void> {
+    const { trainer, fragments } = this.#ready();
+    await trainer.write(unpack(fragments[fragment]!, parameters), ownShare);
     trainer.skipTo(runStep);
-  }
-
-  async #take(fragment: number, parameters: Float32Array, localShare = 0): Promise<void> {
-    const { trainer, exchange } = this.#ready();
-    const { layout, pending } = exchange[fragment]!;
-    await trainer.write(unpack(layout, parameters), localShare);
-    exchange[fragment] = { layout, base: parameters, residual: pending, pending };
   }
 
   async evaluate(part: number, of: number): Promise<Evaluation> {
@@ -85,20 +65,19 @@ export class LocalTrainer implements IslandTrainer {
     return trainer.evaluate(data.heldOut.filter((_, i) => i % of === part));
   }
 
-  async save(checkpoint: string, clocks: readonly FragmentClock[]): Promise<void> {
-    const { trainer, assignment, exchange } = this.#ready();
-    const residuals = exchange.map(({ residual }) => residual);
+  async save(checkpoint: string, clocks: readonly FragmentClock[], exchange: ExchangeState): Promise<void> {
+    const { trainer, assignment } = this.#ready();
     saveIslandCheckpoint(assignment.stateFolder, {
       run: assignment.run,
       checkpoint,
       trainer: await trainer.save(),
       clocks,
-      residuals,
+      exchange,
     });
   }
 
-  async restore(checkpoint: string | null, versions: readonly number[]): Promise<readonly FragmentClock[] | null> {
-    const { trainer, assignment, exchange } = this.#ready();
+  async restore(checkpoint: string | null, versions: readonly number[]): ReturnType<IslandTrainer['restore']> {
+    const { trainer, assignment } = this.#ready();
     // After a reconnection the trainer's own moments are newer than any file.
     if (trainer.steps > 0) return null;
     const saved =
@@ -107,11 +86,7 @@ export class LocalTrainer implements IslandTrainer {
     if (saved === undefined) return null;
     const unmoved = saved.clocks.length === versions.length && saved.clocks.every((c, i) => c.version === versions[i]);
     await trainer.load(unmoved ? saved.trainer : { ...saved.trainer, parameters: new Map() });
-    exchange.forEach((part, i) => {
-      const residual = saved.residuals[i] ?? part.residual;
-      exchange[i] = { ...part, residual, pending: residual };
-    });
-    return unmoved ? saved.clocks : null;
+    return { clocks: unmoved ? saved.clocks : null, exchange: saved.exchange };
   }
 
   async skipTo(runStep: number): Promise<number> {
@@ -142,7 +117,7 @@ async function prepareWork(
   const model = modelOf(job, sizesOf(preparation));
   const cache = path.join(stateFolder, 'tokens');
   const data = await openIslandData(job, preparation, shard, dataFolder, cache, onProgress);
-  const fragments = fragmentsOf(model, job.outer.fragments);
+  const fragments = fragmentsOf(model, job.outer);
   const trained = fragments.flatMap((fragment, i) => [...unpack(fragment, packed[i]!)]);
   const parameters = new Map([...frozenOf(assignment), ...trained]);
   requireAll(
@@ -158,10 +133,7 @@ async function prepareWork(
   return {
     // The trainer has the base now; the file that it came in need not be kept.
     assignment: { ...assignment, base: null },
-    exchange: fragments.map((layout, i): FragmentExchange => {
-      const residual = new Float32Array(layout.elements);
-      return { layout, base: packed[i]!, residual, pending: residual };
-    }),
+    fragments,
     trainer,
     data,
   };

@@ -4,6 +4,8 @@ import { operatorsOnProcessor } from '../../ml/engine/capabilities.ts';
 import type { Provider } from '../../ml/engine/session.ts';
 import { type Ending, type IslandHost, IslandSession } from '../runtime.ts';
 import { WebSocketConnection } from './connection.ts';
+import { TraceFile } from './trace-file.ts';
+import { WorkerExchange } from './worker-exchange.ts';
 import { WorkerTrainer } from './worker-trainer.ts';
 
 export interface NodeIslandOptions {
@@ -18,6 +20,8 @@ export interface NodeIslandOptions {
   /** How long to look for a coordinator that does not answer (any more). */
   readonly patienceS: number;
   readonly log: (sentence: string) => void;
+  /** Where the island's timeline goes, if anywhere. */
+  readonly traceFile: string | undefined;
   /** Aborted: the island says goodbye and ends. */
   readonly signal: AbortSignal;
 }
@@ -28,7 +32,9 @@ export interface NodeIslandOptions {
  * @throws HelioError HELIO-4002 when the coordinator stays away, or whatever made the island unable to go on
  */
 export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
+  const trace = options.traceFile === undefined ? undefined : new TraceFile(options.traceFile, options.name);
   const trainer = new WorkerTrainer(tokenizing(options.log));
+  const exchange = new WorkerExchange();
   const host: IslandHost = {
     name: options.name,
     software: options.software,
@@ -39,6 +45,7 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
     nowMs: () => performance.now(),
     cpuS: () => (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
     peakMemoryBytes: () => process.resourceUsage().maxRSS * 1024,
+    trace: (span) => trace?.add(span),
   };
   let lastSeenMs = performance.now();
   let delayMs = 200;
@@ -57,12 +64,14 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
         continue;
       }
       delayMs = 200;
-      const ending = await session(host, connection, trainer, options.signal);
+      const ending = await session(host, connection, trainer, exchange, options.signal);
       if (ending !== 'disconnected') return ending;
       lastSeenMs = performance.now();
       options.log('connection lost; looking for the coordinator again');
     }
   } finally {
+    trace?.flush();
+    await exchange.release();
     await trainer.release().catch(() => {});
   }
 }
@@ -82,6 +91,7 @@ async function session(
   host: IslandHost,
   connection: WebSocketConnection,
   trainer: WorkerTrainer,
+  exchange: WorkerExchange,
   signal: AbortSignal,
 ): Promise<Ending> {
   const leave = (): void => {
@@ -90,7 +100,7 @@ async function session(
   };
   signal.addEventListener('abort', leave);
   try {
-    const ending = await new IslandSession(host, connection, trainer).run();
+    const ending = await new IslandSession(host, connection, trainer, exchange).run();
     return signal.aborted ? 'interrupted' : ending;
   } catch (error) {
     const reason = error instanceof Error ? error.message.slice(0, 1_900) : String(error);

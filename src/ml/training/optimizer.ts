@@ -19,6 +19,11 @@ export type InnerOptimizer =
 interface Common {
   readonly rate: number;
   /**
+   * μ of FedProx (Li et al., arXiv 1812.06127, section 3.2): the gradient, after clipping, of μ/2 ‖θ − anchor‖² is added, where
+   * the anchor are the parameters last written from outside. 0 when left out.
+   */
+  readonly proximal?: number;
+  /**
    * Decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101): one number exempts vectors (biases and norms), or
    * one for each group.
    */
@@ -66,9 +71,12 @@ export function updateScalars(
     // Never quite zero: the update divides by it.
     const rate = Math.max(1e-30, factor * (optimizer.kind === 'muon' ? optimizer.adamRate : optimizer.rate));
     const perRate = (1 - beta1 ** age) / rate;
+    const pulled = (optimizer.proximal ?? 0) > 0;
+    const own = pulled ? 1 : gradientFactor;
     return {
-      fresh1: (1 - beta1) * gradientFactor,
-      fresh2: (1 - beta2) * gradientFactor ** 2,
+      ...(pulled ? { gradientFactor } : {}),
+      fresh1: (1 - beta1) * own,
+      fresh2: (1 - beta2) * own ** 2,
       root: perRate / Math.sqrt(1 - beta2 ** age),
       floor: optimizer.epsilon * perRate,
       keep: 1 - rate * decay,
@@ -90,7 +98,9 @@ export function updateGraph(optimizer: InnerOptimizer, rule: Rule, shape: Shape,
   const scalar = (name: string): Value => g.input(name, 'float32', []);
   const product = (a: Value, b: Value): Value => g.one('Mul', [a, b]);
   const sum = (a: Value, b: Value): Value => g.one('Add', [a, b]);
-  const [parameter, gradient] = [input('parameter'), input('gradient')];
+  const parameter = input('parameter');
+  const pulled = pulledGradient(g, optimizer, input, parameter, scalar);
+  const gradient = pulled ?? input('gradient');
   if (rule === 'adamw' && optimizer.kind !== 'sgd') {
     const [beta1, beta2] = optimizer.betas;
     const mean = sum(product(input('mean'), g.scalar(beta1)), product(gradient, scalar('fresh1')));
@@ -105,7 +115,7 @@ export function updateGraph(optimizer: InnerOptimizer, rule: Rule, shape: Shape,
     return g;
   }
   const momentum = optimizer.kind === 'adamw' ? 0 : optimizer.momentum;
-  const scaled = product(gradient, scalar('gradientFactor'));
+  const scaled = pulled ?? product(gradient, scalar('gradientFactor'));
   const buffer = sum(product(input('momentum'), g.scalar(momentum)), scaled);
   const nesterov = optimizer.kind !== 'sgd' || optimizer.nesterov;
   const ahead = nesterov ? sum(scaled, product(buffer, g.scalar(momentum))) : buffer;
@@ -114,6 +124,19 @@ export function updateGraph(optimizer: InnerOptimizer, rule: Rule, shape: Shape,
   g.output('next:parameter', g.one('Sub', [product(parameter, scalar('keep')), product(direction, scalar('rate'))]));
   g.output('next:momentum', buffer);
   return g;
+}
+
+/** With a proximal term: the clipped gradient and the pull towards the anchor together. */
+function pulledGradient(
+  g: Builder,
+  { proximal = 0 }: InnerOptimizer,
+  input: (name: string) => Value,
+  parameter: Value,
+  scalar: (name: string) => Value,
+): Value | undefined {
+  if (proximal === 0) return undefined;
+  const clipped = g.one('Mul', [input('gradient'), scalar('gradientFactor')]);
+  return g.one('Add', [clipped, g.one('Mul', [g.one('Sub', [parameter, input('anchor')]), g.scalar(proximal)])]);
 }
 
 /**

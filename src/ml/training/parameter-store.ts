@@ -44,6 +44,8 @@ export class ParameterStore {
   readonly #parameters = new Map<string, Tensor>();
   readonly #gradients = new Map<string, Tensor>();
   readonly #moments = new Map<string, Tensor>();
+  /** Of FedProx: what parameters are pulled towards. Empty without it. */
+  readonly #anchors = new Map<string, Tensor>();
   readonly #shared: boolean;
 
   private constructor(
@@ -85,7 +87,10 @@ export class ParameterStore {
     const store = new ParameterStore(optimizer, runtime.sharedMemory, frozen, (self) =>
       planned.map((plan) => self.#allocate(plan, compiled)),
     );
-    for (const { name } of trained) store.write(name, parameters.get(name)!);
+    for (const { name } of trained) {
+      store.write(name, parameters.get(name)!);
+      store.anchor(name, parameters.get(name)!);
+    }
     return store;
   }
 
@@ -172,6 +177,16 @@ export class ParameterStore {
     this.write(name, own);
   }
 
+  /** Overwrites what a parameter is pulled towards; without a proximal term nothing is. */
+  anchor(name: string, data: Float32Array): void {
+    const tensor = this.#anchors.get(name);
+    if (tensor === undefined) return;
+    if (this.#shared) return (tensor.data as Float32Array).set(data);
+    const fresh = floatTensor(data.slice(), tensor.dims);
+    this.#groups.find(({ specs }) => specs[0]!.name === name)!.runs[0]!.tensors.anchor = fresh;
+    this.#anchors.set(name, fresh);
+  }
+
   /** Moments by `parameter:moment`; in ordinary memory the arrays are the store's own. */
   async moments(): Promise<ParameterArrays> {
     const arrays = new Map<string, Float32Array>();
@@ -223,7 +238,8 @@ export class ParameterStore {
   #allocate({ rule, decay, specs, shapes }: GroupPlan, compiled: ReadonlyMap<string, Session>): Group {
     const sizes = shapes.map((shape) => elementsOf({ shape }));
     const total = sizes.reduce((sum, size) => sum + size, 0);
-    const kinds = ['parameter', 'gradient', ...MOMENTS[rule]];
+    const anchored = (this.#optimizer.proximal ?? 0) > 0;
+    const kinds = ['parameter', 'gradient', ...MOMENTS[rule], ...(anchored ? ['anchor'] : [])];
     const arrays = new Map(kinds.map((kind) => [kind, new Float32Array(total)]));
     let offset = 0;
     for (const spec of specs) {
@@ -232,6 +248,7 @@ export class ParameterStore {
         const tensor = floatTensor(arrays.get(kind)!.subarray(offset, end), spec.shape);
         if (kind === 'parameter') this.#parameters.set(spec.name, tensor);
         else if (kind === 'gradient') this.#gradients.set(gradientName(spec.name), tensor);
+        else if (kind === 'anchor') this.#anchors.set(spec.name, tensor);
         else this.#moments.set(momentName(spec.name, kind), tensor);
       }
       offset = end;

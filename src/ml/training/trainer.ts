@@ -208,6 +208,7 @@ export class Trainer {
         const data = parameters.get(name);
         if (data === undefined) continue;
         this.#global.set(name, floatTensor(data, shape));
+        this.#store.anchor(name, data);
         await this.#store.mix(name, data, localShare);
       }
     });

@@ -1,4 +1,5 @@
 import { weightedMean } from './mean.ts';
+import { distance } from './vectors.ts';
 
 /** Iterations of Weiszfeld's algorithm: the paper finds that a few do. */
 const ITERATIONS = 8;
@@ -6,34 +7,21 @@ const ITERATIONS = 8;
 const SMOOTHING = 1e-3;
 
 /**
- * The geometric median of θ − θₘ: the point whose summed distance to all is smallest, by the smoothed Weiszfeld algorithm
+ * The geometric median of Δₘ: the point whose summed distance to all is smallest, by the smoothed Weiszfeld algorithm
  * (Pillutla et al., Robust Aggregation for Federated Learning, arXiv 1912.13445, algorithm 2).
  */
-export function geometricMedian(
-  into: Float32Array,
-  theta: Float32Array,
-  islands: readonly Float32Array[],
-  shares: readonly number[],
-): void {
-  weightedMean(into, theta, islands, shares);
+export function geometricMedian(into: Float32Array, deltas: readonly Float32Array[], shares: readonly number[]): void {
+  weightedMean(into, deltas, shares);
   for (let iteration = 0; iteration < ITERATIONS; iteration++) {
-    const distances = islands.map((island) => deltaDistance(into, theta, island));
+    const distances = deltas.map((delta) => distance(into, delta));
     const floor = (SMOOTHING * distances.reduce((sum, d) => sum + d, 0)) / distances.length;
     if (floor === 0) return;
     const weights = distances.map((d, m) => shares[m]! / Math.max(floor, d));
     const total = weights.reduce((sum, w) => sum + w, 0);
     weightedMean(
       into,
-      theta,
-      islands,
+      deltas,
       weights.map((w) => w / total),
     );
   }
-}
-
-/** ‖z − (θ − θₘ)‖ */
-function deltaDistance(z: Float32Array, theta: Float32Array, island: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < z.length; i++) sum += (z[i]! - (theta[i]! - island[i]!)) ** 2;
-  return Math.sqrt(sum);
 }

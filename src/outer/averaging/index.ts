@@ -6,12 +6,6 @@ import { geometricMedian } from './geometric-median.ts';
 import { krum } from './krum.ts';
 import { radialDirectional, weightedMean } from './mean.ts';
 
-/** What islands bring to a merge: where each is with a fragment, packed, and its share of the weight (together 1). */
-export interface Averaged {
-  readonly islands: readonly Float32Array[];
-  readonly shares: readonly number[];
-}
-
 /** How a rule is set: which, and the share of islands that it is to survive. */
 export interface AveragingRule {
   readonly averaging: Averaging;
@@ -19,62 +13,61 @@ export interface AveragingRule {
 }
 
 /**
- * The average of the islands' pseudo-gradients θ − θ_m, packed, by a rule. Rules that look at each number alone take all
- * tensors at once; those that look at lengths and distances take the whole fragment, or each tensor where the paper does.
+ * The average of the islands' pseudo-gradients, packed, by a rule. Rules that look at each number alone take all tensors at
+ * once; those that look at lengths and distances take the whole fragment, or each tensor where the paper does.
+ *
+ * @param shares each one's share of the weight, together 1
  */
 export function average(
   fragment: Fragment,
-  theta: Float32Array,
-  { islands, shares }: Averaged,
+  deltas: readonly Float32Array[],
+  shares: readonly number[],
   { averaging, faultyShare }: AveragingRule,
 ): Float32Array {
-  const delta = new Float32Array(theta.length);
-  const faulty = Math.min(Math.ceil(faultyShare * islands.length), Math.floor((islands.length - 1) / 2));
+  const mean = new Float32Array(fragment.elements);
+  const faulty = Math.min(Math.ceil(faultyShare * deltas.length), Math.floor((deltas.length - 1) / 2));
   switch (averaging) {
     case 'mean':
-      weightedMean(delta, theta, islands, shares);
+      weightedMean(mean, deltas, shares);
       break;
     case 'radial-directional':
-      eachTensor(fragment, delta, theta, islands, (role, into, from, parts) =>
-        role === 'embedding' ? weightedMean(into, from, parts, shares) : radialDirectional(into, from, parts, shares),
+      eachTensor(fragment, mean, deltas, (role, into, parts) =>
+        role === 'embedding' ? weightedMean(into, parts, shares) : radialDirectional(into, parts, shares),
       );
       break;
     case 'median':
-      coordinateMedian(delta, theta, islands);
+      coordinateMedian(mean, deltas);
       break;
     case 'trimmed-mean':
-      trimmedMean(delta, theta, islands, faulty);
+      trimmedMean(mean, deltas, faulty);
       break;
     case 'krum':
-      krum(delta, theta, islands, faulty, 1);
+      krum(mean, deltas, faulty, 1);
       break;
     case 'multi-krum':
-      krum(delta, theta, islands, faulty, islands.length - faulty);
+      krum(mean, deltas, faulty, deltas.length - faulty);
       break;
     case 'geometric-median':
-      geometricMedian(delta, theta, islands, shares);
+      geometricMedian(mean, deltas, shares);
       break;
   }
-  return delta;
+  return mean;
 }
 
 type Role = Fragment['tensors'][number]['role'];
 
 function eachTensor(
   fragment: Fragment,
-  delta: Float32Array,
-  theta: Float32Array,
-  islands: readonly Float32Array[],
-  rule: (role: Role, into: Float32Array, theta: Float32Array, islands: readonly Float32Array[]) => void,
+  mean: Float32Array,
+  deltas: readonly Float32Array[],
+  rule: (role: Role, into: Float32Array, deltas: readonly Float32Array[]) => void,
 ): void {
-  const parts = islands.map((parameters) => unpack(fragment, parameters));
-  const thetas = unpack(fragment, theta);
+  const parts = deltas.map((delta) => unpack(fragment, delta));
   const roles = new Map(fragment.tensors.map(({ name, role }) => [name, role]));
-  for (const [name, into] of unpack(fragment, delta)) {
+  for (const [name, into] of unpack(fragment, mean)) {
     rule(
       roles.get(name)!,
       into,
-      thetas.get(name)!,
       parts.map((part) => part.get(name)!),
     );
   }

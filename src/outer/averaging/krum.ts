@@ -8,15 +8,9 @@ import { distance } from './vectors.ts';
  *
  * @param faulty f: how many islands may be lying; the paper asks for n > 2f + 2, with fewer it is a heuristic
  */
-export function krum(
-  into: Float32Array,
-  theta: Float32Array,
-  islands: readonly Float32Array[],
-  faulty: number,
-  chosen: number,
-): void {
-  const count = islands.length;
-  const squared = islands.map((a) => islands.map((b) => (a === b ? 0 : distance(a, b) ** 2)));
+export function krum(into: Float32Array, deltas: readonly Float32Array[], faulty: number, chosen: number): void {
+  const count = deltas.length;
+  const squared = deltas.map((a) => deltas.map((b) => (a === b ? 0 : distance(a, b) ** 2)));
   const nearest = Math.max(1, count - faulty - 2);
   const scores = squared.map((row, m) =>
     row
@@ -29,10 +23,9 @@ export function krum(
     .map((score, m) => ({ score, m }))
     .sort((a, b) => a.score - b.score || a.m - b.m)
     .slice(0, Math.max(1, chosen));
-  const kept = best.map(({ m }) => islands[m]!);
+  const kept = best.map(({ m }) => deltas[m]!);
   weightedMean(
     into,
-    theta,
     kept,
     kept.map(() => 1 / kept.length),
   );

@@ -1,15 +1,10 @@
-import { distance, length } from './vectors.ts';
+import { length } from './vectors.ts';
 
-/** Σ scaleₘ (θ − θₘ). */
-export function weightedMean(
-  into: Float32Array,
-  theta: Float32Array,
-  islands: readonly Float32Array[],
-  scales: readonly number[],
-): void {
+/** Σ scaleₘ Δₘ. */
+export function weightedMean(into: Float32Array, deltas: readonly Float32Array[], scales: readonly number[]): void {
   for (let i = 0; i < into.length; i++) {
     let sum = 0;
-    for (let m = 0; m < islands.length; m++) sum += scales[m]! * (theta[i]! - islands[m]![i]!);
+    for (let m = 0; m < deltas.length; m++) sum += scales[m]! * deltas[m]![i]!;
     into[i] = sum;
   }
 }
@@ -21,20 +16,18 @@ export function weightedMean(
  */
 export function radialDirectional(
   into: Float32Array,
-  theta: Float32Array,
-  islands: readonly Float32Array[],
+  deltas: readonly Float32Array[],
   shares: readonly number[],
 ): void {
-  const lengths = islands.map((island) => distance(theta, island));
+  const lengths = deltas.map(length);
   const meanLength = lengths.reduce((sum, l, m) => sum + shares[m]! * l, 0);
   weightedMean(
     into,
-    theta,
-    islands,
+    deltas,
     shares.map((share, m) => (lengths[m] === 0 ? 0 : share / lengths[m]!)),
   );
   const directionLength = length(into);
-  if (directionLength < 1e-6) weightedMean(into, theta, islands, shares);
+  if (directionLength < 1e-6) weightedMean(into, deltas, shares);
   else {
     const scale = meanLength / directionLength;
     for (let i = 0; i < into.length; i++) into[i]! *= scale;

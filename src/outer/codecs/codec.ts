@@ -1,42 +1,98 @@
 import { HelioError } from '../../errors.ts';
 import type { CodecName } from '../../protocol/codec-names.ts';
 
-/** How float32 numbers travel. Every codec is specified to the bit, with test vectors, in docs/protocol.md. */
+/**
+ * How the float32 numbers of one fragment travel. Every codec is specified to the bit, with test vectors, in docs/protocol.md.
+ * Payloads are read and written a chunk at a time, so that beside the payload itself no more memory is needed than a chunk's.
+ */
 export interface Codec {
   readonly name: CodecName;
-  /** Bytes that `elements` numbers take. */
-  encodedBytes(elements: number): number;
-  /** @throws HelioError HELIO-2002 when a number is not finite */
-  encode(values: Float32Array): Uint8Array<ArrayBuffer>;
-  /** @param bytes exactly {@link encodedBytes} of them, by the caller's check */
-  decode(bytes: Uint8Array, elements: number): Float32Array;
+  /** Numbers of the fragment. */
+  readonly elements: number;
+  /** Bytes that a payload may have; for most codecs always the same. */
+  readonly leastBytes: number;
+  readonly mostBytes: number;
+  /** Numbers that a sender keeps from one payload to the next beside its residual ({@link Codec.send}). */
+  readonly memoryElements: number;
+  /**
+   * Encodes sign · (parameters − base) + residual.
+   *
+   * @throws HelioError HELIO-2002 when a number is not finite
+   */
+  send(update: Update): Sent;
+  /**
+   * Shows the numbers of a payload from first to last, a chunk at a time; a chunk is valid only until the visitor returns.
+   *
+   * @throws HelioError HELIO-4004 when the payload is not one of this codec
+   */
+  read(payload: Uint8Array, visit: Visitor): void;
 }
 
-/** Numbers that share one scale in the block codecs. */
+export type Visitor = (chunk: Float32Array, offset: number) => void;
+
+/** A fragment as it is, as its reader knows it, and what earlier updates have left over. All packed. */
+export interface Update {
+  readonly parameters: Float32Array;
+  readonly base: Float32Array;
+  /** Error feedback (Seide et al. 2014; Karimireddy et al., arXiv 1901.09847): nothing is lost, only late. */
+  readonly residual: Float32Array;
+  /** −1 for a pseudo-gradient base − parameters, 1 for an update parameters − base. */
+  readonly sign: 1 | -1;
+  /** What the codec kept from the last payload; of {@link Codec.memoryElements}, zeros at first. */
+  readonly memory: Float32Array;
+}
+
+export interface Sent {
+  readonly payload: Uint8Array<ArrayBuffer>;
+  /** base + sign · what was encoded: what the reader will have, to the bit. */
+  readonly arrives: Float32Array<ArrayBuffer>;
+  readonly residual: Float32Array<ArrayBuffer>;
+  readonly memory: Float32Array;
+}
+
+/** Numbers that share one scale. */
 export const BLOCK = 256;
 
-export const blocksOf = (elements: number): number => Math.ceil(elements / BLOCK);
+export const wholeBlocks = (elements: number): number => BLOCK * Math.ceil(elements / BLOCK);
 
-/** The largest magnitude of a block. */
-export function blockMaximum(values: Float32Array, block: number): number {
-  const end = Math.min(values.length, (block + 1) * BLOCK);
-  let max = 0;
-  for (let i = block * BLOCK; i < end; i++) {
-    const magnitude = Math.abs(values[i]!);
-    if (!(magnitude < Number.POSITIVE_INFINITY)) throw notFinite(values[i]!);
-    if (magnitude > max) max = magnitude;
-  }
-  return max;
+export const notFinite = (): HelioError =>
+  new HelioError('HELIO-2002', 'A number to be sent is not finite.', 'Training diverged: lower inner.rate.');
+
+export const malformed = (detail: string): HelioError =>
+  new HelioError(
+    'HELIO-4004',
+    `A fragment cannot be read: ${detail}.`,
+    'Both sides must run the same version and the same run.',
+  );
+
+/** sign · (parameters − base) + residual. */
+export function wantedOf({ parameters, base, residual, sign }: Update): Float32Array {
+  const wanted = new Float32Array(parameters.length);
+  // Rounded after each operation, as the kernels do.
+  for (let i = 0; i < wanted.length; i++)
+    wanted[i] = Math.fround(sign * Math.fround(parameters[i]! - base[i]!)) + residual[i]!;
+  return wanted;
 }
 
-export const notFinite = (value: number): HelioError =>
-  new HelioError('HELIO-2002', `A number to be sent is ${value}.`, 'Training diverged: lower inner.rate.');
+/** What a codec that encodes whole fragments gives back. @param decoded is overwritten */
+export function settled(
+  { base, sign }: Update,
+  wanted: Float32Array,
+  decoded: Float32Array<ArrayBuffer>,
+  payload: Uint8Array<ArrayBuffer>,
+  memory: Float32Array,
+): Sent {
+  const residual = new Float32Array(wanted.length);
+  for (let i = 0; i < wanted.length; i++) {
+    residual[i] = wanted[i]! - decoded[i]!;
+    decoded[i] = base[i]! + sign * decoded[i]!;
+  }
+  return { payload, arrives: decoded, residual, memory };
+}
 
-/** Blocks' scales as float32 at the front of the payload, the codes behind them. */
-export function scalesAndCodes(
-  bytes: Uint8Array,
-  elements: number,
-): { readonly scales: DataView; readonly codes: Uint8Array } {
-  const front = 4 * blocksOf(elements);
-  return { scales: new DataView(bytes.buffer, bytes.byteOffset, front), codes: bytes.subarray(front) };
+/** All numbers of a payload. */
+export function decodeAll(codec: Codec, payload: Uint8Array): Float32Array<ArrayBuffer> {
+  const all = new Float32Array(codec.elements);
+  codec.read(payload, (chunk, offset) => all.set(chunk, offset));
+  return all;
 }

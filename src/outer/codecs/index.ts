@@ -1,25 +1,22 @@
-import type { CodecName } from '../../protocol/codec-names.ts';
-import { e3m0, int4, int8 } from './block.ts';
+import { type CodecName, codecParts } from '../../protocol/codec-names.ts';
+import type { Fragment } from '../fragments.ts';
 import type { Codec } from './codec.ts';
-import { bf16, f16, f32 } from './plain.ts';
+import { lowRankCodec } from './low-rank.ts';
+import { numberCodec } from './numbers.ts';
+import { topCodec } from './top.ts';
 
-export type { Codec } from './codec.ts';
+export { type Codec, decodeAll, malformed, type Sent, type Update } from './codec.ts';
+export { addChunk, squaresOf } from './sums.ts';
 
-export const codecs: Readonly<Record<CodecName, Codec>> = { f32, f16, bf16, int8, int4, e3m0 };
-
-/**
- * Encodes `update + residual` and returns what the other side will read, and what is left over for the next time
- * (error feedback: Seide et al. 2014; Karimireddy et al., arXiv 1901.09847). Nothing is lost, only late.
- */
-export function encodeWithFeedback(
-  codec: Codec,
-  update: Float32Array,
-  residual: Float32Array,
-): { readonly payload: Uint8Array<ArrayBuffer>; readonly decoded: Float32Array; readonly residual: Float32Array } {
-  const wanted = new Float32Array(update.length);
-  for (let i = 0; i < wanted.length; i++) wanted[i] = update[i]! + residual[i]!;
-  const payload = codec.encode(wanted);
-  const decoded = codec.decode(payload, wanted.length);
-  for (let i = 0; i < wanted.length; i++) wanted[i]! -= decoded[i]!;
-  return { payload, decoded, residual: wanted };
+/** The codec of that name for a fragment. */
+export function codecFor(name: CodecName, fragment: Fragment): Codec {
+  const parts = codecParts(name);
+  switch (parts.kind) {
+    case 'numbers':
+      return numberCodec(parts.numbers, fragment.elements);
+    case 'top':
+      return topCodec(parts.oneIn, parts.numbers, fragment.elements);
+    case 'low-rank':
+      return lowRankCodec(parts.rank, parts.numbers, fragment);
+  }
 }

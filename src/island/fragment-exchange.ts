@@ -1,0 +1,110 @@
+import { type Codec, codecFor } from '../outer/codecs/index.ts';
+import type { Fragment } from '../outer/fragments.ts';
+import { openFragment, packUpdate, packWhole } from '../outer/parcel.ts';
+import type { OuterSettings } from '../outer/settings.ts';
+import type { Parcel } from '../protocol/frame.ts';
+
+export type ExchangeSettings = Pick<OuterSettings, 'upCodec' | 'maxStaleness'>;
+
+/** What an island's checkpoint keeps of the exchange; one array a fragment. */
+export interface ExchangeState {
+  /** What its lossy contributions have left over, up to the last merge. */
+  readonly residuals: readonly Float32Array[];
+  readonly memories: readonly Float32Array[];
+}
+
+interface Side {
+  readonly residual: Float32Array;
+  readonly memory: Float32Array;
+}
+
+/** What an island keeps of a fragment for the exchange. */
+interface FragmentState {
+  readonly layout: Fragment;
+  readonly codec: Codec;
+  /** The global parameters that its next contribution is the difference to. */
+  readonly base: Float32Array;
+  /** The newest global parameters: those of `base`, or with one step of delay the ones after them. */
+  readonly newest: Float32Array;
+  /** As of the last merge; and with the contribution that is under way. */
+  readonly settled: Side;
+  readonly pending: Side;
+}
+
+/** An island's side of the wire: packs what it contributes, opens what was merged. Pure, and apart from training. */
+export class FragmentExchange {
+  readonly #settings: ExchangeSettings;
+  readonly #fragments: FragmentState[];
+
+  /** @param parameters the newest global ones, one packed array a fragment */
+  constructor(fragments: readonly Fragment[], settings: ExchangeSettings, parameters: readonly Float32Array[]) {
+    this.#settings = settings;
+    this.#fragments = fragments.map((layout, i) => {
+      const codec = codecFor(settings.upCodec, layout);
+      const side = {
+        residual: new Float32Array(layout.elements),
+        memory: new Float32Array(codec.memoryElements),
+      };
+      return { layout, codec, base: parameters[i]!, newest: parameters[i]!, settled: side, pending: side };
+    });
+  }
+
+  /**
+   * Packs where the island is with a fragment. Residual and memory count once the merge is there: a contribution that is
+   * asked for again starts from the old ones.
+   */
+  contribute(fragment: number, own: Float32Array): Parcel {
+    const state = this.#fragments[fragment]!;
+    const { upCodec, maxStaleness } = this.#settings;
+    // In full precision the parameters themselves are exact, and any base will do; unless bases may differ.
+    if (upCodec === 'f32' && maxStaleness === 0) return packWhole(own);
+    const { parcel, residual, memory } = packUpdate(state.codec, {
+      parameters: own,
+      base: state.base,
+      sign: -1,
+      ...state.settled,
+    });
+    this.#fragments[fragment] = { ...state, pending: { residual, memory } };
+    return parcel;
+  }
+
+  /** Goes on from the newest global parameters. */
+  rebase(fragment: number): void {
+    const state = this.#fragments[fragment]!;
+    this.#fragments[fragment] = { ...state, base: state.newest };
+  }
+
+  /**
+   * Opens a merged fragment, which is the newest from now on.
+   *
+   * @throws HelioError HELIO-4004 when it cannot be read
+   */
+  receive(fragment: number, parcel: Parcel): Float32Array {
+    const state = this.#fragments[fragment]!;
+    const codec = parcel.codec === state.codec.name ? state.codec : codecFor(parcel.codec, state.layout);
+    const newest = openFragment(parcel, codec, state.newest);
+    this.#fragments[fragment] = { ...state, newest, settled: state.pending };
+    return newest;
+  }
+
+  /** Takes fragments whole, after a reconnection. */
+  reset(parameters: readonly Float32Array[]): void {
+    for (const [i, state] of this.#fragments.entries()) {
+      this.#fragments[i] = { ...state, base: parameters[i]!, newest: parameters[i]!, settled: state.pending };
+    }
+  }
+
+  save(): ExchangeState {
+    return {
+      residuals: this.#fragments.map(({ settled }) => settled.residual),
+      memories: this.#fragments.map(({ settled }) => settled.memory),
+    };
+  }
+
+  load({ residuals, memories }: ExchangeState): void {
+    for (const [i, state] of this.#fragments.entries()) {
+      const side = { residual: residuals[i] ?? state.settled.residual, memory: memories[i] ?? state.settled.memory };
+      this.#fragments[i] = { ...state, settled: side, pending: side };
+    }
+  }
+}

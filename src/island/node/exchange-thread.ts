@@ -1,0 +1,24 @@
+import { parentPort } from 'node:worker_threads';
+import type { Fragment } from '../../outer/fragments.ts';
+import type { Parcel } from '../../protocol/frame.ts';
+import { type ExchangeSettings, type ExchangeState, FragmentExchange } from '../fragment-exchange.ts';
+import { answerCalls } from './thread.ts';
+
+/** The thread of `WorkerExchange`. */
+let exchange: FragmentExchange | undefined;
+
+const calls = {
+  prepare(fragments: readonly Fragment[], settings: ExchangeSettings, parameters: readonly Float32Array[]): void {
+    if (exchange === undefined) exchange = new FragmentExchange(fragments, settings, parameters);
+    else exchange.reset(parameters);
+  },
+  contribute: (fragment: number, own: Float32Array): Parcel => exchange!.contribute(fragment, own),
+  receive: (fragment: number, parcel: Parcel): Float32Array => exchange!.receive(fragment, parcel),
+  rebase: (fragment: number): void => exchange!.rebase(fragment),
+  save: (): ExchangeState => exchange!.save(),
+  load: (state: ExchangeState): void => exchange!.load(state),
+};
+
+answerCalls(parentPort!, calls, (method, result) =>
+  method === 'contribute' ? [(result as Parcel).payload.buffer] : [],
+);

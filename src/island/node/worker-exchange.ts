@@ -1,0 +1,36 @@
+import type { Fragment } from '../../outer/fragments.ts';
+import type { Parcel } from '../../protocol/frame.ts';
+import type { ExchangeSettings, ExchangeState } from '../fragment-exchange.ts';
+import type { IslandExchange } from '../trainer-face.ts';
+import { ThreadClient } from './thread.ts';
+
+/** The exchange's arithmetic in a worker thread of its own: training never waits for a codec. */
+export class WorkerExchange implements IslandExchange {
+  readonly #thread = new ThreadClient(new URL('./exchange-thread', import.meta.url), 'exchange');
+
+  prepare(
+    fragments: readonly Fragment[],
+    settings: ExchangeSettings,
+    parameters: readonly Float32Array[],
+  ): Promise<void> {
+    return this.#thread.call('prepare', [fragments, settings, parameters]);
+  }
+  contribute(fragment: number, own: Float32Array): Promise<Parcel> {
+    return this.#thread.call('contribute', [fragment, own], [own.buffer as ArrayBuffer]);
+  }
+  receive(fragment: number, parcel: Parcel): Promise<Float32Array> {
+    return this.#thread.call('receive', [fragment, parcel], [parcel.payload.buffer]);
+  }
+  rebase(fragment: number): Promise<void> {
+    return this.#thread.call('rebase', [fragment]);
+  }
+  save(): Promise<ExchangeState> {
+    return this.#thread.call('save', []);
+  }
+  load(state: ExchangeState): Promise<void> {
+    return this.#thread.call('load', [state]);
+  }
+  release(): Promise<void> {
+    return this.#thread.end();
+  }
+}

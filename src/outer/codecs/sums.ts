@@ -1,0 +1,33 @@
+import { wholeBlocks } from './codec.ts';
+import { CHUNK, kernels } from './kernels.ts';
+
+/** sum ← sum + weight · chunk, where the chunk begins at `offset`. In float32, in the order of the calls. */
+export function addChunk(sum: Float32Array, chunk: Float32Array, offset: number, weight: number): void {
+  eachPart(chunk, (part, start, count) => {
+    const { loops, ...memory } = kernels();
+    const place = sum.subarray(offset + start, offset + start + count);
+    memory.sum.set(place);
+    memory.decoded.set(part);
+    loops.accumulate(wholeBlocks(count), weight);
+    place.set(memory.sum.subarray(0, count));
+  });
+}
+
+/** The sum of a chunk's squares; not finite when one of its numbers is not. */
+export function squaresOf(chunk: Float32Array): number {
+  let sum = 0;
+  eachPart(chunk, (part, _, count) => {
+    const { loops, decoded } = kernels();
+    decoded.set(part);
+    decoded.fill(0, count, wholeBlocks(count));
+    sum += loops.squares(wholeBlocks(count));
+  });
+  return sum;
+}
+
+function eachPart(chunk: Float32Array, work: (part: Float32Array, start: number, count: number) => void): void {
+  for (let start = 0; start < chunk.length; start += CHUNK) {
+    const count = Math.min(CHUNK, chunk.length - start);
+    work(chunk.subarray(start, start + count), start, count);
+  }
+}

@@ -1,8 +1,9 @@
 /** `npm run bench NAME -- [--short] [--json FILE]`: every figure that the docs quote. */
 import { parseArgs } from 'node:util';
-import { calibrate } from './calibrate.ts';
+import { codecs } from './codecs.ts';
 import { data } from './data.ts';
 import { engine } from './engine.ts';
+import { quality } from './quality/index.ts';
 import { robust } from './robust.ts';
 
 const { values, positionals } = parseArgs({
@@ -17,8 +18,9 @@ const { values, positionals } = parseArgs({
 const common = { short: values.short, json: values.json };
 const benches: Readonly<Record<string, () => Promise<boolean>>> = {
   engine: () => engine({ ...common, profile: values.profile, only: values.only }),
+  codecs: () => codecs(common),
   data: () => data(common),
-  calibrate: () => calibrate(common),
+  quality: () => quality({ ...common, only: values.only }),
   robust: () => robust(common),
 };
 const bench = benches[positionals[0] ?? ''];
@@ -26,6 +28,8 @@ if (bench === undefined) {
   console.error(
     `Usage: npm run bench NAME -- [--short] [--json FILE]; NAME is one of ${Object.keys(benches).join(', ')}.`,
   );
-  console.error('For engine also: --profile (where the time goes), --only MODEL (may be repeated).');
+  console.error(
+    'For engine also: --profile (where the time goes); --only MODEL, for quality --only SECTION (may be repeated).',
+  );
   process.exitCode = 2;
 } else process.exitCode = (await bench()) ? 0 : 1;

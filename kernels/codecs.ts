@@ -250,27 +250,30 @@ export function encodeE3m0(count: u32): bool {
   return true;
 }
 
+/** The upper halves of four singles, times the scale. */
 // @ts-ignore: decorator
 @inline
-function e3m0Values(codes: v128, scale: v128): v128 {
-  const code = v128.and(codes, i32x4.splat(7));
-  const power = i32x4.shl(i32x4.add(code, i32x4.splat(120)), 23);
-  const sign = i32x4.shl(v128.and(codes, i32x4.splat(8)), 28);
-  return f32x4.mul(scale, v128.and(v128.or(power, sign), i32x4.ne(code, i32x4.splat(0))));
+function fromHalves(halves: v128, scale: v128): v128 {
+  return f32x4.mul(scale, i32x4.shl(halves, 16));
 }
 
+/** The singles ±2^(c − 7) and ±0 have nothing in their lower halves: the upper ones' two bytes are looked up by the code. */
 export function decodeE3m0(count: u32): void {
+  const first = i8x16(0, -128, 0, -128, 0, -128, 0, -128, 0, -128, 0, -128, 0, -128, 0, -128);
+  const second = i8x16(0, 60, 61, 61, 62, 62, 63, 63, 0, -68, -67, -67, -66, -66, -65, -65);
   for (let block: u32 = 0; block < count / BLOCK; block++) {
     const scale = f32x4.splat(load<f32>(SCALES + 4 * block));
     for (let i: u32 = BLOCK * block; i < BLOCK * (block + 1); i += 16) {
       const codes = sixteen(CODES + i / 2);
-      const low = i16x8.extend_low_i8x16_u(codes);
-      const high = i16x8.extend_high_i8x16_u(codes);
+      const low = i8x16.swizzle(first, codes);
+      const high = i8x16.swizzle(second, codes);
+      const one = i8x16.shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const two = i8x16.shuffle(low, high, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
       const to = DECODED + 4 * i;
-      v128.store(to, e3m0Values(i32x4.extend_low_i16x8_u(low), scale));
-      v128.store(to, e3m0Values(i32x4.extend_high_i16x8_u(low), scale), 16);
-      v128.store(to, e3m0Values(i32x4.extend_low_i16x8_u(high), scale), 32);
-      v128.store(to, e3m0Values(i32x4.extend_high_i16x8_u(high), scale), 48);
+      v128.store(to, fromHalves(i32x4.extend_low_i16x8_u(one), scale));
+      v128.store(to, fromHalves(i32x4.extend_high_i16x8_u(one), scale), 16);
+      v128.store(to, fromHalves(i32x4.extend_low_i16x8_u(two), scale), 32);
+      v128.store(to, fromHalves(i32x4.extend_high_i16x8_u(two), scale), 48);
     }
   }
 }

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { Aggregation } from '../coordinator/aggregation.ts';
 import { initialState, resumedState, runStepOf } from '../coordinator/run.ts';
 import { type Ending, RunServer } from '../coordinator/server/server.ts';
+import { WorkerAggregation } from '../coordinator/server/worker-aggregation.ts';
 import type { RunRecord, RunSettings } from '../coordinator/state.ts';
 import { RunStore } from '../coordinator/store/run-store.ts';
 import { explainSystemError, HelioError } from '../errors.ts';
@@ -13,6 +13,7 @@ import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import { keepsSecond } from '../outer/outer-optimizer.ts';
 import type { Job } from '../protocol/run-file.ts';
 import { describeRecord } from './live/describe.ts';
+import { outerNotices } from './outer-checks.ts';
 import { folderPreparation, frozenFile, initialParameters, type PreparedRun, prepareRun } from './prepare-run.ts';
 import type { LiveRecord, ServeLine, Summary } from './records.ts';
 import { readMetrics } from './report/metrics.ts';
@@ -79,7 +80,7 @@ async function host(
     token: randomBytes(16).toString('hex'),
     nowMs: () => performance.now(),
     onRecord: record,
-    onSave: (id) => saveCheckpoint(checkpointFolder(id), prepared.model, aggregation.state()),
+    onSave: async (id) => saveCheckpoint(checkpointFolder(id), prepared.model, await aggregation.state()),
     onCommit: (id) => {
       for (const old of store.commitCheckpoint(id, prepared.job.checkpoints.keep)) {
         rmSync(checkpointFolder(old), { recursive: true, force: true });
@@ -94,6 +95,7 @@ async function host(
     steps: prepared.job.stop.steps,
     parameters: prepared.parameterCount,
     keptAs: keptAs ?? null,
+    notices: outerNotices(prepared.job),
   });
   const stop = (): void => server.requestStop();
   if (options.signal.aborted) stop();
@@ -102,10 +104,13 @@ async function host(
     const ending = await server.ended;
     await server.close();
     store.close();
-    return await conclude(prepared, folder, server, aggregation.state().parameters, ending, startedAt);
+    const { parameters } = await aggregation.state();
+    return await conclude(prepared, folder, server, parameters, ending, startedAt);
   } catch (error) {
     await server.close();
     throw error;
+  } finally {
+    await aggregation.close();
   }
 }
 
@@ -192,7 +197,9 @@ function restore(prepared: PreparedRun, folder: string, store: RunStore, setting
   if (!resume) {
     return {
       state: initialState(settings),
-      aggregation: new Aggregation(prepared.fragments, prepared.job.outer, { parameters: initialParameters(prepared) }),
+      aggregation: new WorkerAggregation(prepared.fragments, prepared.job.outer, {
+        parameters: initialParameters(prepared),
+      }),
     };
   }
   const checkpoint = store.newestCheckpoint();
@@ -214,7 +221,7 @@ function restore(prepared: PreparedRun, folder: string, store: RunStore, setting
     path.join(folder, 'checkpoints', checkpoint.id),
     keepsSecond(prepared.job.outer.optimizer),
   );
-  const aggregation = new Aggregation(prepared.fragments, prepared.job.outer, state);
+  const aggregation = new WorkerAggregation(prepared.fragments, prepared.job.outer, state);
   return { state: resumedState(settings, checkpoint.state, checkpoint.id), aggregation };
 }
 

@@ -7,6 +7,7 @@ import { MOMENTS, ruleOf } from '../ml/training/optimizer.ts';
 import { codecFor } from '../outer/codecs/index.ts';
 import { measureSpeed } from './benchmark.ts';
 import { bytes, integer } from './live/format.ts';
+import { outerNotices } from './outer-checks.ts';
 import { type PreparedRun, prepareRun } from './prepare-run.ts';
 import { readRunFile } from './run-file.ts';
 
@@ -97,14 +98,10 @@ function warningsOf(
   cores: number,
 ): readonly string[] {
   const { steps } = job.stop;
-  const { innerSteps } = job.outer;
   const epochs = tokens / trainingTokens;
   const when = (condition: boolean, sentence: string): readonly string[] => (condition ? [sentence] : []);
   return [
-    ...when(
-      steps % innerSteps !== 0,
-      `stop.steps ${steps} is no multiple of outer.innerSteps ${innerSteps}: the last round has only ${steps % innerSteps} steps.`,
-    ),
+    ...outerNotices(job),
     ...when(job.islands > 8, `${job.islands} islands: beyond 8, each further one adds less.`),
     ...when(job.islands > cores, `${job.islands} islands share ${cores} cores: they take turns.`),
     ...when(epochs > 4, `The data are read ${epochs.toFixed(1)} times over: expect overfitting.`),

@@ -9,6 +9,7 @@ import { countParameters, initializeParameters, type ParameterArrays, trainable 
 import { encodeSafetensors } from '../ml/tensor/safetensors.ts';
 import type { Fragment } from '../outer/fragments.ts';
 import type { Job } from '../protocol/run-file.ts';
+import { checkOuter } from './outer-checks.ts';
 
 /** Everything of a run that is settled before the first island comes. */
 export interface PreparedRun {
@@ -120,36 +121,6 @@ function checkInner({ inner, batch }: Job): void {
     `inner.microBatches ${inner.microBatches} does not divide batch ${batch}.`,
     `Choose one that does: ${near}.`,
   );
-}
-
-/**
- * Refuses outer settings that contradict each other: none is silently changed.
- *
- * @throws HelioError HELIO-1001
- */
-function checkOuter({ outer, islands }: Job): void {
-  const { quorum, overlapSteps, innerSteps, localShare } = outer;
-  const refuse = (what: string, remedy: string): never => {
-    throw new HelioError('HELIO-1001', what, remedy);
-  };
-  if (quorum !== 'all' && quorum > islands) {
-    refuse(
-      `outer.quorum ${quorum} is more than the ${islands} islands of the run.`,
-      `Choose at most ${islands}, or all.`,
-    );
-  }
-  if (overlapSteps >= innerSteps) {
-    refuse(
-      `outer.overlapSteps ${overlapSteps} is no less than outer.innerSteps ${innerSteps}: merges would overtake each other.`,
-      `Choose at most ${innerSteps - 1}.`,
-    );
-  }
-  if (localShare > 0 && overlapSteps === 0) {
-    refuse(
-      `outer.localShare ${localShare} mixes in what an island trained during a merge, and outer.overlapSteps is 0.`,
-      'Set outer.overlapSteps, or outer.localShare to 0.',
-    );
-  }
 }
 
 /** What training begins with: fresh parameters, over them the base's. */

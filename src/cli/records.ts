@@ -19,6 +19,8 @@ export type ServeLine =
       readonly steps: number;
       readonly parameters: number;
       readonly keptAs: string | null;
+      /** What the settings make of the run that its owner may not expect. */
+      readonly notices: readonly string[];
     }
   | { readonly kind: 'record'; readonly record: LiveRecord }
   | { readonly kind: 'result'; readonly summary: Summary }

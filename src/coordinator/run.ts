@@ -28,7 +28,7 @@ export const isOver = (phase: Phase): boolean => phase === 'finished' || phase =
 
 /** A run that has not begun. Fragments are due one after the other, spread over the first H steps. */
 export function initialState(settings: RunSettings): RunState {
-  const { fragments, innerSteps } = settings.outer;
+  const { fragments, startSteps } = settings.outer;
   return {
     phase: 'gathering',
     aloneSinceMs: null,
@@ -37,7 +37,7 @@ export function initialState(settings: RunSettings): RunState {
       version: 0,
       runStep: 0,
       progress: 0,
-      nextStep: Math.min(settings.steps, Math.max(1, Math.round(((p + 1) * innerSteps) / fragments))),
+      nextStep: startSteps > 0 ? 1 : firstDue(settings, p, 0),
       stage: { kind: 'open' },
     })),
     merges: 0,
@@ -60,6 +60,20 @@ export function initialState(settings: RunSettings): RunState {
   };
 }
 
+/** When a fragment is first due after the run's step `from`: spread evenly over H steps. */
+function firstDue({ outer, steps }: RunSettings, fragment: number, from: number): number {
+  const offset = Math.max(1, Math.round(((fragment + 1) * outer.innerSteps) / outer.fragments));
+  return Math.min(steps, from + offset);
+}
+
+/** When a fragment is due next, after a merge at the run's step `runStep`. */
+function nextDue(settings: RunSettings, fragment: number, runStep: number): number {
+  const { startSteps, innerSteps } = settings.outer;
+  if (runStep < startSteps) return Math.min(settings.steps, runStep + 1);
+  if (startSteps > 0 && runStep === startSteps) return firstDue(settings, fragment, runStep);
+  return Math.min(settings.steps, runStep + innerSteps);
+}
+
 /** The state to go on from after a checkpoint: nobody is there yet, and nothing is in flight. */
 export function resumedState(settings: RunSettings, saved: RunState, checkpoint: string): RunState {
   return {
@@ -69,12 +83,9 @@ export function resumedState(settings: RunSettings, saved: RunState, checkpoint:
     islands: Object.fromEntries(
       Object.entries(saved.islands).map(([name, island]) => [name, { ...island, status: 'gone' as const }]),
     ),
-    fragments: saved.fragments.map((fragment) => ({
+    fragments: saved.fragments.map((fragment, index) => ({
       ...fragment,
-      nextStep:
-        fragment.nextStep > fragment.runStep
-          ? fragment.nextStep
-          : Math.min(settings.steps, fragment.runStep + settings.outer.innerSteps),
+      nextStep: fragment.nextStep > fragment.runStep ? fragment.nextStep : nextDue(settings, index, fragment.runStep),
       stage: { kind: 'open' },
     })),
     trainingSinceMs: null,
@@ -292,14 +303,14 @@ function merge(step: Step, index: number, stage: Pulling, progress: number): voi
     .filter(({ weight }) => weight > 0);
   if (weights.length === 0) return step.fragment(index, { stage: { kind: 'open' } });
   const { version } = step.state.fragments[index]!;
-  const { outer, steps: lastStep } = step.settings;
+  const { outer } = step.settings;
   // A sum of thirds is a whole number again.
   const runStep = Math.floor(progress + 1e-6);
   step.fragment(index, {
     version: version + 1,
     runStep,
     progress,
-    nextStep: Math.min(lastStep, runStep + outer.innerSteps),
+    nextStep: nextDue(step.settings, index, runStep),
     stage: { kind: 'open' },
   });
   const oneByOne = outer.pull === 'due';

@@ -297,8 +297,12 @@ export class IslandSession {
       const { content, parameters } = next;
       const { fragment, runStep, version, stepsUntilDue } = content;
       await this.#take(fragment, parameters, outer.oneStepDelay ? 1 : outer.localShare, runStep);
-      if (outer.oneStepDelay) this.#newest[fragment] = { content, parameters };
-      else {
+      if (outer.oneStepDelay) {
+        this.#newest[fragment] = { content, parameters };
+        // A report that came before this merge was one for it; if the island is due again already, it says so again.
+        this.#clocks[fragment] = { ...this.#clocks[fragment]!, reported: false };
+        this.#reportDue();
+      } else {
         await this.#exchange.rebase(fragment);
         this.#clocks[fragment] = received(version, stepsUntilDue);
       }

@@ -5,6 +5,8 @@ import type { AVERAGINGS, FRAGMENTATIONS, OUTER_OPTIMIZERS, STRATEGY_NAMES } fro
 export interface OuterSettings {
   /** H: inner steps between two merges of the same fragment. */
   readonly innerSteps: number;
+  /** Steps at the beginning of the run that are merged one by one, as if H were 1 (a short synchronous start). */
+  readonly startSteps: number;
   /** Whether a slower island takes fewer of them, so that all are due together. */
   readonly stepsBySpeed: boolean;
   /** P: fragments that are merged in turn, and how they are cut. */
@@ -76,6 +78,7 @@ export interface RunShape {
 /** One fragment, everybody, weighted by tokens, all in float32. */
 const ROUNDS: OuterSettings = {
   innerSteps: 20,
+  startSteps: 0,
   stepsBySpeed: false,
   fragments: 1,
   fragmentation: 'balanced',
@@ -174,10 +177,10 @@ export const STRATEGIES: Readonly<Record<Strategy, (run: RunShape) => OuterSetti
 };
 
 /**
- * The default, by the measurements in docs/decisions/0010-default-outer-settings.md: Nesterov with η 0.9 and μ 0.5, forty merges
+ * The default, by the measurements in docs/decisions/0010-default-outer-settings.md: Nesterov with η 0.9 and μ 0.5, eighty merges
  * in a run but between 5 and 100 steps apart, and four bits a number both ways.
  */
 export function chooseSettings({ steps }: RunShape): OuterSettings {
-  const innerSteps = Math.max(1, Math.min(steps, Math.max(5, Math.min(100, Math.round(steps / 40)))));
+  const innerSteps = Math.max(1, Math.min(steps, Math.max(5, Math.min(100, Math.round(steps / 80)))));
   return { ...ROUNDS, innerSteps, rate: 0.9, momentum: 0.5, upCodec: 'int4', downCodec: 'int4' };
 }

@@ -216,6 +216,11 @@ const codec = z
 
 const outerFields = {
   innerSteps: count(100_000).describe('H: inner steps between two merges of a fragment.'),
+  startSteps: z
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .describe('Steps at the beginning of the run that are merged one by one: a short synchronous start.'),
   stepsBySpeed: z.boolean().describe('Whether slower islands take fewer inner steps, so that all are due together.'),
   fragments: count(1_000).describe('P: parts of the parameters that are merged in turn.'),
   fragmentation: z

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { initialState, react, resumedState } from '../../src/coordinator/run.ts';
+import { initialState, isAdmitted, react, resumedState } from '../../src/coordinator/run.ts';
 import type { RunRecord } from '../../src/coordinator/state.ts';
 import { seededRandom } from '../../src/ml/tensor/random.ts';
 import { settingsFor, World, type WorldOptions } from './world.ts';
@@ -50,6 +50,95 @@ describe('a run with everybody (DiLoCo)', () => {
     const w = world({ settings: settingsFor({}, { steps: 25 }) }).run();
     expect(ofKind(w, 'merge').map((r) => r.runStep)).toEqual([10, 20, 25]);
     expect(w.merges.at(-1)!.weights[0]!.weight).toBe(500);
+  });
+});
+
+describe('islands one by one (asynchronous)', () => {
+  const one = { pull: 'due', quorum: 1, maxStaleness: 20, innerSteps: 10 } as const;
+
+  it('are merged alone as they come, and only they get the result', () => {
+    const w = world({ settings: settingsFor(one) }).run();
+    expect(w.end?.status).toBe('finished');
+    expect(w.merges.every((m) => m.weights.length === m.receivers.length)).toBe(true);
+    expect(w.merges.filter((m) => m.weights.length === 1).length).toBeGreaterThan(10);
+    // Each island moves the run by a third of its round.
+    let rounds = 0;
+    for (const merge of ofKind(w, 'merge').slice(0, 10)) {
+      rounds += merge.contributions.length;
+      expect(merge.runStep).toBe(Math.floor((10 * rounds) / 3 + 1e-6));
+    }
+    expect(w.runStep).toBe(50);
+  });
+
+  it('take as many steps as their speed allows, so that nobody is behind by more than one another', () => {
+    const stepMs = (island: string): number => (island === 'island-3' ? 800 : 100);
+    const settings = settingsFor({ ...one, stepsBySpeed: true }, { steps: 100 });
+    const w = world({ settings, stepMs }).run();
+    expect(w.end?.status).toBe('finished');
+    const rounds = ofKind(w, 'merge').flatMap((r) => r.contributions.map((c) => [c.island, c.steps] as const));
+    const stepsOf = (name: string) =>
+      rounds
+        .filter(([island]) => island === name)
+        .map(([, steps]) => steps)
+        .slice(2, -3);
+    expect(Math.max(...stepsOf('island-3'))).toBeLessThanOrEqual(3);
+    expect(Math.max(...stepsOf('island-1'))).toBeGreaterThanOrEqual(9);
+  });
+
+  it('are left out when their base is too old', () => {
+    const settings = settingsFor({ ...one, maxStaleness: 1 });
+    const state = initialState(settings);
+    const [fragment] = state.fragments;
+    const at = (version: number) => ({ ...fragment!, version });
+    expect([isAdmitted(settings, at(5), 5), isAdmitted(settings, at(5), 4)]).toEqual([true, true]);
+    expect([isAdmitted(settings, at(5), 3), isAdmitted(settings, at(5), 6)]).toEqual([false, false]);
+  });
+});
+
+describe('one step of delay (DiLoCoX)', () => {
+  it('merges in every round what was trained from the merge before last, and nobody holds', () => {
+    const settings = settingsFor({ oneStepDelay: true, maxStaleness: 1, overlapSteps: 8 });
+    const w = world({ settings }).run();
+    expect(w.end?.status).toBe('finished');
+    expect(ofKind(w, 'merge').map((r) => r.runStep)).toEqual([10, 20, 30, 40, 50]);
+    expect(w.islands.map((i) => i.longestHoldMs)).toEqual([0, 0, 0]);
+    for (const merge of ofKind(w, 'merge')) expect(merge.contributions).toHaveLength(3);
+  });
+
+  it('goes on when a fast island is due again before a slow one was merged', () => {
+    const settings = settingsFor({ oneStepDelay: true, maxStaleness: 1, overlapSteps: 9, graceS: 5 });
+    const stepMs = (island: string): number => (island === 'island-3' ? 700 : 100);
+    const w = world({ settings, stepMs }).run();
+    expect([w.end?.status, w.runStep]).toEqual(['finished', 50]);
+  });
+});
+
+describe('rounds with steps by speed', () => {
+  it('end together for islands of different speed', () => {
+    const stepMs = (island: string): number => (island === 'island-3' ? 400 : 100);
+    const settings = settingsFor({ stepsBySpeed: true, graceS: 30 }, { steps: 100 });
+    const w = world({ settings, stepMs }).run();
+    const last = ofKind(w, 'merge').at(-2)!;
+    const steps = Object.fromEntries(last.contributions.map((c) => [c.island, c.steps]));
+    expect(steps['island-1']).toBe(10);
+    expect(steps['island-3']).toBeLessThanOrEqual(4);
+    expect(w.runStep).toBe(100);
+  });
+});
+
+describe('a synchronous start', () => {
+  it('merges its steps one by one, and then every H', () => {
+    const w = world({ settings: settingsFor({ startSteps: 4 }, { steps: 34 }) }).run();
+    expect(ofKind(w, 'merge').map((r) => r.runStep)).toEqual([1, 2, 3, 4, 14, 24, 34]);
+  });
+
+  it('spreads the fragments after it', () => {
+    const w = world({ settings: settingsFor({ startSteps: 2, fragments: 2 }, { steps: 22 }) }).run();
+    const steps = (fragment: number) => ofKind(w, 'merge').flatMap((r) => (r.fragment === fragment ? r.runStep : []));
+    expect([steps(0), steps(1)]).toEqual([
+      [1, 2, 7, 17, 22],
+      [1, 2, 12, 22],
+    ]);
   });
 });
 

@@ -10,6 +10,7 @@ import {
 } from '../../src/island/fragment-clock.ts';
 import type { Random } from '../../src/ml/tensor/random.ts';
 import { STRATEGIES } from '../../src/outer/settings.ts';
+import type { Progress } from '../../src/protocol/messages.ts';
 
 /**
  * A world for the pure machine: islands with clocks of their own behind links that delay, all driven by one seed.
@@ -33,6 +34,8 @@ interface SimIsland {
   training: boolean;
   nextMs: number;
   clocks: FragmentClock[];
+  /** With one step of delay: what it takes at its next contribution. */
+  newest: FragmentClock[];
   steps: number;
   longestHoldMs: number;
   heldSinceMs: number | null;
@@ -81,6 +84,7 @@ export class World {
       training: false,
       nextMs: 0,
       clocks: [],
+      newest: [],
       steps: 0,
       longestHoldMs: 0,
       heldSinceMs: null,
@@ -131,6 +135,7 @@ export class World {
       ready: false,
       training: false,
       clocks: [],
+      newest: [],
       nextMs: this.nowMs + 500,
       heldSinceMs: null,
     });
@@ -188,7 +193,13 @@ export class World {
   #give(island: SimIsland, fragment: number): void {
     const { version } = this.state.fragments[fragment]!;
     const steps = stepsUntilDue(this.options.settings, this.state, fragment, island.name);
-    island.clocks[fragment] = received(version, steps);
+    const clock = received(version, steps);
+    island.newest[fragment] = clock;
+    if (!this.options.settings.outer.oneStepDelay || !island.ready) island.clocks[fragment] = clock;
+    else {
+      island.clocks[fragment] = { ...island.clocks[fragment]!, reported: false };
+      this.#reportDue(island);
+    }
   }
 
   #read(island: SimIsland, message: (Effect & { kind: 'send' })['message']): void {
@@ -199,6 +210,10 @@ export class World {
         return;
       case 'pull': {
         const { version, steps, tokens } = island.clocks[message.fragment]!;
+        const { oneStepDelay, innerSteps } = this.options.settings.outer;
+        const next = island.newest[message.fragment]!;
+        if (oneStepDelay)
+          island.clocks[message.fragment] = next.version === version ? received(version, innerSteps) : next;
         return this.#up(island, {
           kind: 'contributed',
           island: name,
@@ -226,7 +241,14 @@ export class World {
     }
   }
 
+  #progress({ name, steps }: SimIsland): Progress {
+    const computeS = (steps * this.options.stepMs(name)) / 1000;
+    const nothing = { loss: 0, gradNorm: 0, skippedSteps: 0, tokensPerS: 0, waitS: 0, exchangeS: 0, evaluateS: 0 };
+    return { step: steps, tokens: 100 * steps, ...nothing, computeS, cpuS: 0, peakMemoryBytes: 0 };
+  }
+
   #live(island: SimIsland): void {
+    const { name } = island;
     const { random, crashChance, settings, stepMs } = this.options;
     if (this.nowMs < island.nextMs) return;
     if (!island.alive) return this.#join(island);
@@ -251,6 +273,12 @@ export class World {
     island.heldSinceMs = null;
     island.steps++;
     island.clocks = island.clocks.map((clock) => stepped(clock, 100));
+    if (settings.outer.stepsBySpeed)
+      this.#up(island, { kind: 'progress', island: name, progress: this.#progress(island) });
+    this.#reportDue(island);
+  }
+
+  #reportDue(island: SimIsland): void {
     island.clocks.forEach((clock, fragment) => {
       if (!isDue(clock)) return;
       island.clocks[fragment] = { ...clock, reported: true };

@@ -11,6 +11,26 @@ describe('every strategy and rule trains a real model', { timeout: 120_000 }, ()
     ['fedyogi', { strategy: 'fedyogi', innerSteps: 10 }],
     ['streaming', { strategy: 'streaming', innerSteps: 12, fragments: 3 }],
     ['decoupled', { strategy: 'decoupled', innerSteps: 12 }],
+    ['fedprox', { strategy: 'fedprox', innerSteps: 10, proximal: 0.1 }],
+    ['muloco', { strategy: 'muloco', innerSteps: 12 }],
+    ['sparseloco', { strategy: 'sparseloco', innerSteps: 5, upCodec: 'top-1/8+int4' }],
+    [
+      'dilocox',
+      {
+        strategy: 'dilocox',
+        innerSteps: 10,
+        rate: 0.5,
+        momentum: 0.3,
+        upCodec: 'low-rank-16+int8',
+        downCodec: 'int8',
+        overlapSteps: 5,
+      },
+    ],
+    ['async', { strategy: 'async', innerSteps: 10, momentum: 0.5 }],
+    [
+      'diloco, fragments of layers',
+      { strategy: 'diloco', innerSteps: 12, momentum: 0.5, fragments: 3, fragmentation: 'strided', upCodec: 'bf16' },
+    ],
     ['median', { averaging: 'median', innerSteps: 10 }],
     ['multi-krum', { averaging: 'multi-krum', innerSteps: 10 }],
   ])('%s', async (name, outer) => {

@@ -65,6 +65,7 @@ function show(host: string, context: CommandContext): (line: ServeLine) => void 
     painter = new Painter(process.stderr, line.steps, context.environment);
     painter.say(`folder ${path.relative('', line.folder) || '.'}; waiting for ${line.islands} islands. Join with:`);
     painter.say(`heliotrope join '${line.url}'`);
+    for (const notice of line.notices) painter.say(notice);
     if (host !== '127.0.0.1' && host !== 'localhost') {
       painter.say('Connections are not encrypted: let only a network that you trust reach this port.');
     }

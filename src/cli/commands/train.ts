@@ -74,6 +74,7 @@ export async function trainLocally(
         painter.say(
           `${line.islands} islands, ${line.parameters.toLocaleString('en-US')} parameters, folder ${path.relative('', line.folder) || '.'}`,
         );
+        for (const notice of line.notices) painter.say(notice);
       },
       onRecord: (record) => painter.take(record),
       onNotice: (sentence) => painter.say(sentence),

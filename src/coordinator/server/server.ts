@@ -10,10 +10,10 @@ import {
   PROTOCOL_VERSION,
 } from '../../protocol/messages.ts';
 import type { Job } from '../../protocol/run-file.ts';
-import { Aggregation } from '../aggregation.ts';
 import { isAdmitted, isOver, react, stepsUntilDue } from '../run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../state.ts';
 import type { RunStore } from '../store/run-store.ts';
+import type { WorkerAggregation } from './worker-aggregation.ts';
 
 /** What the coordinator's process is given: the run, its tensors, and hands to do what the machine decides. */
 export interface ServerOptions {
@@ -25,7 +25,7 @@ export interface ServerOptions {
   readonly base: Uint8Array | null;
   readonly settings: RunSettings;
   readonly state: RunState;
-  readonly aggregation: Aggregation;
+  readonly aggregation: WorkerAggregation;
   readonly store: RunStore;
   readonly host: string;
   readonly port: number;
@@ -35,7 +35,7 @@ export interface ServerOptions {
   /** Told everything that happens, with the bytes exchanged with each island so far. */
   readonly onRecord: (record: RunRecord, server: RunServer) => void;
   /** Saves the tensors of a checkpoint. */
-  readonly onSave: (checkpoint: string, state: RunState) => void;
+  readonly onSave: (checkpoint: string) => Promise<void>;
   readonly onCommit: (checkpoint: string) => void;
 }
 
@@ -69,6 +69,9 @@ export class RunServer {
   readonly #ended = Promise.withResolvers<Ending>();
   readonly #ticker: NodeJS.Timeout;
   #state: RunState;
+  /** What the machine decided and is not done yet, in its order, each with the state that it was decided in. */
+  readonly #effects: { readonly effect: Effect; readonly state: RunState }[] = [];
+  #performing = false;
 
   private constructor(options: ServerOptions, http: HttpServer) {
     this.#options = options;
@@ -149,8 +152,8 @@ export class RunServer {
   }
 
   #accept(socket: WebSocket): void {
-    const largest = Aggregation.mostBytes(this.#options.aggregation.fragments, this.#options.job.outer);
-    const channel = new Channel<typeof islandMessageSchema, CoordinatorMessage>(socket, islandMessageSchema, largest);
+    const { mostBytes } = this.#options.aggregation;
+    const channel = new Channel<typeof islandMessageSchema, CoordinatorMessage>(socket, islandMessageSchema, mostBytes);
     const peer: Peer = { socket, channel, name: undefined };
     const patience = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
     socket.on('message', (data: Buffer, isBinary) => {
@@ -159,8 +162,7 @@ export class RunServer {
         else this.#receive(peer, channel.message(data.toString()));
         if (peer.name !== undefined) clearTimeout(patience);
       } catch (error) {
-        const what = error instanceof Error ? error.message : String(error);
-        this.#refuse(peer, error instanceof HelioError ? error : new HelioError('HELIO-4004', what, 'Report this.'));
+        this.#refuse(peer, error);
       }
     });
     socket.on('error', () => socket.terminate());
@@ -213,11 +215,11 @@ export class RunServer {
     const transfer = peer.channel.frame(data);
     if (transfer === undefined) return;
     if (peer.name === undefined || this.#peers.get(peer.name) !== peer) return;
-    this.#contribute(peer.name, transfer);
+    void this.#contribute(peer, peer.name, transfer);
   }
 
   /** Takes a contribution only where one was asked for: nothing else may fill memory. */
-  #contribute(island: string, { content, payload }: Transfer): void {
+  async #contribute(peer: Peer, island: string, { content, payload }: Transfer): Promise<void> {
     if (content.kind !== 'contribution')
       throw new HelioError(
         'HELIO-4004',
@@ -228,11 +230,19 @@ export class RunServer {
     const known = this.#state.fragments[fragment];
     if (known?.stage.kind !== 'pulling' || !known.stage.asked.includes(island)) return;
     if (!isAdmitted(this.#options.settings, known, version)) return;
-    this.#options.aggregation.contribute(fragment, island, { form: content.form, codec: content.codec, payload });
-    this.#dispatch({ kind: 'contributed', island, fragment, version, steps, tokens });
+    try {
+      const parcel = { form: content.form, codec: content.codec, payload };
+      await this.#options.aggregation.contribute(fragment, island, parcel);
+    } catch (error) {
+      return this.#refuse(peer, error);
+    }
+    if (this.#peers.get(island) === peer)
+      this.#dispatch({ kind: 'contributed', island, fragment, version, steps, tokens });
   }
 
-  #refuse(peer: Peer, error: HelioError): void {
+  #refuse(peer: Peer, cause: unknown): void {
+    const what = cause instanceof Error ? cause.message : String(cause);
+    const error = cause instanceof HelioError ? cause : new HelioError('HELIO-4004', what, 'Report this.');
     peer.channel.send({ kind: 'refused', code: error.code, what: error.what.slice(0, 2_000), remedy: error.remedy });
     peer.socket.close(1008, error.code);
   }
@@ -252,31 +262,52 @@ export class RunServer {
     try {
       const { state, effects } = react(settings, this.#state, event, now);
       this.#state = state;
-      for (const effect of effects) this.#perform(effect);
+      for (const effect of effects) this.#effects.push({ effect, state });
+      void this.#performAll();
     } catch (error) {
-      // A failure of our own (a full disk, a bug) ends the run with its cause; nothing goes on half-done.
-      this.#ended.reject(error);
-      clearInterval(this.#ticker);
+      this.#fail(error);
     }
   }
 
-  #perform(effect: Effect): void {
+  /** Carries out what was decided, one after the other: what is sent after a merge comes after its result. */
+  async #performAll(): Promise<void> {
+    if (this.#performing) return;
+    this.#performing = true;
+    try {
+      for (let next = this.#effects.shift(); next !== undefined; next = this.#effects.shift()) {
+        // Only what takes time is waited for: all else happens at once, as long as nothing is under way.
+        const work = this.#perform(next.effect, next.state);
+        if (work !== undefined) await work;
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#performing = false;
+  }
+
+  /** A failure of our own (a full disk, a bug) ends the run with its cause; nothing goes on half-done. */
+  #fail(error: unknown): void {
+    this.#effects.length = 0;
+    this.#ended.reject(error);
+    clearInterval(this.#ticker);
+  }
+
+  #perform(effect: Effect, state: RunState): Promise<void> | void {
     const { aggregation, store, onRecord, onSave, onCommit } = this.#options;
     switch (effect.kind) {
       case 'send':
         return this.#peers.get(effect.island)?.channel.send(effect.message);
       case 'send-state':
-        return this.#sendState(effect.island);
-      case 'merge': {
-        const merged = aggregation.merge(effect.fragment, effect.weights);
-        for (const island of effect.receivers) this.#sendFragment(island, effect.fragment, merged);
-        return;
-      }
+        return this.#sendState(effect.island, state);
+      case 'merge':
+        return aggregation.merge(effect.fragment, effect.weights).then((merged) => {
+          for (const island of effect.receivers) this.#sendFragment(island, effect.fragment, merged, state);
+        });
       case 'disconnect':
         return this.#peers.get(effect.island)?.socket.close(1008, 'lease expired');
       case 'save':
-        store.saveCheckpoint(effect.checkpoint, this.#state);
-        return onSave(effect.checkpoint, this.#state);
+        store.saveCheckpoint(effect.checkpoint, state);
+        return onSave(effect.checkpoint);
       case 'commit':
         return onCommit(effect.checkpoint);
       case 'record':
@@ -287,7 +318,7 @@ export class RunServer {
     }
   }
 
-  #sendState(island: string): void {
+  async #sendState(island: string, state: RunState): Promise<void> {
     const { run, job, dataFolder, settings, preparation, base, aggregation } = this.#options;
     const peer = this.#peers.get(island);
     if (peer === undefined) return;
@@ -297,23 +328,23 @@ export class RunServer {
       run,
       job,
       dataFolder,
-      shard: { index: this.#state.islands[island]!.shard % job.islands, count: job.islands },
+      shard: { index: state.islands[island]!.shard % job.islands, count: job.islands },
       leaseS: settings.leaseMs / 1000,
-      restore: this.#state.restore,
+      restore: state.restore,
     });
     void peer.channel.transfer({ kind: 'preparation' }, new TextEncoder().encode(preparation));
     if (base !== null) void peer.channel.transfer({ kind: 'base' }, base);
-    aggregation.fragments.forEach((_, fragment) => {
-      this.#sendFragment(island, fragment, aggregation.whole(fragment));
-    });
+    for (const [fragment] of aggregation.fragments.entries()) {
+      this.#sendFragment(island, fragment, await aggregation.whole(fragment), state);
+    }
   }
 
-  #sendFragment(island: string, fragment: number, { form, codec, payload }: Parcel): void {
+  #sendFragment(island: string, fragment: number, { form, codec, payload }: Parcel, state: RunState): void {
     const peer = this.#peers.get(island);
     if (peer === undefined) return;
     if (peer.socket.bufferedAmount > MAX_BUFFERED_BYTES) return peer.socket.terminate();
-    const { version, runStep } = this.#state.fragments[fragment]!;
-    const steps = stepsUntilDue(this.#options.settings, this.#state, fragment, island);
+    const { version, runStep } = state.fragments[fragment]!;
+    const steps = stepsUntilDue(this.#options.settings, state, fragment, island);
     const content = { kind: 'merged', fragment, version, runStep, stepsUntilDue: steps, form, codec } as const;
     void peer.channel.transfer(content, payload);
   }

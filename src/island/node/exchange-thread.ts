@@ -1,8 +1,8 @@
 import { parentPort } from 'node:worker_threads';
 import type { Fragment } from '../../outer/fragments.ts';
 import type { Parcel } from '../../protocol/frame.ts';
+import { answerCalls } from '../../threads.ts';
 import { type ExchangeSettings, type ExchangeState, FragmentExchange } from '../fragment-exchange.ts';
-import { answerCalls } from './thread.ts';
 
 /** The thread of `WorkerExchange`. */
 let exchange: FragmentExchange | undefined;

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
+import { answerCalls, notify } from '../../threads.ts';
 import { LocalTrainer } from './local-trainer.ts';
-import { answerCalls, notify } from './thread.ts';
 
 /** The thread of `WorkerTrainer`. Snapshots are copies that nobody here looks at again, so they are handed over. */
 const port = parentPort!;

@@ -1,8 +1,8 @@
 import type { Fragment } from '../../outer/fragments.ts';
 import type { Parcel } from '../../protocol/frame.ts';
+import { ThreadClient } from '../../threads.ts';
 import type { ExchangeSettings, ExchangeState } from '../fragment-exchange.ts';
 import type { IslandExchange } from '../trainer-face.ts';
-import { ThreadClient } from './thread.ts';
 
 /** The exchange's arithmetic in a worker thread of its own: training never waits for a codec. */
 export class WorkerExchange implements IslandExchange {

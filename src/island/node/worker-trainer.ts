@@ -1,8 +1,8 @@
 import type { Fragment } from '../../outer/fragments.ts';
+import { ThreadClient } from '../../threads.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
 import type { ExchangeState } from '../fragment-exchange.ts';
 import type { Assignment, IslandTrainer } from '../trainer-face.ts';
-import { ThreadClient } from './thread.ts';
 
 /** A trainer in a worker thread, so that heartbeats and messages go on while the engine computes. */
 export class WorkerTrainer implements IslandTrainer {

@@ -200,6 +200,38 @@ describe('Trainer', () => {
     expect(relativeError(none, a)).toBeGreaterThan(1e-3);
   });
 
+  it('pulls towards the parameters last written from outside with a proximal term (FedProx)', async () => {
+    const plain = { kind: 'sgd', rate: 0.1, momentum: 0, nesterov: false, weightDecay: 0 } as const;
+    const after = async (steps: number, proximal: number): Promise<Float32Array> => {
+      const trainer = await create({ optimizer: { ...plain, proximal } });
+      for (let i = 0; i < steps; i++) await trainer.step(batch);
+      const packed = await all(trainer);
+      await trainer.release();
+      return packed;
+    };
+    const anchor = await after(0, 0);
+    const first = await after(1, 0);
+    // At the anchor there is no pull; one step on it is μ (θ − anchor), which the rate of 0.1 takes back.
+    expect(await after(1, 0.5)).toEqual(first);
+    const [free, pulled] = [await after(2, 0), await after(2, 0.5)];
+    for (let i = 0; i < free.length; i++)
+      expect(pulled[i]! - free[i]!).toBeCloseTo(-0.1 * 0.5 * (first[i]! - anchor[i]!), 5);
+  });
+
+  it('moves less far from there with every inner optimizer the stronger the pull', async () => {
+    const start = await threeSteps({
+      schedule: { warmUpSteps: 0, totalSteps: 10, finalShare: 0, shape: 'constant' },
+      optimizer: { ...options.optimizer, rate: 1e-30 },
+    });
+    for (const { optimizer } of [options, muon, sgd]) {
+      const far = async (proximal: number): Promise<number> =>
+        Math.hypot(
+          ...(await threeSteps({ optimizer: { ...optimizer, weightDecay: 0, proximal } })).map((x, i) => x - start[i]!),
+        );
+      expect(await far(20)).toBeLessThan(await far(0));
+    }
+  });
+
   it('goes on with the same dropped activations from a saved state', async () => {
     const dropped = { dropout: 0.3, seed: 7 };
     const first = await create(dropped);

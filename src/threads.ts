@@ -1,5 +1,5 @@
 import { type MessagePort, type Transferable, Worker } from 'node:worker_threads';
-import { type ErrorCode, HelioError } from '../../errors.ts';
+import { type ErrorCode, HelioError } from './errors.ts';
 
 /** Calls of one object's methods from another thread, carried out one after the other in the order in which they came. */
 

@@ -1,0 +1,313 @@
+import type { OuterSettings } from '../../src/outer/settings.ts';
+import { chooseSettings, STRATEGIES, type Strategy } from '../../src/outer/settings.ts';
+import type { SizeName, Trial } from './trial.ts';
+
+/** What the quality benchmark runs: sections of rows, each row one setting with several seeds. */
+
+export interface Row {
+  readonly name: string;
+  /** For a plot: the row's place on the axis. */
+  readonly x?: number;
+  readonly trial: Omit<Trial, 'seed'>;
+}
+
+export interface Section {
+  readonly id: string;
+  readonly title: string;
+  /** What its rows are compared with: the name of one of them. */
+  readonly baseline?: string;
+  readonly axis?: { readonly label: string; readonly logarithmic?: boolean };
+  readonly seeds: readonly number[];
+  readonly rows: readonly Row[];
+}
+
+const SEEDS = [1, 2, 3];
+
+/** Top rates by who steps: chosen on the validation half of the text by the section `tuning`. */
+export const RATES = { together: 0.06, islands: 0.06, adamwTogether: 0.002, adamwIslands: 0.002 } as const;
+
+/** The field's defaults of a trial; `more` goes over them. */
+const base = (model: SizeName, steps: number, islands: number, more: Partial<Trial> = {}): Omit<Trial, 'seed'> => ({
+  corpus: 'austen',
+  model,
+  steps,
+  who: 'islands',
+  islands,
+  inner: { kind: 'muon', rate: RATES.islands },
+  outer: {},
+  shards: 'mixed',
+  lost: 0,
+  speeds: [1],
+  latencyS: 0,
+  ...more,
+});
+
+const together = (model: SizeName, steps: number, islands: number, rate: number = RATES.together) =>
+  base(model, steps, islands, { who: 'together', inner: { kind: 'muon', rate } });
+
+/** DiLoCo as the default rule has it. */
+const auto = (model: SizeName, steps: number, islands: number, outer: Partial<OuterSettings> = {}, more = {}) =>
+  base(model, steps, islands, { outer: { ...chooseSettings({ islands, steps }), ...outer }, ...more });
+
+/** Four fragments in turn, merged a step after they were handed in; the rest as the default rule has it. */
+const inTurn = (steps: number, islands: number): Partial<OuterSettings> => ({
+  ...chooseSettings({ islands, steps }),
+  fragments: 4,
+  overlapSteps: 2,
+});
+const streaming = (model: SizeName, steps: number, islands: number, outer: Partial<OuterSettings> = {}) =>
+  base(model, steps, islands, {
+    outer: { ...inTurn(steps, islands), localShare: 0.5, upCodec: 'e3m0', ...outer },
+    latencyS: 1,
+  });
+const decoupled = (model: SizeName, steps: number, islands: number, outer: Partial<OuterSettings> = {}, more = {}) =>
+  base(model, steps, islands, {
+    outer: { ...inTurn(steps, islands), quorum: 1, graceS: 1, weighting: 'tokens-times-rate', ...outer },
+    latencyS: 1,
+    ...more,
+  });
+
+const adamw = (trial: Omit<Trial, 'seed'>, rate: number): Omit<Trial, 'seed'> => ({
+  ...trial,
+  inner: { kind: 'adamw', rate },
+});
+
+function main(model: SizeName, steps: number, counts: readonly number[], more: Partial<Trial> = {}): readonly Row[] {
+  const row = (name: string, trial: Omit<Trial, 'seed'>): Row => ({ name, trial: { ...trial, ...more } });
+  return [
+    row('untrained', base(model, steps, 1, { who: 'untrained' })),
+    row('one island alone', base(model, steps, 1, { who: 'together' })),
+    row('one machine, 4 × the steps', base(model, steps, 4, { who: 'longer' })),
+    row('data-parallel, 4, AdamW', adamw(together(model, steps, 4), RATES.adamwTogether)),
+    row('DiLoCo, 4 islands, AdamW', adamw(auto(model, steps, 4), RATES.adamwIslands)),
+    row('data-parallel, 4', together(model, steps, 4)),
+    row('data-parallel, 8', together(model, steps, 8)),
+    ...counts.map((islands) =>
+      row(`DiLoCo, ${islands} island${islands === 1 ? '' : 's'}`, auto(model, steps, islands)),
+    ),
+    ...[4, 8].flatMap((islands) => [
+      row(`streaming, ${islands} islands`, streaming(model, steps, islands)),
+      row(`decoupled, ${islands} islands`, decoupled(model, steps, islands)),
+    ]),
+  ];
+}
+
+const named = (strategy: Strategy, steps: number, outer: Partial<OuterSettings> = {}): Omit<Trial, 'seed'> =>
+  base('small', steps, 4, {
+    outer: { ...STRATEGIES[strategy]({ islands: 4, steps }), ...outer },
+    latencyS: outer.overlapSteps === undefined ? 0 : 1,
+  });
+
+export function sections(short: boolean): readonly Section[] {
+  return short ? shortSections() : fullSections();
+}
+
+function shortSections(): readonly Section[] {
+  const steps = 200;
+  return [
+    {
+      id: 'main-small-200',
+      title: 'A small model, 200 steps, one seed',
+      baseline: 'data-parallel, 4',
+      seeds: [1],
+      rows: main('small', steps, [1, 4, 8]).filter(({ name }) => !/, 8$|streaming, 8|decoupled, 8/.test(name)),
+    },
+    {
+      id: 'codecs',
+      title: 'Codecs, 4 islands, both ways',
+      baseline: 'f32',
+      seeds: [1],
+      rows: codecRows(steps, ['f32', 'int4', 'top-1/16+int4', 'low-rank-8+int4']),
+    },
+    {
+      id: 'lost',
+      title: 'Contributions that are lost',
+      baseline: 'rounds, none lost',
+      seeds: [1],
+      rows: lostRows(steps, [0.3]),
+    },
+  ];
+}
+
+const codecRows = (steps: number, codecs: readonly OuterSettings['upCodec'][]): readonly Row[] =>
+  codecs.map((codec) => ({ name: codec, trial: auto('small', steps, 4, { upCodec: codec, downCodec: codec }) }));
+
+function lostRows(steps: number, shares: readonly number[]): readonly Row[] {
+  const rounds = (lost: number) => auto('small', steps, 4, { graceS: 5 }, { lost });
+  return [
+    { name: 'rounds, none lost', trial: rounds(0) },
+    { name: 'decoupled, none lost', trial: decoupled('small', steps, 4) },
+    ...shares.flatMap((lost) => [
+      { name: `rounds, ${100 * lost} % lost`, trial: rounds(lost) },
+      { name: `decoupled, ${100 * lost} % lost`, trial: decoupled('small', steps, 4, {}, { lost }) },
+    ]),
+  ];
+}
+
+function speedRows(steps: number): readonly Row[] {
+  const speeds = [1, 2, 4, 8];
+  const asynchronous = { ...STRATEGIES.async({ islands: 4, steps }), innerSteps: 10, momentum: 0.5, rate: 0.9 };
+  return [
+    { name: 'rounds, islands alike', trial: auto('small', steps, 4) },
+    { name: 'decoupled, islands alike', trial: decoupled('small', steps, 4) },
+    { name: 'rounds, 1 : 2 : 4 : 8', trial: auto('small', steps, 4, { graceS: 60 }, { speeds }) },
+    {
+      name: 'rounds, steps by speed, 1 : 2 : 4 : 8',
+      trial: auto('small', steps, 4, { graceS: 60, stepsBySpeed: true }, { speeds }),
+    },
+    { name: 'decoupled, 1 : 2 : 4 : 8', trial: decoupled('small', steps, 4, { quorum: 1, graceS: 0.1 }, { speeds }) },
+    {
+      name: 'asynchronous, steps by speed, 1 : 2 : 4 : 8',
+      trial: base('small', steps, 4, { outer: asynchronous, speeds }),
+    },
+  ];
+}
+
+function fullSections(): readonly Section[] {
+  const four = (outer: Partial<OuterSettings>, more = {}) => auto('small', 400, 4, outer, more);
+  const effect = (id: string, title: string, rows: readonly Row[], rest: Partial<Section> = {}): Section => ({
+    id,
+    title,
+    seeds: SEEDS,
+    rows,
+    ...rest,
+  });
+  return [
+    {
+      id: 'tuning',
+      title: 'Inner rates, by the validation half of the text (400 steps, one seed)',
+      seeds: [1],
+      rows: [4, 8].flatMap((islands) => [
+        ...[0.02, 0.03, 0.045, 0.06, 0.09].flatMap((rate) => [
+          { name: `data-parallel, ${islands}, Muon ${rate}`, trial: together('small', 400, islands, rate) },
+          {
+            name: `DiLoCo, ${islands} islands, Muon ${rate}`,
+            trial: { ...auto('small', 400, islands), inner: { kind: 'muon' as const, rate } },
+          },
+        ]),
+        ...[0.001, 0.002, 0.004, 0.008].flatMap((rate) => [
+          { name: `data-parallel, ${islands}, AdamW ${rate}`, trial: adamw(together('small', 400, islands), rate) },
+          { name: `DiLoCo, ${islands} islands, AdamW ${rate}`, trial: adamw(auto('small', 400, islands), rate) },
+        ]),
+      ]),
+    },
+    effect('main-small-400', 'Small model (0.14 M), 400 steps', main('small', 400, [1, 2, 4, 8, 16]), {
+      baseline: 'data-parallel, 4',
+    }),
+    effect(
+      'inner-steps',
+      'H: inner steps between two merges (4 islands)',
+      [1, 2, 5, 10, 20, 50, 100, 200].map((innerSteps) => ({
+        name: `H ${innerSteps}`,
+        x: innerSteps,
+        trial: four({ innerSteps }),
+      })),
+      { axis: { label: 'H, inner steps between two merges', logarithmic: true }, baseline: 'H 5' },
+    ),
+    effect(
+      'outer-rate',
+      'η and μ of the outer optimizer (4 islands, H 5)',
+      (
+        [
+          [1, 0],
+          [1, 0.3],
+          [0.9, 0.3],
+          [0.9, 0.5],
+          [0.9, 0.6],
+          [0.7, 0.5],
+          [0.7, 0.9],
+          [0.4, 0.9],
+        ] as const
+      ).map(([rate, momentum]) => ({ name: `η ${rate}, μ ${momentum}`, trial: four({ rate, momentum }) })),
+      { baseline: 'η 0.9, μ 0.5' },
+    ),
+    effect('codecs', 'Codecs, both ways (4 islands, H 5)', codecRows(400, CODECS), { baseline: 'f32' }),
+    effect('main-small-1600', 'Small model (0.14 M), 1,600 steps', main('small', 1600, [4, 8]), {
+      baseline: 'data-parallel, 4',
+    }),
+    effect('lost', 'Contributions that are lost (4 islands, 400 steps)', lostRows(400, [0.1, 0.3, 0.5]), {
+      baseline: 'rounds, none lost',
+    }),
+    effect('speeds', 'Islands of different speed (4 islands, 400 steps)', speedRows(400), {
+      baseline: 'rounds, islands alike',
+    }),
+    effect('fragments', 'P: fragments in turn (4 islands, H 20, overlapped)', [
+      ...[1, 2, 4, 8].map((fragments) => ({
+        name: `P ${fragments}, balanced`,
+        trial: streaming('small', 400, 4, { fragments, innerSteps: 20 }),
+      })),
+      {
+        name: 'P 3, strided',
+        trial: streaming('small', 400, 4, { fragments: 3, fragmentation: 'strided', innerSteps: 20 }),
+      },
+      {
+        name: 'P 3, sequential',
+        trial: streaming('small', 400, 4, { fragments: 3, fragmentation: 'sequential', innerSteps: 20 }),
+      },
+    ]),
+    effect('overlap', 'τ and α: overlap, and the share that an island keeps (4 islands, P 4, H 20)', [
+      ...[1, 2, 5].map((tau) => ({
+        name: `τ ${tau}, α 0.5`,
+        trial: { ...streaming('small', 400, 4, { overlapSteps: tau + 1, innerSteps: 20 }), latencyS: tau },
+      })),
+      ...[0, 0.25, 0.75].map((alpha) => ({
+        name: `τ 2, α ${alpha}`,
+        trial: { ...streaming('small', 400, 4, { overlapSteps: 3, localShare: alpha, innerSteps: 20 }), latencyS: 2 },
+      })),
+    ]),
+    effect('quorum', 'K: quorum (4 islands of nearly one speed, decoupled, H 20)', [
+      ...[1, 2, 4].map((quorum) => ({
+        name: `K ${quorum}`,
+        trial: decoupled('small', 400, 4, { quorum, innerSteps: 20 }, { speeds: [1, 1.1, 1.2, 1.3] }),
+      })),
+    ]),
+    effect(
+      'averaging',
+      'Mean and radial–directional averaging',
+      [4, 8].flatMap((islands) => [
+        { name: `mean, ${islands} islands`, trial: auto('small', 400, islands) },
+        {
+          name: `radial–directional, ${islands} islands`,
+          trial: auto('small', 400, islands, { averaging: 'radial-directional' }),
+        },
+      ]),
+    ),
+    effect('shards', 'Mixed text, and novels of their own', [
+      { name: 'mixed', trial: four({}) },
+      { name: 'one or two novels an island', trial: four({}, { shards: 'by-document' }) },
+    ]),
+    effect('strategies', 'Strategies by their names (4 islands, 400 steps)', [
+      ...(
+        ['fedavg', 'fedavgm', 'fedadam', 'fedyogi', 'fedprox', 'diloco', 'muloco', 'sparseloco', 'async'] as const
+      ).map((strategy) => ({ name: strategy, trial: named(strategy, 400) })),
+      { name: 'streaming', trial: named('streaming', 400, { fragments: 3, overlapSteps: 2 }) },
+      { name: 'decoupled', trial: named('decoupled', 400, { overlapSteps: 5 }) },
+      { name: 'dilocox', trial: named('dilocox', 400, { overlapSteps: 10 }) },
+    ]),
+    effect(
+      'main-moby-dick',
+      'Another corpus: Moby-Dick, small model, 400 steps',
+      main('small', 400, [4, 8], { corpus: 'moby-dick' }),
+      {
+        baseline: 'data-parallel, 4',
+      },
+    ),
+    effect('main-medium-400', 'Medium model (1.1 M), 400 steps', main('medium', 400, [4, 8]), {
+      baseline: 'data-parallel, 4',
+    }),
+  ];
+}
+
+const CODECS = [
+  'f32',
+  'bf16',
+  'int8',
+  'int4',
+  'e3m0',
+  'top-1/16+int4',
+  'top-1/32+int4',
+  'top-1/64+int4',
+  'low-rank-16+int4',
+  'low-rank-8+int4',
+  'low-rank-4+int4',
+] as const;

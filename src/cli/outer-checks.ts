@@ -1,0 +1,91 @@
+import { HelioError } from '../errors.ts';
+import type { Job } from '../protocol/run-file.ts';
+
+/** Outer settings that do not fit: refused, or said aloud. None is silently changed. */
+
+interface Rule {
+  readonly broken: boolean;
+  readonly what: string;
+  readonly remedy: string;
+}
+
+/** @throws HelioError HELIO-1001 naming the first contradiction */
+export function checkOuter({ outer, inner, islands }: Job): void {
+  const { quorum, pull, overlapSteps, innerSteps, fragments, localShare, oneStepDelay, maxStaleness } = outer;
+  const rules: readonly Rule[] = [
+    {
+      broken: quorum !== 'all' && quorum > islands,
+      what: `outer.quorum ${quorum} is more than the ${islands} islands of the run.`,
+      remedy: `Choose at most ${islands}, or all.`,
+    },
+    {
+      broken: overlapSteps >= innerSteps,
+      what: `outer.overlapSteps ${overlapSteps} is no less than outer.innerSteps ${innerSteps}: merges would overtake each other.`,
+      remedy: `Choose at most ${innerSteps - 1}.`,
+    },
+    {
+      broken: fragments > innerSteps,
+      what: `outer.fragments ${fragments} is more than outer.innerSteps ${innerSteps}: two would be due in one step.`,
+      remedy: `Choose at most ${innerSteps} fragments, or more inner steps.`,
+    },
+    {
+      broken: localShare > 0 && overlapSteps === 0,
+      what: `outer.localShare ${localShare} mixes in what an island trained during a merge, and outer.overlapSteps is 0.`,
+      remedy: 'Set outer.overlapSteps, or outer.localShare to 0.',
+    },
+    {
+      broken: oneStepDelay && localShare > 0,
+      what: `outer.localShare ${localShare} mixes on arrival, and with outer.oneStepDelay nothing is taken on arrival.`,
+      remedy: 'Set outer.localShare to 0, or outer.oneStepDelay to false.',
+    },
+    {
+      broken: oneStepDelay && maxStaleness === 0,
+      what: 'outer.oneStepDelay makes contributions whose base is one merge behind, and outer.maxStaleness 0 leaves those out.',
+      remedy: 'Set outer.maxStaleness to 1.',
+    },
+    {
+      broken: oneStepDelay && pull === 'due',
+      what: 'outer.oneStepDelay is for rounds together, and outer.pull due is for islands one by one.',
+      remedy: 'Choose one of them.',
+    },
+    {
+      broken: outer.momentumPeriod > 1 && outer.optimizer !== 'delayed-nesterov',
+      what: `outer.momentumPeriod ${outer.momentumPeriod} is delayed Nesterov's, and outer.optimizer is ${outer.optimizer}.`,
+      remedy: 'Set outer.optimizer to delayed-nesterov, or leave outer.momentumPeriod out.',
+    },
+    {
+      broken: outer.strategy === 'muloco' && inner.optimizer !== 'muon',
+      what: `outer.strategy muloco has Muon inside, and inner.optimizer is ${inner.optimizer}.`,
+      remedy: 'Leave inner.optimizer out, or choose outer.strategy diloco.',
+    },
+  ];
+  const broken = rules.find((rule) => rule.broken);
+  if (broken !== undefined) throw new HelioError('HELIO-1001', broken.what, broken.remedy);
+}
+
+/** What the settings make of a run that its owner may not expect, a sentence each. */
+export function outerNotices({ outer, islands, stop }: Job): readonly string[] {
+  const { innerSteps, fragments, averaging, faultyShare } = outer;
+  const { steps } = stop;
+  const when = (condition: boolean, sentence: string): readonly string[] => (condition ? [sentence] : []);
+  const dueSteps = Array.from({ length: fragments }, (_, p) => Math.round(((p + 1) * innerSteps) / fragments));
+  const faulty = Math.ceil(faultyShare * islands);
+  return [
+    ...when(
+      innerSteps > steps,
+      `outer.innerSteps ${innerSteps} is more than stop.steps ${steps}: the islands are merged once, at the last step.`,
+    ),
+    ...when(
+      innerSteps < steps && steps % innerSteps !== 0,
+      `stop.steps ${steps} is no multiple of outer.innerSteps ${innerSteps}: the last round has only ${steps % innerSteps} steps.`,
+    ),
+    ...when(
+      innerSteps % fragments !== 0,
+      `outer.innerSteps ${innerSteps} is no multiple of outer.fragments ${fragments}: fragments are due at steps ${dueSteps.join(', ')} of a round.`,
+    ),
+    ...when(
+      averaging.endsWith('krum') && islands <= 2 * faulty + 2,
+      `outer.averaging ${averaging} promises to survive ${faulty} of more than ${2 * faulty + 2} islands, and there are ${islands}: here it is a heuristic.`,
+    ),
+  ];
+}

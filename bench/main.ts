@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { codecs } from './codecs.ts';
 import { data } from './data.ts';
 import { engine } from './engine.ts';
+import { link } from './link.ts';
 import { quality } from './quality/index.ts';
 import { robust } from './robust.ts';
 
@@ -20,6 +21,7 @@ const benches: Readonly<Record<string, () => Promise<boolean>>> = {
   engine: () => engine({ ...common, profile: values.profile, only: values.only }),
   codecs: () => codecs(common),
   data: () => data(common),
+  link: () => link(common),
   quality: () => quality({ ...common, only: values.only }),
   robust: () => robust(common),
 };

@@ -146,7 +146,7 @@ function lostRows(steps: number, shares: readonly number[]): readonly Row[] {
 
 function speedRows(steps: number): readonly Row[] {
   const speeds = [1, 2, 4, 8];
-  const asynchronous = { ...STRATEGIES.async({ islands: 4, steps }), innerSteps: 10, momentum: 0.5, rate: 0.9 };
+  const asynchronous = { ...STRATEGIES.async({ islands: 4, steps }), innerSteps: 10, momentum: 0.3, rate: 0.9 };
   return [
     { name: 'rounds, islands alike', trial: auto('small', steps, 4) },
     { name: 'decoupled, islands alike', trial: decoupled('small', steps, 4) },
@@ -219,12 +219,19 @@ function fullSections(): readonly Section[] {
           [0.4, 0.9],
         ] as const
       ).map(([rate, momentum]) => ({ name: `η ${rate}, μ ${momentum}`, trial: four({ rate, momentum }) })),
-      { baseline: 'η 0.9, μ 0.5' },
+      { baseline: 'η 0.9, μ 0.3' },
     ),
     effect('codecs', 'Codecs, both ways (4 islands, H 5)', codecRows(400, CODECS), { baseline: 'f32' }),
-    effect('main-small-1600', 'Small model (0.14 M), 1,600 steps', main('small', 1600, [4, 8]), {
-      baseline: 'data-parallel, 4',
-    }),
+    effect(
+      'main-small-1600',
+      'Small model (0.14 M), 1,600 steps',
+      [
+        ...main('small', 1600, [4, 8]).filter(({ name }) => !/(streaming|decoupled), 8/.test(name)),
+        { name: 'DiLoCo, 4 islands, H 5', trial: auto('small', 1600, 4, { innerSteps: 5 }) },
+        { name: 'DiLoCo, 4 islands, H 50', trial: auto('small', 1600, 4, { innerSteps: 50 }) },
+      ],
+      { baseline: 'data-parallel, 4' },
+    ),
     effect('lost', 'Contributions that are lost (4 islands, 400 steps)', lostRows(400, [0.1, 0.3, 0.5]), {
       baseline: 'rounds, none lost',
     }),
@@ -292,9 +299,12 @@ function fullSections(): readonly Section[] {
         baseline: 'data-parallel, 4',
       },
     ),
-    effect('main-medium-400', 'Medium model (1.1 M), 400 steps', main('medium', 400, [4, 8]), {
-      baseline: 'data-parallel, 4',
-    }),
+    effect(
+      'main-medium-400',
+      'Medium model (1.1 M), 400 steps',
+      main('medium', 400, [4, 8]).filter(({ name }) => !/AdamW|steps|(streaming|decoupled), 8/.test(name)),
+      { baseline: 'data-parallel, 4' },
+    ),
   ];
 }
 

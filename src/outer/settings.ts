@@ -177,10 +177,10 @@ export const STRATEGIES: Readonly<Record<Strategy, (run: RunShape) => OuterSetti
 };
 
 /**
- * The default, by the measurements in docs/decisions/0010-default-outer-settings.md: Nesterov with η 0.9 and μ 0.5, eighty merges
+ * The default, by the measurements in docs/decisions/0010-default-outer-settings.md: Nesterov with η 0.9 and μ 0.3, eighty merges
  * in a run but between 5 and 100 steps apart, and four bits a number both ways.
  */
 export function chooseSettings({ steps }: RunShape): OuterSettings {
   const innerSteps = Math.max(1, Math.min(steps, Math.max(5, Math.min(100, Math.round(steps / 80)))));
-  return { ...ROUNDS, innerSteps, rate: 0.9, momentum: 0.5, upCodec: 'int4', downCodec: 'int4' };
+  return { ...ROUNDS, innerSteps, rate: 0.9, momentum: 0.3, upCodec: 'int4', downCodec: 'int4' };
 }

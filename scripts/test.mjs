@@ -36,6 +36,7 @@ check('dependency rule (dependency-cruiser)', 'depcruise', [
   'src',
 ]);
 check('published schema is current', 'node', ['scripts/write-schema.ts', '--check']);
+check('compiled kernels are current', 'node', ['scripts/build-kernels.mjs', '--check']);
 const passed = run('tests (vitest)', 'vitest', [
   'run',
   '--reporter=default',

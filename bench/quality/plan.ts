@@ -1,6 +1,6 @@
-import type { OuterSettings } from '../../src/outer/settings.ts';
+import type { Averaging, OuterSettings } from '../../src/outer/settings.ts';
 import { chooseSettings, STRATEGIES, type Strategy } from '../../src/outer/settings.ts';
-import type { SizeName, Trial } from './trial.ts';
+import type { Attack, SizeName, Trial } from './trial.ts';
 
 /** What the quality benchmark runs: sections of rows, each row one setting with several seeds. */
 
@@ -132,34 +132,58 @@ function shortSections(): readonly Section[] {
 const codecRows = (steps: number, codecs: readonly OuterSettings['upCodec'][]): readonly Row[] =>
   codecs.map((codec) => ({ name: codec, trial: auto('small', steps, 4, { upCodec: codec, downCodec: codec }) }));
 
+/** Rounds and decoupled merging with the same H; decoupled islands may run ten steps ahead of a merge. */
+const APART = { innerSteps: 20 } as const;
+const ahead = { ...APART, overlapSteps: 10, graceS: 0.5 } as const;
+
 function lostRows(steps: number, shares: readonly number[]): readonly Row[] {
-  const rounds = (lost: number) => auto('small', steps, 4, { graceS: 5 }, { lost });
+  const rounds = (lost: number) => auto('small', steps, 4, { ...APART, graceS: 5 }, { lost });
+  const free = (lost: number) => ({ ...decoupled('small', steps, 4, ahead, { lost }), latencyS: 0.25 });
   return [
     { name: 'rounds, none lost', trial: rounds(0) },
-    { name: 'decoupled, none lost', trial: decoupled('small', steps, 4) },
+    { name: 'decoupled, none lost', trial: free(0) },
     ...shares.flatMap((lost) => [
       { name: `rounds, ${100 * lost} % lost`, trial: rounds(lost) },
-      { name: `decoupled, ${100 * lost} % lost`, trial: decoupled('small', steps, 4, {}, { lost }) },
+      { name: `decoupled, ${100 * lost} % lost`, trial: free(lost) },
     ]),
   ];
 }
 
 function speedRows(steps: number): readonly Row[] {
   const speeds = [1, 2, 4, 8];
-  const asynchronous = { ...STRATEGIES.async({ islands: 4, steps }), innerSteps: 10, momentum: 0.3, rate: 0.9 };
+  const asynchronous = { ...STRATEGIES.async({ islands: 4, steps }), ...APART, momentum: 0.3, rate: 0.9 };
+  const rounds = (outer: Partial<OuterSettings>, more = {}) =>
+    auto('small', steps, 4, { ...APART, graceS: 60, ...outer }, more);
+  const free = (more = {}) => ({ ...decoupled('small', steps, 4, ahead, more), latencyS: 0.25 });
   return [
-    { name: 'rounds, islands alike', trial: auto('small', steps, 4) },
-    { name: 'decoupled, islands alike', trial: decoupled('small', steps, 4) },
-    { name: 'rounds, 1 : 2 : 4 : 8', trial: auto('small', steps, 4, { graceS: 60 }, { speeds }) },
-    {
-      name: 'rounds, steps by speed, 1 : 2 : 4 : 8',
-      trial: auto('small', steps, 4, { graceS: 60, stepsBySpeed: true }, { speeds }),
-    },
-    { name: 'decoupled, 1 : 2 : 4 : 8', trial: decoupled('small', steps, 4, { quorum: 1, graceS: 0.1 }, { speeds }) },
+    { name: 'rounds, islands alike', trial: rounds({}) },
+    { name: 'decoupled, islands alike', trial: free() },
+    { name: 'rounds, 1 : 2 : 4 : 8', trial: rounds({}, { speeds }) },
+    { name: 'rounds, steps by speed, 1 : 2 : 4 : 8', trial: rounds({ stepsBySpeed: true }, { speeds }) },
+    { name: 'decoupled, 1 : 2 : 4 : 8', trial: free({ speeds }) },
     {
       name: 'asynchronous, steps by speed, 1 : 2 : 4 : 8',
       trial: base('small', steps, 4, { outer: asynchronous, speeds }),
     },
+  ];
+}
+
+/** A bound on lengths so high that the rules are alone. */
+const UNBOUNDED = 1e6;
+
+function attackRows(): readonly Row[] {
+  const row = (name: string, averaging: Averaging, normBound: number, attack?: Attack): Row => {
+    const trial = auto('small', 400, 8, { ...APART, averaging, normBound });
+    return { name, trial: attack === undefined ? trial : { ...trial, attack } };
+  };
+  return [
+    row('nobody lies, mean', 'mean', UNBOUNDED),
+    ...(['sign-flip', 'scaling', 'noise'] as const).flatMap((attack) => [
+      ...(['mean', 'median', 'trimmed-mean', 'multi-krum', 'geometric-median'] as const).map((averaging) =>
+        row(`${attack}, ${averaging}`, averaging, UNBOUNDED, attack),
+      ),
+      row(`${attack}, mean of lengths bounded to 2 ×`, 'mean', 2, attack),
+    ]),
   ];
 }
 
@@ -221,6 +245,23 @@ function fullSections(): readonly Section[] {
       ).map(([rate, momentum]) => ({ name: `η ${rate}, μ ${momentum}`, trial: four({ rate, momentum }) })),
       { baseline: 'η 0.9, μ 0.3' },
     ),
+    effect(
+      'start',
+      'A synchronous start: steps merged one by one (4 islands)',
+      (
+        [
+          [0, 5],
+          [40, 5],
+          [0, 10],
+          [40, 10],
+          [80, 10],
+        ] as const
+      ).map(([startSteps, innerSteps]) => ({
+        name: `${startSteps} steps, then H ${innerSteps}`,
+        trial: four({ startSteps, innerSteps }),
+      })),
+      { baseline: '0 steps, then H 5' },
+    ),
     effect('codecs', 'Codecs, both ways (4 islands, H 5)', codecRows(400, CODECS), { baseline: 'f32' }),
     effect(
       'main-small-1600',
@@ -228,14 +269,15 @@ function fullSections(): readonly Section[] {
       [
         ...main('small', 1600, [4, 8]).filter(({ name }) => !/(streaming|decoupled), 8/.test(name)),
         { name: 'DiLoCo, 4 islands, H 5', trial: auto('small', 1600, 4, { innerSteps: 5 }) },
+        { name: 'DiLoCo, 4 islands, H 20', trial: auto('small', 1600, 4, { innerSteps: 20 }) },
         { name: 'DiLoCo, 4 islands, H 50', trial: auto('small', 1600, 4, { innerSteps: 50 }) },
       ],
       { baseline: 'data-parallel, 4' },
     ),
-    effect('lost', 'Contributions that are lost (4 islands, 400 steps)', lostRows(400, [0.1, 0.3, 0.5]), {
+    effect('lost', 'Contributions that are lost (4 islands, 400 steps, H 20)', lostRows(400, [0.1, 0.3, 0.5]), {
       baseline: 'rounds, none lost',
     }),
-    effect('speeds', 'Islands of different speed (4 islands, 400 steps)', speedRows(400), {
+    effect('speeds', 'Islands of different speed (4 islands, 400 steps, H 20)', speedRows(400), {
       baseline: 'rounds, islands alike',
     }),
     effect('fragments', 'P: fragments in turn (4 islands, H 20, overlapped)', [
@@ -279,6 +321,10 @@ function fullSections(): readonly Section[] {
         },
       ]),
     ),
+    effect('attacks', 'Two of eight islands lie in every merge (400 steps, H 20, one seed)', attackRows(), {
+      baseline: 'nobody lies, mean',
+      seeds: [1],
+    }),
     effect('shards', 'Mixed text, and novels of their own', [
       { name: 'mixed', trial: four({}) },
       { name: 'one or two novels an island', trial: four({}, { shards: 'by-document' }) },

@@ -95,6 +95,7 @@ async function train(trial: Trial, initial: ReadonlyMap<string, Float32Array>) {
     speeds: trial.speeds,
     latencyS: trial.latencyS,
     lost: trial.lost,
+    attack: trial.attack,
     random: seededRandom(trial.seed, 77),
   });
   requireValid(trial, outcome.merges, outcome.mergedTokens, tokensPerStep);

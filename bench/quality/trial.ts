@@ -20,6 +20,8 @@ export interface Trial {
   readonly shards: 'mixed' | 'by-document';
   /** Chance that a contribution is lost on its way. */
   readonly lost: number;
+  /** What the first quarter of the islands hands in instead of where it is; nobody lies when left out. */
+  readonly attack?: Attack;
   /** Steps a virtual second of each island; a shorter list is repeated. */
   readonly speeds: readonly number[];
   /** Virtual seconds from a merge to its islands. */
@@ -43,6 +45,9 @@ export interface TrialResult {
   readonly virtualS: number;
   readonly wallS: number;
 }
+
+/** sign-flip: four times backwards · scaling: a hundred times too far · noise: with noise of its own length added a hundred times. */
+export type Attack = 'sign-flip' | 'scaling' | 'noise';
 
 export type CorpusName = 'austen' | 'moby-dick';
 export type SizeName = 'small' | 'medium';

@@ -16,6 +16,7 @@ import type { Trainer } from '../../src/ml/training/trainer.ts';
 import { type Fragment, pack, unpack } from '../../src/outer/fragments.ts';
 import type { OuterSettings } from '../../src/outer/settings.ts';
 import type { Content, Parcel } from '../../src/protocol/frame.ts';
+import type { Attack } from './trial.ts';
 
 /**
  * A run in virtual time: the coordinator's own machine and aggregation, islands with their own clocks and exchange, and real
@@ -31,6 +32,7 @@ export interface VirtualOptions {
   readonly speeds: readonly number[];
   readonly latencyS: number;
   readonly lost: number;
+  readonly attack: Attack | undefined;
   readonly random: Random;
 }
 
@@ -233,6 +235,7 @@ class VirtualRun {
       layout.tensors.map((t) => t.name),
       own,
     );
+    this.#lie(island, fragment, own);
     const { version, steps, tokens } = island.clocks[fragment]!;
     const parcel = island.exchange.contribute(fragment, own);
     this.#bytes += parcel.payload.length;
@@ -246,6 +249,19 @@ class VirtualRun {
     if (!isAdmitted(this.#settings, state, version)) return;
     this.#aggregation.contribute(fragment, island.name, parcel);
     await this.#dispatch({ kind: 'contributed', island: island.name, fragment, version, steps, tokens });
+  }
+
+  /** Puts something else in the place of where a lying island is with a fragment. */
+  #lie(island: Island, fragment: number, own: Float32Array): void {
+    const { attack, random } = this.#options;
+    if (attack === undefined || this.#islands.indexOf(island) >= this.#islands.length / 4) return;
+    const base = island.newest[fragment]!.parameters;
+    const length = Math.sqrt(own.reduce((sum, x, i) => sum + (x - base[i]!) ** 2, 0) / own.length);
+    for (let i = 0; i < own.length; i++) {
+      const moved = own[i]! - base[i]!;
+      if (attack === 'noise') own[i] = own[i]! + 100 * length * random.normal();
+      else own[i] = base[i]! + (attack === 'sign-flip' ? -4 : 100) * moved;
+    }
   }
 
   async #nextRound(island: Island, fragment: number): Promise<void> {

@@ -113,6 +113,9 @@ const ROUNDS: OuterSettings = {
  *   fedprox: with a proximal term inside (Li et al., arXiv 1812.06127, of whose 0.001 to 1 this is the second).
  * - diloco: Nesterov, H 500, η 0.7, μ 0.9 (arXiv 2311.08105) · muloco: the same with Muon inside; H 30, η 0.7 and the μ 0.5 that
  *   served it best in a speed run (arXiv 2505.23725; KellerJordan/modded-nanogpt, pull request 277).
+ * - data-parallel: the synchronous baseline, everything in float32 after every step, and nobody goes on before. With SGD without
+ *   momentum inside it is one step on the batches of all; with an inner optimizer that remembers, each island's remembers its own
+ *   gradients, and the loss is that of one machine with all batches (docs/results/quality.md, H 1).
  * - streaming: fragments of layers in turn, overlapped, mixed by halves, four bits up (arXiv 2501.18512: H 100, η 0.4, α 0.5).
  * - decoupled: fragments on a minimum quorum, overlapped with training, so that nobody holds (arXiv 2604.21428).
  * - dilocox: the merge of a round is taken one round later, low rank and four bits (arXiv 2506.21263).
@@ -127,6 +130,7 @@ export const STRATEGIES: Readonly<Record<Strategy, (run: RunShape) => OuterSetti
   fedadam: () => ({ ...ROUNDS, optimizer: 'adam', momentum: 0.9, rate: 0.01 }),
   fedyogi: () => ({ ...ROUNDS, optimizer: 'yogi', momentum: 0.9, rate: 0.01 }),
   fedprox: () => ({ ...ROUNDS, proximal: 0.01 }),
+  'data-parallel': () => ({ ...ROUNDS, innerSteps: 1 }),
   diloco: () => ({ ...ROUNDS, innerSteps: 500, rate: 0.7, momentum: 0.9 }),
   muloco: () => ({ ...ROUNDS, innerSteps: 30, rate: 0.7, momentum: 0.5 }),
   streaming: () => ({
@@ -177,10 +181,10 @@ export const STRATEGIES: Readonly<Record<Strategy, (run: RunShape) => OuterSetti
 };
 
 /**
- * The default, by the measurements in docs/decisions/0010-default-outer-settings.md: Nesterov with η 0.9 and μ 0.3, eighty merges
- * in a run but between 5 and 100 steps apart, and four bits a number both ways.
+ * The default, by the measurements in docs/decisions/0010-default-outer-settings.md: H grows with the square root of the run's
+ * length, from 5 at 400 steps to 100 at 160,000; Nesterov with η 0.9 and μ 0.3; four bits a number both ways; no synchronous start.
  */
 export function chooseSettings({ steps }: RunShape): OuterSettings {
-  const innerSteps = Math.max(1, Math.min(steps, Math.max(5, Math.min(100, Math.round(steps / 80)))));
+  const innerSteps = Math.min(steps, Math.max(5, Math.min(100, Math.round(Math.sqrt(steps) / 4))));
   return { ...ROUNDS, innerSteps, rate: 0.9, momentum: 0.3, upCodec: 'int4', downCodec: 'int4' };
 }

@@ -24,4 +24,5 @@ export const STRATEGY_NAMES = [
   'fedadam',
   'fedyogi',
   'fedprox',
+  'data-parallel',
 ] as const;

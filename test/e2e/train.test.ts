@@ -51,6 +51,12 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
       expect([file, existsSync(path.join(made, file))]).toEqual([file, true]);
     }
     expect(readlinkSync(path.join(folder, 'runs/latest'))).toBe('alone');
+    const trace = JSON.parse(readFileSync(path.join(made, 'trace.json'), 'utf8')) as readonly {
+      ph?: string;
+      name?: string;
+    }[];
+    for (const name of ['step', 'copy', 'pack', 'contribution', 'merged', 'open', 'take'])
+      expect([name, trace.some((span) => span.ph === 'X' && span.name === name)]).toEqual([name, true]);
     expect(readFileSync(path.join(made, 'report.html'), 'utf8')).toMatch(/<svg[\s\S]*Validation loss/);
     expect(summary.bytesPerIsland).toBeLessThan(summary.bytesPerIslandDataParallel / 5);
     expect(

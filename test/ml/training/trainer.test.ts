@@ -202,18 +202,18 @@ describe('Trainer', () => {
 
   it('pulls towards the parameters last written from outside with a proximal term (FedProx)', async () => {
     const plain = { kind: 'sgd', rate: 0.1, momentum: 0, nesterov: false, weightDecay: 0 } as const;
-    const after = async (steps: number, proximal: number): Promise<Float32Array> => {
+    const stepsLeadTo = async (steps: number, proximal: number): Promise<Float32Array> => {
       const trainer = await create({ optimizer: { ...plain, proximal } });
       for (let i = 0; i < steps; i++) await trainer.step(batch);
       const packed = await all(trainer);
       await trainer.release();
       return packed;
     };
-    const anchor = await after(0, 0);
-    const first = await after(1, 0);
+    const anchor = await stepsLeadTo(0, 0);
+    const first = await stepsLeadTo(1, 0);
     // At the anchor there is no pull; one step on it is μ (θ − anchor), which the rate of 0.1 takes back.
-    expect(await after(1, 0.5)).toEqual(first);
-    const [free, pulled] = [await after(2, 0), await after(2, 0.5)];
+    expect(await stepsLeadTo(1, 0.5)).toEqual(first);
+    const [free, pulled] = [await stepsLeadTo(2, 0), await stepsLeadTo(2, 0.5)];
     for (let i = 0; i < free.length; i++)
       expect(pulled[i]! - free[i]!).toBeCloseTo(-0.1 * 0.5 * (first[i]! - anchor[i]!), 5);
   });

@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import { checkOuter, outerNotices } from '../../src/cli/outer-checks.ts';
+import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
+import { STRATEGY_NAMES } from '../../src/protocol/outer-names.ts';
+
+const job = (outer: string, more = 'stop: { steps: 2000 }') =>
+  resolveJob(parseRunFile(`data: a\nouter: { ${outer} }\n${more}`, 'f'), 'f');
+
+describe('outer settings that do not fit', () => {
+  it.each([
+    ['quorum: 5', /quorum 5 is more than the 4 islands/],
+    ['innerSteps: 10, overlapSteps: 10', /overlapSteps 10 is no less than outer\.innerSteps 10/],
+    ['innerSteps: 3, fragments: 4', /fragments 4 is more than outer\.innerSteps 3/],
+    ['localShare: 0.5', /localShare 0\.5 mixes in .*outer\.overlapSteps is 0/],
+    ['oneStepDelay: true', /maxStaleness 0 leaves those out/],
+    ['oneStepDelay: true, maxStaleness: 1, pull: due', /oneStepDelay is for rounds together/],
+    ['oneStepDelay: true, maxStaleness: 1, localShare: 0.5, overlapSteps: 2', /nothing is taken on arrival/],
+    ['momentumPeriod: 4', /momentumPeriod 4 is delayed Nesterov's/],
+  ])('%s is refused', (outer, message) => {
+    expect(() => checkOuter(job(outer))).toThrow(message);
+  });
+
+  it('Muon’s strategy with another inner optimizer is refused', () => {
+    expect(() => checkOuter(job('strategy: muloco', 'inner: { optimizer: adamw }'))).toThrow(/muloco has Muon inside/);
+  });
+
+  it.each(STRATEGY_NAMES)('%s fits by itself', (strategy) => {
+    expect(() => checkOuter(job(`strategy: ${strategy}`))).not.toThrow();
+    expect(outerNotices(job(`strategy: ${strategy}`)).filter((n) => !n.includes('no multiple'))).toEqual([]);
+  });
+});
+
+describe('what is rounded', () => {
+  it.each([
+    ['innerSteps: 30', /the last round has only 20 steps/],
+    ['innerSteps: 5000', /merged once, at the last step/],
+    ['innerSteps: 10, fragments: 4', /fragments are due at steps 3, 5, 8, 10 of a round/],
+    ['innerSteps: 10, averaging: krum', /promises to survive 1 of more than 4 islands, and there are 4/],
+  ])('%s is said aloud', (outer, message) => {
+    expect(outerNotices(job(outer)).join(' ')).toMatch(message);
+  });
+
+  it('nothing is said of what fits', () => {
+    expect(outerNotices(job('innerSteps: 20, fragments: 4'))).toEqual([]);
+  });
+});
+
+describe('the default', () => {
+  const outer = (steps: number) => job('', `stop: { steps: ${steps} }`).outer;
+
+  it('merges more seldom the longer the run, in four bits', () => {
+    expect([100, 400, 1600, 40_000, 1_000_000].map((steps) => outer(steps).innerSteps)).toEqual([5, 5, 10, 50, 100]);
+    expect(outer(400)).toMatchObject({ rate: 0.9, momentum: 0.3, upCodec: 'int4', downCodec: 'int4', startSteps: 0 });
+    expect(outer(3).innerSteps).toBe(3);
+  });
+});

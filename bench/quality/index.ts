@@ -26,9 +26,14 @@ export async function quality({
   const all = sections(short);
   const plan = all.filter(({ id }) => only.length === 0 || only.includes(id));
   const trials = new Map<string, Trial>();
-  for (const { seeds, rows } of plan) {
-    for (const { trial } of rows)
-      for (const seed of seeds) trials.set(JSON.stringify({ ...trial, seed }), { ...trial, seed });
+  // The first seed of everything comes first: a section is reported as soon as it is there.
+  const most = Math.max(0, ...plan.map(({ seeds }) => seeds.length));
+  for (let i = 0; i < most; i++) {
+    for (const { seeds, rows } of plan) {
+      const seed = seeds[i];
+      if (seed === undefined) continue;
+      for (const { trial } of rows) trials.set(JSON.stringify({ ...trial, seed }), { ...trial, seed });
+    }
   }
   const open = [...trials.values()].filter((trial) => results.of(trial) === undefined);
   console.error(`${trials.size} runs, ${trials.size - open.length} of them done before.`);

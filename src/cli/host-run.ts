@@ -62,7 +62,7 @@ async function host(
 ): Promise<Summary> {
   const store = new RunStore(path.join(folder, 'run.sqlite'));
   const settings = settingsOf(prepared, options);
-  const { state, aggregation } = restore(prepared, folder, store, settings, options.source.kind === 'resume');
+  const { state, aggregation } = await restore(prepared, folder, store, settings, options.source.kind === 'resume');
   const checkpointFolder = (id: string): string => path.join(folder, 'checkpoints', id);
   const record = recorder(folder, options.emit);
   const server = await RunServer.start({
@@ -193,11 +193,11 @@ function settingsOf({ job }: PreparedRun, { gatherS, leaseS }: HostOptions): Run
 const evaluationParts = ({ islands, evaluation, batch, context, data }: Job): number =>
   Math.max(1, Math.min(islands, Math.floor(evaluation.tokens / (batch * ('paths' in data ? context : 1)))));
 
-function restore(prepared: PreparedRun, folder: string, store: RunStore, settings: RunSettings, resume: boolean) {
+async function restore(prepared: PreparedRun, folder: string, store: RunStore, settings: RunSettings, resume: boolean) {
   if (!resume) {
     return {
       state: initialState(settings),
-      aggregation: new WorkerAggregation(prepared.fragments, prepared.job.outer, {
+      aggregation: await WorkerAggregation.begin(prepared.fragments, prepared.job.outer, {
         parameters: initialParameters(prepared),
       }),
     };
@@ -221,7 +221,7 @@ function restore(prepared: PreparedRun, folder: string, store: RunStore, setting
     path.join(folder, 'checkpoints', checkpoint.id),
     keepsSecond(prepared.job.outer.optimizer),
   );
-  const aggregation = new WorkerAggregation(prepared.fragments, prepared.job.outer, state);
+  const aggregation = await WorkerAggregation.begin(prepared.fragments, prepared.job.outer, state);
   return { state: resumedState(settings, checkpoint.state, checkpoint.id), aggregation };
 }
 

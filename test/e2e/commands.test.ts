@@ -21,7 +21,8 @@ describe('commands beside training', { timeout: 120_000 }, () => {
       islands: 9,
       parameters: 136_960,
       merges: 11,
-      bytesPerMerge: 8 * 136_960,
+      // Half a byte a number and a scale for each 256, up and down.
+      bytesPerMerge: 2 * (136_960 / 2 + (4 * 136_960) / 256),
       bytesPerIslandDataParallel: 8 * 136_960 * 105,
     });
     expect(plan.tokens).toBe(105 * 4 * 64 * 9);

@@ -9,36 +9,42 @@ export class WorkerAggregation {
   /** Bytes that a contribution may have at most. */
   readonly mostBytes: number;
   readonly #thread = new ThreadClient(new URL('./aggregation-thread', import.meta.url), 'aggregation');
-  readonly #begun: Promise<void>;
 
-  constructor(
+  private constructor(fragments: readonly Fragment[], settings: AggregationSettings) {
+    this.fragments = fragments;
+    this.mostBytes = Aggregation.mostBytes(fragments, settings);
+  }
+
+  /** @throws HelioError HELIO-3001 when the state does not fit the fragments */
+  static async begin(
     fragments: readonly Fragment[],
     settings: AggregationSettings,
     state: Pick<AggregationState, 'parameters'> & Partial<AggregationState>,
-  ) {
-    this.fragments = fragments;
-    this.mostBytes = Aggregation.mostBytes(fragments, settings);
-    this.#begun = this.#thread.call('begin', [fragments, settings, state]);
+  ): Promise<WorkerAggregation> {
+    const aggregation = new WorkerAggregation(fragments, settings);
+    try {
+      await aggregation.#thread.call('begin', [fragments, settings, state]);
+    } catch (error) {
+      await aggregation.close();
+      throw error;
+    }
+    return aggregation;
   }
 
   /** @throws HelioError HELIO-4004 when it cannot be read. @see Aggregation.contribute */
-  async contribute(fragment: number, island: string, parcel: Parcel): Promise<void> {
-    await this.#begun;
+  contribute(fragment: number, island: string, parcel: Parcel): Promise<void> {
     return this.#thread.call('contribute', [fragment, island, parcel], [parcel.payload.buffer]);
   }
 
-  async merge(fragment: number, weights: Parameters<Aggregation['merge']>[1]): Promise<Parcel> {
-    await this.#begun;
+  merge(fragment: number, weights: Parameters<Aggregation['merge']>[1]): Promise<Parcel> {
     return this.#thread.call('merge', [fragment, weights]);
   }
 
-  async whole(fragment: number): Promise<Parcel> {
-    await this.#begun;
+  whole(fragment: number): Promise<Parcel> {
     return this.#thread.call('whole', [fragment]);
   }
 
-  async state(): Promise<AggregationState> {
-    await this.#begun;
+  state(): Promise<AggregationState> {
     return this.#thread.call('state', []);
   }
 

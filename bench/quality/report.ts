@@ -166,7 +166,7 @@ function plotOf(folder: string, section: Section, summaries: readonly Summary[])
   const legend = series.lines
     .map(
       ({ name, color }, i) =>
-        `<text x="${430 + 140 * (i % 2)}" y="${50 + 16 * Math.floor(i / 2)}" fill="${color}">${name}</text>`,
+        `<text x="${430 + 140 * (i % 2)}" y="${50 + 16 * Math.floor(i / 2)}" style="fill:${color};font-weight:600">${name}</text>`,
     )
     .join('');
   const style =
@@ -192,12 +192,12 @@ function seriesOf(
   if (!id.startsWith('main')) return undefined;
   const along = (start: string): readonly (readonly [number, number])[] =>
     summaries
-      .filter(({ row }) => row.name.startsWith(start) && !row.name.includes('AdamW'))
+      .filter(({ row }) => row.name.startsWith(start) && /, \d+( islands?)?$/.test(row.name))
       .map(({ row, test }) => [Math.log2(row.trial.islands), test] as const);
   const alone = summaries.find(({ row }) => row.name === 'one island alone');
   const parallel = [...(alone === undefined ? [] : [[0, alone.test] as const]), ...along('data-parallel')];
   return {
-    xLabel: 'log₂ of the number of islands',
+    xLabel: 'log₂ of the number of islands (0: one, 1: two, 2: four, 3: eight)',
     lines: [
       ...line('data-parallel', '#334155', parallel),
       ...line('DiLoCo', '#c2410c', along('DiLoCo')),

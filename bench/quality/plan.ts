@@ -286,12 +286,9 @@ function fullSections(): readonly Section[] {
         trial: streaming('small', 400, 4, { fragments, innerSteps: 20 }),
       })),
       {
-        name: 'P 3, strided',
+        // Two layers: strided and sequential are the same cut.
+        name: 'P 3, by layers',
         trial: streaming('small', 400, 4, { fragments: 3, fragmentation: 'strided', innerSteps: 20 }),
-      },
-      {
-        name: 'P 3, sequential',
-        trial: streaming('small', 400, 4, { fragments: 3, fragmentation: 'sequential', innerSteps: 20 }),
       },
     ]),
     effect('overlap', 'τ and α: overlap, and the share that an island keeps (4 islands, P 4, H 20)', [

@@ -129,7 +129,9 @@ function sectionText(folder: string, section: Section, summaries: readonly Summa
     const parallel = 8 * first!.parameters * row.trial.steps;
     const cells = [
       row.name,
-      tuning ? validation.toFixed(4) : `${test.toFixed(4)} ± ${spread.toFixed(4)}`,
+      tuning
+        ? validation.toFixed(4)
+        : `${test.toFixed(4)}${results.length > 1 ? ` ± ${spread.toFixed(4)}` : ', one seed'}`,
       ...(tuning ? [] : [gap]),
       ...(bytesMatter && !tuning
         ? [bytes === 0 ? '' : (bytes / 1e6).toFixed(2), bytes === 0 ? '' : `${Math.round(parallel / bytes)} ×`]

@@ -35,8 +35,9 @@ export async function runTrial(trial: Trial): Promise<TrialResult> {
   };
 }
 
-function innerOf({ inner }: Trial): InnerOptimizer {
-  const adam = { betas: [0.9, 0.95] as const, epsilon: 1e-8, weightDecay: 0.1 };
+function innerOf({ inner, outer }: Trial): InnerOptimizer {
+  const { proximal = 0 } = outer;
+  const adam = { betas: [0.9, 0.95] as const, epsilon: 1e-8, weightDecay: 0.1, proximal };
   if (inner.kind === 'adamw') return { kind: 'adamw', rate: inner.rate, ...adam };
   return { kind: 'muon', rate: inner.rate, momentum: 0.95, adamRate: inner.rate * ADAM_SHARE, ...adam };
 }
@@ -99,7 +100,8 @@ async function train(trial: Trial, initial: ReadonlyMap<string, Float32Array>) {
     random: seededRandom(trial.seed, 77),
   });
   requireValid(trial, outcome.merges, outcome.mergedTokens, tokensPerStep);
-  const up = [...outcome.upBySecond.values()];
+  // At the last step all fragments are merged at once: the peak is that of the run before it.
+  const up = [...outcome.upBySecond].flatMap(([second, bytes]) => (second < steps - 1 ? bytes : []));
   return {
     trainer: first!,
     all: trainers,

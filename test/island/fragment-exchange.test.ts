@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { FragmentExchange } from '../../src/island/fragment-exchange.ts';
+import { codecFor, decodeAll } from '../../src/outer/codecs/index.ts';
+import type { Fragment } from '../../src/outer/fragments.ts';
+import { packUpdate, packWhole } from '../../src/outer/parcel.ts';
+import type { CodecName } from '../../src/protocol/codec-names.ts';
+
+const fragment: Fragment = {
+  index: 0,
+  elements: 600,
+  tensors: [{ name: 'w', elements: 600, rows: 20, role: 'other' }],
+};
+const at = (seed: number): Float32Array => Float32Array.from({ length: 600 }, (_, i) => Math.sin(seed * (i + 1)));
+const exchangeOf = (upCodec: CodecName, maxStaleness = 0) =>
+  new FragmentExchange([fragment], { upCodec, maxStaleness }, [at(1)]);
+/** A merged fragment as the coordinator sends it: the way from where islands are to `next`. */
+const merged = (base: Float32Array, next: Float32Array) => {
+  const codec = codecFor('int8', fragment);
+  const nothing = new Float32Array(600);
+  const memory = new Float32Array(codec.memoryElements);
+  return packUpdate(codec, { parameters: next, base, residual: nothing, sign: 1, memory });
+};
+
+describe("an island's side of the exchange", () => {
+  it('goes on from its checkpoint to the same bytes, with every kind of codec', () => {
+    for (const codec of ['int4', 'top-1/8+int4', 'low-rank-3+int4'] as const) {
+      const straight = exchangeOf(codec);
+      let base = at(1);
+      for (let round = 0; round < 3; round++) {
+        straight.contribute(0, at(2 + round));
+        const { parcel, arrives } = merged(base, at(0.5 + round));
+        straight.receive(0, parcel);
+        straight.rebase(0);
+        base = arrives as Float32Array<ArrayBuffer>;
+      }
+      const resumed = new FragmentExchange([fragment], { upCodec: codec, maxStaleness: 0 }, [base]);
+      resumed.load(structuredClone(straight.save()));
+      expect([codec, resumed.contribute(0, at(9)).payload]).toEqual([codec, straight.contribute(0, at(9)).payload]);
+      const fresh = new FragmentExchange([fragment], { upCodec: codec, maxStaleness: 0 }, [base]);
+      expect(fresh.contribute(0, at(9)).payload).not.toEqual(straight.contribute(0, at(9)).payload);
+    }
+  });
+
+  it('starts from the same residual when it is asked again before the merge has come', () => {
+    const exchange = exchangeOf('int4');
+    const once = exchange.contribute(0, at(2));
+    expect(exchange.contribute(0, at(2)).payload).toEqual(once.payload);
+    exchange.receive(0, merged(at(1), at(3)).parcel);
+    expect(exchange.contribute(0, at(2)).payload).not.toEqual(once.payload);
+  });
+
+  it('contributes the parameters themselves in full precision, and a difference where bases may lie behind', () => {
+    expect(exchangeOf('f32').contribute(0, at(2))).toEqual(packWhole(at(2)));
+    const { form, payload } = exchangeOf('f32', 1).contribute(0, at(2));
+    expect(form).toBe('update');
+    expect(decodeAll(codecFor('f32', fragment), payload)).toEqual(at(1).map((x, i) => x - at(2)[i]!));
+  });
+
+  it('differs from its base, and not from what has come since, until it takes that', () => {
+    const exchange = exchangeOf('f32', 1);
+    const { parcel, arrives } = merged(at(1), at(3));
+    exchange.receive(0, parcel);
+    const before = exchange.contribute(0, at(2));
+    exchange.rebase(0);
+    const after = exchange.contribute(0, at(2));
+    const codec = codecFor('f32', fragment);
+    expect(decodeAll(codec, before.payload)).toEqual(at(1).map((x, i) => x - at(2)[i]!));
+    expect(decodeAll(codec, after.payload)).toEqual(arrives.map((x, i) => x - at(2)[i]!));
+  });
+});

@@ -1,5 +1,6 @@
 import { Aggregation } from '../../src/coordinator/aggregation.ts';
-import { initialState, isAdmitted, isOver, react, stepsUntilDue } from '../../src/coordinator/run.ts';
+import { isAdmitted, stepsUntilDue } from '../../src/coordinator/due.ts';
+import { initialState, isOver, react } from '../../src/coordinator/run.ts';
 import type { Effect, Event, RunSettings, RunState } from '../../src/coordinator/state.ts';
 import {
   type FragmentClock,

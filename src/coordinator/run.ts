@@ -1,8 +1,9 @@
 import { weightOf } from '../outer/merge.ts';
 import { beginCheckpoint, islandSaved } from './checkpoint.ts';
+import { firstDue, isAdmitted, nextDue, type Pulling, partOfRound } from './due.ts';
 import { answerEvaluation, assignEvaluation, beginEvaluation, releaseEvaluation } from './evaluation.ts';
 import { admit, expireLeases, leave, present, training } from './membership.ts';
-import type { Effect, Event, FragmentState, Island, Phase, RunSettings, RunState } from './state.ts';
+import type { Effect, Event, Island, Phase, RunSettings, RunState } from './state.ts';
 import { Step } from './step.ts';
 
 /**
@@ -58,20 +59,6 @@ export function initialState(settings: RunSettings): RunState {
     stopRequested: false,
     restore: null,
   };
-}
-
-/** When a fragment is first due after the run's step `from`: spread evenly over H steps. */
-function firstDue({ outer, steps }: RunSettings, fragment: number, from: number): number {
-  const offset = Math.max(1, Math.round(((fragment + 1) * outer.innerSteps) / outer.fragments));
-  return Math.min(steps, from + offset);
-}
-
-/** When a fragment is due next, after a merge at the run's step `runStep`. */
-function nextDue(settings: RunSettings, fragment: number, runStep: number): number {
-  const { startSteps, innerSteps } = settings.outer;
-  if (runStep < startSteps) return Math.min(settings.steps, runStep + 1);
-  if (startSteps > 0 && runStep === startSteps) return firstDue(settings, fragment, runStep);
-  return Math.min(settings.steps, runStep + innerSteps);
 }
 
 /** The state to go on from after a checkpoint: nobody is there yet, and nothing is in flight. */
@@ -156,28 +143,6 @@ function islandDue(step: Step, name: string, fragment: number, version: number):
   if (known === undefined || !isAdmitted(step.settings, known, version)) return;
   step.island(name, { due: step.state.islands[name]!.due.with(fragment, true) });
 }
-
-/** Whether something that was said of a version of a fragment still counts. */
-export const isAdmitted = ({ outer }: RunSettings, { version }: FragmentState, base: number): boolean =>
-  base <= version && version - base <= outer.maxStaleness;
-
-/**
- * Inner steps until an island that receives a fragment now is to report it due: to the fragment's next merge, and with
- * `stepsBySpeed` as much less as it is slower than the fastest (dynamic local updates, arXiv 2401.09135, section 5). 0 when the run
- * needs no more of it.
- */
-export function stepsUntilDue(settings: RunSettings, state: RunState, fragment: number, island: string): number {
-  const { nextStep, runStep } = state.fragments[fragment]!;
-  const steps = nextStep - runStep;
-  if (!settings.outer.stepsBySpeed || steps === 0) return steps;
-  const fastest = Math.max(...training(state).map(speedOf));
-  const own = speedOf(state.islands[island]!);
-  return own === 0 || fastest === 0 ? steps : Math.max(1, Math.round((steps * own) / fastest));
-}
-
-/** Tokens a second of computing since it connected; 0 when it has not said. */
-const speedOf = ({ progress }: Island): number =>
-  progress === null || progress.computeS === 0 ? 0 : progress.tokens / progress.computeS;
 
 function contributed(step: Step, event: Event & { readonly kind: 'contributed' }): void {
   const fragment = step.state.fragments[event.fragment];
@@ -272,15 +237,6 @@ function advanceFragment(step: Step, index: number): void {
     }
   }
 }
-
-/** The run's step after a merge of some islands: on average over those that train. */
-function partOfRound(step: Step, index: number, { arrived }: Pulling): number {
-  const steps = Object.values(arrived).reduce((sum, contribution) => sum + contribution.steps, 0);
-  const { progress } = step.state.fragments[index]!;
-  return Math.min(step.settings.steps, progress + steps / Math.max(1, training(step.state).length));
-}
-
-type Pulling = FragmentState['stage'] & { readonly kind: 'pulling' };
 
 function pull(step: Step, index: number, islands: readonly Island[]): void {
   const { version } = step.state.fragments[index]!;

@@ -2,8 +2,8 @@ import { HelioError } from '../errors.ts';
 import type { Provider } from '../ml/engine/session.ts';
 import { type Content, decodeFloats, type Parcel, type Transfer } from '../protocol/frame.ts';
 import { type CoordinatorMessage, type IslandMessage, PROTOCOL_VERSION, type Progress } from '../protocol/messages.ts';
-import type { Job } from '../protocol/run-file.ts';
 import { type FragmentClock, holding, holdsUntilMs, isDue, received, stepped } from './fragment-clock.ts';
+import { withOwnData } from './own-data.ts';
 import type { Assignment, IslandExchange, IslandTrainer } from './trainer-face.ts';
 
 /** One open connection to the coordinator, as the runtime sees it. */
@@ -378,21 +378,6 @@ export class IslandSession {
 interface Merged {
   readonly content: Content & { readonly kind: 'merged' };
   readonly parameters: Float32Array;
-}
-
-/** The job with the owner's files instead of those that it names. */
-function withOwnData(job: Job, paths: readonly string[] | undefined): Job {
-  if (paths === undefined) return job;
-  if ('paths' in job.data) return { ...job, data: { ...job.data, paths: [...paths] } };
-  if ('table' in job.data) return { ...job, data: { ...job.data, table: [...paths] } };
-  const [images, labels] = paths;
-  if (images !== undefined && labels !== undefined && paths.length === 2)
-    return { ...job, data: { ...job.data, images, labels } };
-  throw new HelioError(
-    'HELIO-1006',
-    `The run trains on images, and --data names ${paths.length} file${paths.length === 1 ? '' : 's'}.`,
-    'Give --data twice: the images, then their labels.',
-  );
 }
 
 /** How long an island waits for the coordinator's first words. */

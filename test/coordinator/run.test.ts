@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { initialState, isAdmitted, react, resumedState } from '../../src/coordinator/run.ts';
+import { isAdmitted } from '../../src/coordinator/due.ts';
+import { initialState, react, resumedState } from '../../src/coordinator/run.ts';
 import type { RunRecord } from '../../src/coordinator/state.ts';
 import { seededRandom } from '../../src/ml/tensor/random.ts';
 import { settingsFor, World, type WorldOptions } from './world.ts';

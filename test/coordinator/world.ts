@@ -1,4 +1,5 @@
-import { initialState, isOver, react, runStepOf, stepsUntilDue } from '../../src/coordinator/run.ts';
+import { stepsUntilDue } from '../../src/coordinator/due.ts';
+import { initialState, isOver, react, runStepOf } from '../../src/coordinator/run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../../src/coordinator/state.ts';
 import {
   type FragmentClock,

@@ -10,7 +10,8 @@ import {
   PROTOCOL_VERSION,
 } from '../../protocol/messages.ts';
 import type { Job } from '../../protocol/run-file.ts';
-import { isAdmitted, isOver, react, stepsUntilDue } from '../run.ts';
+import { isAdmitted, stepsUntilDue } from '../due.ts';
+import { isOver, react } from '../run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../state.ts';
 import type { RunStore } from '../store/run-store.ts';
 import type { WorkerAggregation } from './worker-aggregation.ts';

@@ -17,6 +17,7 @@ import type { Trainer } from '../../src/ml/training/trainer.ts';
 import { type Fragment, pack, unpack } from '../../src/outer/fragments.ts';
 import type { OuterSettings } from '../../src/outer/settings.ts';
 import type { Content, Parcel } from '../../src/protocol/frame.ts';
+import { NO_PROGRESS } from '../../src/protocol/messages.ts';
 import type { Attack } from './trial.ts';
 
 /**
@@ -311,7 +312,7 @@ class VirtualRun {
     island.tokens += result.tokens;
     island.steps++;
     island.clocks = island.clocks.map((clock) => stepped(clock, result.tokens));
-    const progress = { ...EMPTY, step: island.trainer.steps, tokens: island.tokens };
+    const progress = { ...NO_PROGRESS, step: island.trainer.steps, tokens: island.tokens };
     const computeS = (island.steps * island.stepMs) / 1000;
     await this.#dispatch({ kind: 'progress', island: island.name, progress: { ...progress, computeS } });
     await this.#reportDue(island);
@@ -326,18 +327,3 @@ class VirtualRun {
     }
   }
 }
-
-const EMPTY = {
-  step: 0,
-  tokens: 0,
-  loss: 0,
-  gradNorm: 0,
-  skippedSteps: 0,
-  tokensPerS: 0,
-  computeS: 0,
-  waitS: 0,
-  exchangeS: 0,
-  evaluateS: 0,
-  cpuS: 0,
-  peakMemoryBytes: 0,
-};

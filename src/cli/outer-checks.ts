@@ -1,3 +1,4 @@
+import { dueStepOf } from '../coordinator/due.ts';
 import { HelioError } from '../errors.ts';
 import type { Job } from '../protocol/run-file.ts';
 
@@ -68,7 +69,7 @@ export function outerNotices({ outer, islands, stop }: Job): readonly string[] {
   const { innerSteps, fragments, averaging, faultyShare } = outer;
   const { steps } = stop;
   const when = (condition: boolean, sentence: string): readonly string[] => (condition ? [sentence] : []);
-  const dueSteps = Array.from({ length: fragments }, (_, p) => Math.round(((p + 1) * innerSteps) / fragments));
+  const dueSteps = Array.from({ length: fragments }, (_, p) => dueStepOf(outer, p));
   const faulty = Math.ceil(faultyShare * islands);
   return [
     ...when(

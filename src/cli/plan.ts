@@ -45,7 +45,9 @@ export async function planRun(file: string, islands: number | undefined): Promis
   const tokens = job.stop.steps * job.batch * (isLanguage(model) ? job.context : 1) * job.islands;
   const atOnce = Math.min(job.islands, Math.max(1, Math.floor(cores / threadsPerIsland)));
   const timeS = tokens / (speed.tokensPerS * atOnce);
-  const merges = Math.ceil(job.stop.steps / job.outer.innerSteps) * job.outer.fragments;
+  const startSteps = Math.min(job.outer.startSteps, job.stop.steps);
+  const rounds = startSteps + Math.ceil((job.stop.steps - startSteps) / job.outer.innerSteps);
+  const merges = rounds * job.outer.fragments;
   const { upCodec, downCodec } = job.outer;
   const bothWays = prepared.fragments.reduce(
     (sum, fragment) => sum + codecFor(upCodec, fragment).mostBytes + codecFor(downCodec, fragment).mostBytes,

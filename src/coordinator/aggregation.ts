@@ -1,6 +1,6 @@
 import { type Codec, codecFor, malformed } from '../outer/codecs/index.ts';
 import { type Fragment, pack, unpack } from '../outer/fragments.ts';
-import { type Contribution, type MergeRule, mergeFragment } from '../outer/merge.ts';
+import { type MergeRule, mergeFragment, type PseudoGradient } from '../outer/merge.ts';
 import { freshFragment, type GlobalFragment } from '../outer/outer-optimizer.ts';
 import { openContribution, packUpdate, packWhole } from '../outer/parcel.ts';
 import type { OuterSettings } from '../outer/settings.ts';
@@ -36,7 +36,7 @@ export class Aggregation {
   readonly fragments: readonly Fragment[];
   readonly #settings: AggregationSettings;
   readonly #states: GlobalState[];
-  readonly #waiting: Map<string, (weight: number) => Contribution>[];
+  readonly #waiting: Map<string, PseudoGradient>[];
 
   constructor(
     fragments: readonly Fragment[],
@@ -86,8 +86,7 @@ export class Aggregation {
   contribute(fragment: number, island: string, parcel: Parcel): void {
     const { up, global } = this.#states[fragment]!;
     if (parcel.codec !== up.name) throw malformed(`it comes in ${parcel.codec}, and the run has ${up.name}`);
-    const { squares, addTo } = openContribution(parcel, up, global.parameters, 1);
-    this.#waiting[fragment]!.set(island, (weight) => ({ weight, squares, addTo }));
+    this.#waiting[fragment]!.set(island, openContribution(parcel, up, global.parameters));
   }
 
   /**
@@ -101,7 +100,7 @@ export class Aggregation {
   merge(fragment: number, weights: readonly { readonly island: string; readonly weight: number }[]): Parcel {
     const waiting = this.#waiting[fragment]!;
     const state = this.#states[fragment]!;
-    const contributions = weights.map(({ island, weight }) => waiting.get(island)!(weight));
+    const contributions = weights.map(({ island, weight }) => ({ ...waiting.get(island)!, weight }));
     const merged = mergeFragment(state.layout, state.global, contributions, this.#settings);
     waiting.clear();
     if (this.#settings.downCodec === 'f32') {

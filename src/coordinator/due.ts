@@ -1,3 +1,4 @@
+import type { OuterSettings } from '../outer/settings.ts';
 import { training } from './membership.ts';
 import type { FragmentState, Island, RunSettings, RunState } from './state.ts';
 import type { Step } from './step.ts';
@@ -6,10 +7,15 @@ import type { Step } from './step.ts';
 
 export type Pulling = FragmentState['stage'] & { readonly kind: 'pulling' };
 
+/** The step of a round at which a fragment is due. */
+export const dueStepOf = (
+  { innerSteps, fragments }: Pick<OuterSettings, 'innerSteps' | 'fragments'>,
+  fragment: number,
+): number => Math.max(1, Math.round(((fragment + 1) * innerSteps) / fragments));
+
 /** When a fragment is first due after the run's step `from`: spread evenly over H steps. */
 export function firstDue({ outer, steps }: RunSettings, fragment: number, from: number): number {
-  const offset = Math.max(1, Math.round(((fragment + 1) * outer.innerSteps) / outer.fragments));
-  return Math.min(steps, from + offset);
+  return Math.min(steps, from + dueStepOf(outer, fragment));
 }
 
 /** When a fragment is due next, after a merge at the run's step `runStep`. */

@@ -1,7 +1,13 @@
 import { HelioError } from '../errors.ts';
 import type { Provider } from '../ml/engine/session.ts';
 import { type Content, decodeFloats, type Parcel, type Transfer } from '../protocol/frame.ts';
-import { type CoordinatorMessage, type IslandMessage, PROTOCOL_VERSION, type Progress } from '../protocol/messages.ts';
+import {
+  type CoordinatorMessage,
+  type IslandMessage,
+  NO_PROGRESS,
+  PROTOCOL_VERSION,
+  type Progress,
+} from '../protocol/messages.ts';
 import { type FragmentClock, holding, holdsUntilMs, isDue, received, stepped } from './fragment-clock.ts';
 import { withOwnData } from './own-data.ts';
 import type { Assignment, IslandExchange, IslandTrainer } from './trainer-face.ts';
@@ -50,17 +56,6 @@ export interface IslandHost {
 export type Ending = 'finished' | 'interrupted' | 'failed' | 'disconnected';
 
 const REPORT_MS = 400;
-const COUNTERS = {
-  tokens: 0,
-  loss: 0,
-  gradNorm: 0,
-  skippedSteps: 0,
-  tokensPerS: 0,
-  computeS: 0,
-  waitS: 0,
-  exchangeS: 0,
-  evaluateS: 0,
-};
 
 /** An island's life on one connection: welcomed, catching up, training, until it is told to stop or cut off. */
 export class IslandSession {
@@ -78,7 +73,7 @@ export class IslandSession {
   #clocks: FragmentClock[] = [];
   #assignment: Assignment | undefined;
   #training = false;
-  #counters = { ...COUNTERS };
+  #counters = { ...NO_PROGRESS };
   #reportedMs = 0;
   #place = 0;
   readonly #cpuBeforeS: number;
@@ -151,8 +146,10 @@ export class IslandSession {
       if (item.content.kind === 'preparation') preparation = new TextDecoder().decode(item.payload);
       if (item.content.kind === 'base') base = item.payload;
       if (item.content.kind === 'merged') {
-        fragments.set(item.content.fragment, decodeFloats(item.payload));
-        this.#newest[item.content.fragment] = { content: item.content, parameters: decodeFloats(item.payload) };
+        const parameters = decodeFloats(item.payload);
+        fragments.set(item.content.fragment, parameters);
+        if (welcome?.job.outer.oneStepDelay)
+          this.#newest[item.content.fragment] = { content: item.content, parameters };
         this.#clocks[item.content.fragment] = received(item.content.version, item.content.stepsUntilDue);
         this.#place = Math.max(this.#place, item.content.runStep);
       }
@@ -348,8 +345,8 @@ export class IslandSession {
   #report(): void {
     this.#reportedMs = this.#host.nowMs();
     const progress: Progress = {
-      step: this.#place,
       ...this.#counters,
+      step: this.#place,
       cpuS: this.#host.cpuS() - this.#cpuBeforeS,
       peakMemoryBytes: this.#host.peakMemoryBytes(),
     };

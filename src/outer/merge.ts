@@ -5,14 +5,18 @@ import { normFactors } from './norm-bound.ts';
 import { type GlobalFragment, type OuterStep, outerStep } from './outer-optimizer.ts';
 import type { Weighting } from './settings.ts';
 
-/** What one island brings to the merge of a fragment: its pseudo-gradient Δₘ = θ − θₘ, which need not be unpacked yet. */
-export interface Contribution {
-  /** Its weight, see {@link weightOf}; contributions of weight 0 are left out. */
-  readonly weight: number;
+/** Where one island is with a fragment, as its pseudo-gradient Δₘ = θ − θₘ, which need not be unpacked yet. */
+export interface PseudoGradient {
   /** ‖Δₘ‖² */
   readonly squares: number;
   /** sum ← sum + scale · Δₘ */
   addTo(sum: Float32Array, scale: number): void;
+}
+
+/** What it brings to a merge. */
+export interface Contribution extends PseudoGradient {
+  /** Its weight, see {@link weightOf}; contributions of weight 0 are left out. */
+  readonly weight: number;
 }
 
 export interface MergeRule extends AveragingRule, OuterStep {

@@ -1,8 +1,7 @@
 import type { Parcel } from '../protocol/frame.ts';
-import { malformed } from './codecs/codec.ts';
-import { addChunk, type Codec, squaresOf, type Update } from './codecs/index.ts';
+import { addChunk, type Codec, malformed, squaresOf, type Update } from './codecs/index.ts';
 import { encodeNumbers, readNumbers } from './codecs/numbers.ts';
-import type { Contribution } from './merge.ts';
+import type { PseudoGradient } from './merge.ts';
 
 /** A fragment on its way, what its reader will have, and what its sender keeps for the next one. */
 export interface Packed {
@@ -34,6 +33,7 @@ export function packUpdate(codec: Codec, update: Update): Packed {
 export function openFragment(parcel: Parcel, codec: Codec, base: Float32Array): Float32Array {
   const parameters = new Float32Array(codec.elements);
   eachChunk(parcel, codec, (chunk, offset) => {
+    requireFinite(squaresOf(chunk));
     if (parcel.form === 'parameters') parameters.set(chunk, offset);
     else for (let i = 0; i < chunk.length; i++) parameters[offset + i] = base[offset + i]! + chunk[i]!;
   });
@@ -41,12 +41,12 @@ export function openFragment(parcel: Parcel, codec: Codec, base: Float32Array): 
 }
 
 /**
- * An island's contribution as it came: checked and measured now, unpacked only when it is merged.
+ * An island's pseudo-gradient as it came: checked and measured now, unpacked only when it is merged.
  *
  * @param theta what it is the difference to, where it holds the island's parameters themselves
  * @throws HelioError HELIO-4004 as {@link openFragment}
  */
-export function openContribution(parcel: Parcel, codec: Codec, theta: Float32Array, weight: number): Contribution {
+export function openContribution(parcel: Parcel, codec: Codec, theta: Float32Array): PseudoGradient {
   const deltas = (visit: (chunk: Float32Array, offset: number) => void): void =>
     eachChunk(parcel, codec, (chunk, offset) => {
       if (parcel.form === 'parameters')
@@ -57,11 +57,12 @@ export function openContribution(parcel: Parcel, codec: Codec, theta: Float32Arr
   deltas((chunk) => {
     squares += squaresOf(chunk);
   });
-  return {
-    weight,
-    squares,
-    addTo: (sum, scale) => deltas((chunk, offset) => addChunk(sum, chunk, offset, scale)),
-  };
+  requireFinite(squares);
+  return { squares, addTo: (sum, scale) => deltas((chunk, offset) => addChunk(sum, chunk, offset, scale)) };
+}
+
+function requireFinite(squares: number): void {
+  if (!Number.isFinite(squares)) throw malformed('it holds numbers that are not finite');
 }
 
 function eachChunk(
@@ -69,10 +70,6 @@ function eachChunk(
   codec: Codec,
   visit: (chunk: Float32Array, offset: number) => void,
 ): void {
-  const checked = (chunk: Float32Array, offset: number): void => {
-    if (!Number.isFinite(squaresOf(chunk))) throw malformed('it holds numbers that are not finite');
-    visit(chunk, offset);
-  };
-  if (form === 'parameters') readNumbers('f32', codec.elements, payload, checked);
-  else codec.read(payload, checked);
+  if (form === 'parameters') readNumbers('f32', codec.elements, payload, visit);
+  else codec.read(payload, visit);
 }

@@ -13,7 +13,7 @@ export type CodecName =
   | `low-rank-${number}+${NumberCodecName}`;
 
 export const CODEC_PATTERN =
-  /^(?:top-1\/([2-9]|[1-9]\d|[1-9]\d{2}|[1-3]\d{3}|40\d{2})\+|low-rank-([1-9]|[1-9]\d|1\d{2}|2[0-4]\d|25[0-6])\+)?(f32|f16|bf16|int8|int4|e3m0)$/;
+  /^(?:top-1\/([2-9]|[1-9]\d|[1-9]\d{2}|[1-3]\d{3}|40[0-8]\d|409[0-6])\+|low-rank-([1-9]|[1-9]\d|1\d{2}|2[0-4]\d|25[0-6])\+)?(f32|f16|bf16|int8|int4|e3m0)$/;
 
 export type CodecParts =
   | { readonly kind: 'numbers'; readonly numbers: NumberCodecName }

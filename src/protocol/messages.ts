@@ -33,6 +33,22 @@ export const progressSchema = z.strictObject({
 });
 export type Progress = z.output<typeof progressSchema>;
 
+/** Of an island that has done nothing yet. */
+export const NO_PROGRESS: Progress = {
+  step: 0,
+  tokens: 0,
+  loss: 0,
+  gradNorm: 0,
+  skippedSteps: 0,
+  tokensPerS: 0,
+  computeS: 0,
+  waitS: 0,
+  exchangeS: 0,
+  evaluateS: 0,
+  cpuS: 0,
+  peakMemoryBytes: 0,
+};
+
 /** What an island says. */
 export const islandMessageSchema = z.discriminatedUnion('kind', [
   z.strictObject({

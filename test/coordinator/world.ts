@@ -11,7 +11,7 @@ import {
 } from '../../src/island/fragment-clock.ts';
 import type { Random } from '../../src/ml/tensor/random.ts';
 import { STRATEGIES } from '../../src/outer/settings.ts';
-import type { Progress } from '../../src/protocol/messages.ts';
+import { NO_PROGRESS, type Progress } from '../../src/protocol/messages.ts';
 
 /**
  * A world for the pure machine: islands with clocks of their own behind links that delay, all driven by one seed.
@@ -244,8 +244,7 @@ export class World {
 
   #progress({ name, steps }: SimIsland): Progress {
     const computeS = (steps * this.options.stepMs(name)) / 1000;
-    const nothing = { loss: 0, gradNorm: 0, skippedSteps: 0, tokensPerS: 0, waitS: 0, exchangeS: 0, evaluateS: 0 };
-    return { step: steps, tokens: 100 * steps, ...nothing, computeS, cpuS: 0, peakMemoryBytes: 0 };
+    return { ...NO_PROGRESS, step: steps, tokens: 100 * steps, computeS };
   }
 
   #live(island: SimIsland): void {

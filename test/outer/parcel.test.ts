@@ -26,7 +26,7 @@ describe('a fragment on its way', () => {
     'up: it is the pseudo-gradient, measured (%s)',
     (name) => {
       const { codec, parcel, arrives } = update(name, -1);
-      const contribution = openContribution(parcel, codec, base, 1);
+      const contribution = openContribution(parcel, codec, base);
       const delta = new Float32Array(300);
       contribution.addTo(delta, 2);
       let squares = 0;
@@ -43,7 +43,7 @@ describe('a fragment on its way', () => {
     const parcel = packWhole(parameters);
     expect(openFragment(parcel, codec, nothing)).toEqual(parameters);
     const delta = new Float32Array(300);
-    openContribution(parcel, codec, base, 1).addTo(delta, 1);
+    openContribution(parcel, codec, base).addTo(delta, 1);
     expect(delta).toEqual(base.map((x, i) => x - parameters[i]!));
   });
 
@@ -61,7 +61,7 @@ describe('a fragment on its way', () => {
     const f32 = codecFor('f32', fragment);
     const whole = { form: 'parameters', codec: 'f32', payload: poison } as const;
     expect(() => openFragment(whole, f32, nothing)).toThrow(/not finite/);
-    expect(() => openContribution(whole, f32, nothing, 1)).toThrow(/not finite/);
+    expect(() => openContribution(whole, f32, nothing)).toThrow(/not finite/);
     const scale = parcel.payload.slice();
     new DataView(scale.buffer).setFloat32(0, Number.POSITIVE_INFINITY, true);
     expect(() => openFragment({ ...parcel, payload: scale }, codecFor('int8', fragment), base)).toThrow(/not finite/);

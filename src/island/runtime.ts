@@ -63,8 +63,9 @@ export class IslandSession {
   readonly #connection: Connection;
   readonly #trainer: IslandTrainer;
   readonly #exchange: IslandExchange;
-  /** Packing, sending and opening that go on while the trainer computes; the first error of it. */
-  readonly #background = new Set<Promise<void>>();
+  /** Resolves when all merged fragments that have come are open. */
+  #opening: Promise<void> = Promise.resolve();
+  /** The first error of what goes on while the trainer computes. */
   #fault: { readonly error: unknown } | undefined;
   /** Merged fragments that are open and wait for the end of the step. */
   readonly #opened: Merged[] = [];
@@ -221,6 +222,7 @@ export class IslandSession {
         this.#reportDue();
         return;
       case 'pull':
+        await this.#settle();
         return this.#contribute(item.fragment);
       case 'transfer':
         return this.#receive(item);
@@ -254,7 +256,7 @@ export class IslandSession {
     this.#counters.exchangeS += seconds;
     const { version, steps, tokens } = clock;
     const pack = this.#spanned('exchange', 'pack', () => this.#exchange.contribute(fragment, own));
-    this.#inBackground(async () => {
+    void this.#inBackground(async () => {
       const { form, codec, payload } = await pack;
       const content = { kind: 'contribution', fragment, version, steps, tokens, form, codec } as const;
       await this.#spanned('upload', 'contribution', () => this.#connection.transfer(content, payload));
@@ -279,7 +281,7 @@ export class IslandSession {
     if (this.#clocks[content.fragment] === undefined) throw noSuchFragment(content.fragment);
     this.#host.trace({ lane: 'download', name: 'merged', startMs: sinceMs, endMs: this.#host.nowMs() });
     const parcel: Parcel = { form: content.form, codec: content.codec, payload };
-    this.#inBackground(async () => {
+    this.#opening = this.#inBackground(async () => {
       const open = (): Promise<Float32Array> => this.#exchange.receive(content.fragment, parcel);
       const parameters = await this.#spanned('exchange', 'open', open);
       this.#opened.push({ content, parameters });
@@ -312,19 +314,16 @@ export class IslandSession {
     this.#place = Math.max(this.#place, runStep);
   }
 
-  #inBackground(work: () => Promise<void>): void {
-    const task = work()
-      .catch((error: unknown) => {
-        this.#fault ??= { error };
-        this.#connection.wake();
-      })
-      .finally(() => this.#background.delete(task));
-    this.#background.add(task);
+  #inBackground(work: () => Promise<void>): Promise<void> {
+    return work().catch((error: unknown) => {
+      this.#fault ??= { error };
+      this.#connection.wake();
+    });
   }
 
-  /** Waits for what is under way: what is measured or saved next is of one moment. */
+  /** Takes what was merged before the word that is handled now: messages count in the order in which they were sent. */
   async #settle(): Promise<void> {
-    await Promise.all(this.#background);
+    await this.#opening;
     await this.#takeOpened();
   }
 

@@ -1,0 +1,109 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
+import { type Connection, type Incoming, type IslandHost, IslandSession } from '../../src/island/runtime.ts';
+import type { IslandExchange, IslandTrainer } from '../../src/island/trainer-face.ts';
+import type { Content } from '../../src/protocol/frame.ts';
+import { PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
+
+/** An island between a scripted coordinator and a trainer that computes nothing: only the order of things is looked at. */
+
+const host: IslandHost = {
+  name: 'island-1',
+  software: 'test',
+  threads: 1,
+  engine: { device: 'cpu', onProcessor: [] },
+  stateFolder: () => '',
+  dataPaths: undefined,
+  nowMs: () => performance.now(),
+  cpuS: () => 0,
+  peakMemoryBytes: () => 0,
+  trace: () => {},
+};
+const trainer: IslandTrainer = {
+  prepare: async () => [{ index: 0, elements: 1, tensors: [] }],
+  step: async () => {
+    await sleep(1);
+    return { loss: 1, gradNorm: 1, tokens: 10, skipped: false };
+  },
+  snapshot: async () => new Float32Array(1),
+  take: async () => {},
+  evaluate: async () => ({ lossSum: 1, tokens: 1 }),
+  save: async () => {},
+  restore: async () => null,
+  skipTo: async (step) => step,
+  release: async () => {},
+};
+/** Opening takes longer than the coordinator's next word. */
+const exchange: IslandExchange = {
+  prepare: async () => {},
+  contribute: async () => ({ form: 'update', codec: 'f32', payload: new Uint8Array(4) }),
+  receive: async () => {
+    await sleep(50);
+    return new Float32Array(1);
+  },
+  rebase: async () => {},
+  save: async () => ({ residuals: [], memories: [] }),
+  load: async () => {},
+  release: async () => {},
+};
+
+it.each(['', 'oneStepDelay: true, maxStaleness: 1, overlapSteps: 5'])(
+  'a pull that comes after a merged fragment finds it taken, also while it is still being opened (%s)',
+  async (outer) => {
+    const job = resolveJob(
+      parseRunFile(`data: a\nouter: { innerSteps: 20, ${outer} }\nstop: { steps: 100 }`, 'f'),
+      'f',
+    );
+    const merged = (version: number): Incoming => ({
+      kind: 'transfer',
+      sinceMs: 0,
+      payload: new Uint8Array(4),
+      content: {
+        kind: 'merged',
+        fragment: 0,
+        version,
+        runStep: 0,
+        stepsUntilDue: 20,
+        form: 'parameters',
+        codec: 'f32',
+      },
+    });
+    const pull: Incoming = { kind: 'pull', fragment: 0, version: 1 };
+    const script: Incoming[] = [
+      {
+        kind: 'welcome',
+        protocol: PROTOCOL_VERSION,
+        run: 'r',
+        job,
+        dataFolder: '',
+        shard: { index: 0, count: 1 },
+        leaseS: 10,
+        restore: null,
+      },
+      { kind: 'transfer', sinceMs: 0, payload: new Uint8Array(2), content: { kind: 'preparation' } },
+      merged(0),
+      { kind: 'start' },
+      merged(1),
+      pull,
+      merged(2),
+      { ...pull, version: 2 },
+      { kind: 'stop', reason: 'finished' },
+    ];
+    const sent: Content[] = [];
+    const connection: Connection = {
+      send: () => {},
+      transfer: async (content) => {
+        sent.push(content);
+      },
+      next: async () => script.shift() ?? null,
+      wake: () => {},
+      close: () => {},
+    };
+    expect(await new IslandSession(host, connection, trainer, exchange).run()).toBe('finished');
+    await sleep(0);
+    const bases = sent.map((content) => (content.kind === 'contribution' ? content.version : -1));
+    // With one step of delay a fragment is taken after the contribution, so each base lies one behind, and never two.
+    expect(bases).toEqual(outer === '' ? [1, 2] : [0, 1]);
+  },
+);

@@ -25,6 +25,8 @@ export interface LocalRunOptions {
 /** Last words after which starting an island again would not help: any explained error but one of the engine or the connection. */
 const HOPELESS = /error HELIO-(?!0000|2001|4002|4004|5001)/;
 const MAX_RESTARTS = 20;
+/** Times that an island may end with the same explained error: a restart does not mend that either. */
+const MAX_SAME_WORDS = 3;
 const RESTART_MS = 500;
 /** How long islands may take to end after the run is over. */
 const FAREWELL_MS = 10_000;
@@ -109,6 +111,7 @@ class IslandKeeper {
   readonly #running = new Map<string, ChildProcess>();
   readonly #hopeless = Promise.withResolvers<HelioError>();
   #restarts = 0;
+  readonly #lastWords = new Map<string, { readonly words: string; readonly times: number }>();
   #restarting = true;
 
   constructor(device: string, notice: (sentence: string) => void) {
@@ -178,6 +181,8 @@ class IslandKeeper {
       if (!this.#restarting || code === 0) return;
       const how = signal === null ? `exit status ${code}` : `signal ${signal}`;
       if (HOPELESS.test(lastWords)) return this.#giveUp(name, `${how}): ${lastWords.trim()}`);
+      if (this.#saidAgain(name, lastWords.trim()) >= MAX_SAME_WORDS)
+        return this.#giveUp(name, `${how}, ${MAX_SAME_WORDS} times): ${lastWords.trim()}`);
       if (++this.#restarts > MAX_RESTARTS)
         return this.#giveUp(name, `${how}) after ${MAX_RESTARTS} restarts: ${lastWords.trim()}`);
       this.#notice(`${name} crashed (${how}); the run goes on without it; starting it again`);
@@ -185,6 +190,14 @@ class IslandKeeper {
         if (this.#restarting) this.#launch(name, url, threads, folder);
       }, RESTART_MS);
     });
+  }
+
+  /** How often in a row an island has ended with these words; 0 where it explained nothing, as one that was killed. */
+  #saidAgain(name: string, words: string): number {
+    const before = this.#lastWords.get(name);
+    const times = !words.includes('error HELIO-') ? 0 : before?.words === words ? before.times + 1 : 1;
+    this.#lastWords.set(name, { words, times });
+    return times;
   }
 
   #giveUp(name: string, how: string): void {

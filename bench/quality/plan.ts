@@ -23,8 +23,11 @@ export interface Section {
 
 const SEEDS = [1, 2, 3];
 
-/** Top rates by who steps: chosen on the validation half of the text by the section `tuning`. */
-export const RATES = { together: 0.06, islands: 0.06, adamwTogether: 0.002, adamwIslands: 0.002 } as const;
+/** Top rates by model and who steps: chosen on the validation half of the text by the sections `tuning`. */
+export const RATES = {
+  small: { together: 0.06, islands: 0.06, adamwTogether: 0.002, adamwIslands: 0.002 },
+  medium: { together: 0.03, islands: 0.03, adamwTogether: 0.002, adamwIslands: 0.002 },
+} as const satisfies Record<SizeName, unknown>;
 
 /** The field's defaults of a trial; `more` goes over them. */
 const base = (model: SizeName, steps: number, islands: number, more: Partial<Trial> = {}): Omit<Trial, 'seed'> => ({
@@ -33,7 +36,7 @@ const base = (model: SizeName, steps: number, islands: number, more: Partial<Tri
   steps,
   who: 'islands',
   islands,
-  inner: { kind: 'muon', rate: RATES.islands },
+  inner: { kind: 'muon', rate: RATES[model].islands },
   outer: {},
   shards: 'mixed',
   lost: 0,
@@ -42,7 +45,7 @@ const base = (model: SizeName, steps: number, islands: number, more: Partial<Tri
   ...more,
 });
 
-const together = (model: SizeName, steps: number, islands: number, rate: number = RATES.together) =>
+const together = (model: SizeName, steps: number, islands: number, rate: number = RATES[model].together) =>
   base(model, steps, islands, { who: 'together', inner: { kind: 'muon', rate } });
 
 /** DiLoCo as the default rule has it. */
@@ -78,8 +81,8 @@ function main(model: SizeName, steps: number, counts: readonly number[], more: P
     row('untrained', base(model, steps, 1, { who: 'untrained' })),
     row('one island alone', base(model, steps, 1, { who: 'together' })),
     row('one machine, 4 × the steps', base(model, steps, 4, { who: 'longer' })),
-    row('data-parallel, 4, AdamW', adamw(together(model, steps, 4), RATES.adamwTogether)),
-    row('DiLoCo, 4 islands, AdamW', adamw(auto(model, steps, 4), RATES.adamwIslands)),
+    row('data-parallel, 4, AdamW', adamw(together(model, steps, 4), RATES[model].adamwTogether)),
+    row('DiLoCo, 4 islands, AdamW', adamw(auto(model, steps, 4), RATES[model].adamwIslands)),
     row('data-parallel, 4', together(model, steps, 4)),
     row('data-parallel, 8', together(model, steps, 8)),
     ...counts.map((islands) =>
@@ -213,6 +216,18 @@ function fullSections(): readonly Section[] {
           { name: `data-parallel, ${islands}, AdamW ${rate}`, trial: adamw(together('small', 400, islands), rate) },
           { name: `DiLoCo, ${islands} islands, AdamW ${rate}`, trial: adamw(auto('small', 400, islands), rate) },
         ]),
+      ]),
+    },
+    {
+      id: 'tuning-medium',
+      title: 'Inner rates of the medium model, by the validation half of the text (400 steps, one seed)',
+      seeds: [1],
+      rows: [0.015, 0.02, 0.03, 0.045, 0.06].flatMap((rate) => [
+        { name: `data-parallel, 4, Muon ${rate}`, trial: together('medium', 400, 4, rate) },
+        {
+          name: `DiLoCo, 4 islands, Muon ${rate}`,
+          trial: { ...auto('medium', 400, 4), inner: { kind: 'muon' as const, rate } },
+        },
       ]),
     },
     effect('main-small-400', 'Small model (0.14 M), 400 steps', main('small', 400, [1, 2, 4, 8, 16]), {

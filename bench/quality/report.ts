@@ -95,7 +95,7 @@ goes on where it was.
 
 **The contract.** Each run of M islands stands beside ONE synchronous data-parallel run with M times the batch: the same number of optimizer
 steps and so the same tokens, the same initial weights, text and schedule (20 steps of warm-up, cosine to 5 %), each with the inner rate
-that was best for it among as many tried (section \`tuning\`, small model, 400 steps). Also shown: the untrained model, one island alone (1/M of the tokens), and one machine that takes M times as many
+that was best for it among as many tried (sections \`tuning\`, 400 steps). Also shown: the untrained model, one island alone (1/M of the tokens), and one machine that takes M times as many
 steps. Losses are of the *merged* model, mean cross-entropy in nats a token, on held-out text; settings were chosen by one half of it, the
 figures are of the other. Mean of three seeds, ± half the distance from the best to the worst, unless a row says otherwise; gaps are of the means. Runs are in virtual time:
 the coordinator's own state machine and merging, the islands' own clocks and codecs, real models. A run with too few merged tokens is
@@ -110,7 +110,7 @@ payload sent and received by an island, *fewer* is against float32 gradients up 
 function sectionText(folder: string, section: Section, summaries: readonly Summary[]): string {
   const bytesMatter = summaries.some(({ results }) => results[0]!.bytesPerIsland > 0);
   const flow = section.id === 'lost' || section.id === 'speeds';
-  const tuning = section.id === 'tuning';
+  const tuning = section.id.startsWith('tuning');
   const peaks = section.id === 'fragments';
   const heads = [
     '',

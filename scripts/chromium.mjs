@@ -3,9 +3,9 @@
  *
  * Usage: node scripts/chromium.mjs     exit status 0 when there is one, 1 when there is none and none could be installed
  */
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { installPackage } from './debian.mjs';
 
 const PLACES = [
   '/Applications/Chromium.app/Contents/MacOS/Chromium',
@@ -24,20 +24,8 @@ export function findChromium() {
   );
 }
 
-function install() {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return;
-  process.stdout.write('Installing Chromium for the browser tests …\n');
-  for (const args of [['update'], ['install', '-y', '--no-install-recommends', 'chromium']]) {
-    const { status } = spawnSync('apt-get', ['-qq', ...args], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-    });
-    if (status !== 0) return;
-  }
-}
-
 if (import.meta.main ?? process.argv[1] === import.meta.filename) {
-  if (findChromium() === undefined) install();
+  if (findChromium() === undefined) installPackage('chromium', 'the browser tests');
   const found = findChromium();
   process.stdout.write(
     found === undefined

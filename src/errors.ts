@@ -47,6 +47,8 @@ export const ERROR_CODES = {
   'HELIO-3002': 1, // file system: no space left
   'HELIO-3003': 4, // file system: no permission
   'HELIO-3004': 1, // file system: other failure
+  'HELIO-3005': 1, // store: held by another process
+  'HELIO-3006': 3, // store: a database or blob store that cannot be reached or used
   'HELIO-4001': 1, // port in use
   'HELIO-4002': 3, // coordinator unreachable or connection lost
   'HELIO-4003': 4, // protocol: peer refused us, or speaks another version

@@ -1,27 +1,30 @@
 import { Aggregation } from '../../src/coordinator/aggregation.ts';
-import { isAdmitted, stepsUntilDue } from '../../src/coordinator/due.ts';
+import { isAwaited, newestRound, stepsUntilDue } from '../../src/coordinator/due.ts';
 import { initialState, isOver, react } from '../../src/coordinator/run.ts';
 import type { Effect, Event, RunSettings, RunState } from '../../src/coordinator/state.ts';
-import {
-  type FragmentClock,
-  holding,
-  holdsUntilMs,
-  isDue,
-  received,
-  stepped,
-} from '../../src/island/fragment-clock.ts';
 import { FragmentExchange } from '../../src/island/fragment-exchange.ts';
+import {
+  activity,
+  type Global,
+  type IslandEffect,
+  type IslandEvent,
+  type IslandState,
+  type Merged,
+  newIsland,
+  reactIsland,
+} from '../../src/island/machine.ts';
 import type { BatchSource } from '../../src/ml/data/batches.ts';
 import type { Random } from '../../src/ml/tensor/random.ts';
 import type { Trainer } from '../../src/ml/training/trainer.ts';
 import { type Fragment, pack, unpack } from '../../src/outer/fragments.ts';
 import type { OuterSettings } from '../../src/outer/settings.ts';
-import type { Content, Parcel } from '../../src/protocol/frame.ts';
-import { NO_PROGRESS } from '../../src/protocol/messages.ts';
+import type { Parcel } from '../../src/protocol/frame.ts';
+import { NO_PROGRESS, PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
+import type { Job } from '../../src/protocol/run-file.ts';
 import type { Attack } from './trial.ts';
 
 /**
- * A run in virtual time: the coordinator's own machine and aggregation, islands with their own clocks and exchange, and real
+ * A run in virtual time: the machines of coordinator and islands with their aggregation and exchange, and real
  * trainers. What takes time is said by the trial (steps a second, latency), not by this machine.
  */
 export interface VirtualOptions {
@@ -57,17 +60,16 @@ interface Island {
   readonly source: BatchSource;
   readonly exchange: FragmentExchange;
   readonly stepMs: number;
-  readonly newest: { content: Merged; parameters: Float32Array }[];
-  clocks: FragmentClock[];
+  /** Global parameters of each fragment, as the machine has them in its own `newest`. */
+  readonly newest: Float32Array[];
+  state: IslandState;
   nextMs: number;
-  training: boolean;
   /** A step is under way, and ends at `nextMs`. */
   stepping: boolean;
   tokens: number;
   steps: number;
 }
 
-type Merged = Content & { readonly kind: 'merged' };
 const TICK_MS = 250;
 
 export async function runVirtually(options: VirtualOptions): Promise<VirtualOutcome> {
@@ -112,10 +114,9 @@ class VirtualRun {
       source: sources[m]!,
       exchange: new FragmentExchange(fragments, outer, packed),
       stepMs: 1000 / speeds[m % speeds.length]!,
-      newest: [],
-      clocks: [],
+      newest: [...packed],
+      state: newIsland,
       nextMs: 0,
-      training: false,
       stepping: false,
       tokens: 0,
       steps: 0,
@@ -123,8 +124,7 @@ class VirtualRun {
   }
 
   async run(): Promise<void> {
-    for (const { name } of this.#islands) await this.#dispatch({ kind: 'joined', island: name });
-    for (const { name } of this.#islands) await this.#dispatch({ kind: 'ready', island: name, restored: null });
+    for (const island of this.#islands) await this.#tell(island, { kind: 'connected' });
     let tickMs = TICK_MS;
     while (!isOver(this.#state.phase)) {
       const next = this.#islands.reduce((a, b) => (b.nextMs < a.nextMs ? b : a));
@@ -135,7 +135,6 @@ class VirtualRun {
         await mail.deliver();
       } else if (tickMs <= this.#nowMs) {
         tickMs += TICK_MS;
-        for (const { name } of this.#islands) await this.#dispatch({ kind: 'alive', island: name });
         await this.#dispatch({ kind: 'tick' });
       } else await this.#live(next);
     }
@@ -166,20 +165,18 @@ class VirtualRun {
     const island = 'island' in effect ? this.#islands.find(({ name }) => name === effect.island) : undefined;
     switch (effect.kind) {
       case 'send-state':
-        for (const [fragment] of this.#options.fragments.entries()) {
-          const parcel = this.#aggregation.whole(fragment);
-          await this.#arrive(island!, this.#content(fragment, island!.name, parcel), parcel, true);
-        }
-        return;
+        return this.#welcome(island!, effect.fragments);
       case 'send':
-        return this.#tell(island!, effect.message);
+        return this.#tell(island!, { kind: 'told', message: effect.message });
       case 'merge': {
-        const parcel = this.#aggregation.merge(effect.fragment, effect.weights);
+        const { fragment } = effect;
+        const { parcel } = this.#aggregation.merge(fragment, effect.weights);
+        const { form, codec } = parcel;
         for (const name of effect.receivers) {
           const receiver = this.#islands.find((other) => other.name === name)!;
-          const content = this.#content(effect.fragment, name, parcel);
+          const content: Merged = { kind: 'merged', ...this.#place(fragment, name), form, codec };
           this.#bytes += parcel.payload.length;
-          this.#post(() => this.#arrive(receiver, content, { ...parcel, payload: parcel.payload.slice() }, false));
+          this.#post(() => this.#arrive(receiver, content, { ...parcel, payload: parcel.payload.slice() }));
         }
         return;
       }
@@ -199,38 +196,74 @@ class VirtualRun {
     return this.#options.fragments.reduce((sum, { elements }) => sum + elements, 0);
   }
 
-  #content(fragment: number, island: string, { form, codec }: Parcel): Merged {
+  #place(fragment: number, island: string): Omit<Global, 'kind'> {
     const { version, runStep } = this.#state.fragments[fragment]!;
     const steps = stepsUntilDue(this.#settings, this.#state, fragment, island);
-    return { kind: 'merged', fragment, version, runStep, stepsUntilDue: steps, form, codec };
+    return { fragment, version, runStep, stepsUntilDue: steps, round: newestRound(this.#state, fragment, island) };
+  }
+
+  async #welcome(island: Island, fragments: readonly number[]): Promise<void> {
+    const { outer } = this.#options;
+    const job = { outer: { ...outer, strategy: 'auto' }, model: {} } as unknown as Job;
+    const welcome = { kind: 'welcome', protocol: PROTOCOL_VERSION, run: 'virtual', job, dataFolder: '' } as const;
+    const rest = { shard: { index: 0, count: 1 }, leaseS: 2, restore: null, fragments: [...fragments] };
+    await this.#tell(island, { kind: 'told', message: { ...welcome, ...rest } });
+    await this.#tell(island, { kind: 'received', content: { kind: 'preparation' } });
+    for (const fragment of fragments)
+      await this.#tell(island, {
+        kind: 'received',
+        content: { kind: 'global', ...this.#place(fragment, island.name) },
+      });
   }
 
   #post(deliver: () => Promise<void>): void {
     this.#mail.push({ atMs: this.#nowMs + 1000 * this.#options.latencyS, deliver });
   }
 
-  async #tell(island: Island, message: (Effect & { kind: 'send' })['message']): Promise<void> {
-    switch (message.kind) {
-      case 'start':
-        island.training = true;
-        island.nextMs = this.#nowMs;
+  async #tell(island: Island, event: IslandEvent): Promise<void> {
+    const { state, effects } = reactIsland(island.state, event);
+    island.state = state;
+    for (const effect of effects) await this.#act(island, effect);
+    // Who held goes on at once if it may.
+    if (island.state.training && !island.stepping) island.nextMs = this.#nowMs;
+  }
+
+  async #act(island: Island, effect: IslandEffect): Promise<void> {
+    const { name } = island;
+    switch (effect.kind) {
+      case 'hello':
+        return this.#dispatch({ kind: 'joined', island: name, holds: [] });
+      case 'prepare':
+        return this.#tell(island, { kind: 'prepared', restored: null, clocks: null, place: 0 });
+      case 'send':
+        if (effect.message.kind === 'due' || effect.message.kind === 'ready')
+          await this.#dispatch({ ...effect.message, island: name });
         return;
-      case 'pull':
-        return this.#contribute(island, message.fragment);
+      case 'take': {
+        const { fragment, ownShare, runStep } = effect;
+        const layout = this.#options.fragments[fragment]!;
+        await island.trainer.write(unpack(layout, island.newest[fragment]!), ownShare);
+        return island.trainer.skipTo(runStep);
+      }
+      case 'rebase':
+        return island.exchange.rebase(effect.fragment);
+      case 'contribute':
+        return this.#contribute(island, effect);
       case 'evaluate':
-        for (const part of message.parts) {
-          const answer = { evaluation: message.evaluation, part, lossSum: 1, tokens: 1 };
-          await this.#dispatch({ kind: 'evaluated', island: island.name, ...answer });
+        for (const part of effect.message.parts) {
+          const answer = { evaluation: effect.message.evaluation, part, lossSum: 1, tokens: 1 };
+          await this.#dispatch({ kind: 'evaluated', island: name, ...answer });
         }
         return;
-      case 'checkpoint':
-        return this.#dispatch({ kind: 'saved', island: island.name, checkpoint: message.checkpoint });
+      case 'save':
+        return this.#dispatch({ kind: 'saved', island: name, checkpoint: effect.checkpoint });
       default:
         return;
     }
   }
 
-  async #contribute(island: Island, fragment: number): Promise<void> {
+  async #contribute(island: Island, { content }: IslandEffect & { readonly kind: 'contribute' }): Promise<void> {
+    const { fragment, version, round, steps, tokens } = content;
     const layout = this.#options.fragments[fragment]!;
     const own = new Float32Array(layout.elements);
     await island.trainer.read(
@@ -238,26 +271,24 @@ class VirtualRun {
       own,
     );
     this.#lie(island, fragment, own);
-    const { version, steps, tokens } = island.clocks[fragment]!;
-    const parcel = island.exchange.contribute(fragment, own);
+    const parcel = island.exchange.contribute(fragment, own, round);
     this.#bytes += parcel.payload.length;
     if (island === this.#islands[0]) {
       const second = Math.floor(this.#nowMs / 1000);
       this.#upBySecond.set(second, (this.#upBySecond.get(second) ?? 0) + parcel.payload.length);
     }
-    if (this.#options.outer.oneStepDelay) await this.#nextRound(island, fragment);
     if (this.#options.random.uniform() < this.#options.lost) return;
-    const state = this.#state.fragments[fragment]!;
-    if (!isAdmitted(this.#settings, state, version)) return;
+    const event = { kind: 'contributed', island: island.name, fragment, version, round, steps, tokens } as const;
+    if (!isAwaited(this.#settings, this.#state, event)) return;
     this.#aggregation.contribute(fragment, island.name, parcel);
-    await this.#dispatch({ kind: 'contributed', island: island.name, fragment, version, steps, tokens });
+    await this.#dispatch(event);
   }
 
   /** Puts something else in the place of where a lying island is with a fragment. */
   #lie(island: Island, fragment: number, own: Float32Array): void {
     const { attack, random } = this.#options;
     if (attack === undefined || this.#islands.indexOf(island) >= this.#islands.length / 4) return;
-    const base = island.newest[fragment]!.parameters;
+    const base = island.newest[fragment]!;
     const length = Math.sqrt(own.reduce((sum, x, i) => sum + (x - base[i]!) ** 2, 0) / own.length);
     for (let i = 0; i < own.length; i++) {
       const moved = own[i]! - base[i]!;
@@ -266,44 +297,18 @@ class VirtualRun {
     }
   }
 
-  async #nextRound(island: Island, fragment: number): Promise<void> {
-    const { content, parameters } = island.newest[fragment]!;
-    island.exchange.rebase(fragment);
-    await island.trainer.write(unpack(this.#options.fragments[fragment]!, parameters));
-    const same = content.version === island.clocks[fragment]!.version;
-    island.clocks[fragment] = received(content.version, same ? this.#options.outer.innerSteps : content.stepsUntilDue);
-  }
-
-  async #arrive(island: Island, content: Merged, parcel: Parcel, whole: boolean): Promise<void> {
-    const { outer, fragments } = this.#options;
-    const { fragment, version, runStep } = content;
-    const parameters = island.exchange.receive(fragment, parcel);
-    const delayed = outer.oneStepDelay && !whole;
-    const share = whole ? 0 : delayed ? 1 : outer.localShare;
-    await island.trainer.write(unpack(fragments[fragment]!, parameters), share);
-    island.trainer.skipTo(runStep);
-    island.newest[fragment] = { content, parameters };
-    if (delayed) {
-      island.clocks[fragment] = { ...island.clocks[fragment]!, reported: false };
-      return this.#reportDue(island);
-    }
-    island.exchange.rebase(fragment);
-    island.clocks[fragment] = received(version, content.stepsUntilDue);
-    // Who held for it goes on at once.
-    if (island.training && !island.stepping) island.nextMs = this.#nowMs;
+  async #arrive(island: Island, content: Merged, parcel: Parcel): Promise<void> {
+    await this.#tell(island, { kind: 'received', content });
+    island.newest[content.fragment] = island.exchange.receive(content.fragment, parcel, content.round);
+    await this.#tell(island, { kind: 'opened', content });
   }
 
   async #live(island: Island): Promise<void> {
-    const { outer } = this.#options;
-    if (!island.training) {
-      island.nextMs = this.#nowMs + TICK_MS;
-      return;
-    }
     if (island.stepping) await this.#finishStep(island);
-    island.clocks = holding(island.clocks, outer.overlapSteps, this.#nowMs);
-    const untilMs = holdsUntilMs(island.clocks, outer, this.#nowMs);
-    island.stepping = untilMs === null;
-    island.nextMs = untilMs === null ? this.#nowMs + island.stepMs : Math.min(untilMs, this.#nowMs + TICK_MS);
+    const { state, activity: next } = activity(island.state, this.#nowMs);
+    island.state = state;
+    island.stepping = next.kind === 'step';
+    island.nextMs = next.kind === 'step' ? this.#nowMs + island.stepMs : Math.min(next.untilMs, this.#nowMs + TICK_MS);
   }
 
   async #finishStep(island: Island): Promise<void> {
@@ -311,19 +316,9 @@ class VirtualRun {
     const result = await island.trainer.step(island.source(island.trainer.steps));
     island.tokens += result.tokens;
     island.steps++;
-    island.clocks = island.clocks.map((clock) => stepped(clock, result.tokens));
     const progress = { ...NO_PROGRESS, step: island.trainer.steps, tokens: island.tokens };
     const computeS = (island.steps * island.stepMs) / 1000;
     await this.#dispatch({ kind: 'progress', island: island.name, progress: { ...progress, computeS } });
-    await this.#reportDue(island);
-  }
-
-  async #reportDue(island: Island): Promise<void> {
-    for (const [fragment] of island.clocks.entries()) {
-      const clock = island.clocks[fragment]!;
-      if (!isDue(clock)) continue;
-      island.clocks[fragment] = { ...clock, reported: true };
-      await this.#dispatch({ kind: 'due', island: island.name, fragment, version: clock.version });
-    }
+    await this.#tell(island, { kind: 'stepped', tokens: result.tokens, stepMs: island.stepMs });
   }
 }

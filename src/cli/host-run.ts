@@ -1,28 +1,26 @@
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { initialState, resumedState, runStepOf } from '../coordinator/run.ts';
 import { type Ending, RunServer } from '../coordinator/server/server.ts';
-import { WorkerAggregation } from '../coordinator/server/worker-aggregation.ts';
 import type { RunRecord, RunSettings } from '../coordinator/state.ts';
-import { RunStore } from '../coordinator/store/run-store.ts';
 import { explainSystemError, HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 import type { Preparation } from '../island/node/job-data.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
-import { keepsSecond } from '../outer/outer-optimizer.ts';
 import type { Job } from '../protocol/run-file.ts';
+import { beginRun } from './begin-run.ts';
 import { describeRecord } from './live/describe.ts';
 import { outerNotices } from './outer-checks.ts';
-import { folderPreparation, frozenFile, initialParameters, type PreparedRun, prepareRun } from './prepare-run.ts';
+import { folderPreparation, frozenFile, type PreparedRun, prepareRun } from './prepare-run.ts';
 import type { LiveRecord, ServeLine, Summary } from './records.ts';
 import { readMetrics } from './report/metrics.ts';
 import { modelCard } from './report/model-card.ts';
 import { reportHtml } from './report/report-html.ts';
-import { loadCheckpoint, saveCheckpoint } from './run-checkpoint.ts';
+import { saveCheckpoint } from './run-checkpoint.ts';
 import { readRunFile, writeRunFile } from './run-file.ts';
 import { createRunFolder } from './run-folder.ts';
 import { lockRun } from './run-lock.ts';
+import { openStores } from './stores.ts';
 import { sampleBoth, summarize } from './summarize.ts';
 import { savePreparation, saveTrained } from './trained-model.ts';
 
@@ -36,6 +34,10 @@ export interface HostOptions {
   readonly port: number;
   readonly gatherS: number;
   readonly leaseS: number;
+  /** postgres://…; undefined: a database in the run's folder. */
+  readonly store: string | undefined;
+  /** s3://BUCKET/PREFIX; undefined: files in the run's folder. */
+  readonly blobs: string | undefined;
   readonly emit: (line: ServeLine) => void;
   /** Aborted: the run stops with a checkpoint. */
   readonly signal: AbortSignal;
@@ -60,32 +62,39 @@ async function host(
   keptAs: string | undefined,
   startedAt: Date,
 ): Promise<Summary> {
-  const store = new RunStore(path.join(folder, 'run.sqlite'));
+  const run = runIdentity(prepared.job.name, folder);
+  const { store, blobs } = await openStores(options, folder, run);
   const settings = settingsOf(prepared, options);
-  const { state, aggregation } = await restore(prepared, folder, store, settings, options.source.kind === 'resume');
-  const checkpointFolder = (id: string): string => path.join(folder, 'checkpoints', id);
-  const record = recorder(folder, options.emit);
+  const { state, recoveredMs, aggregation } = await beginRun({
+    prepared,
+    folder,
+    store,
+    blobs,
+    settings,
+    resume: options.source.kind === 'resume',
+  }).catch(async (error: unknown) => {
+    await store.close().catch(() => {});
+    throw error;
+  });
   const server = await RunServer.start({
-    run: runIdentity(prepared.job.name, folder),
+    run,
     job: prepared.job,
     dataFolder: prepared.dataFolder,
     preparation: JSON.stringify(prepared.preparation),
     base: frozenFile(prepared),
     settings,
     state,
+    recoveredMs,
     aggregation,
     store,
+    blobs,
+    keepCheckpoints: prepared.job.checkpoints.keep,
     host: options.host,
     port: options.port,
-    token: randomBytes(16).toString('hex'),
+    token: secretOf(folder),
     nowMs: () => performance.now(),
-    onRecord: record,
-    onSave: async (id) => saveCheckpoint(checkpointFolder(id), prepared.model, await aggregation.state()),
-    onCommit: (id) => {
-      for (const old of store.commitCheckpoint(id, prepared.job.checkpoints.keep)) {
-        rmSync(checkpointFolder(old), { recursive: true, force: true });
-      }
-    },
+    onRecord: recorder(folder, options.emit),
+    onSave: async () => saveCheckpoint(blobs, prepared.model, await aggregation.state()),
   });
   options.emit({
     kind: 'serving',
@@ -103,7 +112,7 @@ async function host(
   try {
     const ending = await server.ended;
     await server.close();
-    store.close();
+    await store.close();
     const { parameters } = await aggregation.state();
     return await conclude(prepared, folder, server, parameters, ending, startedAt);
   } catch (error) {
@@ -118,10 +127,19 @@ async function host(
  * Name and a random number that tells runs of one name apart: islands keep checkpoints under it, and must not take
  * those of an earlier run for this one's.
  */
-function runIdentity(name: string, folder: string): string {
-  const file = path.join(folder, 'run.id');
-  if (!existsSync(file)) writeWhole(file, randomBytes(4).toString('hex'));
-  return `${name}-${readFileSync(file, 'utf8').trim()}`;
+const runIdentity = (name: string, folder: string): string => `${name}-${keptRandom(folder, 'run.id', 4)}`;
+
+/** What an invitation is made of. It stays the same when the coordinator begins again, so that islands find it. */
+const secretOf = (folder: string): string => keptRandom(folder, 'run.secret', 16);
+
+/** Random bytes in hex, drawn when the file is not there yet. */
+function keptRandom(folder: string, name: string, bytes: number): string {
+  const file = path.join(folder, name);
+  if (!existsSync(file)) {
+    writeWhole(file, randomBytes(bytes).toString('hex'));
+    chmodSync(file, 0o600);
+  }
+  return readFileSync(file, 'utf8').trim();
 }
 
 /** The prepared run and its folder; a new one gets run.yaml and what its data need at once. */
@@ -192,38 +210,6 @@ function settingsOf({ job }: PreparedRun, { gatherS, leaseS }: HostOptions): Run
 /** As many parts as islands, but none without a batch. */
 const evaluationParts = ({ islands, evaluation, batch, context, data }: Job): number =>
   Math.max(1, Math.min(islands, Math.floor(evaluation.tokens / (batch * ('paths' in data ? context : 1)))));
-
-async function restore(prepared: PreparedRun, folder: string, store: RunStore, settings: RunSettings, resume: boolean) {
-  if (!resume) {
-    return {
-      state: initialState(settings),
-      aggregation: await WorkerAggregation.begin(prepared.fragments, prepared.job.outer, {
-        parameters: initialParameters(prepared),
-      }),
-    };
-  }
-  const checkpoint = store.newestCheckpoint();
-  if (checkpoint === undefined) {
-    throw new HelioError(
-      'HELIO-3001',
-      `${folder} has no complete checkpoint.`,
-      'Start the run afresh: `heliotrope train` with its run.yaml.',
-    );
-  }
-  if (runStepOf(checkpoint.state) >= settings.steps) {
-    throw new HelioError(
-      'HELIO-1005',
-      `${folder} is finished: it is at step ${settings.steps} of ${settings.steps}.`,
-      'To train longer, raise stop.steps in its run.yaml and resume again.',
-    );
-  }
-  const state = loadCheckpoint(
-    path.join(folder, 'checkpoints', checkpoint.id),
-    keepsSecond(prepared.job.outer.optimizer),
-  );
-  const aggregation = await WorkerAggregation.begin(prepared.fragments, prepared.job.outer, state);
-  return { state: resumedState(settings, checkpoint.state, checkpoint.id), aggregation };
-}
 
 /** Writes every record to metrics.jsonl, what people care about to events.log, and passes it on. */
 function recorder(folder: string, emit: (line: ServeLine) => void) {

@@ -31,30 +31,29 @@ const RESTART_MS = 500;
 /** How long islands may take to end after the run is over. */
 const FAREWELL_MS = 10_000;
 
-/** @throws HelioError what `serve` ended with, or HELIO-5002 when an island cannot be kept running */
+/** @throws HelioError what `serve` ended with, or HELIO-5002 when an island or the coordinator cannot be kept running */
 export async function runLocally(
   options: LocalRunOptions,
 ): Promise<{ readonly summary: Summary; readonly folder: string }> {
-  const serve = spawnSelf(['serve', ...options.serveArguments, '--jsonl', '--parent', '--port', '0'], 'inherit');
   const islands = new IslandKeeper(options.device, options.onNotice);
+  const coordinator = new CoordinatorKeeper(options, islands);
   const onStop = (): void => {
     islands.noMoreRestarts();
-    serve.kill('SIGINT');
+    coordinator.stop();
   };
   options.signal.addEventListener('abort', onStop);
   if (options.signal.aborted) onStop();
-  const served = readServe(serve, options, islands);
   const hopeless = islands.hopeless.then((error) => {
-    serve.kill('SIGKILL');
+    coordinator.kill();
     throw error;
   });
-  let result: Awaited<typeof served>;
+  let result: { readonly summary: Summary; readonly folder: string };
   try {
-    result = await Promise.race([served, hopeless]);
+    result = await Promise.race([coordinator.run(), hopeless]);
   } finally {
     options.signal.removeEventListener('abort', onStop);
     await islands.farewell();
-    serve.stdin?.end();
+    coordinator.farewell();
   }
   const traces = result.summary.islandDetails.map(({ island }) =>
     path.join(result.folder, 'islands', island, 'trace.json'),
@@ -63,46 +62,108 @@ export async function runLocally(
   return result;
 }
 
-async function readServe(serve: ChildProcess, options: LocalRunOptions, islands: IslandKeeper) {
-  let folder = '';
-  let summary: Summary | undefined;
-  let failure: HelioError | undefined;
-  const exited = new Promise<string>((resolve) => {
-    serve.once('exit', (code, signal) => resolve(signal === null ? `exit status ${code}` : `signal ${signal}`));
-  });
-  for await (const text of createInterface({ input: serve.stdout! })) {
-    const line = JSON.parse(text) as ServeLine;
-    switch (line.kind) {
-      case 'serving':
-        folder = line.folder;
-        options.onServing(line);
-        islands.start(line.url, line.islands, folder);
-        break;
-      case 'record':
-        if (line.record.kind === 'phase' && ['finished', 'interrupted', 'failed'].includes(line.record.phase))
-          islands.noMoreRestarts();
-        options.onRecord(line.record);
-        break;
-      case 'result':
-        summary = line.summary;
-        break;
-      case 'error':
-        failure = new HelioError(line.code as ErrorCode, line.what, line.remedy);
-        break;
+/** Starts the coordinator, and starts it again where it was killed: its run goes on from what it has committed. */
+class CoordinatorKeeper {
+  readonly #options: LocalRunOptions;
+  readonly #islands: IslandKeeper;
+  #serve: ChildProcess | undefined;
+  #served: (ServeLine & { kind: 'serving' }) | undefined;
+  #stopping = false;
+
+  constructor(options: LocalRunOptions, islands: IslandKeeper) {
+    this.#options = options;
+    this.#islands = islands;
+  }
+
+  async run(): Promise<{ readonly summary: Summary; readonly folder: string }> {
+    for (let restarts = 0; ; restarts++) {
+      const { summary, failure, how, killed } = await this.#once();
+      if (failure !== undefined) throw failure;
+      const folder = this.#served?.folder;
+      if (summary !== undefined) return { summary, folder: folder! };
+      const again = killed && folder !== undefined && !this.#stopping && restarts < MAX_RESTARTS;
+      if (!again) throw ended(how, folder);
+      this.#options.onNotice(`the coordinator ended (${how}); the islands train on; starting it again`);
     }
   }
-  islands.noMoreRestarts();
-  const how = await exited;
-  if (failure !== undefined) throw failure;
-  if (summary !== undefined) return { summary, folder };
-  throw new HelioError(
+
+  stop(): void {
+    this.#stopping = true;
+    this.#serve?.kill('SIGINT');
+  }
+
+  kill(): void {
+    this.#stopping = true;
+    this.#serve?.kill('SIGKILL');
+  }
+
+  farewell(): void {
+    this.#serve?.stdin?.end();
+  }
+
+  #arguments(): readonly string[] {
+    if (this.#served === undefined) return [...this.#options.serveArguments, '--port', '0'];
+    // Under the same address: the islands look for it there.
+    const { folder, url } = this.#served;
+    return ['--resume', folder, '--port', new URL(url).port];
+  }
+
+  /** The coordinator's life until it ends. */
+  async #once() {
+    const serve = spawnSelf(['serve', ...this.#arguments(), '--jsonl', '--parent'], 'inherit');
+    this.#serve = serve;
+    if (this.#stopping) serve.kill('SIGINT');
+    let summary: Summary | undefined;
+    let failure: HelioError | undefined;
+    const exited = new Promise<{ how: string; killed: boolean }>((resolve) => {
+      serve.once('exit', (code, signal) =>
+        resolve({ how: signal === null ? `exit status ${code}` : `signal ${signal}`, killed: signal !== null }),
+      );
+    });
+    for await (const text of createInterface({ input: serve.stdout! })) {
+      const line = parseLine(text);
+      switch (line?.kind) {
+        case 'serving':
+          if (this.#served === undefined) {
+            this.#options.onServing(line);
+            this.#islands.start(line.url, line.islands, line.folder);
+          }
+          this.#served = line;
+          break;
+        case 'record':
+          if (line.record.kind === 'phase' && ['finished', 'interrupted', 'failed'].includes(line.record.phase))
+            this.#islands.noMoreRestarts();
+          this.#options.onRecord(line.record);
+          break;
+        case 'result':
+          summary = line.summary;
+          break;
+        case 'error':
+          failure = new HelioError(line.code as ErrorCode, line.what, line.remedy);
+          break;
+      }
+    }
+    return { summary, failure, ...(await exited) };
+  }
+}
+
+/** A coordinator that is killed may leave half a line. */
+function parseLine(text: string): ServeLine | undefined {
+  try {
+    return JSON.parse(text) as ServeLine;
+  } catch {
+    return undefined;
+  }
+}
+
+const ended = (how: string, folder: string | undefined): HelioError =>
+  new HelioError(
     'HELIO-5002',
     `The coordinator ended unexpectedly (${how}).`,
-    folder === ''
+    folder === undefined
       ? 'Run `heliotrope doctor`.'
-      : `Go on from its last checkpoint: \`heliotrope train --resume ${path.basename(folder)}\`.`,
+      : `Go on from what it has committed: \`heliotrope train --resume ${path.basename(folder)}\`.`,
   );
-}
 
 /** Starts islands, and starts them again when they crash. */
 class IslandKeeper {

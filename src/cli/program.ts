@@ -91,6 +91,8 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--port <n>', 'port to listen on; 0 takes any free one', whole(0, 65_535), 7420)
     .option('--wait <seconds>', 'how long to wait when no island is there', number(1, 1e7), 3_600)
     .option('--lease <seconds>', 'silence after which an island counts as gone', number(1, 3_600), 15)
+    .option('--store <url>', "postgres://USER@HOST:PORT/DATABASE for the run's events; default: a file in its folder")
+    .option('--blobs <url>', 's3://BUCKET/PREFIX for its checkpoints and merges; default: files in its folder')
     .option('--jsonl', 'print every record as a line of JSON on stdout')
     .option('--parent', 'stop when stdin is closed')
     .action(async (file: string | undefined, options: ServeOptions) => finish(await serve(file, options, context())));

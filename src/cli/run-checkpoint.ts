@@ -1,8 +1,5 @@
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import type { AggregationState } from '../coordinator/aggregation.ts';
-import { explainSystemError } from '../errors.ts';
-import { writeWhole } from '../files.ts';
+import { type BlobStore, hashOf } from '../coordinator/store/blobs.ts';
 import { type ModelConfig, parametersOf } from '../ml/models/model.ts';
 import { type ParameterArrays, trainable } from '../ml/tensor/parameters.ts';
 import { decodeSafetensors, encodeSafetensors } from '../ml/tensor/safetensors.ts';
@@ -10,45 +7,55 @@ import { decodeSafetensors, encodeSafetensors } from '../ml/tensor/safetensors.t
 /** The tensors of a run's checkpoint: one safetensors file for each part, by the model's own names and shapes. */
 
 const PARTS = ['parameters', 'velocity', 'second', 'residual'] as const;
+/** What belongs to whole fragments: codecs' memories, and outer steps. */
+const FRAGMENTS = 'fragments';
 
-export function saveCheckpoint(folder: string, model: ModelConfig, state: AggregationState): void {
-  for (const part of PARTS) {
-    if (state[part].size > 0) saveTensors(path.join(folder, `${part}.safetensors`), model, state[part]);
-  }
+/** @returns the blobs that it is in, by part */
+export async function saveCheckpoint(
+  blobs: BlobStore,
+  model: ModelConfig,
+  state: AggregationState,
+): Promise<Readonly<Record<string, string>>> {
   const memories = state.memories.map((data, i) => [String(i), { shape: [data.length], data }] as const);
-  const metadata = { steps: JSON.stringify(state.steps) };
-  writeWhole(path.join(folder, 'fragments.safetensors'), encodeSafetensors(new Map(memories), metadata));
+  const files = [
+    ...PARTS.filter((part) => state[part].size > 0).map(
+      (part) => [part, encodeParameters(model, state[part])] as const,
+    ),
+    [FRAGMENTS, encodeSafetensors(new Map(memories), { steps: JSON.stringify(state.steps) })] as const,
+  ];
+  const named: Record<string, string> = {};
+  for (const [part, bytes] of files) {
+    named[part] = hashOf(bytes);
+    await blobs.put(named[part], bytes);
+  }
+  return named;
 }
 
-/** @throws HelioError HELIO-3001 when a file is damaged */
-export function loadCheckpoint(folder: string, withSecond: boolean): AggregationState {
-  const arrays = (name: string): ParameterArrays =>
-    new Map([...read(folder, name).tensors].map(([key, { data }]) => [key, data]));
-  const { tensors, metadata } = read(folder, 'fragments');
+/** @throws HelioError HELIO-3001 when a blob is missing or damaged */
+export async function loadCheckpoint(
+  blobs: BlobStore,
+  named: Readonly<Record<string, string>>,
+): Promise<AggregationState> {
+  const read = async (part: string): Promise<ReturnType<typeof decodeSafetensors> | undefined> => {
+    const hash = named[part];
+    return hash === undefined ? undefined : decodeSafetensors(await blobs.get(hash), `blob ${hash}`);
+  };
+  const arrays = async (part: string): Promise<ParameterArrays> =>
+    new Map([...((await read(part))?.tensors ?? [])].map(([key, { data }]) => [key, data]));
+  const fragments = await read(FRAGMENTS);
   return {
-    parameters: arrays('parameters'),
-    velocity: arrays('velocity'),
-    second: withSecond ? arrays('second') : new Map(),
-    residual: arrays('residual'),
-    memories: Array.from({ length: tensors.size }, (_, i) => tensors.get(String(i))!.data),
-    steps: JSON.parse(metadata.steps ?? '[]') as readonly number[],
+    parameters: await arrays('parameters'),
+    velocity: await arrays('velocity'),
+    second: await arrays('second'),
+    residual: await arrays('residual'),
+    memories: Array.from({ length: fragments?.tensors.size ?? 0 }, (_, i) => fragments!.tensors.get(String(i))!.data),
+    steps: JSON.parse(fragments?.metadata.steps ?? '[]') as readonly number[],
   };
 }
 
-function read(folder: string, name: string): ReturnType<typeof decodeSafetensors> {
-  const file = path.join(folder, `${name}.safetensors`);
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    throw explainSystemError(error, `read the checkpoint ${file}`);
-  }
-  return decodeSafetensors(bytes, file);
-}
-
-function saveTensors(file: string, model: ModelConfig, arrays: ParameterArrays): void {
+function encodeParameters(model: ModelConfig, arrays: ParameterArrays): Uint8Array {
   const tensors = trainable(parametersOf(model)).map(
     ({ name, shape }) => [name, { shape, data: arrays.get(name)! }] as const,
   );
-  writeWhole(file, encodeSafetensors(new Map(tensors)));
+  return encodeSafetensors(new Map(tensors));
 }

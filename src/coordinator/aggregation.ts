@@ -1,7 +1,7 @@
 import { type Codec, codecFor, malformed } from '../outer/codecs/index.ts';
 import { type Fragment, pack, unpack } from '../outer/fragments.ts';
-import { type MergeRule, mergeFragment, type PseudoGradient } from '../outer/merge.ts';
-import { freshFragment, type GlobalFragment } from '../outer/outer-optimizer.ts';
+import { type MergeRule, type PseudoGradient, pseudoGradient } from '../outer/merge.ts';
+import { freshFragment, type GlobalFragment, outerStep } from '../outer/outer-optimizer.ts';
 import { openContribution, packUpdate, packWhole } from '../outer/parcel.ts';
 import type { OuterSettings } from '../outer/settings.ts';
 import type { Parcel } from '../protocol/frame.ts';
@@ -92,17 +92,28 @@ export class Aggregation {
   /**
    * Merges what the named islands contributed, in their order, and forgets it.
    *
+   * @returns what to send to everyone who has the previous version, and the averaged pseudo-gradient that led to it
+   */
+  merge(
+    fragment: number,
+    weights: readonly { readonly island: string; readonly weight: number }[],
+  ): { readonly parcel: Parcel; readonly delta: Float32Array } {
+    const waiting = this.#waiting[fragment]!;
+    const contributions = weights.map(({ island, weight }) => ({ ...waiting.get(island)!, weight }));
+    const delta = pseudoGradient(this.#states[fragment]!.layout, contributions, this.#settings);
+    waiting.clear();
+    return { parcel: this.follow(fragment, delta), delta };
+  }
+
+  /**
+   * Takes the outer step along an averaged pseudo-gradient.
+   *
    * With a lossy codec the coordinator takes as its own what the islands will have, and keeps the rest for the next
    * merge: all sides hold the same bits.
-   *
-   * @returns what to send to everyone who has the previous version
    */
-  merge(fragment: number, weights: readonly { readonly island: string; readonly weight: number }[]): Parcel {
-    const waiting = this.#waiting[fragment]!;
+  follow(fragment: number, delta: Float32Array): Parcel {
     const state = this.#states[fragment]!;
-    const contributions = weights.map(({ island, weight }) => ({ ...waiting.get(island)!, weight }));
-    const merged = mergeFragment(state.layout, state.global, contributions, this.#settings);
-    waiting.clear();
+    const merged = outerStep(state.global, delta, this.#settings);
     if (this.#settings.downCodec === 'f32') {
       this.#states[fragment] = { ...state, global: merged };
       return packWhole(merged.parameters);

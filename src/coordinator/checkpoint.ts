@@ -1,4 +1,4 @@
-import { training } from './membership.ts';
+import { training } from './due.ts';
 import type { Step } from './step.ts';
 
 /**
@@ -11,7 +11,7 @@ export function beginCheckpoint(step: Step, thenStop: boolean): void {
   step.update({
     checkpoints: step.state.checkpoints + 1,
     checkpointMerges: step.state.merges,
-    checkpoint: { id, waiting: islands, thenStop, sinceMs: step.nowMs },
+    checkpoint: { id, merges: step.state.merges, waiting: islands, thenStop, sinceMs: step.nowMs },
     trainedMs: step.trainedMs,
     trainingSinceMs: step.nowMs,
   });

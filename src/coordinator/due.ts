@@ -1,9 +1,11 @@
 import type { OuterSettings } from '../outer/settings.ts';
-import { training } from './membership.ts';
-import type { FragmentState, Island, RunSettings, RunState } from './state.ts';
+import type { Event, FragmentState, Island, RunSettings, RunState } from './state.ts';
 import type { Step } from './step.ts';
 
 /** When fragments are due, for the run and for each island, and which word of an island still counts. */
+
+export const training = (state: RunState): readonly Island[] =>
+  Object.values(state.islands).filter((island) => island.status === 'training');
 
 export type Pulling = FragmentState['stage'] & { readonly kind: 'pulling' };
 
@@ -29,6 +31,30 @@ export function nextDue(settings: RunSettings, fragment: number, runStep: number
 /** Whether something that was said of a version of a fragment still counts. */
 export const isAdmitted = ({ outer }: RunSettings, { version }: FragmentState, base: number): boolean =>
   base <= version && version - base <= outer.maxStaleness;
+
+/** Whether a contribution is one that was asked for, of a round of work that was not merged before. */
+export function isAwaited(
+  settings: RunSettings,
+  state: RunState,
+  {
+    island,
+    fragment,
+    version,
+    round,
+  }: Pick<Event & { readonly kind: 'contributed' }, 'island' | 'fragment' | 'version' | 'round'>,
+): boolean {
+  const known = state.fragments[fragment];
+  if (known?.stage.kind !== 'pulling' || !known.stage.asked.includes(island)) return false;
+  const { status, merged } = state.islands[island]!;
+  return status === 'training' && round > merged[fragment]! && isAdmitted(settings, known, version);
+}
+
+/** The newest round of an island's work on a fragment that the coordinator has. Its next one has a higher number. */
+export function newestRound({ fragments, islands }: RunState, fragment: number, island: string): number {
+  const { stage } = fragments[fragment]!;
+  const arrived = stage.kind === 'pulling' ? (stage.arrived[island]?.round ?? 0) : 0;
+  return Math.max(arrived, islands[island]!.merged[fragment]!);
+}
 
 /**
  * Inner steps until an island that receives a fragment now is to report it due: to the fragment's next merge, and with

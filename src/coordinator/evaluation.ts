@@ -1,4 +1,4 @@
-import { training } from './membership.ts';
+import { training } from './due.ts';
 import type { Evaluation, Event } from './state.ts';
 import type { Step } from './step.ts';
 

@@ -1,19 +1,17 @@
 import type { Progress } from '../protocol/messages.ts';
-import type { Island, RunState } from './state.ts';
+import { isAdmitted } from './due.ts';
+import type { Held, Island, RunState } from './state.ts';
 import type { Step } from './step.ts';
 
 /** Islands a run remembers, gone ones included. */
 const MAX_ISLANDS = 10_000;
-
-export const training = (state: RunState): readonly Island[] =>
-  Object.values(state.islands).filter((island) => island.status === 'training');
 
 /** All that are connected: they get every merged fragment, also while they join. */
 export const present = (state: RunState): readonly Island[] =>
   Object.values(state.islands).filter((island) => island.status !== 'gone');
 
 /** Takes an island in, or back under its name; the newcomer replaces a connection that is still open. */
-export function admit(step: Step, name: string): void {
+export function admit(step: Step, name: string, holds: readonly Held[]): void {
   const known = step.state.islands[name];
   if (known === undefined && Object.keys(step.state.islands).length >= MAX_ISLANDS) {
     step.send(name, {
@@ -24,21 +22,42 @@ export function admit(step: Step, name: string): void {
     });
     return step.effect({ kind: 'disconnect', island: name });
   }
-  const nobody = step.state.fragments.map(() => false);
+  const { fragments } = step.state;
+  const merged = known?.merged ?? fragments.map(() => 0);
+  const kept = fragments.map((_, index) => keeps(step, index, holds[index], merged[index]!));
   const island: Island = {
     name,
     status: 'joining',
-    shard: known?.shard ?? freeShard(step.state, step.settings.expectedIslands),
-    lastSeenMs: step.nowMs,
-    expected: nobody,
-    due: nobody,
-    progress: null,
-    past: known === undefined ? null : totalProgress(known),
+    shard: known?.shard ?? freeShard(step.state, step.settings.expectedIslands, name),
+    merged,
+    answerMs: known?.answerMs ?? null,
+    expected: kept,
+    due: fragments.map(() => null),
+    // A process counts from its own beginning.
+    ...(holds.length > 0 && known !== undefined
+      ? { progress: known.progress, past: known.past }
+      : { progress: null, past: known === undefined ? null : totalProgress(known) }),
     joins: (known?.joins ?? 0) + 1,
   };
   step.update({ islands: { ...step.state.islands, [name]: island } });
-  step.record({ kind: 'island', island: name, status: 'joining', reason: known === undefined ? 'new' : 'back' });
-  step.effect({ kind: 'send-state', island: name });
+  const reason = known === undefined ? 'new' : holds.length > 0 ? 'connected again' : 'back';
+  step.record({ kind: 'island', island: name, status: 'joining', reason });
+  step.effect({
+    kind: 'send-state',
+    island: name,
+    fresh: holds.length === 0,
+    fragments: fragments.flatMap((_, index) => (kept[index] ? [] : [index])),
+  });
+}
+
+/**
+ * Whether an island that comes back may go on with a fragment from where it is: its work was not merged yet, its base is not too old,
+ * and it can read what will be merged next.
+ */
+function keeps({ settings, state }: Step, index: number, held: Held | undefined, merged: number): boolean {
+  const fragment = state.fragments[index]!;
+  if (held === undefined || held.round <= merged || !isAdmitted(settings, fragment, held.version)) return false;
+  return held.newest === fragment.version || (settings.outer.downCodec === 'f32' && held.newest <= fragment.version);
 }
 
 export function leave(step: Step, name: string, reason: string): void {
@@ -46,20 +65,15 @@ export function leave(step: Step, name: string, reason: string): void {
   step.record({ kind: 'island', island: name, status: 'gone', reason });
 }
 
-/** Islands that were silent for longer than their lease are gone. @returns their names */
-export function expireLeases(step: Step): readonly string[] {
-  const silent = present(step.state).filter((i) => step.nowMs - i.lastSeenMs > step.settings.leaseMs);
-  for (const { name, lastSeenMs } of silent) {
-    leave(step, name, `silent for ${Math.round((step.nowMs - lastSeenMs) / 1000)} s`);
-    step.effect({ kind: 'disconnect', island: name });
-  }
-  return silent.map((island) => island.name);
-}
-
-/** The lowest shard that no island has; with more islands than shards, the one that fewest have. */
-function freeShard(state: RunState, shards: number): number {
+/**
+ * The lowest shard that no island has; with more islands than shards, the one that fewest have. An island whose name ends in a number has the shard of
+ * that number if it is free: so a run of island-1 to island-4 is the same whoever comes first.
+ */
+function freeShard(state: RunState, shards: number, name: string): number {
   const holders = new Array<number>(shards).fill(0);
   for (const { shard } of Object.values(state.islands)) holders[shard % shards]!++;
+  const own = Number(/-([1-9]\d*)$/.exec(name)?.[1] ?? Number.NaN) - 1;
+  if (holders[own] === 0) return own;
   return holders.indexOf(Math.min(...holders));
 }
 

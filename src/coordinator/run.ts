@@ -1,8 +1,8 @@
 import { weightOf } from '../outer/merge.ts';
 import { beginCheckpoint, islandSaved } from './checkpoint.ts';
-import { firstDue, isAdmitted, nextDue, type Pulling, partOfRound } from './due.ts';
+import { firstDue, isAdmitted, isAwaited, nextDue, type Pulling, partOfRound, training } from './due.ts';
 import { answerEvaluation, assignEvaluation, beginEvaluation, releaseEvaluation } from './evaluation.ts';
-import { admit, expireLeases, leave, present, training } from './membership.ts';
+import { admit, leave, present } from './membership.ts';
 import type { Effect, Event, Island, Phase, RunSettings, RunState } from './state.ts';
 import { Step } from './step.ts';
 
@@ -18,7 +18,8 @@ export function react(
   nowMs: number,
 ): { readonly state: RunState; readonly effects: readonly Effect[] } {
   const step = new Step(settings, state, nowMs);
-  if (!isOver(state.phase)) {
+  if (event.kind === 'recovered') recover(step, event.trainedMs);
+  else if (!isOver(state.phase)) {
     accept(step, event);
     advance(step);
   }
@@ -56,54 +57,63 @@ export function initialState(settings: RunSettings): RunState {
     checkpoints: 0,
     checkpoint: null,
     checkpointMerges: 0,
+    committed: null,
     stopRequested: false,
     restore: null,
   };
 }
 
-/** The state to go on from after a checkpoint: nobody is there yet, and nothing is in flight. */
-export function resumedState(settings: RunSettings, saved: RunState, checkpoint: string): RunState {
-  return {
-    ...saved,
+/**
+ * A coordinator begins again. Islands restore a checkpoint of theirs by name only where nothing was merged since: the run then goes on to the
+ * same bits. A run that was finished, and not longer now, ends at once.
+ */
+function recover(step: Step, trainedMs: number): void {
+  const { settings, state } = step;
+  step.update({
     phase: 'gathering',
     aloneSinceMs: null,
     islands: Object.fromEntries(
-      Object.entries(saved.islands).map(([name, island]) => [name, { ...island, status: 'gone' as const }]),
+      Object.entries(state.islands).map(([name, island]) => [name, { ...island, status: 'gone' as const }]),
     ),
-    fragments: saved.fragments.map((fragment, index) => ({
+    fragments: state.fragments.map((fragment, index) => ({
       ...fragment,
       nextStep: fragment.nextStep > fragment.runStep ? fragment.nextStep : nextDue(settings, index, fragment.runStep),
       stage: { kind: 'open' },
     })),
+    trainedMs,
     trainingSinceMs: null,
     evaluation: null,
     checkpoint: null,
     stopRequested: false,
-    restore: checkpoint,
-  };
+    restore: state.committed?.merges === state.merges ? state.committed.id : null,
+  });
+  if (state.phase !== 'finished' || !isComplete(step)) return;
+  enter(step, 'finished', 'it was finished before');
+  end(step, 'finished', 'the stop rule is met');
 }
+
+/** Training time at `nowMs`, over all sessions of the run. */
+export const trainedMsOf = ({ trainedMs, trainingSinceMs }: RunState, nowMs: number): number =>
+  trainedMs + (trainingSinceMs === null ? 0 : nowMs - trainingSinceMs);
 
 /** The step that the run as a whole has reached: that of its least advanced fragment. */
 export const runStepOf = (state: RunState): number => Math.min(...state.fragments.map((f) => f.runStep));
 
-function accept(step: Step, event: Event): void {
+function accept(step: Step, event: Exclude<Event, { readonly kind: 'recovered' }>): void {
   if (event.kind !== 'tick' && event.kind !== 'stop-requested' && event.kind !== 'joined') {
     const island = step.state.islands[event.island];
     if (island === undefined || island.status === 'gone') return;
-    step.island(event.island, { lastSeenMs: step.nowMs });
   }
   switch (event.kind) {
     case 'joined':
-      return admit(step, event.island);
+      return admit(step, event.island, event.holds);
     case 'ready':
       return islandReady(step, event.island, event.restored);
     case 'progress':
       step.island(event.island, { progress: event.progress });
       return step.record({ kind: 'progress', island: event.island, progress: event.progress });
-    case 'alive':
-      return;
     case 'due':
-      return islandDue(step, event.island, event.fragment, event.version);
+      return islandDue(step, event);
     case 'contributed':
       return contributed(step, event);
     case 'evaluated':
@@ -116,39 +126,48 @@ function accept(step: Step, event: Event): void {
     case 'stop-requested':
       return step.update({ stopRequested: true });
     case 'tick':
-      for (const island of expireLeases(step)) releaseEvaluation(step, island);
       return;
   }
 }
 
 function islandReady(step: Step, name: string, restored: string | null): void {
   const midway = step.state.phase === 'training' || step.state.phase === 'paused' || step.state.phase === 'concluding';
+  const { expected } = step.state.islands[name]!;
   step.island(name, {
     status: 'training',
-    expected: step.state.fragments.map(() => !midway),
-    due: step.state.fragments.map(() => false),
+    expected: midway ? expected : expected.map(() => true),
+    due: expected.map(() => null),
   });
   step.update({ aloneSinceMs: null });
-  const reason = restored === null ? (midway ? 'joined; counts from the next merge' : 'ready') : `restored ${restored}`;
+  const entered = expected.some(Boolean) ? 'goes on where it was' : 'joined; counts from the next merge';
+  const reason = restored === null ? (midway ? entered : 'ready') : `restored ${restored}`;
   step.record({ kind: 'island', island: name, status: 'training', reason });
-  if (step.state.phase === 'training') step.send(name, { kind: 'start' });
-  if (step.state.phase === 'paused') {
-    enter(step, 'training', 'an island is there again');
-    step.send(name, { kind: 'start' });
+  if (step.state.phase !== 'training' && step.state.phase !== 'paused') return;
+  step.send(name, { kind: 'start' });
+  for (const [fragment, { stage, version }] of step.state.fragments.entries()) {
+    const open = stage.kind === 'pulling' && stage.asked.includes(name) && !(name in stage.arrived);
+    if (open) step.send(name, { kind: 'pull', fragment, version });
   }
 }
 
-function islandDue(step: Step, name: string, fragment: number, version: number): void {
+function islandDue(step: Step, { island, fragment, version, slackMs }: Event & { readonly kind: 'due' }): void {
   const known = step.state.fragments[fragment];
   if (known === undefined || !isAdmitted(step.settings, known, version)) return;
-  step.island(name, { due: step.state.islands[name]!.due.with(fragment, true) });
+  step.island(island, { due: step.state.islands[island]!.due.with(fragment, step.nowMs + slackMs) });
 }
 
 function contributed(step: Step, event: Event & { readonly kind: 'contributed' }): void {
   const fragment = step.state.fragments[event.fragment];
-  if (fragment?.stage.kind !== 'pulling' || !fragment.stage.asked.includes(event.island)) return;
-  const arrived = { ...fragment.stage.arrived, [event.island]: { steps: event.steps, tokens: event.tokens } };
-  step.fragment(event.fragment, { stage: { ...fragment.stage, arrived } });
+  if (fragment === undefined || !isAwaited(step.settings, step.state, event)) return;
+  const stage = fragment.stage as Pulling;
+  const { island, round, steps, tokens } = event;
+  step.fragment(event.fragment, {
+    stage: { ...stage, arrived: { ...stage.arrived, [island]: { round, steps, tokens } } },
+  });
+  const before = step.state.islands[island]!.answerMs ?? 0;
+  const answerMs = step.nowMs - stage.sinceMs;
+  // Up at once, down slowly: a deadline should rather be late than early.
+  step.island(island, { answerMs: Math.max(answerMs, 0.75 * before + 0.25 * answerMs) });
 }
 
 /** Does whatever the state now allows, one transition after the other. */
@@ -164,10 +183,8 @@ function advance(step: Step): void {
       break;
     case 'training':
     case 'paused':
-      step.state.fragments.forEach((_, index) => {
-        advanceFragment(step, index);
-      });
       noticeLoneliness(step);
+      advanceFragments(step);
       if (isComplete(step)) {
         enter(step, 'concluding', 'the last merge is done; validating the result');
         beginEvaluation(step, 'after');
@@ -206,6 +223,15 @@ function begin(step: Step): void {
   for (const { name } of training(step.state)) step.send(name, { kind: 'start' });
 }
 
+/** One merge an event at most, so that each is committed with the event that decided it; the next event, a tick at the latest, decides the next. */
+function advanceFragments(step: Step): void {
+  const { merges, fragments } = step.state;
+  for (const index of fragments.keys()) {
+    advanceFragment(step, index);
+    if (step.state.merges > merges) return;
+  }
+}
+
 /** open → (quorum is due) grace → (everybody is due, or the window closed) pulling → merged, and open again. */
 function advanceFragment(step: Step, index: number): void {
   const { stage, nextStep, runStep } = step.state.fragments[index]!;
@@ -213,19 +239,22 @@ function advanceFragment(step: Step, index: number): void {
   const { quorum, graceS, pull: who } = step.settings.outer;
   const there = training(step.state);
   const awaited = there.filter((island) => island.expected[index]);
-  const due = there.filter((island) => island.due[index]);
-  const everybody = due.length > 0 && awaited.every((island) => island.due[index]);
+  const due = there.filter((island) => island.due[index] !== null);
+  const everybody = due.length > 0 && awaited.every((island) => island.due[index] !== null);
+  const enough = due.length > 0 && (quorum === 'all' || due.length >= quorum);
   switch (stage.kind) {
     case 'open':
-      if (who === 'due' && due.length > 0 && (everybody || (quorum !== 'all' && due.length >= quorum)))
-        return pull(step, index, due);
-      if (everybody && (quorum === 'all' || due.length >= quorum)) return pull(step, index, there);
-      if (quorum === 'all' || due.length < quorum) return;
+      if (who === 'due') {
+        if (everybody || (enough && quorum !== 'all')) pull(step, index, due);
+        return;
+      }
+      if (!enough) return;
+      if (everybody) return pull(step, index, there);
       return step.fragment(index, {
         stage: { kind: 'grace', sinceMs: step.nowMs, untilMs: step.nowMs + graceS * 1000 },
       });
     case 'grace':
-      if (everybody || step.nowMs >= stage.untilMs) pull(step, index, there);
+      if (everybody || step.nowMs >= closesMs(step, index, stage.untilMs, due)) pull(step, index, there);
       return;
     case 'pulling': {
       const open = stage.asked.filter(
@@ -238,19 +267,36 @@ function advanceFragment(step: Step, index: number): void {
   }
 }
 
+/**
+ * When a grace window closes: with overlap already before the first island would hold (Decoupled DiLoCo, arXiv 2604.21428: the grace is
+ * no longer than the overlap that is left).
+ */
+function closesMs({ settings }: Step, index: number, untilMs: number, due: readonly Island[]): number {
+  if (settings.outer.overlapSteps === 0) return untilMs;
+  return Math.min(untilMs, ...due.map((island) => island.due[index]!));
+}
+
 function pull(step: Step, index: number, islands: readonly Island[]): void {
   const { version } = step.state.fragments[index]!;
   step.fragment(index, {
     stage: {
       kind: 'pulling',
       sinceMs: step.nowMs,
-      untilMs: step.nowMs + step.settings.leaseMs,
+      untilMs: step.nowMs + patienceMs(step, islands),
       asked: islands.map((island) => island.name),
       arrived: {},
     },
   });
   for (const { name } of islands) step.send(name, { kind: 'pull', fragment: index, version });
 }
+
+/** How long a merge waits for those who were asked: several times as long as the slowest of them usually takes, and no longer than the lease. */
+function patienceMs({ settings }: Step, islands: readonly Island[]): number {
+  const answers = islands.map((island) => island.answerMs ?? Number.POSITIVE_INFINITY);
+  return Math.min(settings.leaseMs, Math.max(MIN_PATIENCE_MS, 4 * Math.max(...answers)));
+}
+
+const MIN_PATIENCE_MS = 1_000;
 
 function merge(step: Step, index: number, stage: Pulling, progress: number): void {
   const arrived = Object.entries(stage.arrived).toSorted(([a], [b]) => (a < b ? -1 : 1));
@@ -276,8 +322,11 @@ function merge(step: Step, index: number, stage: Pulling, progress: number): voi
   for (const name of there) {
     if (step.state.islands[name]!.status !== 'training') continue;
     const island = step.state.islands[name]!;
-    step.island(name, { expected: island.expected.with(index, true), due: island.due.with(index, false) });
+    step.island(name, { expected: island.expected.with(index, true), due: island.due.with(index, null) });
   }
+  // Also of those who are gone: they may come back with it.
+  for (const [name, { round }] of arrived)
+    step.island(name, { merged: step.state.islands[name]!.merged.with(index, round) });
   const tokens = arrived.reduce((sum, [, contribution]) => sum + contribution.tokens, 0);
   step.update({
     merges: step.state.merges + 1,
@@ -323,10 +372,20 @@ function isComplete({ state, settings }: Step): boolean {
   );
 }
 
-/** Nobody trains: the run pauses, and fails when nobody comes back in time. */
+/** Too few train: the run pauses until they are enough again, and fails when nobody at all comes back in time. */
 function noticeLoneliness(step: Step): void {
-  if (training(step.state).length > 0) return;
-  if (step.state.phase === 'training') enter(step, 'paused', 'no island is there');
+  const { quorum } = step.settings.outer;
+  const there = training(step.state).length;
+  const enough = there >= (quorum === 'all' ? 1 : quorum);
+  const { phase } = step.state;
+  if (phase === 'training' && !enough)
+    enter(
+      step,
+      'paused',
+      there === 0 ? 'no island is there' : `${there} of the ${quorum} islands of a quorum are there`,
+    );
+  if (phase === 'paused' && enough) enter(step, 'training', 'enough islands are there again');
+  if (there > 0) return;
   if (step.state.aloneSinceMs === null) step.update({ aloneSinceMs: step.nowMs });
   else if (step.nowMs - step.state.aloneSinceMs >= step.settings.gatherMs) {
     fail(step, `no island came back within ${step.settings.gatherMs / 1000} s`);
@@ -359,7 +418,7 @@ function finishCheckpoint(step: Step): void {
   if (checkpoint === null || isOver(step.state.phase)) return;
   const open = checkpoint.waiting.filter((name) => step.state.islands[name]!.status === 'training');
   if (open.length > 0 && step.nowMs - checkpoint.sinceMs < step.settings.leaseMs) return;
-  step.update({ checkpoint: null });
+  step.update({ checkpoint: null, committed: { id: checkpoint.id, merges: checkpoint.merges } });
   step.effect({ kind: 'commit', checkpoint: checkpoint.id });
   step.record({ kind: 'checkpoint', checkpoint: checkpoint.id, runStep: runStepOf(step.state) });
   if (checkpoint.thenStop) {

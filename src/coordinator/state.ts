@@ -56,8 +56,10 @@ export interface RunState {
   readonly lastLossMerges: number;
   readonly checkpoints: number;
   readonly checkpoint: PendingCheckpoint | null;
-  /** Value of {@link RunState.merges} at the newest checkpoint. */
+  /** Value of {@link RunState.merges} at the newest checkpoint that was begun. */
   readonly checkpointMerges: number;
+  /** The newest checkpoint that is complete. */
+  readonly committed: { readonly id: string; readonly merges: number } | null;
   readonly stopRequested: boolean;
   /** The checkpoint that this run was resumed from, which its islands restore. */
   readonly restore: string | null;
@@ -68,11 +70,14 @@ export interface Island {
   readonly name: string;
   readonly status: 'joining' | 'training' | 'gone';
   readonly shard: number;
-  readonly lastSeenMs: number;
+  /** Of each fragment the newest round of its work that was merged, 0 at first: no round is merged twice. */
+  readonly merged: readonly number[];
+  /** Milliseconds from a pull to its contribution, smoothed; null before the first. */
+  readonly answerMs: number | null;
   /** Whether it was training when each fragment was last merged: only then do the others wait for it. */
   readonly expected: readonly boolean[];
-  /** Whether it has reported each fragment due since. */
-  readonly due: readonly boolean[];
+  /** Of each fragment: when it will hold for it, if it has reported it due since; otherwise null. */
+  readonly due: readonly (number | null)[];
   readonly progress: Progress | null;
   /** Sums of its earlier connections. */
   readonly past: Progress | null;
@@ -96,8 +101,23 @@ export interface FragmentState {
         readonly sinceMs: number;
         readonly untilMs: number;
         readonly asked: readonly string[];
-        readonly arrived: Readonly<Record<string, { readonly steps: number; readonly tokens: number }>>;
+        readonly arrived: Readonly<Record<string, Arrived>>;
       };
+}
+
+/** What a contribution says of itself. */
+export interface Arrived {
+  readonly round: number;
+  readonly steps: number;
+  readonly tokens: number;
+}
+
+/** Where a returning island is with a fragment. */
+export interface Held {
+  /** What it trains from, and the newest that it has. */
+  readonly version: number;
+  readonly newest: number;
+  readonly round: number;
 }
 
 export interface Evaluation {
@@ -117,25 +137,31 @@ export interface Evaluation {
 
 export interface PendingCheckpoint {
   readonly id: string;
+  readonly merges: number;
   readonly waiting: readonly string[];
   readonly thenStop: boolean;
   readonly sinceMs: number;
 }
 
 export type Event =
-  | { readonly kind: 'joined'; readonly island: string }
+  /** Empty `holds`: it has nothing of this run. */
+  | { readonly kind: 'joined'; readonly island: string; readonly holds: readonly Held[] }
   | { readonly kind: 'ready'; readonly island: string; readonly restored: string | null }
   | { readonly kind: 'progress'; readonly island: string; readonly progress: Progress }
-  | { readonly kind: 'alive'; readonly island: string }
-  | { readonly kind: 'due'; readonly island: string; readonly fragment: number; readonly version: number }
   | {
+      readonly kind: 'due';
+      readonly island: string;
+      readonly fragment: number;
+      readonly version: number;
+      /** How long the island can train on before it holds. */
+      readonly slackMs: number;
+    }
+  | ({
       readonly kind: 'contributed';
       readonly island: string;
       readonly fragment: number;
       readonly version: number;
-      readonly steps: number;
-      readonly tokens: number;
-    }
+    } & Arrived)
   | {
       readonly kind: 'evaluated';
       readonly island: string;
@@ -147,13 +173,20 @@ export type Event =
     }
   | { readonly kind: 'saved'; readonly island: string; readonly checkpoint: string }
   | { readonly kind: 'left'; readonly island: string; readonly reason: string }
+  /** The coordinator begins again after it ended, by itself or not: nobody is there, and nothing is under way. */
+  | { readonly kind: 'recovered'; readonly trainedMs: number }
   | { readonly kind: 'stop-requested' }
   | { readonly kind: 'tick' };
 
 export type Effect =
   | { readonly kind: 'send'; readonly island: string; readonly message: CoordinatorMessage }
-  /** Sends the tokenizer and every fragment as it is now. */
-  | { readonly kind: 'send-state'; readonly island: string }
+  /** Welcomes an island, and sends it these fragments as they are now; a fresh one also what its data and model need. */
+  | {
+      readonly kind: 'send-state';
+      readonly island: string;
+      readonly fresh: boolean;
+      readonly fragments: readonly number[];
+    }
   /** Merges what arrived, with these weights and in this order, and sends the result to all `receivers`. */
   | {
       readonly kind: 'merge';

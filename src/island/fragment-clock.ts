@@ -3,6 +3,8 @@ import type { OuterSettings } from '../outer/settings.ts';
 /** An island's view of one fragment: what it did since it last received it (Decoupled DiLoCo's counters). */
 export interface FragmentClock {
   readonly version: number;
+  /** Number of the stretch of work that it counts. */
+  readonly round: number;
   readonly steps: number;
   readonly tokens: number;
   /** Steps since receipt at which it reports the fragment due; 0 once the run needs no more of it. */
@@ -12,8 +14,9 @@ export interface FragmentClock {
   readonly heldSinceMs: number | null;
 }
 
-export const received = (version: number, stepsUntilDue: number): FragmentClock => ({
+export const received = (version: number, round: number, stepsUntilDue: number): FragmentClock => ({
   version,
+  round,
   steps: 0,
   tokens: 0,
   stepsUntilDue,

@@ -1,4 +1,4 @@
-import { type Codec, codecFor } from '../outer/codecs/index.ts';
+import { type Codec, codecFor, malformed } from '../outer/codecs/index.ts';
 import type { Fragment } from '../outer/fragments.ts';
 import { openFragment, packUpdate, packWhole } from '../outer/parcel.ts';
 import type { OuterSettings } from '../outer/settings.ts';
@@ -26,9 +26,9 @@ interface FragmentState {
   readonly base: Float32Array;
   /** The newest global parameters: those of `base`, or with one step of delay the ones after them. */
   readonly newest: Float32Array;
-  /** As of the last merge; and with the contribution that is under way. */
+  /** As of the last contribution that was merged; and with the one that is under way, of this round. */
   readonly settled: Side;
-  readonly pending: Side;
+  readonly pending: (Side & { readonly round: number }) | null;
 }
 
 /** An island's side of the wire: packs what it contributes, opens what was merged. Pure, and apart from training. */
@@ -45,15 +45,15 @@ export class FragmentExchange {
         residual: new Float32Array(layout.elements),
         memory: new Float32Array(codec.memoryElements),
       };
-      return { layout, codec, base: parameters[i]!, newest: parameters[i]!, settled: side, pending: side };
+      return { layout, codec, base: parameters[i]!, newest: parameters[i]!, settled: side, pending: null };
     });
   }
 
   /**
-   * Packs where the island is with a fragment. Residual and memory count once the merge is there: a contribution that is
-   * asked for again starts from the old ones.
+   * Packs where the island is with a fragment. Residual and memory count once the contribution was merged: one that is
+   * asked for again, or was lost, starts from the old ones.
    */
-  contribute(fragment: number, own: Float32Array): Parcel {
+  contribute(fragment: number, own: Float32Array, round: number): Parcel {
     const state = this.#fragments[fragment]!;
     const { upCodec, maxStaleness } = this.#settings;
     // In full precision the parameters themselves are exact, and any base will do; unless bases may differ.
@@ -64,7 +64,7 @@ export class FragmentExchange {
       sign: -1,
       ...state.settled,
     });
-    this.#fragments[fragment] = { ...state, pending: { residual, memory } };
+    this.#fragments[fragment] = { ...state, pending: { round, residual, memory } };
     return parcel;
   }
 
@@ -77,21 +77,23 @@ export class FragmentExchange {
   /**
    * Opens a merged fragment, which is the newest from now on.
    *
+   * @param round the newest of this island's that was merged
    * @throws HelioError HELIO-4004 when it cannot be read
    */
-  receive(fragment: number, parcel: Parcel): Float32Array {
+  receive(fragment: number, parcel: Parcel, round: number): Float32Array {
     const state = this.#fragments[fragment]!;
     const codec = parcel.codec === state.codec.name ? state.codec : codecFor(parcel.codec, state.layout);
     const newest = openFragment(parcel, codec, state.newest);
-    this.#fragments[fragment] = { ...state, newest, settled: state.pending };
+    this.#fragments[fragment] = { ...state, newest, ...settle(state, round) };
     return newest;
   }
 
-  /** Takes fragments whole, after a reconnection. */
-  reset(parameters: readonly Float32Array[]): void {
-    for (const [i, state] of this.#fragments.entries()) {
-      this.#fragments[i] = { ...state, base: parameters[i]!, newest: parameters[i]!, settled: state.pending };
-    }
+  /** Takes a fragment whole, after a reconnection. */
+  reset(fragment: number, parameters: Float32Array, round: number): void {
+    const state = this.#fragments[fragment]!;
+    if (parameters.length !== state.layout.elements)
+      throw malformed(`it has ${parameters.length} numbers instead of ${state.layout.elements}`);
+    this.#fragments[fragment] = { ...state, base: parameters, newest: parameters, ...settle(state, round) };
   }
 
   save(): ExchangeState {
@@ -104,7 +106,10 @@ export class FragmentExchange {
   load({ residuals, memories }: ExchangeState): void {
     for (const [i, state] of this.#fragments.entries()) {
       const side = { residual: residuals[i] ?? state.settled.residual, memory: memories[i] ?? state.settled.memory };
-      this.#fragments[i] = { ...state, settled: side, pending: side };
+      this.#fragments[i] = { ...state, settled: side, pending: null };
     }
   }
 }
+
+const settle = ({ settled, pending }: FragmentState, round: number): Pick<FragmentState, 'settled' | 'pending'> =>
+  pending !== null && pending.round <= round ? { settled: pending, pending: null } : { settled, pending };

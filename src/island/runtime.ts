@@ -1,4 +1,3 @@
-import { HelioError } from '../errors.ts';
 import type { Provider } from '../ml/engine/session.ts';
 import { type Content, decodeFloats, type Parcel, type Transfer } from '../protocol/frame.ts';
 import {
@@ -8,25 +7,40 @@ import {
   PROTOCOL_VERSION,
   type Progress,
 } from '../protocol/messages.ts';
-import { type FragmentClock, holding, holdsUntilMs, isDue, received, stepped } from './fragment-clock.ts';
+import {
+  activity,
+  type IslandEffect,
+  type IslandEvent,
+  type IslandState,
+  type Merged,
+  newIsland,
+  reactIsland,
+  type Welcome,
+} from './machine.ts';
 import { withOwnData } from './own-data.ts';
-import type { Assignment, IslandExchange, IslandTrainer } from './trainer-face.ts';
+import type { IslandExchange, IslandTrainer } from './trainer-face.ts';
 
-/** One open connection to the coordinator, as the runtime sees it. */
-export interface Connection {
+/** The way to the coordinator. It may be lost and found again; what is sent meanwhile is lost, and is asked for again. */
+export interface Line {
   send(message: IslandMessage): void;
-  /** Resolves when the last byte has left this process, or the connection is closed. */
+  /** Resolves when the last byte has left this process, or the connection is gone. */
   transfer(content: Content, payload: Uint8Array): Promise<void>;
-  /** Next message or transfer; null once the connection is closed. Waits no longer than `timeoutMs`. */
+  /**
+   * What comes next; null once this side has closed it. Waits no longer than `timeoutMs`.
+   *
+   * @throws HelioError when the coordinator stays away for too long, or will not have us
+   */
   next(timeoutMs: number): Promise<Incoming | 'timeout' | null>;
   /** Ends a wait that is under way, as if its time were over. */
   wake(): void;
   close(): void;
 }
 export type Incoming =
-  | CoordinatorMessage
+  | { readonly kind: 'connected' }
+  | { readonly kind: 'lost' }
+  | { readonly kind: 'told'; readonly message: CoordinatorMessage }
   /** @property sinceMs when its first byte came */
-  | (Transfer & { readonly kind: 'transfer'; readonly sinceMs: number });
+  | (Transfer & { readonly kind: 'received'; readonly sinceMs: number });
 
 /** Something that took time on the island: one bar in its timeline. */
 export interface Span {
@@ -53,303 +67,254 @@ export interface IslandHost {
   trace(span: Span): void;
 }
 
-export type Ending = 'finished' | 'interrupted' | 'failed' | 'disconnected';
+export type Ending = 'finished' | 'interrupted' | 'failed';
 
 const REPORT_MS = 400;
+/** Longest single wait: the heartbeat runs beside it. */
+const IDLE_MS = 1_000;
 
-/** An island's life on one connection: welcomed, catching up, training, until it is told to stop or cut off. */
+/** Does what the island's machine decides, with a real trainer and a real line, until the run is over. */
 export class IslandSession {
   readonly #host: IslandHost;
-  readonly #connection: Connection;
+  readonly #line: Line;
   readonly #trainer: IslandTrainer;
   readonly #exchange: IslandExchange;
-  /** Resolves when all merged fragments that have come are open. */
-  #opening: Promise<void> = Promise.resolve();
+  #state: IslandState = newIsland;
+  /** Global parameters of each fragment, as the machine has them in `newest`. */
+  readonly #newest: Float32Array[] = [];
+  #preparation = '';
+  #base: Uint8Array | null = null;
+  /** Payloads of merged fragments that the machine is to be asked about. */
+  readonly #payloads = new Map<Merged, Parcel['payload']>();
+  /** Merged fragments that are open and wait for the end of the step. */
+  readonly #opened: { readonly content: Merged; readonly parameters: Float32Array }[] = [];
   /** The first error of what goes on while the trainer computes. */
   #fault: { readonly error: unknown } | undefined;
-  /** Merged fragments that are open and wait for the end of the step. */
-  readonly #opened: Merged[] = [];
-  /** With one step of delay: the newest merge of each fragment, until the island takes it. */
-  readonly #newest: Merged[] = [];
-  #clocks: FragmentClock[] = [];
-  #assignment: Assignment | undefined;
-  #training = false;
+  #ending: Ending | undefined;
   #counters = { ...NO_PROGRESS };
   #reportedMs = 0;
-  #place = 0;
   readonly #cpuBeforeS: number;
 
-  constructor(host: IslandHost, connection: Connection, trainer: IslandTrainer, exchange: IslandExchange) {
+  constructor(host: IslandHost, line: Line, trainer: IslandTrainer, exchange: IslandExchange) {
     this.#host = host;
-    this.#connection = connection;
+    this.#line = line;
     this.#trainer = trainer;
     this.#exchange = exchange;
     this.#cpuBeforeS = host.cpuS();
   }
 
   /**
-   * Runs until the coordinator says stop or the connection ends.
+   * Runs until the coordinator says stop, or the line is closed from this side.
    *
-   * @throws HelioError when the coordinator refuses the island, or its own part cannot be done
+   * @throws HelioError when the coordinator refuses the island or stays away, or its own part cannot be done
    */
   async run(): Promise<Ending> {
-    const { name, software, threads, engine } = this.#host;
-    this.#connection.send({
-      kind: 'hello',
-      protocol: PROTOCOL_VERSION,
-      island: name,
-      software,
-      threads,
-      engine: { ...engine, onProcessor: [...engine.onProcessor] },
-    });
-    const restored = await this.#catchUp();
-    if (restored === undefined) return 'disconnected';
-    this.#connection.send({ kind: 'ready', restored });
     for (;;) {
       await this.#takeOpened();
+      if (this.#ending !== undefined) return this.#ending;
       const waitMs = this.#waitMs();
-      const [seconds, item] = await this.#timed('wait', () => this.#connection.next(waitMs));
-      if (this.#training) this.#counters.waitS += seconds;
-      if (item === null) return 'disconnected';
-      if (item === 'timeout') {
-        if (waitMs === 0) await this.#step();
-        continue;
-      }
-      const ending = await this.#handle(item);
-      if (ending !== undefined) return ending;
+      const [seconds, item] = await this.#timed('wait', () => this.#line.next(waitMs));
+      if (this.#state.training) this.#counters.waitS += seconds;
+      if (item === null) return 'interrupted';
+      if (item !== 'timeout') await this.#handle(item);
+      else if (waitMs === 0) await this.#step();
     }
-  }
-
-  /** Welcome, preparation, base if there is one, every fragment; then data and engine. @returns the checkpoint restored, undefined if cut off */
-  async #catchUp(): Promise<string | null | undefined> {
-    let welcome: (CoordinatorMessage & { kind: 'welcome' }) | undefined;
-    let preparation: string | undefined;
-    let base: Uint8Array | null = null;
-    const fragments = new Map<number, Float32Array>();
-    const complete = (): boolean =>
-      preparation !== undefined &&
-      welcome !== undefined &&
-      fragments.size === welcome.job.outer.fragments &&
-      (base !== null || welcome.job.model.lora === undefined);
-    while (!complete()) {
-      const item = await this.#connection.next(PATIENCE_MS);
-      if (item === null) return undefined;
-      if (item === 'timeout')
-        throw new HelioError(
-          'HELIO-5001',
-          `The coordinator sent nothing for ${PATIENCE_MS / 1000} s.`,
-          'Check that it still runs, and join again.',
-        );
-      if (item.kind === 'refused') throw refusal(item);
-      if (item.kind === 'stop') return undefined;
-      if (item.kind === 'welcome') welcome = item;
-      if (item.kind !== 'transfer') continue;
-      if (item.content.kind === 'preparation') preparation = new TextDecoder().decode(item.payload);
-      if (item.content.kind === 'base') base = item.payload;
-      if (item.content.kind === 'merged') {
-        const parameters = decodeFloats(item.payload);
-        fragments.set(item.content.fragment, parameters);
-        if (welcome?.job.outer.oneStepDelay)
-          this.#newest[item.content.fragment] = { content: item.content, parameters };
-        this.#clocks[item.content.fragment] = received(item.content.version, item.content.stepsUntilDue);
-        this.#place = Math.max(this.#place, item.content.runStep);
-      }
-    }
-    const { run, shard, dataFolder, restore } = welcome!;
-    const job = withOwnData(welcome!.job, this.#host.dataPaths);
-    this.#assignment = {
-      run,
-      job,
-      shard,
-      dataFolder,
-      preparation: preparation!,
-      base,
-      threads: this.#host.threads,
-      device: this.#host.engine.device,
-      stateFolder: this.#host.stateFolder(run),
-    };
-    const ordered = Array.from({ length: job.outer.fragments }, (_, i) => fragments.get(i)!);
-    const layout = await this.#trainer.prepare(this.#assignment, ordered);
-    await this.#exchange.prepare(layout, job.outer, ordered);
-    const restored = await this.#trainer.restore(
-      restore,
-      this.#clocks.map((clock) => clock.version),
-    );
-    if (restored !== null) await this.#exchange.load(restored.exchange);
-    const clocks = restored?.clocks ?? null;
-    if (clocks !== null) this.#clocks = clocks.map((c, i) => ({ ...c, stepsUntilDue: this.#clocks[i]!.stepsUntilDue }));
-    this.#place = await this.#trainer.skipTo(this.#place);
-    return clocks === null ? null : (restore ?? 'latest');
   }
 
   /** 0 when there is a step to take; otherwise how long to wait for the next message. */
   #waitMs(): number {
-    if (!this.#training) return IDLE_MS;
-    const { outer } = this.#assignment!.job;
     const nowMs = this.#host.nowMs();
-    this.#clocks = holding(this.#clocks, outer.overlapSteps, nowMs);
-    const untilMs = holdsUntilMs(this.#clocks, outer, nowMs);
-    return untilMs === null ? 0 : Math.max(1, Math.min(IDLE_MS, untilMs - nowMs));
+    const next = activity(this.#state, nowMs);
+    this.#state = next.state;
+    return next.activity.kind === 'step' ? 0 : Math.max(1, Math.min(IDLE_MS, next.activity.untilMs - nowMs));
   }
 
   async #step(): Promise<void> {
     const [seconds, result] = await this.#timed('step', () => this.#trainer.step());
-    this.#place++;
     this.#counters.computeS += seconds;
     this.#counters.tokens += result.tokens;
     if (result.skipped) this.#counters.skippedSteps++;
     else Object.assign(this.#counters, { loss: result.loss, gradNorm: result.gradNorm });
     this.#counters.tokensPerS = result.tokens / seconds;
-    this.#clocks = this.#clocks.map((clock) => stepped(clock, result.tokens));
-    const due = this.#clocks.some(isDue);
-    if (due || this.#host.nowMs() - this.#reportedMs >= REPORT_MS) this.#report();
-    this.#reportDue();
+    await this.#dispatch({ kind: 'stepped', tokens: result.tokens, stepMs: 1000 * seconds });
+    if (this.#host.nowMs() - this.#reportedMs >= REPORT_MS) this.#report();
   }
 
-  #reportDue(): void {
-    this.#clocks = this.#clocks.map((clock, fragment) => {
-      if (!isDue(clock)) return clock;
-      this.#connection.send({ kind: 'due', fragment, version: clock.version });
-      return { ...clock, reported: true };
-    });
-  }
-
-  async #handle(item: Incoming): Promise<Ending | undefined> {
-    switch (item.kind) {
-      case 'start':
-        this.#training = true;
-        this.#clocks = this.#clocks.map((clock) => ({ ...clock, reported: false, heldSinceMs: null }));
-        this.#reportDue();
-        return;
-      case 'pull':
-        await this.#settle();
-        return this.#contribute(item.fragment);
-      case 'transfer':
-        return this.#receive(item);
-      case 'evaluate':
-        await this.#settle();
-        this.#counters.evaluateS += (await this.#timed('evaluate', () => this.#evaluate(item)))[0];
-        return;
-      case 'checkpoint':
-        await this.#settle();
-        await this.#timed('checkpoint', () => this.#save(item.checkpoint));
-        return;
-      case 'refused':
-        throw refusal(item);
-      case 'stop':
-        await this.#settle();
-        return item.reason;
-      case 'welcome':
-        throw new HelioError(
-          'HELIO-4004',
-          'The coordinator welcomed this island twice.',
-          'Both sides must run the same version of Heliotrope.',
-        );
+  async #handle(item: Incoming): Promise<void> {
+    if (item.kind !== 'received') return this.#dispatch(item);
+    const { content, payload, sinceMs } = item;
+    switch (content.kind) {
+      case 'preparation':
+        this.#preparation = new TextDecoder().decode(payload);
+        break;
+      case 'base':
+        this.#base = payload;
+        break;
+      case 'global':
+        this.#newest[content.fragment] = decodeFloats(payload);
+        break;
+      case 'merged':
+        this.#payloads.set(content, payload);
+        this.#host.trace({ lane: 'download', name: 'merged', startMs: sinceMs, endMs: this.#host.nowMs() });
+        break;
     }
-  }
-
-  /** A copy at this step's boundary; packing and sending go on in the background. */
-  async #contribute(fragment: number): Promise<undefined> {
-    const clock = this.#clocks[fragment];
-    if (clock === undefined) throw noSuchFragment(fragment);
-    const [seconds, own] = await this.#timed('copy', () => this.#trainer.snapshot(fragment));
-    this.#counters.exchangeS += seconds;
-    const { version, steps, tokens } = clock;
-    const pack = this.#spanned('exchange', 'pack', () => this.#exchange.contribute(fragment, own));
-    void this.#inBackground(async () => {
-      const { form, codec, payload } = await pack;
-      const content = { kind: 'contribution', fragment, version, steps, tokens, form, codec } as const;
-      await this.#spanned('upload', 'contribution', () => this.#connection.transfer(content, payload));
-    });
-    this.#report();
-    if (this.#assignment!.job.outer.oneStepDelay) await this.#nextRound(fragment);
-  }
-
-  /** One step of delay: what was merged meanwhile, or the same again, is what the next contribution differs from. */
-  async #nextRound(fragment: number): Promise<void> {
-    const { content, parameters } = this.#newest[fragment]!;
-    await this.#exchange.rebase(fragment);
-    await this.#take(fragment, parameters, 0, content.runStep);
-    const same = content.version === this.#clocks[fragment]!.version;
-    const steps = same ? this.#assignment!.job.outer.innerSteps : content.stepsUntilDue;
-    this.#clocks[fragment] = received(content.version, steps);
-  }
-
-  /** Opens a merged fragment in the background; it is taken at the end of the step that is then under way. */
-  #receive({ content, payload, sinceMs }: Incoming & { kind: 'transfer' }): undefined {
-    if (content.kind !== 'merged') return;
-    if (this.#clocks[content.fragment] === undefined) throw noSuchFragment(content.fragment);
-    this.#host.trace({ lane: 'download', name: 'merged', startMs: sinceMs, endMs: this.#host.nowMs() });
-    const parcel: Parcel = { form: content.form, codec: content.codec, payload };
-    this.#opening = this.#inBackground(async () => {
-      const open = (): Promise<Float32Array> => this.#exchange.receive(content.fragment, parcel);
-      const parameters = await this.#spanned('exchange', 'open', open);
-      this.#opened.push({ content, parameters });
-      this.#connection.wake();
-    });
+    await this.#dispatch({ kind: 'received', content });
   }
 
   async #takeOpened(): Promise<void> {
-    if (this.#fault !== undefined) throw this.#fault.error;
-    const { outer } = this.#assignment!.job;
     for (let next = this.#opened.shift(); next !== undefined; next = this.#opened.shift()) {
-      const { content, parameters } = next;
-      const { fragment, runStep, version, stepsUntilDue } = content;
-      await this.#take(fragment, parameters, outer.oneStepDelay ? 1 : outer.localShare, runStep);
-      if (outer.oneStepDelay) {
-        this.#newest[fragment] = { content, parameters };
-        // A report that came before this merge was one for it; if the island is due again already, it says so again.
-        this.#clocks[fragment] = { ...this.#clocks[fragment]!, reported: false };
-        this.#reportDue();
-      } else {
-        await this.#exchange.rebase(fragment);
-        this.#clocks[fragment] = received(version, stepsUntilDue);
+      this.#newest[next.content.fragment] = next.parameters;
+      await this.#dispatch({ kind: 'opened', content: next.content });
+    }
+    if (this.#fault !== undefined) throw this.#fault.error;
+  }
+
+  async #dispatch(event: IslandEvent): Promise<void> {
+    const { state, effects } = reactIsland(this.#state, event);
+    this.#state = state;
+    for (const effect of effects) await this.#perform(effect);
+  }
+
+  async #perform(effect: IslandEffect): Promise<void> {
+    switch (effect.kind) {
+      case 'hello':
+        return this.#hello(effect);
+      case 'send':
+        // Whoever hears that it is due also knows how fast it is.
+        if (effect.message.kind === 'due') this.#report();
+        return this.#line.send(effect.message);
+      case 'prepare':
+        return this.#prepare(effect.welcome);
+      case 'open':
+        return this.#open(effect.content);
+      case 'take': {
+        const { fragment, ownShare, runStep } = effect;
+        const take = (): Promise<void> => this.#trainer.take(fragment, this.#newest[fragment]!, ownShare, runStep);
+        this.#counters.exchangeS += (await this.#timed('take', take))[0];
+        return;
       }
+      case 'reset': {
+        const { fragment, round } = effect.content;
+        return this.#exchange.reset(fragment, this.#newest[fragment]!, round);
+      }
+      case 'rebase':
+        return this.#exchange.rebase(effect.fragment);
+      case 'contribute':
+        return this.#contribute(effect);
+      case 'evaluate':
+        this.#counters.evaluateS += (await this.#timed('evaluate', () => this.#evaluate(effect.message)))[0];
+        return;
+      case 'save':
+        await this.#timed('checkpoint', () => this.#save(effect));
+        return;
+      case 'end':
+        this.#ending = effect.reason;
+        return;
     }
   }
 
-  async #take(fragment: number, parameters: Float32Array, ownShare: number, runStep: number): Promise<void> {
-    const take = (): Promise<void> => this.#trainer.take(fragment, parameters, ownShare, runStep);
-    this.#counters.exchangeS += (await this.#timed('take', take))[0];
-    this.#place = Math.max(this.#place, runStep);
-  }
-
-  #inBackground(work: () => Promise<void>): Promise<void> {
-    return work().catch((error: unknown) => {
-      this.#fault ??= { error };
-      this.#connection.wake();
+  #hello({ run, holds }: IslandEffect & { readonly kind: 'hello' }): void {
+    const { name, software, threads, engine } = this.#host;
+    this.#line.send({
+      kind: 'hello',
+      protocol: PROTOCOL_VERSION,
+      island: name,
+      software,
+      threads,
+      run,
+      holds,
+      engine: { ...engine, onProcessor: [...engine.onProcessor] },
     });
   }
 
-  /** Takes what was merged before the word that is handled now: messages count in the order in which they were sent. */
-  async #settle(): Promise<void> {
-    await this.#opening;
-    await this.#takeOpened();
+  async #prepare({ run, job: given, shard, dataFolder, restore }: Welcome): Promise<void> {
+    const job = withOwnData(given, this.#host.dataPaths);
+    const fragments = Array.from({ length: job.outer.fragments }, (_, i) => this.#newest[i]!);
+    const layout = await this.#trainer.prepare(
+      {
+        run,
+        job,
+        shard,
+        dataFolder,
+        preparation: this.#preparation,
+        base: this.#base,
+        threads: this.#host.threads,
+        device: this.#host.engine.device,
+        stateFolder: this.#host.stateFolder(run),
+      },
+      fragments,
+    );
+    this.#base = null;
+    await this.#exchange.prepare(layout, job.outer, fragments);
+    const versions = this.#state.clocks.map((clock) => clock.version);
+    const restored = await this.#trainer.restore(restore, versions);
+    if (restored !== null) await this.#exchange.load(restored.exchange);
+    const place = await this.#trainer.skipTo(this.#state.place);
+    const clocks = restored?.clocks ?? null;
+    await this.#dispatch({
+      kind: 'prepared',
+      restored: clocks === null ? null : (restore ?? 'latest'),
+      clocks,
+      place,
+    });
   }
 
-  async #save(checkpoint: string): Promise<void> {
-    await this.#trainer.save(checkpoint, this.#clocks, await this.#exchange.save());
-    this.#connection.send({ kind: 'saved', checkpoint });
+  /** Opens a merged fragment in the background; it is taken at the end of the step that is then under way. */
+  #open(content: Merged): void {
+    const { fragment, round, form, codec } = content;
+    const parcel: Parcel = { form, codec, payload: this.#payloads.get(content)! };
+    this.#payloads.delete(content);
+    this.#inBackground(async () => {
+      const open = (): Promise<Float32Array> => this.#exchange.receive(fragment, parcel, round);
+      this.#opened.push({ content, parameters: await this.#spanned('exchange', 'open', open) });
+      this.#line.wake();
+    });
+  }
+
+  /** A copy at this step's boundary; packing and sending go on in the background. */
+  async #contribute({ content }: IslandEffect & { readonly kind: 'contribute' }): Promise<void> {
+    const { fragment, round } = content;
+    const [seconds, own] = await this.#timed('copy', () => this.#trainer.snapshot(fragment));
+    this.#counters.exchangeS += seconds;
+    const pack = this.#spanned('exchange', 'pack', () => this.#exchange.contribute(fragment, own, round));
+    this.#inBackground(async () => {
+      const { form, codec, payload } = await pack;
+      const transfer = (): Promise<void> => this.#line.transfer({ ...content, form, codec }, payload);
+      await this.#spanned('upload', 'contribution', transfer);
+    });
+    this.#report();
+  }
+
+  #inBackground(work: () => Promise<void>): void {
+    void work().catch((error: unknown) => {
+      this.#fault ??= { error };
+      this.#line.wake();
+    });
+  }
+
+  async #save({ checkpoint, clocks }: IslandEffect & { readonly kind: 'save' }): Promise<void> {
+    await this.#trainer.save(checkpoint, clocks, await this.#exchange.save());
+    this.#line.send({ kind: 'saved', checkpoint });
   }
 
   async #evaluate({ evaluation, parts, of }: CoordinatorMessage & { kind: 'evaluate' }): Promise<void> {
     for (const part of parts) {
       const { lossSum, tokens, correct } = await this.#trainer.evaluate(part, of);
       const right = correct === undefined ? {} : { correct: Math.round(correct) };
-      this.#connection.send({ kind: 'evaluated', evaluation, part, lossSum, tokens, ...right });
+      this.#line.send({ kind: 'evaluated', evaluation, part, lossSum, tokens, ...right });
     }
-    if (this.#training) this.#report();
+    if (this.#state.training) this.#report();
   }
 
   #report(): void {
     this.#reportedMs = this.#host.nowMs();
     const progress: Progress = {
       ...this.#counters,
-      step: this.#place,
+      step: this.#state.place,
       cpuS: this.#host.cpuS() - this.#cpuBeforeS,
       peakMemoryBytes: this.#host.peakMemoryBytes(),
     };
-    this.#connection.send({ kind: 'progress', ...progress });
+    this.#line.send({ kind: 'progress', ...progress });
   }
 
   /** Something that training waits for, and how long it took. */
@@ -357,7 +322,7 @@ export class IslandSession {
     const startMs = this.#host.nowMs();
     const result = await work();
     const endMs = this.#host.nowMs();
-    if (this.#training) this.#host.trace({ lane: 'training', name, startMs, endMs });
+    if (this.#state.training) this.#host.trace({ lane: 'training', name, startMs, endMs });
     return [(endMs - startMs) / 1000, result];
   }
 
@@ -369,24 +334,3 @@ export class IslandSession {
     return result;
   }
 }
-
-/** A merged fragment, open. */
-interface Merged {
-  readonly content: Content & { readonly kind: 'merged' };
-  readonly parameters: Float32Array;
-}
-
-/** How long an island waits for the coordinator's first words. */
-const PATIENCE_MS = 60_000;
-/** Longest single wait: the heartbeat runs beside it. */
-const IDLE_MS = 1_000;
-
-const noSuchFragment = (fragment: number): HelioError =>
-  new HelioError(
-    'HELIO-4004',
-    `The coordinator spoke of fragment ${fragment}, which does not exist.`,
-    'Both sides must run the same version of Heliotrope.',
-  );
-
-const refusal = ({ code, what, remedy }: CoordinatorMessage & { kind: 'refused' }): HelioError =>
-  new HelioError('HELIO-4003', `The coordinator refused this island (${code}): ${what}`, remedy);

@@ -9,8 +9,9 @@ import type { ExchangeSettings, ExchangeState } from './fragment-exchange.ts';
 /** What an island asks of whatever trains: a worker thread here, a browser's worker or a cluster elsewhere. */
 export interface IslandTrainer {
   /**
-   * Reads data, compiles the step, and takes the global parameters, one packed array a fragment. Called again
-   * after a reconnection, it only takes the parameters. @returns how the fragments are laid out
+   * Reads data, compiles the step, and takes the global parameters, one packed array a fragment.
+   *
+   * @returns how the fragments are laid out
    */
   prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<readonly Fragment[]>;
   step(): Promise<StepResult>;
@@ -47,9 +48,10 @@ export interface IslandExchange {
     parameters: readonly Float32Array[],
   ): Promise<void>;
   /** @param own is handed over */
-  contribute(fragment: number, own: Float32Array): Promise<Parcel>;
+  contribute(fragment: number, own: Float32Array, round: number): Promise<Parcel>;
   /** @throws HelioError HELIO-4004 when it cannot be read */
-  receive(fragment: number, parcel: Parcel): Promise<Float32Array>;
+  receive(fragment: number, parcel: Parcel, round: number): Promise<Float32Array>;
+  reset(fragment: number, parameters: Float32Array, round: number): Promise<void>;
   rebase(fragment: number): Promise<void>;
   save(): Promise<ExchangeState>;
   load(state: ExchangeState): Promise<void>;

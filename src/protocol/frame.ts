@@ -31,6 +31,17 @@ const codec = z
   .regex(CODEC_PATTERN)
   .transform((name) => name as CodecName);
 
+const version = {
+  fragment: counter,
+  version: counter,
+  /** The run's step at that merge. */
+  runStep: counter,
+  /** Inner steps from receiving it until the island reports the fragment due. */
+  stepsUntilDue: counter,
+  /** The newest round of this island's work on the fragment that the coordinator has merged, or has for its next merge. */
+  round: counter,
+};
+
 /** What a transfer carries. */
 export const contentSchema = z.discriminatedUnion('kind', [
   /** Island → coordinator: where it is with a fragment, and what it did since it received `version`, its base. */
@@ -38,23 +49,17 @@ export const contentSchema = z.discriminatedUnion('kind', [
     kind: z.literal('contribution'),
     fragment: counter,
     version: counter,
+    /** Number of this stretch of work on the fragment; none is merged twice. */
+    round: counter,
     steps: counter,
     tokens: counter,
     form,
     codec,
   }),
-  /** Coordinator → island: the newest global fragment, and when it is next due. */
-  z.strictObject({
-    kind: z.literal('merged'),
-    fragment: counter,
-    version: counter,
-    /** The run's step at that merge. */
-    runStep: counter,
-    /** Inner steps from receiving it until the island reports the fragment due. */
-    stepsUntilDue: counter,
-    form,
-    codec,
-  }),
+  /** Coordinator → island: what was merged, and when the fragment is next due. */
+  z.strictObject({ kind: z.literal('merged'), ...version, form, codec }),
+  /** Coordinator → island: a fragment as it is now, for one who comes; float32. */
+  z.strictObject({ kind: z.literal('global'), ...version }),
   /** Coordinator → island: how data become numbers in this run, as JSON: its tokenizer, or the layout of its table. */
   z.strictObject({ kind: z.literal('preparation') }),
   /** Coordinator → island: the frozen weights that adapters are trained on, as a safetensors file. */

@@ -3,7 +3,7 @@ import { HelioError } from '../errors.ts';
 import { jobSchema } from './run-file.ts';
 
 /** Version of the protocol; both sides must speak the same. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 /** Largest control message in bytes; tensors travel in frames. */
 export const MAX_MESSAGE_BYTES = 256 * 1024;
@@ -14,8 +14,9 @@ const counter = z.int().min(0);
 const fragment = z.int().min(0).max(999);
 const finite = z.number();
 const sentence = z.string().max(2_000);
+const run = z.string().regex(/^[A-Za-z0-9._-]{1,80}$/);
 
-/** Counters of an island since it connected. Times are wall-clock seconds. */
+/** Counters of an island since its process began. Times are wall-clock seconds. */
 export const progressSchema = z.strictObject({
   step: counter,
   tokens: counter,
@@ -57,12 +58,16 @@ export const islandMessageSchema = z.discriminatedUnion('kind', [
     island: name,
     software: z.string().max(64),
     threads: z.int().min(1).max(4096),
+    /** The run that it has parameters of, and where it is with each fragment; null and empty when it comes anew. */
+    run: run.nullable(),
+    holds: z.array(z.strictObject({ version: counter, newest: counter, round: counter })).max(1_000),
     /** Where it computes, and which operators its device does not have and leaves to the processor. */
     engine: z.strictObject({ device: z.string().max(32), onProcessor: z.array(z.string().max(64)).max(256) }),
   }),
   z.strictObject({ kind: z.literal('ready'), restored: checkpoint.nullable() }),
   z.strictObject({ kind: z.literal('progress'), ...progressSchema.shape }),
-  z.strictObject({ kind: z.literal('due'), fragment, version: counter }),
+  /** `slackMs`: how long it can train on before it holds. */
+  z.strictObject({ kind: z.literal('due'), fragment, version: counter, slackMs: finite.min(0).max(1e9) }),
   z.strictObject({
     kind: z.literal('evaluated'),
     evaluation: counter,
@@ -83,13 +88,15 @@ export const coordinatorMessageSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('welcome'),
     protocol: counter,
-    run: z.string().regex(/^[A-Za-z0-9._-]{1,80}$/),
+    run,
     job: jobSchema,
     /** Folder that relative data paths start from, for islands that share the coordinator's file system. */
     dataFolder: z.string().max(4_096),
     shard: z.strictObject({ index: counter, count: z.int().min(1) }),
     /** Seconds of silence after which the island counts as gone. */
     leaseS: finite.positive(),
+    /** Fragments that are sent next, whole; with the others the island goes on from where it is. */
+    fragments: z.array(fragment).max(1_000),
     /** A checkpoint to restore, when the run itself was resumed from one. */
     restore: checkpoint.nullable(),
   }),

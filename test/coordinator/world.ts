@@ -1,49 +1,89 @@
-import { stepsUntilDue } from '../../src/coordinator/due.ts';
+import { newestRound, stepsUntilDue } from '../../src/coordinator/due.ts';
+import { Leases, silence } from '../../src/coordinator/leases.ts';
+import { recover } from '../../src/coordinator/recovery.ts';
 import { initialState, isOver, react, runStepOf } from '../../src/coordinator/run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../../src/coordinator/state.ts';
+import type { CommittedMerge, History, LoggedEvent } from '../../src/coordinator/store/run-store.ts';
 import {
-  type FragmentClock,
-  holding,
-  holdsUntilMs,
-  isDue,
-  received,
-  stepped,
-} from '../../src/island/fragment-clock.ts';
+  activity,
+  type IslandEffect,
+  type IslandEvent,
+  type IslandState,
+  newIsland,
+  reactIsland,
+  type Welcome,
+} from '../../src/island/machine.ts';
 import type { Random } from '../../src/ml/tensor/random.ts';
 import { STRATEGIES } from '../../src/outer/settings.ts';
-import { NO_PROGRESS, type Progress } from '../../src/protocol/messages.ts';
+import type { Content } from '../../src/protocol/frame.ts';
+import { type IslandMessage, NO_PROGRESS } from '../../src/protocol/messages.ts';
+import type { Job } from '../../src/protocol/run-file.ts';
 
 /**
- * A world for the pure machine: islands with clocks of their own behind links that delay, all driven by one seed.
- * Islands keep the same clocks as the real runtime (`fragment-clock.ts`); what they compute is counted, not computed.
+ * A world for the pure machines of coordinator and islands: clocks of their own, links that delay and break, processes that crash and begin
+ * again, all driven by one seed. What is computed is only counted, step by step, so that it can be told whether any step was merged twice.
  */
 export interface WorldOptions {
   readonly settings: RunSettings;
   readonly islands: number;
   readonly random: Random;
-  /** Chance that an island crashes in a step; it is back after a while. */
-  readonly crashChance: number;
   readonly stepMs: (island: string) => number;
+  /** Chances by step of an island, and by 10 ms of the coordinator. */
+  readonly chances?: Partial<Chances>;
 }
+
+export interface Chances {
+  /** An island crashes; it is back after a while, with nothing. */
+  readonly crash: number;
+  /** Its connection breaks; it trains on and connects again. */
+  readonly cut: number;
+  /** Nothing gets through for a while, and nobody is told. */
+  readonly stall: number;
+  /** Something that it said comes once more, later. */
+  readonly duplicate: number;
+  /** The coordinator is killed; it is back after a while, with what it has committed. */
+  readonly kill: number;
+  /** Its clock jumps ahead. */
+  readonly jump: number;
+}
+
+const NONE: Chances = { crash: 0, cut: 0, stall: 0, duplicate: 0, kill: 0, jump: 0 };
 
 interface SimIsland {
   readonly name: string;
   alive: boolean;
   /** Number of its connection: what was sent on an earlier one is lost with it. */
   connection: number;
-  ready: boolean;
-  training: boolean;
+  connected: boolean;
+  stalledUntilMs: number;
+  state: IslandState;
   nextMs: number;
-  clocks: FragmentClock[];
-  /** With one step of delay: what it takes at its next contribution. */
-  newest: FragmentClock[];
+  stepping: boolean;
+  /** Steps of its whole life, and of each fragment the one at which its counters last began. */
   steps: number;
+  begun: number[];
   longestHoldMs: number;
   heldSinceMs: number | null;
 }
 
+/** As of the server: an effect is for the connections that there were when it was decided. */
+interface Decision {
+  readonly effect: Effect;
+  readonly state: RunState;
+  readonly seq: number;
+  readonly connections: ReadonlyMap<string, number>;
+}
+
+/** Steps [from, to) of an island's life, as they were handed in to a fragment. */
+interface Work {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** What strategies are told of the runs here. */
 export const SHAPE = { islands: 3, steps: 50 };
+const TOKENS = 100;
+const RUN = 'world';
 
 export const settingsFor = (
   change: Partial<RunSettings['outer']> = {},
@@ -66,59 +106,263 @@ export class World {
   readonly merges: (Effect & { kind: 'merge' })[] = [];
   readonly islands: SimIsland[];
   state: RunState;
+  /** The world's time; the coordinator's clock may be ahead of it. */
   nowMs = 0;
   end: (Effect & { kind: 'end' }) | undefined;
+  kills = 0;
+  readonly #chances: Chances;
+  #leases: Leases;
   #mail: { atMs: number; order: number; deliver: () => void }[] = [];
   #order = 0;
   #lastArrivalMs = new Map<string, number>();
   /** The connection that the coordinator knows of each island: a crash may go unnoticed for a while. */
   #accepted = new Map<string, number>();
+  #aheadMs = 0;
+  /** The coordinator's life: events of an earlier one are none. */
+  #life = 0;
+  #downUntilMs = 0;
+  #effects: Decision[] = [];
+  #busyUntilMs = 0;
+  #seq = 0;
+  /** Events that are remembered, and may be forgotten when it is killed. */
+  #pending: LoggedEvent[] = [];
+  #store: {
+    checkpoint: History['checkpoint'];
+    sessions: History['sessions'];
+    saved: NonNullable<History['checkpoint']>[];
+  };
+  #log: LoggedEvent[] = [];
+  #committed: CommittedMerge[] = [];
+  readonly #work = new Map<string, Work>();
+  /** What was merged of each island and fragment. */
+  readonly #ledger = new Map<string, Work[]>();
 
   constructor(options: WorldOptions) {
     this.options = options;
+    this.#chances = { ...NONE, ...options.chances };
     this.state = initialState(options.settings);
+    this.#leases = new Leases(options.settings.leaseMs);
+    this.#store = { checkpoint: undefined, sessions: [{ seq: 0, settings: options.settings }], saved: [] };
     this.islands = Array.from({ length: options.islands }, (_, i) => ({
       name: `island-${i + 1}`,
       alive: false,
       connection: 0,
-      ready: false,
-      training: false,
+      connected: false,
+      stalledUntilMs: 0,
+      state: newIsland,
       nextMs: 0,
-      clocks: [],
-      newest: [],
+      stepping: false,
       steps: 0,
+      begun: [],
       longestHoldMs: 0,
       heldSinceMs: null,
     }));
   }
 
   run(limitMs = 3_600_000): this {
-    if (this.nowMs === 0) for (const island of this.islands) this.#join(island);
     for (; this.end === undefined && this.nowMs < limitMs; this.nowMs += 10) {
+      this.#coordinate();
       this.#deliver();
       for (const island of this.islands) this.#live(island);
-      if (this.nowMs % 250 === 0) this.dispatch({ kind: 'tick' });
     }
     return this;
-  }
-
-  dispatch(event: Event): void {
-    if (isOver(this.state.phase)) return;
-    const { state, effects } = react(this.options.settings, this.state, event, this.nowMs);
-    this.state = state;
-    for (const effect of effects) this.#perform(effect);
   }
 
   get runStep(): number {
     return runStepOf(this.state);
   }
 
-  /** Messages on one connection arrive in order, each after a delay of its own. */
-  #post(connection: string, deliver: () => void): void {
-    const atMs = Math.max(
-      this.nowMs + 5 + this.options.random.uniform() * 200,
-      this.#lastArrivalMs.get(connection) ?? 0,
+  /** Steps that were merged into fragment 0, of all islands. */
+  get mergedSteps(): number {
+    return [...this.#ledger].reduce(
+      (sum, [key, works]) => sum + (key.endsWith(' 0') ? works.reduce((s, w) => s + w.to - w.from, 0) : 0),
+      0,
     );
+  }
+
+  dispatch(event: Event): void {
+    if (isOver(this.state.phase) && event.kind !== 'recovered') return;
+    const { state, effects } = react(this.options.settings, this.state, event, this.#clockMs);
+    const decided = effects.length > 0 || state !== this.state;
+    this.state = state;
+    if (decided) this.#pending.push({ seq: ++this.#seq, atMs: this.#clockMs, event });
+    const connections = new Map(this.#accepted);
+    for (const effect of effects) this.#effects.push({ effect, state, seq: this.#seq, connections });
+    this.#perform();
+  }
+
+  get #clockMs(): number {
+    return this.nowMs + this.#aheadMs;
+  }
+
+  #chance(kind: keyof Chances): boolean {
+    return this.#chances[kind] > 0 && this.options.random.uniform() < this.#chances[kind];
+  }
+
+  // The coordinator's process.
+
+  #coordinate(): void {
+    if (this.#downUntilMs > 0) {
+      if (this.nowMs < this.#downUntilMs) return;
+      this.#downUntilMs = 0;
+      this.#recover();
+    }
+    if (this.#chance('kill')) return this.#kill();
+    if (this.#chance('jump')) this.#aheadMs += this.options.random.integer(30_000);
+    this.#perform();
+    if (this.nowMs % 250 !== 0) return;
+    for (const { island, silentMs } of this.#leases.expire(this.#clockMs)) {
+      const connection = this.#accepted.get(island);
+      this.#accepted.delete(island);
+      this.dispatch({ kind: 'left', island, reason: silence(silentMs) });
+      if (this.islands.some((i) => i.name === island && i.connection === connection)) this.#cut(island);
+    }
+    this.dispatch({ kind: 'tick' });
+    this.#flush();
+  }
+
+  #flush(): void {
+    this.#log.push(...this.#pending);
+    this.#pending = [];
+  }
+
+  #kill(): void {
+    this.kills++;
+    this.#life++;
+    this.#downUntilMs = this.nowMs + 10 * (1 + this.options.random.integer(200));
+    this.#pending = [];
+    this.#effects = [];
+    this.#busyUntilMs = 0;
+    this.#aheadMs = 0;
+    for (const { name } of this.islands) this.#cut(name);
+    this.#accepted.clear();
+    this.#leases = new Leases(this.options.settings.leaseMs);
+  }
+
+  /** Begins again as `cli/begin-run.ts` does. */
+  #recover(): void {
+    const since = this.#store.checkpoint?.seq ?? 0;
+    const { checkpoint, sessions } = this.#store;
+    const recovery = recover({
+      checkpoint,
+      sessions,
+      events: this.#log.filter(({ seq }) => seq > since),
+      merges: this.#committed.filter(({ seq }) => seq > since),
+    })!;
+    this.#log = this.#log.filter(({ seq }) => seq <= recovery.seq);
+    this.#seq = recovery.seq;
+    this.#store.sessions = [...sessions, { seq: this.#seq, settings: this.options.settings }];
+    this.state = recovery.state;
+    for (const [fragment, { version }] of this.state.fragments.entries()) {
+      const newest = Math.max(0, ...this.#committed.filter((m) => m.fragment === fragment).map((m) => m.version));
+      if (version !== newest) throw new Error(`fragment ${fragment} came back at version ${version}, not ${newest}`);
+    }
+    this.dispatch({ kind: 'recovered', trainedMs: recovery.trainedMs });
+    this.#flush();
+  }
+
+  #perform(): void {
+    while (this.#effects.length > 0 && this.nowMs >= this.#busyUntilMs) {
+      const next = this.#effects[0]!;
+      if (next.effect.kind === 'merge' && this.#busyUntilMs === 0) {
+        // The sum takes a while, and the process may be killed meanwhile.
+        this.#busyUntilMs = this.nowMs + 10 * this.options.random.integer(8);
+        if (this.nowMs < this.#busyUntilMs) return;
+      }
+      this.#busyUntilMs = 0;
+      this.#effects.shift();
+      this.#do(next);
+    }
+  }
+
+  #do(decision: Decision): void {
+    const { effect, state, seq } = decision;
+    switch (effect.kind) {
+      case 'record':
+        this.records.push(effect.record);
+        return;
+      case 'end':
+        this.end = effect;
+        return;
+      case 'merge':
+        return this.#merge(effect, decision);
+      case 'send-state':
+        return this.#sendState(effect, decision);
+      case 'send':
+        return this.#down(effect.island, decision, { kind: 'told', message: effect.message });
+      case 'save':
+        this.#store.saved.push({ id: effect.checkpoint, seq, state, blobs: {} });
+        return;
+      case 'commit':
+        this.#store.checkpoint = this.#store.saved.find(({ id }) => id === effect.checkpoint) ?? this.#store.checkpoint;
+        return;
+      case 'disconnect':
+        return this.#cut(effect.island);
+    }
+  }
+
+  #merge(effect: Effect & { kind: 'merge' }, decision: Decision): void {
+    const { state, seq } = decision;
+    const { fragment, version, weights, receivers } = effect;
+    this.merges.push(effect);
+    this.#flush();
+    this.#committed.push({ seq, fragment, version, blob: '' });
+    for (const { island } of weights) this.#credit(island, fragment, state);
+    for (const island of receivers)
+      this.#down(island, decision, {
+        kind: 'received',
+        content: { kind: 'merged', ...this.#place(island, fragment, state), form: 'parameters', codec: 'f32' },
+      });
+  }
+
+  /** No step of an island may be in two merges of a fragment. */
+  #credit(island: string, fragment: number, state: RunState): void {
+    const round = state.islands[island]!.merged[fragment]!;
+    const work = this.#work.get(`${island} ${fragment} ${round}`)!;
+    const key = `${island} ${fragment}`;
+    const before = this.#ledger.get(key) ?? [];
+    if (before.some((other) => work.from < other.to && other.from < work.to))
+      throw new Error(`${key}: steps ${work.from} to ${work.to} were merged before`);
+    this.#ledger.set(key, [...before, work]);
+  }
+
+  #sendState({ island, fragments }: Effect & { kind: 'send-state' }, decision: Decision): void {
+    const { settings } = this.options;
+    const down = (event: IslandEvent): void => this.#down(island, decision, event);
+    const job = { outer: { ...settings.outer, strategy: 'fedavg' }, model: {} } as unknown as Job;
+    const welcome: Welcome = {
+      kind: 'welcome',
+      protocol: 4,
+      run: RUN,
+      job,
+      dataFolder: '',
+      shard: { index: 0, count: 1 },
+      leaseS: settings.leaseMs / 1000,
+      restore: null,
+      fragments: [...fragments],
+    };
+    down({ kind: 'told', message: welcome });
+    down({ kind: 'received', content: { kind: 'preparation' } });
+    for (const fragment of fragments)
+      down({ kind: 'received', content: { kind: 'global', ...this.#place(island, fragment, decision.state) } });
+  }
+
+  #place(island: string, fragment: number, state: RunState) {
+    const { version, runStep } = state.fragments[fragment]!;
+    return {
+      fragment,
+      version,
+      runStep,
+      stepsUntilDue: stepsUntilDue(this.options.settings, state, fragment, island),
+      round: newestRound(state, fragment, island),
+    };
+  }
+
+  // The network: what is sent on one connection arrives in order, after delays, or not at all.
+
+  #post(connection: string, deliver: () => void): void {
+    const delayMs = 5 + this.options.random.uniform() * 200;
+    const atMs = Math.max(this.nowMs + delayMs, this.#lastArrivalMs.get(connection) ?? 0);
     this.#lastArrivalMs.set(connection, atMs);
     this.#mail.push({ atMs, order: this.#order++, deliver });
   }
@@ -129,160 +373,213 @@ export class World {
     for (const { deliver } of due) deliver();
   }
 
-  #join(island: SimIsland): void {
-    island.connection++;
-    Object.assign(island, {
-      alive: true,
-      ready: false,
-      training: false,
-      clocks: [],
-      newest: [],
-      nextMs: this.nowMs + 500,
-      heldSinceMs: null,
-    });
-    const { connection, name } = island;
-    this.#post(`${name} up ${connection}`, () => {
-      this.#accepted.set(name, connection);
-      this.dispatch({ kind: 'joined', island: name });
-    });
+  #down(name: string, { connections }: Decision, event: IslandEvent): void {
+    const island = this.islands.find((i) => i.name === name)!;
+    const connection = this.#accepted.get(name);
+    if (connection === undefined || connections.get(name) !== connection) return;
+    this.#post(`${name} down ${connection}`, () => this.#onLine(island, connection, () => this.#tell(island, event)));
   }
 
   #up(island: SimIsland, event: Event): void {
-    const { connection } = island;
-    this.#post(`${island.name} up ${connection}`, () => {
-      if (island.connection === connection) this.dispatch(event);
-    });
+    const { connection, name } = island;
+    const life = this.#life;
+    const deliver = (): void =>
+      this.#onLine(island, connection, () => {
+        if (this.#accepted.get(name) !== connection || this.#life !== life || this.#downUntilMs > 0) return;
+        this.#leases.seen(name, this.#clockMs);
+        this.dispatch(event);
+      });
+    if (!island.connected) return;
+    this.#post(`${name} up ${connection}`, deliver);
+    if (this.#chance('duplicate')) this.#post(`${name} again ${this.#order}`, deliver);
   }
 
-  #perform(effect: Effect): void {
-    switch (effect.kind) {
-      case 'record':
-        this.records.push(effect.record);
-        return;
-      case 'end':
-        this.end = effect;
-        return;
-      case 'merge':
-        this.merges.push(effect);
-        for (const name of effect.receivers) this.#down(name, (island) => this.#give(island, effect.fragment));
-        return;
-      case 'send-state':
-        this.#down(effect.island, (island) => {
-          this.state.fragments.forEach((_, fragment) => {
-            this.#give(island, fragment);
-          });
-          island.ready = true;
-          this.#up(island, { kind: 'ready', island: island.name, restored: null });
-        });
-        return;
-      case 'send':
-        this.#down(effect.island, (island) => this.#read(island, effect.message));
-        return;
-      default:
-        return;
+  /** Delivers on a connection that still stands. */
+  #onLine(island: SimIsland, connection: number, deliver: () => void): void {
+    if (island.alive && island.connection === connection) deliver();
+  }
+
+  /** What is sent from now on arrives after a while. */
+  #stall(island: SimIsland): void {
+    island.stalledUntilMs = this.nowMs + this.options.random.integer(8_000);
+    for (const direction of ['up', 'down']) {
+      const line = `${island.name} ${direction} ${island.connection}`;
+      this.#lastArrivalMs.set(line, Math.max(this.#lastArrivalMs.get(line) ?? 0, island.stalledUntilMs));
     }
   }
 
-  #down(name: string, read: (island: SimIsland) => void): void {
+  /** The connection is gone; both sides are told after a while. */
+  #cut(name: string): void {
     const island = this.islands.find((i) => i.name === name)!;
-    const connection = this.#accepted.get(name)!;
-    this.#post(`${name} down ${connection}`, () => {
-      if (island.alive && island.connection === connection) read(island);
+    if (!island.connected) return;
+    const { connection } = island;
+    const life = this.#life;
+    island.connected = false;
+    this.#post(`${name} cut ${connection}`, () => {
+      if (this.#life === life && this.#downUntilMs === 0 && this.#accepted.get(name) === connection) {
+        this.#accepted.delete(name);
+        this.#leases.end(name);
+        this.dispatch({ kind: 'left', island: name, reason: 'connection closed' });
+      }
+      if (!island.alive || island.connection !== connection) return;
+      island.connection++;
+      this.#tell(island, { kind: 'lost' });
+      this.#knock(island);
     });
   }
 
-  #give(island: SimIsland, fragment: number): void {
-    const { version } = this.state.fragments[fragment]!;
-    const steps = stepsUntilDue(this.options.settings, this.state, fragment, island.name);
-    const clock = received(version, steps);
-    island.newest[fragment] = clock;
-    if (!this.options.settings.outer.oneStepDelay || !island.ready) island.clocks[fragment] = clock;
-    else {
-      island.clocks[fragment] = { ...island.clocks[fragment]!, reported: false };
-      this.#reportDue(island);
-    }
+  #knock(island: SimIsland): void {
+    const { connection } = island;
+    this.#post(`${island.name} knock ${connection}`, () => {
+      if (!island.alive || island.connection !== connection) return;
+      if (this.#downUntilMs > 0) return this.#knock(island);
+      island.connection++;
+      island.connected = true;
+      island.stalledUntilMs = 0;
+      this.#tell(island, { kind: 'connected' });
+    });
   }
 
-  #read(island: SimIsland, message: (Effect & { kind: 'send' })['message']): void {
+  // Islands' processes.
+
+  #tell(island: SimIsland, event: IslandEvent): void {
+    const before = island.state;
+    const { state, effects } = reactIsland(before, event);
+    island.state = state;
+    for (const [fragment, clock] of state.clocks.entries())
+      if (clock.round !== before.clocks[fragment]?.round) island.begun[fragment] = island.steps;
+    for (const effect of effects) this.#act(island, effect, before);
+  }
+
+  #act(island: SimIsland, effect: IslandEffect, before: IslandState): void {
     const { name } = island;
-    switch (message.kind) {
-      case 'start':
-        island.training = true;
-        return;
-      case 'pull': {
-        const { version, steps, tokens } = island.clocks[message.fragment]!;
-        const { oneStepDelay, innerSteps } = this.options.settings.outer;
-        const next = island.newest[message.fragment]!;
-        if (oneStepDelay)
-          island.clocks[message.fragment] = next.version === version ? received(version, innerSteps) : next;
-        return this.#up(island, {
-          kind: 'contributed',
-          island: name,
-          fragment: message.fragment,
-          version,
-          steps,
-          tokens,
+    switch (effect.kind) {
+      case 'hello':
+        return this.#hello(island, effect.holds);
+      case 'send':
+        return this.#say(island, effect.message);
+      case 'prepare': {
+        const { connection } = island;
+        return this.#post(`${name} prepares ${this.#order}`, () => {
+          if (island.alive && island.connection >= connection && !island.state.prepared)
+            this.#tell(island, { kind: 'prepared', restored: null, clocks: null, place: island.state.place });
         });
       }
+      case 'open': {
+        const { content } = effect;
+        const { connection } = island;
+        return this.#post(`${name} opens`, () => {
+          if (island.alive && island.connection >= connection) this.#tell(island, { kind: 'opened', content });
+        });
+      }
+      case 'contribute':
+        return this.#contribute(island, effect.content, before);
       case 'evaluate':
-        for (const part of message.parts)
-          this.#up(island, {
-            kind: 'evaluated',
-            island: name,
-            evaluation: message.evaluation,
-            part,
-            lossSum: 300,
-            tokens: 100,
-          });
+        for (const part of effect.message.parts) {
+          const { evaluation } = effect.message;
+          this.#up(island, { kind: 'evaluated', island: name, evaluation, part, lossSum: 300, tokens: 100 });
+        }
         return;
-      case 'checkpoint':
-        return this.#up(island, { kind: 'saved', island: name, checkpoint: message.checkpoint });
+      case 'save':
+        return this.#up(island, { kind: 'saved', island: name, checkpoint: effect.checkpoint });
       default:
         return;
     }
   }
 
-  #progress({ name, steps }: SimIsland): Progress {
-    const computeS = (steps * this.options.stepMs(name)) / 1000;
-    return { ...NO_PROGRESS, step: steps, tokens: 100 * steps, computeS };
+  #hello(island: SimIsland, holds: (IslandMessage & { kind: 'hello' })['holds']): void {
+    const { connection, name } = island;
+    const life = this.#life;
+    this.#post(`${name} up ${connection}`, () => {
+      if (!island.alive || island.connection !== connection || this.#life !== life || this.#downUntilMs > 0) return;
+      this.#accepted.set(name, connection);
+      this.#leases.seen(name, this.#clockMs);
+      this.dispatch({ kind: 'joined', island: name, holds });
+    });
+  }
+
+  #say(island: SimIsland, message: IslandMessage): void {
+    if (message.kind === 'due' || message.kind === 'ready') this.#up(island, { ...message, island: island.name });
+  }
+
+  #contribute(
+    island: SimIsland,
+    content: Omit<Content & { kind: 'contribution' }, 'form' | 'codec'>,
+    before: IslandState,
+  ): void {
+    const { kind: _, ...rest } = content;
+    const { fragment, round, steps } = content;
+    // With one step of delay the counters begin anew with the contribution itself.
+    const to = island.steps;
+    const from = to - steps;
+    if (before.clocks[fragment]!.round === round && before.clocks[fragment]!.steps !== steps)
+      throw new Error('an island hands in other steps than it counted');
+    this.#work.set(`${island.name} ${fragment} ${round}`, { from, to });
+    this.#up(island, { kind: 'contributed', island: island.name, ...rest });
   }
 
   #live(island: SimIsland): void {
     const { name } = island;
-    const { random, crashChance, settings, stepMs } = this.options;
+    const { stepMs } = this.options;
     if (this.nowMs < island.nextMs) return;
-    if (!island.alive) return this.#join(island);
-    if (random.uniform() < crashChance) {
-      island.alive = false;
-      island.nextMs = this.nowMs + 2_000 + random.integer(10_000);
-      // Half of the crashes cut the connection, the other half are only noticed by the lease.
-      if (random.uniform() < 0.5) this.#up(island, { kind: 'left', island: island.name, reason: 'connection closed' });
-      return;
-    }
-    island.nextMs = this.nowMs + stepMs(island.name);
-    this.#up(island, { kind: 'alive', island: island.name });
-    if (!island.ready || !island.training) return;
-    island.clocks = holding(island.clocks, settings.outer.overlapSteps, this.nowMs);
-    const untilMs = holdsUntilMs(island.clocks, settings.outer, this.nowMs);
-    if (untilMs !== null) {
+    if (!island.alive) return this.#start(island);
+    if (this.#chance('crash')) return this.#crash(island);
+    if (this.#chance('cut')) this.#cut(name);
+    if (this.#chance('stall')) this.#stall(island);
+    if (island.connected && this.nowMs >= island.stalledUntilMs && this.#accepted.get(name) === island.connection)
+      this.#leases.seen(name, this.#clockMs);
+    if (island.stepping) this.#finishStep(island);
+    const { state, activity: next } = activity(island.state, this.nowMs);
+    island.state = state;
+    island.stepping = next.kind === 'step';
+    island.nextMs = this.nowMs + (next.kind === 'step' ? stepMs(name) : 50);
+    if (next.kind === 'step') island.heldSinceMs = null;
+    else if (island.state.training && next.untilMs !== Number.POSITIVE_INFINITY) {
       island.heldSinceMs ??= this.nowMs;
-      if (untilMs !== Number.POSITIVE_INFINITY)
-        island.longestHoldMs = Math.max(island.longestHoldMs, this.nowMs - island.heldSinceMs);
-      return;
+      island.longestHoldMs = Math.max(island.longestHoldMs, this.nowMs - island.heldSinceMs);
     }
-    island.heldSinceMs = null;
-    island.steps++;
-    island.clocks = island.clocks.map((clock) => stepped(clock, 100));
-    if (settings.outer.stepsBySpeed)
-      this.#up(island, { kind: 'progress', island: name, progress: this.#progress(island) });
-    this.#reportDue(island);
   }
 
-  #reportDue(island: SimIsland): void {
-    island.clocks.forEach((clock, fragment) => {
-      if (!isDue(clock)) return;
-      island.clocks[fragment] = { ...clock, reported: true };
-      this.#up(island, { kind: 'due', island: island.name, fragment, version: clock.version });
+  #start(island: SimIsland): void {
+    Object.assign(island, {
+      alive: true,
+      connected: true,
+      connection: island.connection + 1,
+      stalledUntilMs: 0,
+      state: newIsland,
+      stepping: false,
+      nextMs: this.nowMs + 100,
+      heldSinceMs: null,
     });
+    if (this.#downUntilMs > 0) {
+      island.connected = false;
+      this.#knock(island);
+    } else this.#tell(island, { kind: 'connected' });
+  }
+
+  #crash(island: SimIsland): void {
+    const { name, connection } = island;
+    island.alive = false;
+    island.nextMs = this.nowMs + 2_000 + this.options.random.integer(10_000);
+    // Half of the crashes cut the connection, the other half are only noticed by the lease.
+    if (this.options.random.uniform() < 0.5) return;
+    const life = this.#life;
+    this.#post(`${name} up ${connection}`, () => {
+      if (this.#life !== life || this.#downUntilMs > 0 || this.#accepted.get(name) !== connection) return;
+      this.#accepted.delete(name);
+      this.#leases.end(name);
+      this.dispatch({ kind: 'left', island: name, reason: 'connection closed' });
+    });
+  }
+
+  #finishStep(island: SimIsland): void {
+    const { name } = island;
+    const { stepMs, settings } = this.options;
+    island.steps++;
+    this.#tell(island, { kind: 'stepped', tokens: TOKENS, stepMs: stepMs(name) });
+    if (!settings.outer.stepsBySpeed) return;
+    const computeS = (island.steps * stepMs(name)) / 1000;
+    const progress = { ...NO_PROGRESS, step: island.steps, tokens: TOKENS * island.steps, computeS };
+    this.#up(island, { kind: 'progress', island: name, progress });
   }
 }

@@ -6,11 +6,13 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { run, scratch, start, tinyRun } from './command.ts';
 
@@ -199,25 +201,36 @@ describe('bad input ends with one clear message and leaves nothing half-written'
       training.child.kill('SIGINT');
       expect((await training.done).status).toBe(130);
     });
-    const damaged = (damage: (run: string, checkpoint: string) => void): string => {
+    interface Newest {
+      readonly id: string;
+      /** File of each part. */
+      readonly blob: (part: string) => string;
+    }
+    const newestOf = (made: string): Newest => {
+      const database = new DatabaseSync(path.join(made, 'run.sqlite'), { readOnly: true });
+      const row = database
+        .prepare('SELECT id, blobs FROM helio_checkpoints WHERE committed = 1 ORDER BY id DESC')
+        .get()!;
+      database.close();
+      const blobs = JSON.parse(String(row.blobs)) as Record<string, string>;
+      return { id: String(row.id), blob: (part) => path.join(made, 'blobs', blobs[part]!) };
+    };
+    const damaged = (damage: (run: string, newest: Newest) => void): string => {
       const copy = scratch();
       cpSync(base, copy, { recursive: true });
       const made = path.join(copy, 'runs/stopped');
-      damage(made, readdirSync(path.join(made, 'checkpoints')).sort().at(-1)!);
+      damage(made, newestOf(made));
       return copy;
     };
 
-    it.each<[string, (run: string, checkpoint: string) => void, RegExp]>([
+    it.each<[string, (run: string, newest: Newest) => void, RegExp]>([
       [
         'truncated',
-        (made, id) => truncateSync(path.join(made, 'checkpoints', id, 'parameters.safetensors'), 1000),
-        /HELIO-3001.*parameters\.safetensors is not a whole safetensors file/,
+        (_, { blob }) => truncateSync(blob('parameters'), 1000),
+        /HELIO-3001.*blobs.*is damaged: its SHA-256 is another/,
       ],
-      [
-        'foreign',
-        (made, id) => writeFileSync(path.join(made, 'checkpoints', id, 'velocity.safetensors'), 'hello'),
-        /HELIO-3001.*velocity\.safetensors/,
-      ],
+      ['foreign', (_, { blob }) => writeFileSync(blob('velocity'), 'hello'), /HELIO-3001.*blobs.*is damaged/],
+      ['missing', (_, { blob }) => rmSync(blob('residual')), /HELIO-3001.*blobs.*is missing/],
       [
         'of another model',
         (made) =>
@@ -231,7 +244,14 @@ describe('bad input ends with one clear message and leaves nothing half-written'
         'without its database',
         (made) =>
           writeFileSync(path.join(made, 'run.sqlite'), 'not a database, certainly not one of SQLite'.repeat(20)),
-        /HELIO-3001.*run\.sqlite is not a run's database/,
+        /HELIO-3001.*run\.sqlite is damaged, or no run's database/,
+      ],
+      [
+        'with a database that has been replaced',
+        (made) => {
+          for (const ending of ['', '-wal', '-shm']) rmSync(path.join(made, `run.sqlite${ending}`), { force: true });
+        },
+        /HELIO-3001.*knows nothing of this run/,
       ],
     ])('%s', async (_, damage, message) => {
       const outcome = await run(['train', '--resume', 'stopped'], damaged(damage));
@@ -239,7 +259,7 @@ describe('bad input ends with one clear message and leaves nothing half-written'
     });
 
     it('of an island, truncated', async () => {
-      const copy = damaged((made, id) =>
+      const copy = damaged((made, { id }) =>
         truncateSync(path.join(made, 'islands/island-1', `checkpoint-${id}.safetensors`), 100),
       );
       const outcome = await run(['train', '--resume', 'stopped'], copy);

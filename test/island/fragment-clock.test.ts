@@ -14,9 +14,9 @@ const strict = { overlapSteps: 0, graceS: 5 };
 
 describe("an island's clock of a fragment", () => {
   it('counts steps and tokens since it was received, and is due once', () => {
-    const clock = trained(10, received(3, 10));
+    const clock = trained(10, received(3, 1, 10));
     expect(clock).toMatchObject({ version: 3, steps: 10, tokens: 1000 });
-    expect([isDue(trained(9, received(3, 10))), isDue(clock), isDue({ ...clock, reported: true })]).toEqual([
+    expect([isDue(trained(9, received(3, 1, 10))), isDue(clock), isDue({ ...clock, reported: true })]).toEqual([
       false,
       true,
       false,
@@ -24,7 +24,7 @@ describe("an island's clock of a fragment", () => {
   });
 
   it('holds when due, for the grace and no longer', () => {
-    const clocks = holding([trained(10, received(0, 10))], 0, 1_000);
+    const clocks = holding([trained(10, received(0, 1, 10))], 0, 1_000);
     expect(holdsUntilMs(clocks, strict, 1_000)).toBe(6_000);
     expect(holdsUntilMs(holding(clocks, 0, 4_000), strict, 4_000)).toBe(6_000);
     expect(holdsUntilMs(clocks, strict, 6_000)).toBeNull();
@@ -32,12 +32,12 @@ describe("an island's clock of a fragment", () => {
 
   it('may run ahead of the merge by the overlap', () => {
     const overlapped = { overlapSteps: 3, graceS: 5 };
-    expect(holdsUntilMs([trained(12, received(0, 10))], overlapped, 0)).toBeNull();
-    expect(holdsUntilMs([trained(13, received(0, 10))], overlapped, 0)).toBe(5_000);
+    expect(holdsUntilMs([trained(12, received(0, 1, 10))], overlapped, 0)).toBeNull();
+    expect(holdsUntilMs([trained(13, received(0, 1, 10))], overlapped, 0)).toBe(5_000);
   });
 
   it('holds for good when the run needs no more of any fragment, and not for one alone', () => {
-    expect(holdsUntilMs([received(9, 0)], strict, 0)).toBe(Number.POSITIVE_INFINITY);
-    expect(holdsUntilMs([received(9, 0), received(8, 10)], strict, 0)).toBeNull();
+    expect(holdsUntilMs([received(9, 1, 0)], strict, 0)).toBe(Number.POSITIVE_INFINITY);
+    expect(holdsUntilMs([received(9, 1, 0), received(8, 1, 10)], strict, 0)).toBeNull();
   });
 });

@@ -27,31 +27,49 @@ describe("an island's side of the exchange", () => {
       const straight = exchangeOf(codec);
       let base = at(1);
       for (let round = 0; round < 3; round++) {
-        straight.contribute(0, at(2 + round));
+        straight.contribute(0, at(2 + round), round + 1);
         const { parcel, arrives } = merged(base, at(0.5 + round));
-        straight.receive(0, parcel);
+        straight.receive(0, parcel, round + 1);
         straight.rebase(0);
         base = arrives as Float32Array<ArrayBuffer>;
       }
       const resumed = new FragmentExchange([fragment], { upCodec: codec, maxStaleness: 0 }, [base]);
       resumed.load(structuredClone(straight.save()));
-      expect([codec, resumed.contribute(0, at(9)).payload]).toEqual([codec, straight.contribute(0, at(9)).payload]);
+      expect([codec, resumed.contribute(0, at(9), 4).payload]).toEqual([
+        codec,
+        straight.contribute(0, at(9), 4).payload,
+      ]);
       const fresh = new FragmentExchange([fragment], { upCodec: codec, maxStaleness: 0 }, [base]);
-      expect(fresh.contribute(0, at(9)).payload).not.toEqual(straight.contribute(0, at(9)).payload);
+      expect(fresh.contribute(0, at(9), 4).payload).not.toEqual(straight.contribute(0, at(9), 4).payload);
     }
   });
 
-  it('starts from the same residual when it is asked again before the merge has come', () => {
+  it('starts from the same residual when it is asked again, or its contribution was lost', () => {
     const exchange = exchangeOf('int4');
-    const once = exchange.contribute(0, at(2));
-    expect(exchange.contribute(0, at(2)).payload).toEqual(once.payload);
-    exchange.receive(0, merged(at(1), at(3)).parcel);
-    expect(exchange.contribute(0, at(2)).payload).not.toEqual(once.payload);
+    const once = exchange.contribute(0, at(2), 1);
+    expect(exchange.contribute(0, at(2), 1).payload).toEqual(once.payload);
+    exchange.receive(0, merged(at(1), at(3)).parcel, 0);
+    expect(exchange.contribute(0, at(2), 1).payload).toEqual(once.payload);
+    exchange.receive(0, merged(at(1), at(3)).parcel, 1);
+    expect(exchange.contribute(0, at(2), 2).payload).not.toEqual(once.payload);
+  });
+
+  it('knows after a reconnection, too, whether its contribution was merged', () => {
+    for (const [round, same] of [
+      [0, true],
+      [1, false],
+    ] as const) {
+      const exchange = exchangeOf('int4');
+      const once = exchange.contribute(0, at(2), 1);
+      exchange.reset(0, at(1), round);
+      expect(Buffer.compare(exchange.contribute(0, at(2), 2).payload, once.payload) === 0).toBe(same);
+    }
+    expect(() => exchangeOf('int4').reset(0, new Float32Array(3), 0)).toThrow(/3 numbers instead of 600/);
   });
 
   it('contributes the parameters themselves in full precision, and a difference where bases may lie behind', () => {
-    expect(exchangeOf('f32').contribute(0, at(2))).toEqual(packWhole(at(2)));
-    const { form, payload } = exchangeOf('f32', 1).contribute(0, at(2));
+    expect(exchangeOf('f32').contribute(0, at(2), 1)).toEqual(packWhole(at(2)));
+    const { form, payload } = exchangeOf('f32', 1).contribute(0, at(2), 1);
     expect(form).toBe('update');
     expect(decodeAll(codecFor('f32', fragment), payload)).toEqual(at(1).map((x, i) => x - at(2)[i]!));
   });
@@ -59,10 +77,10 @@ describe("an island's side of the exchange", () => {
   it('differs from its base, and not from what has come since, until it takes that', () => {
     const exchange = exchangeOf('f32', 1);
     const { parcel, arrives } = merged(at(1), at(3));
-    exchange.receive(0, parcel);
-    const before = exchange.contribute(0, at(2));
+    exchange.receive(0, parcel, 0);
+    const before = exchange.contribute(0, at(2), 1);
     exchange.rebase(0);
-    const after = exchange.contribute(0, at(2));
+    const after = exchange.contribute(0, at(2), 1);
     const codec = codecFor('f32', fragment);
     expect(decodeAll(codec, before.payload)).toEqual(at(1).map((x, i) => x - at(2)[i]!));
     expect(decodeAll(codec, after.payload)).toEqual(arrives.map((x, i) => x - at(2)[i]!));

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
-import { type Connection, type Incoming, type IslandHost, IslandSession } from '../../src/island/runtime.ts';
+import { type Incoming, type IslandHost, IslandSession, type Line } from '../../src/island/runtime.ts';
 import type { IslandExchange, IslandTrainer } from '../../src/island/trainer-face.ts';
 import type { Content } from '../../src/protocol/frame.ts';
-import { PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
+import { type CoordinatorMessage, PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
 
 /** An island between a scripted coordinator and a trainer that computes nothing: only the order of things is looked at. */
 
@@ -42,6 +42,7 @@ const exchange: IslandExchange = {
     await sleep(50);
     return new Float32Array(1);
   },
+  reset: async () => {},
   rebase: async () => {},
   save: async () => ({ residuals: [], memories: [] }),
   load: async () => {},
@@ -55,23 +56,19 @@ it.each(['', 'oneStepDelay: true, maxStaleness: 1, overlapSteps: 5'])(
       parseRunFile(`data: a\nouter: { innerSteps: 20, ${outer} }\nstop: { steps: 100 }`, 'f'),
       'f',
     );
-    const merged = (version: number): Incoming => ({
-      kind: 'transfer',
+    const place = (version: number) => ({ fragment: 0, version, runStep: 0, stepsUntilDue: 20, round: version });
+    const received = (content: Content): Incoming => ({
+      kind: 'received',
       sinceMs: 0,
       payload: new Uint8Array(4),
-      content: {
-        kind: 'merged',
-        fragment: 0,
-        version,
-        runStep: 0,
-        stepsUntilDue: 20,
-        form: 'parameters',
-        codec: 'f32',
-      },
+      content,
     });
-    const pull: Incoming = { kind: 'pull', fragment: 0, version: 1 };
+    const merged = (version: number): Incoming =>
+      received({ kind: 'merged', ...place(version), form: 'parameters', codec: 'f32' });
+    const told = (message: CoordinatorMessage): Incoming => ({ kind: 'told', message });
     const script: Incoming[] = [
-      {
+      { kind: 'connected' },
+      told({
         kind: 'welcome',
         protocol: PROTOCOL_VERSION,
         run: 'r',
@@ -80,27 +77,33 @@ it.each(['', 'oneStepDelay: true, maxStaleness: 1, overlapSteps: 5'])(
         shard: { index: 0, count: 1 },
         leaseS: 10,
         restore: null,
-      },
-      { kind: 'transfer', sinceMs: 0, payload: new Uint8Array(2), content: { kind: 'preparation' } },
-      merged(0),
-      { kind: 'start' },
+        fragments: [0],
+      }),
+      received({ kind: 'preparation' }),
+      received({ kind: 'global', ...place(0) }),
+      told({ kind: 'start' }),
       merged(1),
-      pull,
+      told({ kind: 'pull', fragment: 0, version: 1 }),
       merged(2),
-      { ...pull, version: 2 },
-      { kind: 'stop', reason: 'finished' },
+      told({ kind: 'pull', fragment: 0, version: 2 }),
+      told({ kind: 'stop', reason: 'finished' }),
     ];
     const sent: Content[] = [];
-    const connection: Connection = {
+    const line: Line = {
       send: () => {},
       transfer: async (content) => {
         sent.push(content);
       },
-      next: async () => script.shift() ?? null,
+      next: async () => {
+        const item = script.shift();
+        // A wait lets other things happen.
+        if (item === undefined) await sleep(1);
+        return item ?? 'timeout';
+      },
       wake: () => {},
       close: () => {},
     };
-    expect(await new IslandSession(host, connection, trainer, exchange).run()).toBe('finished');
+    expect(await new IslandSession(host, line, trainer, exchange).run()).toBe('finished');
     await sleep(0);
     const bases = sent.map((content) => (content.kind === 'contribution' ? content.version : -1));
     // With one step of delay a fragment is taken after the contribution, so each base lies one behind, and never two.

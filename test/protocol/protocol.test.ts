@@ -15,6 +15,7 @@ const contribution: Content = {
   kind: 'contribution',
   fragment: 0,
   version: 3,
+  round: 4,
   steps: 20,
   tokens: 20_480,
   form: 'parameters',

@@ -15,6 +15,8 @@ export interface ServeOptions {
   readonly port: number;
   readonly wait: number;
   readonly lease: number;
+  readonly store?: string;
+  readonly blobs?: string;
   readonly jsonl?: boolean;
   readonly parent?: boolean;
 }
@@ -42,6 +44,8 @@ export async function serve(file: string | undefined, options: ServeOptions, con
     port: options.port,
     gatherS: options.wait,
     leaseS: options.lease,
+    store: options.store,
+    blobs: options.blobs,
     emit,
     signal: controller.signal,
   });

@@ -3,6 +3,8 @@ import type { Fragment } from '../../outer/fragments.ts';
 import type { Parcel } from '../../protocol/frame.ts';
 import { answerCalls } from '../../threads.ts';
 import { Aggregation, type AggregationSettings, type AggregationState } from '../aggregation.ts';
+import { hashOf } from '../store/blobs.ts';
+import type { MergeResult } from './worker-aggregation.ts';
 
 /** The thread of `WorkerAggregation`. Payloads are made for one reader, and handed over. */
 let aggregation: Aggregation | undefined;
@@ -13,12 +15,21 @@ const calls = {
   },
   contribute: (fragment: number, island: string, parcel: Parcel): void =>
     aggregation!.contribute(fragment, island, parcel),
-  merge: (fragment: number, weights: Parameters<Aggregation['merge']>[1]): Parcel =>
-    aggregation!.merge(fragment, weights),
+  merge(fragment: number, weights: Parameters<Aggregation['merge']>[1]): MergeResult {
+    const { parcel, delta } = aggregation!.merge(fragment, weights);
+    const bytes = new Uint8Array(delta.buffer as ArrayBuffer);
+    return { parcel, delta: bytes, hash: hashOf(bytes) };
+  },
+  follow(fragment: number, delta: Uint8Array<ArrayBuffer>): void {
+    aggregation!.follow(fragment, new Float32Array(delta.buffer, delta.byteOffset, delta.byteLength / 4));
+  },
   whole: (fragment: number): Parcel => aggregation!.whole(fragment),
   state: (): AggregationState => aggregation!.state(),
 };
 
-answerCalls(parentPort!, calls, (method, result) =>
-  method === 'merge' || method === 'whole' ? [(result as Parcel).payload.buffer] : [],
-);
+answerCalls(parentPort!, calls, (method, result) => {
+  if (method === 'whole') return [(result as Parcel).payload.buffer];
+  if (method !== 'merge') return [];
+  const { parcel, delta } = result as MergeResult;
+  return [parcel.payload.buffer, delta.buffer];
+});

@@ -2,7 +2,7 @@ import { createServer, type Server as HttpServer } from 'node:http';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { explainSystemError, HelioError } from '../../errors.ts';
 import { Channel } from '../../protocol/channel.ts';
-import { MAX_FRAME_BYTES, type Parcel, type Transfer } from '../../protocol/frame.ts';
+import { type Content, MAX_FRAME_BYTES, type Transfer } from '../../protocol/frame.ts';
 import {
   type CoordinatorMessage,
   type IslandMessage,
@@ -10,9 +10,11 @@ import {
   PROTOCOL_VERSION,
 } from '../../protocol/messages.ts';
 import type { Job } from '../../protocol/run-file.ts';
-import { isAdmitted, stepsUntilDue } from '../due.ts';
+import { isAwaited, newestRound, stepsUntilDue } from '../due.ts';
+import { Leases, silence } from '../leases.ts';
 import { isOver, react } from '../run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../state.ts';
+import type { BlobStore } from '../store/blobs.ts';
 import type { RunStore } from '../store/run-store.ts';
 import type { WorkerAggregation } from './worker-aggregation.ts';
 
@@ -26,8 +28,13 @@ export interface ServerOptions {
   readonly base: Uint8Array | null;
   readonly settings: RunSettings;
   readonly state: RunState;
+  /** Training time so far of a run that goes on; undefined for one that begins. */
+  readonly recoveredMs: number | undefined;
   readonly aggregation: WorkerAggregation;
   readonly store: RunStore;
+  readonly blobs: BlobStore;
+  /** Complete checkpoints to keep. */
+  readonly keepCheckpoints: number;
   readonly host: string;
   readonly port: number;
   /** Secret that islands show; part of the invitation URL. */
@@ -35,9 +42,8 @@ export interface ServerOptions {
   readonly nowMs: () => number;
   /** Told everything that happens, with the bytes exchanged with each island so far. */
   readonly onRecord: (record: RunRecord, server: RunServer) => void;
-  /** Saves the tensors of a checkpoint. */
-  readonly onSave: (checkpoint: string) => Promise<void>;
-  readonly onCommit: (checkpoint: string) => void;
+  /** Saves the tensors as they are now. @returns their blobs, by part */
+  readonly onSave: () => Promise<Readonly<Record<string, string>>>;
 }
 
 export interface Traffic {
@@ -51,6 +57,19 @@ interface Peer {
   readonly socket: WebSocket;
   readonly channel: Channel<typeof islandMessageSchema, CoordinatorMessage>;
   name: string | undefined;
+  /** Rising with every hello. */
+  number: number;
+}
+
+/**
+ * An effect, the state that it was decided in, and the number of the event that led to it. It is for the connections that there were then: an
+ * island that has connected anew since is told by its welcome.
+ */
+interface Decision {
+  readonly effect: Effect;
+  readonly state: RunState;
+  readonly seq: number;
+  readonly newestPeer: number;
 }
 
 const TICK_MS = 250;
@@ -70,13 +89,18 @@ export class RunServer {
   readonly #ended = Promise.withResolvers<Ending>();
   readonly #ticker: NodeJS.Timeout;
   #state: RunState;
-  /** What the machine decided and is not done yet, in its order, each with the state that it was decided in. */
-  readonly #effects: { readonly effect: Effect; readonly state: RunState }[] = [];
+  /** What the machine decided and is not done yet, in its order. */
+  readonly #effects: Decision[] = [];
+  #hellos = 0;
   #performing = false;
+  readonly #leases: Leases;
+  /** The newest counters of islands, which decide nothing: they are logged with what does. */
+  readonly #progress = new Map<string, Event>();
 
   private constructor(options: ServerOptions, http: HttpServer) {
     this.#options = options;
     this.#state = options.state;
+    this.#leases = new Leases(options.settings.leaseMs);
     this.#http = http;
     this.#sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME_BYTES });
     this.#http.on('upgrade', (request, socket, head) => {
@@ -94,8 +118,9 @@ export class RunServer {
       });
     });
     this.#ticker = setInterval(() => {
+      this.#expire();
       this.#dispatch({ kind: 'tick' });
-      options.store.flush();
+      options.store.flush().catch((error: unknown) => this.#fail(error));
     }, TICK_MS);
   }
 
@@ -109,7 +134,9 @@ export class RunServer {
       http.once('error', (error) => reject(explainSystemError(error, `listen on ${options.host}:${options.port}`)));
       http.listen(options.port, options.host, resolve);
     });
-    return new RunServer(options, http);
+    const server = new RunServer(options, http);
+    if (options.recoveredMs !== undefined) server.#dispatch({ kind: 'recovered', trainedMs: options.recoveredMs });
+    return server;
   }
 
   /** Where islands connect. */
@@ -155,7 +182,7 @@ export class RunServer {
   #accept(socket: WebSocket): void {
     const { mostBytes } = this.#options.aggregation;
     const channel = new Channel<typeof islandMessageSchema, CoordinatorMessage>(socket, islandMessageSchema, mostBytes);
-    const peer: Peer = { socket, channel, name: undefined };
+    const peer: Peer = { socket, channel, name: undefined, number: 0 };
     const patience = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
     socket.on('message', (data: Buffer, isBinary) => {
       try {
@@ -179,7 +206,10 @@ export class RunServer {
     if (island === undefined)
       throw new HelioError('HELIO-4004', `The first message was ${message.kind}.`, 'Say hello first.');
     if (this.#peers.get(island) !== peer) return;
+    this.#leases.seen(island, this.#options.nowMs());
     switch (message.kind) {
+      case 'alive':
+        return;
       case 'progress': {
         const { kind, ...progress } = message;
         return this.#dispatch({ kind, island, progress });
@@ -208,14 +238,18 @@ export class RunServer {
       before.socket.terminate();
     }
     peer.name = hello.island;
+    peer.number = ++this.#hellos;
     this.#peers.set(hello.island, peer);
-    this.#dispatch({ kind: 'joined', island: hello.island });
+    this.#leases.seen(hello.island, this.#options.nowMs());
+    const holds = hello.run === this.#options.run ? hello.holds : [];
+    this.#dispatch({ kind: 'joined', island: hello.island, holds });
   }
 
   #receiveFrame(peer: Peer, data: Buffer): void {
     const transfer = peer.channel.frame(data);
     if (transfer === undefined) return;
     if (peer.name === undefined || this.#peers.get(peer.name) !== peer) return;
+    this.#leases.seen(peer.name, this.#options.nowMs());
     void this.#contribute(peer, peer.name, transfer);
   }
 
@@ -227,10 +261,9 @@ export class RunServer {
         `An island sent a transfer of kind ${content.kind}.`,
         'Islands send contributions.',
       );
-    const { fragment, version, steps, tokens } = content;
-    const known = this.#state.fragments[fragment];
-    if (known?.stage.kind !== 'pulling' || !known.stage.asked.includes(island)) return;
-    if (!isAdmitted(this.#options.settings, known, version)) return;
+    const { fragment, version, round, steps, tokens } = content;
+    const awaited = (): boolean => isAwaited(this.#options.settings, this.#state, { island, fragment, version, round });
+    if (!awaited()) return;
     try {
       const parcel = { form: content.form, codec: content.codec, payload };
       await this.#options.aggregation.contribute(fragment, island, parcel);
@@ -238,7 +271,7 @@ export class RunServer {
       return this.#refuse(peer, error);
     }
     if (this.#peers.get(island) === peer)
-      this.#dispatch({ kind: 'contributed', island, fragment, version, steps, tokens });
+      this.#dispatch({ kind: 'contributed', island, fragment, version, round, steps, tokens });
   }
 
   #refuse(peer: Peer, cause: unknown): void {
@@ -252,22 +285,52 @@ export class RunServer {
     if (peer.name === undefined || this.#peers.get(peer.name) !== peer) return;
     this.#traffic.set(peer.name, this.trafficOf(peer.name));
     this.#peers.delete(peer.name);
+    this.#leases.end(peer.name);
     this.#dispatch({ kind: 'left', island: peer.name, reason });
   }
 
+  /** Whoever was silent for too long is gone, connected or not. */
+  #expire(): void {
+    for (const { island, silentMs } of this.#leases.expire(this.#options.nowMs())) {
+      const peer = this.#peers.get(island);
+      if (peer !== undefined) this.#forget(peer, silence(silentMs));
+      peer?.socket.close(1008, 'lease expired');
+    }
+  }
+
   #dispatch(event: Event): void {
-    if (isOver(this.#state.phase)) return;
-    const { store, settings, nowMs } = this.#options;
+    if (isOver(this.#state.phase) && event.kind !== 'recovered') return;
+    const { settings, nowMs } = this.#options;
     const now = nowMs();
-    if (event.kind !== 'tick' && event.kind !== 'progress' && event.kind !== 'alive') store.append(now, event);
     try {
       const { state, effects } = react(settings, this.#state, event, now);
+      const changed = state !== this.#state;
       this.#state = state;
-      for (const effect of effects) this.#effects.push({ effect, state });
+      const seq = changed || effects.length > 0 ? this.#log(now, event) : 0;
+      for (const effect of effects) this.#effects.push({ effect, state, seq, newestPeer: this.#hellos });
       void this.#performAll();
+      // Other fragments may be ready for their merge as well.
+      if (effects.some((effect) => effect.kind === 'merge')) this.#dispatch({ kind: 'tick' });
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /** Remembers what decided something; counters wait for the next such event of their island, or the next merge. */
+  #log(now: number, event: Event): number {
+    const { store } = this.#options;
+    if (event.kind === 'progress') {
+      this.#progress.set(event.island, event);
+      return 0;
+    }
+    if (event.kind === 'left' || event.kind === 'joined') this.#logProgress(now, event.island);
+    return store.append(now, event);
+  }
+
+  #logProgress(now: number, island: string): void {
+    const progress = this.#progress.get(island);
+    if (progress !== undefined) this.#options.store.append(now, progress);
+    this.#progress.delete(island);
   }
 
   /** Carries out what was decided, one after the other: what is sent after a merge comes after its result. */
@@ -277,7 +340,7 @@ export class RunServer {
     try {
       for (let next = this.#effects.shift(); next !== undefined; next = this.#effects.shift()) {
         // Only what takes time is waited for: all else happens at once, as long as nothing is under way.
-        const work = this.#perform(next.effect, next.state);
+        const work = this.#perform(next);
         if (work !== undefined) await work;
       }
     } catch (error) {
@@ -293,35 +356,66 @@ export class RunServer {
     clearInterval(this.#ticker);
   }
 
-  #perform(effect: Effect, state: RunState): Promise<void> | void {
-    const { aggregation, store, onRecord, onSave, onCommit } = this.#options;
+  #perform(decision: Decision): Promise<void> | void {
+    const { effect, state, seq } = decision;
+    const { store, onRecord } = this.#options;
     switch (effect.kind) {
       case 'send':
-        return this.#peers.get(effect.island)?.channel.send(effect.message);
+        return this.#peerOf(effect.island, decision)?.channel.send(effect.message);
       case 'send-state':
-        return this.#sendState(effect.island, state);
+        return this.#sendState(effect, decision);
       case 'merge':
-        return aggregation.merge(effect.fragment, effect.weights).then((merged) => {
-          for (const island of effect.receivers) this.#sendFragment(island, effect.fragment, merged, state);
-        });
+        return this.#merge(effect, decision);
       case 'disconnect':
-        return this.#peers.get(effect.island)?.socket.close(1008, 'lease expired');
+        return this.#peerOf(effect.island, decision)?.socket.close(1008, 'refused');
       case 'save':
-        store.saveCheckpoint(effect.checkpoint, state);
-        return onSave(effect.checkpoint);
+        return this.#save(effect.checkpoint, state, seq);
       case 'commit':
-        return onCommit(effect.checkpoint);
+        return this.#commit(effect.checkpoint);
       case 'record':
         return onRecord(effect.record, this);
       case 'end':
-        store.flush();
-        return this.#ended.resolve(effect);
+        return store.flush().then(() => this.#ended.resolve(effect));
     }
   }
 
-  async #sendState(island: string, state: RunState): Promise<void> {
-    const { run, job, dataFolder, settings, preparation, base, aggregation } = this.#options;
+  /** The connection that a decision was about, if it is still there. */
+  #peerOf(island: string, { newestPeer }: Decision): Peer | undefined {
     const peer = this.#peers.get(island);
+    return peer !== undefined && peer.number <= newestPeer ? peer : undefined;
+  }
+
+  /** A merge is committed before anyone is told of it: what an island has seen is never lost. */
+  async #merge(effect: Effect & { readonly kind: 'merge' }, decision: Decision): Promise<void> {
+    const { aggregation, store, blobs, nowMs } = this.#options;
+    const { fragment, version, weights, receivers } = effect;
+    const { parcel, delta, hash } = await aggregation.merge(fragment, weights);
+    await blobs.put(hash, delta);
+    for (const island of this.#progress.keys()) this.#logProgress(nowMs(), island);
+    await store.commitMerge({ seq: decision.seq, fragment, version, blob: hash });
+    const { form, codec, payload } = parcel;
+    for (const island of receivers) {
+      const place = this.#place(island, fragment, decision.state);
+      this.#transfer(this.#peerOf(island, decision), { kind: 'merged', ...place, form, codec }, payload);
+    }
+  }
+
+  async #save(id: string, state: RunState, seq: number): Promise<void> {
+    const { store, onSave } = this.#options;
+    const blobs = await onSave();
+    await store.saveCheckpoint({ id, seq, state, blobs });
+  }
+
+  async #commit(checkpoint: string): Promise<void> {
+    const { store, blobs, keepCheckpoints } = this.#options;
+    for (const blob of await store.commitCheckpoint(checkpoint, keepCheckpoints)) await blobs.delete(blob);
+  }
+
+  async #sendState(effect: Effect & { readonly kind: 'send-state' }, decision: Decision): Promise<void> {
+    const { run, job, dataFolder, settings, preparation, base, aggregation } = this.#options;
+    const { island, fresh, fragments } = effect;
+    const { state } = decision;
+    const peer = this.#peerOf(island, decision);
     if (peer === undefined) return;
     peer.channel.send({
       kind: 'welcome',
@@ -332,21 +426,31 @@ export class RunServer {
       shard: { index: state.islands[island]!.shard % job.islands, count: job.islands },
       leaseS: settings.leaseMs / 1000,
       restore: state.restore,
+      fragments: [...fragments],
     });
-    void peer.channel.transfer({ kind: 'preparation' }, new TextEncoder().encode(preparation));
-    if (base !== null) void peer.channel.transfer({ kind: 'base' }, base);
-    for (const [fragment] of aggregation.fragments.entries()) {
-      this.#sendFragment(island, fragment, await aggregation.whole(fragment), state);
+    if (fresh) this.#transfer(peer, { kind: 'preparation' }, new TextEncoder().encode(preparation));
+    if (fresh && base !== null) this.#transfer(peer, { kind: 'base' }, base);
+    for (const fragment of fragments) {
+      const { payload } = await aggregation.whole(fragment);
+      this.#transfer(peer, { kind: 'global', ...this.#place(island, fragment, state) }, payload);
     }
   }
 
-  #sendFragment(island: string, fragment: number, { form, codec, payload }: Parcel, state: RunState): void {
-    const peer = this.#peers.get(island);
+  /** What an island is told of a fragment with its parameters. */
+  #place(island: string, fragment: number, state: RunState) {
+    const { version, runStep } = state.fragments[fragment]!;
+    return {
+      fragment,
+      version,
+      runStep,
+      stepsUntilDue: stepsUntilDue(this.#options.settings, state, fragment, island),
+      round: newestRound(state, fragment, island),
+    };
+  }
+
+  #transfer(peer: Peer | undefined, content: Content, payload: Uint8Array): void {
     if (peer === undefined) return;
     if (peer.socket.bufferedAmount > MAX_BUFFERED_BYTES) return peer.socket.terminate();
-    const { version, runStep } = state.fragments[fragment]!;
-    const steps = stepsUntilDue(this.#options.settings, state, fragment, island);
-    const content = { kind: 'merged', fragment, version, runStep, stepsUntilDue: steps, form, codec } as const;
     void peer.channel.transfer(content, payload);
   }
 }

@@ -3,6 +3,13 @@ import type { Parcel } from '../../protocol/frame.ts';
 import { ThreadClient } from '../../threads.ts';
 import { Aggregation, type AggregationSettings, type AggregationState } from '../aggregation.ts';
 
+/** What a merge gives: the parcel for the islands, and the averaged pseudo-gradient for the store, float32, with its hash. */
+export interface MergeResult {
+  readonly parcel: Parcel;
+  readonly delta: Uint8Array<ArrayBuffer>;
+  readonly hash: string;
+}
+
 /** `Aggregation` in a worker thread of its own, so that heartbeats and messages go on while it adds up. Calls keep their order. */
 export class WorkerAggregation {
   readonly fragments: readonly Fragment[];
@@ -36,8 +43,14 @@ export class WorkerAggregation {
     return this.#thread.call('contribute', [fragment, island, parcel], [parcel.payload.buffer]);
   }
 
-  merge(fragment: number, weights: Parameters<Aggregation['merge']>[1]): Promise<Parcel> {
+  merge(fragment: number, weights: Parameters<Aggregation['merge']>[1]): Promise<MergeResult> {
     return this.#thread.call('merge', [fragment, weights]);
+  }
+
+  /** Takes an outer step again, that was committed before. */
+  follow(fragment: number, delta: Uint8Array): Promise<void> {
+    const copy = delta.slice();
+    return this.#thread.call('follow', [fragment, copy], [copy.buffer]);
   }
 
   whole(fragment: number): Promise<Parcel> {

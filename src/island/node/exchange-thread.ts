@@ -9,11 +9,14 @@ let exchange: FragmentExchange | undefined;
 
 const calls = {
   prepare(fragments: readonly Fragment[], settings: ExchangeSettings, parameters: readonly Float32Array[]): void {
-    if (exchange === undefined) exchange = new FragmentExchange(fragments, settings, parameters);
-    else exchange.reset(parameters);
+    exchange = new FragmentExchange(fragments, settings, parameters);
   },
-  contribute: (fragment: number, own: Float32Array): Parcel => exchange!.contribute(fragment, own),
-  receive: (fragment: number, parcel: Parcel): Float32Array => exchange!.receive(fragment, parcel),
+  contribute: (fragment: number, own: Float32Array, round: number): Parcel =>
+    exchange!.contribute(fragment, own, round),
+  receive: (fragment: number, parcel: Parcel, round: number): Float32Array =>
+    exchange!.receive(fragment, parcel, round),
+  reset: (fragment: number, parameters: Float32Array, round: number): void =>
+    exchange!.reset(fragment, parameters, round),
   rebase: (fragment: number): void => exchange!.rebase(fragment),
   save: (): ExchangeState => exchange!.save(),
   load: (state: ExchangeState): void => exchange!.load(state),

@@ -31,8 +31,7 @@ export class LocalTrainer implements IslandTrainer {
   }
 
   async prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<readonly Fragment[]> {
-    if (this.#work === undefined) this.#work = await prepareWork(assignment, fragments, this.#onProgress);
-    else for (const [i, parameters] of fragments.entries()) await this.take(i, parameters, 0, 0);
+    this.#work = await prepareWork(assignment, fragments, this.#onProgress);
     return this.#work.fragments;
   }
 
@@ -78,8 +77,6 @@ export class LocalTrainer implements IslandTrainer {
 
   async restore(checkpoint: string | null, versions: readonly number[]): ReturnType<IslandTrainer['restore']> {
     const { trainer, assignment } = this.#ready();
-    // After a reconnection the trainer's own moments are newer than any file.
-    if (trainer.steps > 0) return null;
     const saved =
       loadIslandCheckpoint(assignment.stateFolder, assignment.run, checkpoint) ??
       loadIslandCheckpoint(assignment.stateFolder, assignment.run, null);

@@ -1,9 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { HelioError } from '../../errors.ts';
 import { operatorsOnProcessor } from '../../ml/engine/capabilities.ts';
 import type { Provider } from '../../ml/engine/session.ts';
 import { type Ending, type IslandHost, IslandSession } from '../runtime.ts';
-import { WebSocketConnection } from './connection.ts';
+import { ReconnectingLine } from './line.ts';
 import { TraceFile } from './trace-file.ts';
 import { WorkerExchange } from './worker-exchange.ts';
 import { WorkerTrainer } from './worker-trainer.ts';
@@ -27,7 +25,7 @@ export interface NodeIslandOptions {
 }
 
 /**
- * Runs an island on Node until its run is over, reconnecting when the connection is lost.
+ * Runs an island on Node until its run is over. It trains on while the connection is lost.
  *
  * @throws HelioError HELIO-4002 when the coordinator stays away, or whatever made the island unable to go on
  */
@@ -47,29 +45,22 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
     peakMemoryBytes: () => process.resourceUsage().maxRSS * 1024,
     trace: (span) => trace?.add(span),
   };
-  let lastSeenMs = performance.now();
-  let delayMs = 200;
+  const line = new ReconnectingLine(options);
+  const leave = (): void => {
+    line.send({ kind: 'leaving', reason: 'stopped by its owner' });
+    line.close();
+  };
+  options.signal.addEventListener('abort', leave);
+  if (options.signal.aborted) leave();
   try {
-    for (;;) {
-      if (options.signal.aborted) return 'interrupted';
-      const connection = await WebSocketConnection.open(options.url).catch((error: unknown) => {
-        const lonelyS = (performance.now() - lastSeenMs) / 1000;
-        if (error instanceof HelioError && error.code !== 'HELIO-4002') throw error;
-        if (lonelyS > options.patienceS) throw error;
-        return undefined;
-      });
-      if (connection === undefined) {
-        await sleep(delayMs, undefined, { signal: options.signal }).catch(() => {});
-        delayMs = Math.min(5_000, delayMs * 2);
-        continue;
-      }
-      delayMs = 200;
-      const ending = await session(host, connection, trainer, exchange, options.signal);
-      if (ending !== 'disconnected') return ending;
-      lastSeenMs = performance.now();
-      options.log('connection lost; looking for the coordinator again');
-    }
+    return await new IslandSession(host, line, trainer, exchange).run();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.slice(0, 1_900) : String(error);
+    line.send({ kind: 'leaving', reason });
+    throw error;
   } finally {
+    options.signal.removeEventListener('abort', leave);
+    line.close();
     trace?.flush();
     await exchange.release();
     await trainer.release().catch(() => {});
@@ -85,29 +76,4 @@ function tokenizing(log: (sentence: string) => void): (share: number) => void {
     said = share;
     log(`tokenizing: ${Math.round(share * 100)} %`);
   };
-}
-
-async function session(
-  host: IslandHost,
-  connection: WebSocketConnection,
-  trainer: WorkerTrainer,
-  exchange: WorkerExchange,
-  signal: AbortSignal,
-): Promise<Ending> {
-  const leave = (): void => {
-    connection.send({ kind: 'leaving', reason: 'stopped by its owner' });
-    connection.close();
-  };
-  signal.addEventListener('abort', leave);
-  try {
-    const ending = await new IslandSession(host, connection, trainer, exchange).run();
-    return signal.aborted ? 'interrupted' : ending;
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.slice(0, 1_900) : String(error);
-    connection.send({ kind: 'leaving', reason });
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', leave);
-    connection.close();
-  }
 }

@@ -15,11 +15,14 @@ export class WorkerExchange implements IslandExchange {
   ): Promise<void> {
     return this.#thread.call('prepare', [fragments, settings, parameters]);
   }
-  contribute(fragment: number, own: Float32Array): Promise<Parcel> {
-    return this.#thread.call('contribute', [fragment, own], [own.buffer as ArrayBuffer]);
+  contribute(fragment: number, own: Float32Array, round: number): Promise<Parcel> {
+    return this.#thread.call('contribute', [fragment, own, round], [own.buffer as ArrayBuffer]);
   }
-  receive(fragment: number, parcel: Parcel): Promise<Float32Array> {
-    return this.#thread.call('receive', [fragment, parcel], [parcel.payload.buffer]);
+  receive(fragment: number, parcel: Parcel, round: number): Promise<Float32Array> {
+    return this.#thread.call('receive', [fragment, parcel, round], [parcel.payload.buffer]);
+  }
+  reset(fragment: number, parameters: Float32Array, round: number): Promise<void> {
+    return this.#thread.call('reset', [fragment, parameters, round]);
   }
   rebase(fragment: number): Promise<void> {
     return this.#thread.call('rebase', [fragment]);

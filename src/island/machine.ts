@@ -1,0 +1,368 @@
+import { HelioError } from '../errors.ts';
+import type { OuterSettings } from '../outer/settings.ts';
+import type { Content } from '../protocol/frame.ts';
+import type { CoordinatorMessage, IslandMessage } from '../protocol/messages.ts';
+import { type FragmentClock, holding, holdsUntilMs, isDue, received, stepped } from './fragment-clock.ts';
+
+/**
+ * The island's one decision function, as the coordinator's `react`: pure, with time as an argument. What it decides is done by a
+ * session (`runtime.ts`), by the seeded world of the tests, or by a benchmark in virtual time.
+ */
+
+export type Merged = Content & { readonly kind: 'merged' };
+export type Global = Content & { readonly kind: 'global' };
+export type Welcome = CoordinatorMessage & { readonly kind: 'welcome' };
+
+export interface IslandState {
+  /** lost: nobody at the other end · joining: has said hello, and is told where the run is · joined: may answer and report. */
+  readonly link: 'lost' | 'joining' | 'joined';
+  /** What it was welcomed to; null before the first time. */
+  readonly work: { readonly run: string; readonly outer: OuterSettings } | null;
+  /** What it is still sent while it joins. */
+  readonly awaited: {
+    readonly welcome: Welcome;
+    readonly preparation: boolean;
+    readonly base: boolean;
+    readonly fragments: readonly number[];
+  } | null;
+  /** Whether data, graph and parameters are there. */
+  readonly prepared: boolean;
+  readonly training: boolean;
+  readonly clocks: readonly FragmentClock[];
+  /** The newest of each fragment that it has; with one step of delay its clock may be of the one before. */
+  readonly newest: readonly (Merged | Global)[];
+  /** Merged fragments that came, and those of them that are open. */
+  readonly arrived: number;
+  readonly opened: number;
+  /** What was said after fragments that are still being opened: words count in the order in which they were sent. */
+  readonly later: readonly { readonly after: number; readonly word: Word }[];
+  /** Steps since it began: its place in schedule and data. */
+  readonly place: number;
+  /** Milliseconds of an inner step, smoothed. */
+  readonly stepMs: number;
+}
+
+/** A word that is about the fragments that came before it. */
+type Word = CoordinatorMessage & { readonly kind: 'pull' | 'evaluate' | 'checkpoint' | 'stop' };
+
+export type IslandEvent =
+  | { readonly kind: 'connected' }
+  | { readonly kind: 'lost' }
+  | { readonly kind: 'told'; readonly message: CoordinatorMessage }
+  /** A transfer is there; whoever does the work keeps its payload. */
+  | { readonly kind: 'received'; readonly content: Content }
+  | {
+      readonly kind: 'prepared';
+      /** The checkpoint of its own that it goes on from; null clocks: with its moments alone. */
+      readonly restored: string | null;
+      readonly clocks: readonly FragmentClock[] | null;
+      readonly place: number;
+    }
+  | { readonly kind: 'opened'; readonly content: Merged }
+  | { readonly kind: 'stepped'; readonly tokens: number; readonly stepMs: number };
+
+/** Done one after the other, in this order; what is to go on beside training says so. */
+export type IslandEffect =
+  | { readonly kind: 'hello'; readonly run: string | null; readonly holds: IslandHello['holds'] }
+  | { readonly kind: 'send'; readonly message: IslandMessage }
+  /** Data, graph, parameters and the own checkpoint; answered by `prepared`. */
+  | { readonly kind: 'prepare'; readonly welcome: Welcome }
+  /** Unpacks a merged fragment beside training; answered by `opened`. */
+  | { readonly kind: 'open'; readonly content: Merged }
+  /** Takes the newest global parameters of a fragment, and keeps this share of its own. */
+  | { readonly kind: 'take'; readonly fragment: number; readonly ownShare: number; readonly runStep: number }
+  /** Makes a fragment that came whole the newest of the exchange. */
+  | { readonly kind: 'reset'; readonly content: Global }
+  /** The next contribution differs from the newest global parameters. */
+  | { readonly kind: 'rebase'; readonly fragment: number }
+  /** A copy now; packs and sends it beside training. */
+  | { readonly kind: 'contribute'; readonly content: Omit<Contribution, 'form' | 'codec'> }
+  | { readonly kind: 'evaluate'; readonly message: CoordinatorMessage & { readonly kind: 'evaluate' } }
+  | { readonly kind: 'save'; readonly checkpoint: string; readonly clocks: readonly FragmentClock[] }
+  | { readonly kind: 'end'; readonly reason: 'finished' | 'interrupted' | 'failed' };
+type Contribution = Content & { readonly kind: 'contribution' };
+type IslandHello = IslandMessage & { readonly kind: 'hello' };
+
+/** What it would do next: train, or hold until then at the latest. */
+export type Activity = { readonly kind: 'step' } | { readonly kind: 'hold'; readonly untilMs: number };
+
+export const newIsland: IslandState = {
+  link: 'lost',
+  work: null,
+  awaited: null,
+  prepared: false,
+  training: false,
+  clocks: [],
+  newest: [],
+  arrived: 0,
+  opened: 0,
+  later: [],
+  place: 0,
+  stepMs: 0,
+};
+
+/** @throws HelioError HELIO-4003 when the coordinator refuses the island, HELIO-4004 when it says what makes no sense */
+export function reactIsland(
+  state: IslandState,
+  event: IslandEvent,
+): { readonly state: IslandState; readonly effects: readonly IslandEffect[] } {
+  const turn = new Turn(state);
+  accept(turn, event);
+  return { state: turn.state, effects: turn.effects };
+}
+
+/** Whether to step or to hold at `nowMs`. The state remembers since when it holds. */
+export function activity(
+  state: IslandState,
+  nowMs: number,
+): { readonly state: IslandState; readonly activity: Activity } {
+  const hold = (untilMs: number): Activity => ({ kind: 'hold', untilMs });
+  if (!state.training || state.work === null) return { state, activity: hold(Number.POSITIVE_INFINITY) };
+  const { outer } = state.work;
+  const clocks = holding(state.clocks, outer.overlapSteps, nowMs);
+  const untilMs = holdsUntilMs(clocks, outer, nowMs);
+  return { state: { ...state, clocks }, activity: untilMs === null ? { kind: 'step' } : hold(untilMs) };
+}
+
+class Turn {
+  readonly effects: IslandEffect[] = [];
+  state: IslandState;
+
+  constructor(state: IslandState) {
+    this.state = state;
+  }
+
+  update(change: Partial<IslandState>): void {
+    this.state = { ...this.state, ...change };
+  }
+
+  clock(fragment: number, clock: FragmentClock): void {
+    this.update({ clocks: this.state.clocks.with(fragment, clock) });
+  }
+
+  effect(effect: IslandEffect): void {
+    this.effects.push(effect);
+  }
+}
+
+function accept(turn: Turn, event: IslandEvent): void {
+  switch (event.kind) {
+    case 'connected':
+      return greet(turn);
+    case 'lost':
+      // What was asked on the old connection is asked again on the next; that the run is over is final.
+      return turn.update({
+        link: 'lost',
+        awaited: null,
+        later: turn.state.later.filter(({ word }) => word.kind === 'stop'),
+      });
+    case 'told':
+      return told(turn, event.message);
+    case 'received':
+      return receive(turn, event.content);
+    case 'prepared':
+      return prepared(turn, event);
+    case 'opened':
+      return opened(turn, event.content);
+    case 'stepped': {
+      const { clocks, place, stepMs } = turn.state;
+      const smooth = stepMs === 0 ? event.stepMs : 0.8 * stepMs + 0.2 * event.stepMs;
+      turn.update({ clocks: clocks.map((c) => stepped(c, event.tokens)), place: place + 1, stepMs: smooth });
+      return reportDue(turn);
+    }
+  }
+}
+
+function greet(turn: Turn): void {
+  const { work, prepared, clocks, newest } = turn.state;
+  const holds = prepared ? clocks.map(({ version, round }, i) => ({ version, round, newest: newest[i]!.version })) : [];
+  turn.update({ link: 'joining', awaited: null });
+  turn.effect({ kind: 'hello', run: prepared ? work!.run : null, holds });
+}
+
+function told(turn: Turn, message: CoordinatorMessage): void {
+  switch (message.kind) {
+    case 'welcome':
+      return welcomed(turn, message);
+    case 'start':
+      turn.update({
+        training: true,
+        clocks: turn.state.clocks.map((clock) => ({ ...clock, reported: false })),
+      });
+      return reportDue(turn);
+    case 'refused': {
+      const { code, what, remedy } = message;
+      throw new HelioError('HELIO-4003', `The coordinator refused this island (${code}): ${what}`, remedy);
+    }
+    default:
+      turn.update({ later: [...turn.state.later, { after: turn.state.arrived, word: message }] });
+      return heedAll(turn);
+  }
+}
+
+/** Heeds what waits for no fragment (any more). */
+function heedAll(turn: Turn): void {
+  for (
+    let next = turn.state.later[0];
+    next !== undefined && next.after <= turn.state.opened;
+    next = turn.state.later[0]
+  ) {
+    turn.update({ later: turn.state.later.slice(1) });
+    heed(turn, next.word);
+  }
+}
+
+function heed(turn: Turn, word: Word): void {
+  switch (word.kind) {
+    case 'pull':
+      return contribute(turn, word.fragment);
+    case 'evaluate':
+      return turn.effect({ kind: 'evaluate', message: word });
+    case 'checkpoint':
+      return turn.effect({ kind: 'save', checkpoint: word.checkpoint, clocks: turn.state.clocks });
+    case 'stop':
+      return turn.effect({ kind: 'end', reason: word.reason });
+  }
+}
+
+function welcomed(turn: Turn, welcome: Welcome): void {
+  const { link, work, prepared } = turn.state;
+  if (link !== 'joining' || turn.state.awaited !== null) throw senseless('welcomed this island twice');
+  if (work !== null && work.run !== welcome.run) {
+    throw new HelioError(
+      'HELIO-4003',
+      `Another run is hosted there now: ${welcome.run}, and this island is part of ${work.run}.`,
+      'Join again to take part in that one.',
+    );
+  }
+  const { outer, model } = welcome.job;
+  const withBase = model.lora !== undefined;
+  if (welcome.fragments.some((fragment) => fragment >= outer.fragments))
+    throw senseless(`announced fragment ${Math.max(...welcome.fragments)} of ${outer.fragments}`);
+  turn.update({
+    work: { run: welcome.run, outer },
+    awaited: { welcome, preparation: !prepared, base: !prepared && withBase, fragments: welcome.fragments },
+  });
+  finishJoining(turn);
+}
+
+function receive(turn: Turn, content: Content): void {
+  const { awaited } = turn.state;
+  switch (content.kind) {
+    case 'preparation':
+    case 'base':
+      if (awaited !== null) turn.update({ awaited: { ...awaited, [content.kind]: false } });
+      return finishJoining(turn);
+    case 'global':
+      if (awaited === null || !awaited.fragments.includes(content.fragment)) return;
+      turn.update({ awaited: { ...awaited, fragments: awaited.fragments.filter((f) => f !== content.fragment) } });
+      takeWhole(turn, content);
+      return finishJoining(turn);
+    case 'merged':
+      if (turn.state.clocks[content.fragment] === undefined) throw noSuchFragment(content.fragment);
+      turn.update({ arrived: turn.state.arrived + 1 });
+      return turn.effect({ kind: 'open', content });
+    case 'contribution':
+      throw senseless('sent a contribution');
+  }
+}
+
+/** Before everything is prepared, fragments are only noted: they are prepared together. */
+function takeWhole(turn: Turn, content: Global): void {
+  const { fragment, version, round, stepsUntilDue, runStep } = content;
+  const clocks = [...turn.state.clocks];
+  clocks[fragment] = received(version, round + 1, stepsUntilDue);
+  const newest = [...turn.state.newest];
+  newest[fragment] = content;
+  turn.update({ clocks, newest, place: Math.max(turn.state.place, runStep) });
+  if (!turn.state.prepared) return;
+  turn.effect({ kind: 'reset', content });
+  turn.effect({ kind: 'take', fragment, ownShare: 0, runStep });
+}
+
+/** Everything is there: a returning island is ready; a new one once it has prepared. */
+function finishJoining(turn: Turn): void {
+  const { awaited, prepared } = turn.state;
+  if (awaited === null || isIncomplete(awaited)) return;
+  if (prepared) becomeReady(turn, null);
+  else turn.effect({ kind: 'prepare', welcome: awaited.welcome });
+}
+
+const isIncomplete = ({ preparation, base, fragments }: NonNullable<IslandState['awaited']>): boolean =>
+  preparation || base || fragments.length > 0;
+
+function prepared(turn: Turn, { restored, clocks, place }: IslandEvent & { readonly kind: 'prepared' }): void {
+  const before = turn.state.clocks;
+  turn.update({
+    prepared: true,
+    place,
+    // A restored stretch of work goes on, but when it is due is the run's affair.
+    clocks: clocks === null ? before : clocks.map((c, i) => ({ ...before[i]!, steps: c.steps, tokens: c.tokens })),
+  });
+  const { awaited } = turn.state;
+  // A connection that came meanwhile has its own welcome, which is still under way.
+  if (awaited !== null && !isIncomplete(awaited)) becomeReady(turn, restored);
+}
+
+function becomeReady(turn: Turn, restored: string | null): void {
+  turn.update({ link: 'joined', awaited: null });
+  turn.effect({ kind: 'send', message: { kind: 'ready', restored } });
+}
+
+function contribute(turn: Turn, fragment: number): void {
+  const { clocks, work } = turn.state;
+  const clock = clocks[fragment];
+  if (clock === undefined) throw noSuchFragment(fragment);
+  const { version, round, steps, tokens } = clock;
+  turn.effect({ kind: 'contribute', content: { kind: 'contribution', fragment, version, round, steps, tokens } });
+  if (work!.outer.oneStepDelay) nextRound(turn, fragment);
+}
+
+/** One step of delay: what was merged meanwhile, or the same again, is what the next contribution differs from. */
+function nextRound(turn: Turn, fragment: number): void {
+  const { version, runStep, stepsUntilDue } = turn.state.newest[fragment]!;
+  const clock = turn.state.clocks[fragment]!;
+  turn.effect({ kind: 'rebase', fragment });
+  turn.effect({ kind: 'take', fragment, ownShare: 0, runStep });
+  const steps = version === clock.version ? turn.state.work!.outer.innerSteps : stepsUntilDue;
+  turn.clock(fragment, received(version, clock.round + 1, steps));
+}
+
+function opened(turn: Turn, content: Merged): void {
+  const { fragment, version, round, runStep, stepsUntilDue } = content;
+  const { outer } = turn.state.work!;
+  const clock = turn.state.clocks[fragment]!;
+  turn.update({
+    newest: turn.state.newest.with(fragment, content),
+    opened: turn.state.opened + 1,
+    place: Math.max(turn.state.place, runStep),
+  });
+  turn.effect({ kind: 'take', fragment, ownShare: outer.oneStepDelay ? 1 : outer.localShare, runStep });
+  if (outer.oneStepDelay) {
+    // A report that came before this merge was one for it; if the island is due again already, it says so again.
+    turn.clock(fragment, { ...clock, reported: false });
+    reportDue(turn);
+  } else {
+    turn.effect({ kind: 'rebase', fragment });
+    turn.clock(fragment, received(version, Math.max(clock.round, round) + 1, stepsUntilDue));
+  }
+  heedAll(turn);
+}
+
+function reportDue(turn: Turn): void {
+  const { link, work, clocks, stepMs } = turn.state;
+  if (link !== 'joined') return;
+  for (const [fragment, clock] of clocks.entries()) {
+    if (!isDue(clock)) continue;
+    const ahead = clock.stepsUntilDue + work!.outer.overlapSteps - clock.steps;
+    const slackMs = Math.max(0, Math.min(1e9, Math.round(ahead * stepMs)));
+    turn.effect({ kind: 'send', message: { kind: 'due', fragment, version: clock.version, slackMs } });
+    turn.clock(fragment, { ...clock, reported: true });
+  }
+}
+
+const noSuchFragment = (fragment: number): HelioError =>
+  senseless(`spoke of fragment ${fragment}, which does not exist`);
+
+const senseless = (did: string): HelioError =>
+  new HelioError('HELIO-4004', `The coordinator ${did}.`, 'Both sides must run the same version of Heliotrope.');

@@ -1,0 +1,118 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HelioError } from '../../errors.ts';
+import type { Content } from '../../protocol/frame.ts';
+import type { IslandMessage } from '../../protocol/messages.ts';
+import type { Incoming, Line } from '../runtime.ts';
+import { WebSocketConnection } from './connection.ts';
+
+/** Unread items at which the island stops reading from the socket. */
+const MAX_INBOX = 256;
+/** The first wait between two tries, and the longest; each is drawn from the upper half, so that islands do not all knock at once. */
+const FIRST_DELAY_MS = 200;
+const LONGEST_DELAY_MS = 5_000;
+
+export interface LineOptions {
+  readonly url: string;
+  /** How long to look for a coordinator that does not answer (any more). */
+  readonly patienceS: number;
+  readonly log: (sentence: string) => void;
+}
+
+/** The way to the coordinator with an inbox; it opens connections anew for as long as its patience lasts. */
+export class ReconnectingLine implements Line {
+  readonly #options: LineOptions;
+  readonly #inbox: Incoming[] = [];
+  readonly #closing = new AbortController();
+  #connection: WebSocketConnection | undefined;
+  #wake: (() => void) | undefined;
+  #fault: { readonly error: unknown } | undefined;
+
+  constructor(options: LineOptions) {
+    this.#options = options;
+    void this.#connect();
+  }
+
+  send(message: IslandMessage): void {
+    this.#connection?.send(message);
+  }
+
+  async transfer(content: Content, payload: Uint8Array): Promise<void> {
+    await this.#connection?.transfer(content, payload);
+  }
+
+  wake(): void {
+    this.#wake?.();
+  }
+
+  async next(timeoutMs: number): Promise<Incoming | 'timeout' | null> {
+    const over = (): boolean => this.#closing.signal.aborted || this.#fault !== undefined;
+    if (this.#inbox.length === 0 && !over()) await this.#arrival(timeoutMs);
+    const item = this.#inbox.shift();
+    if (this.#inbox.length < MAX_INBOX) this.#connection?.resume();
+    if (item !== undefined) return item;
+    if (this.#fault !== undefined) throw this.#fault.error;
+    return this.#closing.signal.aborted ? null : 'timeout';
+  }
+
+  close(): void {
+    this.#closing.abort();
+    this.#connection?.close();
+    this.#wake?.();
+  }
+
+  /** Tries until a connection is open, and again when it is lost. */
+  async #connect(): Promise<void> {
+    const { url, patienceS } = this.#options;
+    const sinceMs = performance.now();
+    for (
+      let delayMs = FIRST_DELAY_MS;
+      !this.#closing.signal.aborted;
+      delayMs = Math.min(LONGEST_DELAY_MS, 2 * delayMs)
+    ) {
+      try {
+        this.#connection = await WebSocketConnection.open(url, (item, fault) => this.#put(item, fault));
+        if (this.#closing.signal.aborted) return this.#connection.close();
+        return this.#deliver({ kind: 'connected' });
+      } catch (error) {
+        const unreachable = error instanceof HelioError && error.code === 'HELIO-4002';
+        if (!unreachable || performance.now() - sinceMs > 1000 * patienceS) return this.#fail(error);
+      }
+      const jitterMs = delayMs * (0.5 + 0.5 * Math.random());
+      await sleep(jitterMs, undefined, { signal: this.#closing.signal }).catch(() => {});
+    }
+  }
+
+  #put(item: Incoming, fault: unknown): void {
+    this.#deliver(item);
+    if (item.kind !== 'lost') return;
+    this.#connection = undefined;
+    if (fault !== undefined) return this.#fail(fault);
+    if (this.#closing.signal.aborted) return;
+    this.#options.log('connection lost; training on, and looking for the coordinator');
+    void this.#connect();
+  }
+
+  #fail(error: unknown): void {
+    this.#fault ??= { error };
+    this.#wake?.();
+  }
+
+  #deliver(item: Incoming): void {
+    this.#inbox.push(item);
+    if (this.#inbox.length >= MAX_INBOX) this.#connection?.pause();
+    this.#wake?.();
+  }
+
+  #arrival(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      // A wait of nothing still lets the socket deliver what has come.
+      const timer = timeoutMs === 0 ? setImmediate(() => this.#wake?.()) : setTimeout(() => this.#wake?.(), timeoutMs);
+      this.#wake = () => {
+        this.#wake = undefined;
+        clearTimeout(timer as NodeJS.Timeout);
+        clearImmediate(timer as NodeJS.Immediate);
+        resolve();
+      };
+    });
+  }
+}

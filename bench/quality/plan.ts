@@ -26,7 +26,7 @@ const SEEDS = [1, 2, 3];
 /** Top rates by model and who steps: chosen on the validation half of the text by the sections `tuning`. */
 export const RATES = {
   small: { together: 0.06, islands: 0.06, adamwTogether: 0.002, adamwIslands: 0.002 },
-  medium: { together: 0.03, islands: 0.03, adamwTogether: 0.002, adamwIslands: 0.002 },
+  medium: { together: 0.045, islands: 0.06, adamwTogether: 0.002, adamwIslands: 0.002 },
 } as const satisfies Record<SizeName, unknown>;
 
 /** The field's defaults of a trial; `more` goes over them. */
@@ -222,7 +222,7 @@ function fullSections(): readonly Section[] {
       id: 'tuning-medium',
       title: 'Inner rates of the medium model, by the validation half of the text (400 steps, one seed)',
       seeds: [1],
-      rows: [0.015, 0.02, 0.03, 0.045].flatMap((rate) => [
+      rows: [0.015, 0.02, 0.03, 0.045, 0.06].flatMap((rate) => [
         { name: `data-parallel, 4, Muon ${rate}`, trial: together('medium', 400, 4, rate) },
         {
           name: `DiLoCo, 4 islands, Muon ${rate}`,

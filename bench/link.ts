@@ -120,7 +120,7 @@ async function measure({ steps, outer }: { readonly steps: number; readonly oute
       if (line.kind === 'error') throw new Error(`${line.code}: ${line.what}`);
       if (line.kind !== 'serving') continue;
       for (let m = 1; m <= ISLANDS; m++) {
-        const url = new URL(line.url);
+        const url = new URL(line.invitation);
         const throttled = await ThrottledLink.open(LINK, { host: url.hostname, port: Number(url.port) });
         links.push(throttled);
         url.port = String(throttled.port);

@@ -124,7 +124,11 @@ class VirtualRun {
   }
 
   async run(): Promise<void> {
-    for (const island of this.#islands) await this.#tell(island, { kind: 'connected' });
+    const challenge = { kind: 'challenge', protocol: PROTOCOL_VERSION, nonce: 'virtual' } as const;
+    for (const island of this.#islands) {
+      await this.#tell(island, { kind: 'connected' });
+      await this.#tell(island, { kind: 'told', message: challenge });
+    }
     let tickMs = TICK_MS;
     while (!isOver(this.#state.phase)) {
       const next = this.#islands.reduce((a, b) => (b.nextMs < a.nextMs ? b : a));
@@ -232,7 +236,7 @@ class VirtualRun {
     const { name } = island;
     switch (effect.kind) {
       case 'hello':
-        return this.#dispatch({ kind: 'joined', island: name, holds: [] });
+        return this.#dispatch({ kind: 'joined', island: name, key: name, invitation: null, holds: [] });
       case 'prepare':
         return this.#tell(island, { kind: 'prepared', restored: null, clocks: null, place: 0 });
       case 'send':
@@ -280,7 +284,7 @@ class VirtualRun {
     if (this.#options.random.uniform() < this.#options.lost) return;
     const event = { kind: 'contributed', island: island.name, fragment, version, round, steps, tokens } as const;
     if (!isAwaited(this.#settings, this.#state, event)) return;
-    this.#aggregation.contribute(fragment, island.name, parcel);
+    this.#aggregation.contribute(fragment, island.name, parcel, steps);
     await this.#dispatch(event);
   }
 

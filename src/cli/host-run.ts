@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, chmodSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Ending, RunServer } from '../coordinator/server/server.ts';
 import type { RunRecord, RunSettings } from '../coordinator/state.ts';
@@ -8,7 +8,9 @@ import { writeWhole } from '../files.ts';
 import type { Preparation } from '../island/node/job-data.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import type { Job } from '../protocol/run-file.ts';
+import { addressesOf, inviteTo, type Served, writeServed } from './addresses.ts';
 import { beginRun } from './begin-run.ts';
+import { keptIdentity } from './identity-file.ts';
 import { describeRecord } from './live/describe.ts';
 import { outerNotices } from './outer-checks.ts';
 import { folderPreparation, frozenFile, type PreparedRun, prepareRun } from './prepare-run.ts';
@@ -22,6 +24,7 @@ import { createRunFolder } from './run-folder.ts';
 import { lockRun } from './run-lock.ts';
 import { openStores } from './stores.ts';
 import { sampleBoth, summarize } from './summarize.ts';
+import { type TlsOptions, tlsOf } from './tls.ts';
 import { savePreparation, saveTrained } from './trained-model.ts';
 
 export interface HostOptions {
@@ -32,6 +35,9 @@ export interface HostOptions {
   readonly islands: number | undefined;
   readonly host: string;
   readonly port: number;
+  /** Addresses for invitations, where they are not those that it listens on. */
+  readonly announced: readonly string[];
+  readonly tls: TlsOptions;
   readonly gatherS: number;
   readonly leaseS: number;
   /** postgres://…; undefined: a database in the run's folder. */
@@ -63,6 +69,8 @@ async function host(
   startedAt: Date,
 ): Promise<Summary> {
   const run = runIdentity(prepared.job.name, folder);
+  const identity = keptIdentity(path.join(folder, 'run.key'));
+  const tls = await tlsOf(options.tls, folder);
   const { store, blobs } = await openStores(options, folder, run);
   const settings = settingsOf(prepared, options);
   const { state, recoveredMs, aggregation } = await beginRun({
@@ -91,14 +99,25 @@ async function host(
     keepCheckpoints: prepared.job.checkpoints.keep,
     host: options.host,
     port: options.port,
-    token: secretOf(folder),
+    tls,
+    hostKey: identity.publicKey,
     nowMs: () => performance.now(),
+    nowS: () => Date.now() / 1000,
+    onKnock: (knock) => options.emit({ kind: 'knock', ...knock }),
     onRecord: recorder(folder, options.emit),
     onSave: async () => saveCheckpoint(blobs, prepared.model, await aggregation.state()),
   });
+  const served: Served = {
+    run,
+    addresses: addressesOf(options.host, server.port, options.announced),
+    fingerprint: tls?.fingerprint ?? null,
+    secure: tls !== undefined,
+  };
+  writeServed(folder, served);
   options.emit({
     kind: 'serving',
-    url: server.url,
+    invitation: inviteTo(served, identity, { uses: 1_000_000, expiresAt: Math.floor(Date.now() / 1000) + STANDING_S }),
+    port: server.port,
     folder,
     islands: prepared.job.islands,
     steps: prepared.job.stop.steps,
@@ -123,23 +142,17 @@ async function host(
   }
 }
 
+/** How long the invitation that `serve` prints is good for: thirty days. */
+const STANDING_S = 30 * 86_400;
+
 /**
  * Name and a random number that tells runs of one name apart: islands keep checkpoints under it, and must not take
  * those of an earlier run for this one's.
  */
-const runIdentity = (name: string, folder: string): string => `${name}-${keptRandom(folder, 'run.id', 4)}`;
-
-/** What an invitation is made of. It stays the same when the coordinator begins again, so that islands find it. */
-const secretOf = (folder: string): string => keptRandom(folder, 'run.secret', 16);
-
-/** Random bytes in hex, drawn when the file is not there yet. */
-function keptRandom(folder: string, name: string, bytes: number): string {
-  const file = path.join(folder, name);
-  if (!existsSync(file)) {
-    writeWhole(file, randomBytes(bytes).toString('hex'));
-    chmodSync(file, 0o600);
-  }
-  return readFileSync(file, 'utf8').trim();
+function runIdentity(name: string, folder: string): string {
+  const file = path.join(folder, 'run.id');
+  if (!existsSync(file)) writeWhole(file, randomBytes(4).toString('hex'));
+  return `${name}-${readFileSync(file, 'utf8').trim()}`;
 }
 
 /** The prepared run and its folder; a new one gets run.yaml and what its data need at once. */

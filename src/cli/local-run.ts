@@ -104,8 +104,8 @@ class CoordinatorKeeper {
   #arguments(): readonly string[] {
     if (this.#served === undefined) return [...this.#options.serveArguments, '--port', '0'];
     // Under the same address: the islands look for it there.
-    const { folder, url } = this.#served;
-    return ['--resume', folder, '--port', new URL(url).port];
+    const { folder, port } = this.#served;
+    return ['--resume', folder, '--port', String(port)];
   }
 
   /** The coordinator's life until it ends. */
@@ -126,7 +126,7 @@ class CoordinatorKeeper {
         case 'serving':
           if (this.#served === undefined) {
             this.#options.onServing(line);
-            this.#islands.start(line.url, line.islands, line.folder);
+            this.#islands.start(line.invitation, line.islands, line.folder);
           }
           this.#served = line;
           break;

@@ -6,6 +6,7 @@ import { completion } from './commands/completion.ts';
 import { doctor } from './commands/doctor.ts';
 import { evaluate } from './commands/eval.ts';
 import { EXPORT_FORMATS, type ExportOptions, exportModel } from './commands/export.ts';
+import { type InviteOptions, invite } from './commands/invite.ts';
 import { type JoinOptions, join } from './commands/join.ts';
 import { quickstart } from './commands/quickstart.ts';
 import { runs } from './commands/runs.ts';
@@ -32,6 +33,13 @@ const number =
     }
     return value;
   };
+/** Seconds. */
+const duration = (text: string): number => {
+  const [, value, unit] = /^(\d+(?:\.\d+)?)\s*([smhd])$/.exec(text) ?? [];
+  const seconds = Number(value) * { s: 1, m: 60, h: 3_600, d: 86_400 }[unit as 's' | 'm' | 'h' | 'd'];
+  if (!(seconds >= 1 && seconds <= 3.2e9)) throw new InvalidArgumentError('It must be like 30m, 24h or 7d.');
+  return seconds;
+};
 const device = (): Option =>
   new Option('--device <name>', 'where to compute; `heliotrope doctor` says what is here')
     .choices(PROVIDERS.filter((p) => p !== 'wasm'))
@@ -91,15 +99,27 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--port <n>', 'port to listen on; 0 takes any free one', whole(0, 65_535), 7420)
     .option('--wait <seconds>', 'how long to wait when no island is there', number(1, 1e7), 3_600)
     .option('--lease <seconds>', 'silence after which an island counts as gone', number(1, 3_600), 15)
+    .option(
+      '--announce <address>',
+      'address for invitations, where islands reach it otherwise; may be repeated',
+      collect,
+    )
+    .addOption(
+      new Option('--tls <kind>', 'encrypt with a certificate of its own; invitations vouch for it').choices([
+        'self-signed',
+      ]),
+    )
+    .option('--tls-cert <file>', 'encrypt with this certificate (PEM)')
+    .option('--tls-key <file>', 'and its key (PEM)')
     .option('--store <url>', "postgres://USER@HOST:PORT/DATABASE for the run's events; default: a file in its folder")
     .option('--blobs <url>', 's3://BUCKET/PREFIX for its checkpoints and merges; default: files in its folder')
     .option('--jsonl', 'print every record as a line of JSON on stdout')
     .option('--parent', 'stop when stdin is closed')
     .action(async (file: string | undefined, options: ServeOptions) => finish(await serve(file, options, context())));
   command(
-    'join <url>',
+    'join <invitation>',
     'take part in a run as one island',
-    "  heliotrope join 'ws://192.168.1.20:7420/v1/run?token=…'\n  heliotrope join URL --name attic --threads 4 --data ./my-texts",
+    "  heliotrope join 'http://192.168.1.20:7420/join#invitation=…'\n  heliotrope join LINK --name attic --threads 4 --data ./my-texts",
   )
     .option('--name <name>', "the island's name; the same name takes up its place again")
     .option('--threads <n>', 'threads to compute with', whole(1, 1_024))
@@ -110,7 +130,17 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--parent', 'stop when stdin is closed')
     .option('--quiet', 'print errors only')
     .option('--trace <file>', "write this island's timeline there; ui.perfetto.dev opens it")
-    .action(async (url: string, options: JoinOptions) => finish(await join(url, options, context())));
+    .option('--uplink <address>', 'address of this machine to go out from; of several the next takes over', collect)
+    .action(async (link: string, options: JoinOptions) => finish(await join(link, options, context())));
+  command(
+    'invite <run>',
+    'make a link that lets islands into a run that is served here',
+    '  heliotrope invite my-run --expires 24h --uses 5',
+  )
+    .addOption(new Option('--role <role>', 'what it lets in').choices(['island']).default('island'))
+    .option('--expires <time>', 'how long it is good: 30m, 24h, 7d', duration, 86_400)
+    .option('--uses <n>', 'how many islands may join with it', whole(1, 1_000_000), 1)
+    .action(async (run: string, options: InviteOptions) => finish(await invite(run, options, context())));
   command(
     'sample <run>',
     'let a trained model continue a prompt',

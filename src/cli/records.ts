@@ -13,7 +13,9 @@ export type LiveRecord = RunRecord & {
 export type ServeLine =
   | {
       readonly kind: 'serving';
-      readonly url: string;
+      /** A link that islands join with. */
+      readonly invitation: string;
+      readonly port: number;
       readonly folder: string;
       readonly islands: number;
       readonly steps: number;
@@ -23,6 +25,8 @@ export type ServeLine =
       readonly notices: readonly string[];
     }
   | { readonly kind: 'record'; readonly record: LiveRecord }
+  /** An unknown island asks to be let in. */
+  | { readonly kind: 'knock'; readonly island: string; readonly key: string; readonly address: string }
   | { readonly kind: 'result'; readonly summary: Summary }
   | { readonly kind: 'error'; readonly code: string; readonly what: string; readonly remedy: string };
 

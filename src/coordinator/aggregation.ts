@@ -1,6 +1,7 @@
 import { type Codec, codecFor, malformed } from '../outer/codecs/index.ts';
 import { type Fragment, pack, unpack } from '../outer/fragments.ts';
 import { type MergeRule, type PseudoGradient, pseudoGradient } from '../outer/merge.ts';
+import { median } from '../outer/norm-bound.ts';
 import { freshFragment, type GlobalFragment, outerStep } from '../outer/outer-optimizer.ts';
 import { openContribution, packUpdate, packWhole } from '../outer/parcel.ts';
 import type { OuterSettings } from '../outer/settings.ts';
@@ -29,14 +30,19 @@ interface GlobalState {
   readonly global: GlobalFragment;
   readonly residual: Float32Array;
   readonly memory: Float32Array;
+  /** Median length of the contributions to the last merge, by inner step; 0 before the first. */
+  readonly lengthPerStep: number;
 }
+
+/** How many times longer than those of the last merge a contribution may be, by inner step: no honest one is. */
+const ABSURD = 1_000;
 
 /** The run's tensors, and the contributions that wait, still encoded, for their merge. */
 export class Aggregation {
   readonly fragments: readonly Fragment[];
   readonly #settings: AggregationSettings;
   readonly #states: GlobalState[];
-  readonly #waiting: Map<string, PseudoGradient>[];
+  readonly #waiting: Map<string, { readonly gradient: PseudoGradient; readonly lengthPerStep: number }>[];
 
   constructor(
     fragments: readonly Fragment[],
@@ -62,6 +68,7 @@ export class Aggregation {
         },
         residual: kept(state.residual) ?? new Float32Array(layout.elements),
         memory: state.memories?.[i] ?? new Float32Array(down.memoryElements),
+        lengthPerStep: 0,
       };
     });
     this.#waiting = fragments.map(() => new Map());
@@ -81,12 +88,17 @@ export class Aggregation {
    * Keeps what an island contributes to a fragment until its merge; a later contribution replaces an earlier one.
    *
    * @param parcel based on a version of the fragment that is not too old: the caller's check
-   * @throws HelioError HELIO-4004 when it cannot be read
+   * @param steps that the island took
+   * @throws HelioError HELIO-4004 when it cannot be read, is not finite, or absurdly long
    */
-  contribute(fragment: number, island: string, parcel: Parcel): void {
-    const { up, global } = this.#states[fragment]!;
+  contribute(fragment: number, island: string, parcel: Parcel, steps: number): void {
+    const { up, global, lengthPerStep } = this.#states[fragment]!;
     if (parcel.codec !== up.name) throw malformed(`it comes in ${parcel.codec}, and the run has ${up.name}`);
-    this.#waiting[fragment]!.set(island, openContribution(parcel, up, global.parameters));
+    const gradient = openContribution(parcel, up, global.parameters);
+    const length = Math.sqrt(gradient.squares) / Math.max(1, steps);
+    if (lengthPerStep > 0 && length > ABSURD * lengthPerStep)
+      throw malformed(`it is ${Math.round(length / lengthPerStep)} times as long as those of the last merge`);
+    this.#waiting[fragment]!.set(island, { gradient, lengthPerStep: length });
   }
 
   /**
@@ -99,8 +111,13 @@ export class Aggregation {
     weights: readonly { readonly island: string; readonly weight: number }[],
   ): { readonly parcel: Parcel; readonly delta: Float32Array } {
     const waiting = this.#waiting[fragment]!;
-    const contributions = weights.map(({ island, weight }) => ({ ...waiting.get(island)!, weight }));
-    const delta = pseudoGradient(this.#states[fragment]!.layout, contributions, this.#settings);
+    const contributions = weights.map(({ island, weight }) => ({ ...waiting.get(island)!.gradient, weight }));
+    const state = this.#states[fragment]!;
+    const delta = pseudoGradient(state.layout, contributions, this.#settings);
+    this.#states[fragment] = {
+      ...state,
+      lengthPerStep: median(weights.map((w) => waiting.get(w.island)!.lengthPerStep)),
+    };
     waiting.clear();
     return { parcel: this.follow(fragment, delta), delta };
   }

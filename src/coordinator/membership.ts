@@ -1,6 +1,6 @@
 import type { Progress } from '../protocol/messages.ts';
 import { isAdmitted } from './due.ts';
-import type { Held, Island, RunState } from './state.ts';
+import type { Event, Held, Island, RunState } from './state.ts';
 import type { Step } from './step.ts';
 
 /** Islands a run remembers, gone ones included. */
@@ -10,17 +10,22 @@ const MAX_ISLANDS = 10_000;
 export const present = (state: RunState): readonly Island[] =>
   Object.values(state.islands).filter((island) => island.status !== 'gone');
 
+/** Offences at which a key is banned from the run. */
+const MAX_OFFENCES = 3;
+
 /** Takes an island in, or back under its name; the newcomer replaces a connection that is still open. */
-export function admit(step: Step, name: string, holds: readonly Held[]): void {
+export function admit(step: Step, { island: name, key, invitation, holds }: Event & { readonly kind: 'joined' }): void {
   const known = step.state.islands[name];
-  if (known === undefined && Object.keys(step.state.islands).length >= MAX_ISLANDS) {
-    step.send(name, {
-      kind: 'refused',
-      code: 'HELIO-4003',
-      what: `The run knows ${MAX_ISLANDS} islands already.`,
-      remedy: 'Join under the name of an island that is gone.',
-    });
-    return step.effect({ kind: 'disconnect', island: name });
+  const all = Object.values(step.state.islands);
+  if (known === undefined && all.length >= MAX_ISLANDS) {
+    const remedy = 'Join under the name of an island that is gone.';
+    return turnAway(step, name, `The run knows ${MAX_ISLANDS} islands already.`, remedy);
+  }
+  if (known === undefined && invitation !== null) {
+    const used = all.filter((island) => island.invitation === invitation.id).length;
+    const remedy = 'Ask the host for another: `heliotrope invite`.';
+    if (used >= invitation.uses)
+      return turnAway(step, name, `The invitation has let in ${used} islands, which is all that it is for.`, remedy);
   }
   const { fragments } = step.state;
   const merged = known?.merged ?? fragments.map(() => 0);
@@ -28,6 +33,9 @@ export function admit(step: Step, name: string, holds: readonly Held[]): void {
   const island: Island = {
     name,
     status: 'joining',
+    key,
+    invitation: known?.invitation ?? invitation?.id ?? null,
+    offences: known?.offences ?? 0,
     shard: known?.shard ?? freeShard(step.state, step.settings.expectedIslands, name),
     merged,
     answerMs: known?.answerMs ?? null,
@@ -58,6 +66,24 @@ function keeps({ settings, state }: Step, index: number, held: Held | undefined,
   const fragment = state.fragments[index]!;
   if (held === undefined || held.round <= merged || !isAdmitted(settings, fragment, held.version)) return false;
   return held.newest === fragment.version || (settings.outer.downCodec === 'f32' && held.newest <= fragment.version);
+}
+
+function turnAway(step: Step, island: string, what: string, remedy: string): void {
+  step.send(island, { kind: 'refused', code: 'HELIO-4003', what, remedy });
+  step.effect({ kind: 'disconnect', island });
+}
+
+/** Counts what no honest island does; the third time its key is banned from the run. */
+export function offend(step: Step, name: string, reason: string): void {
+  const { key, offences: before } = step.state.islands[name]!;
+  const offences = before + 1;
+  const banned = offences >= MAX_OFFENCES;
+  step.island(name, { offences });
+  step.record({ kind: 'offence', island: name, reason, offences, banned });
+  if (!banned) return;
+  step.update({ banned: { ...step.state.banned, [key]: reason } });
+  leave(step, name, `banned after ${offences} offences`);
+  step.effect({ kind: 'disconnect', island: name });
 }
 
 export function leave(step: Step, name: string, reason: string): void {

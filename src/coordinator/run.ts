@@ -2,7 +2,7 @@ import { weightOf } from '../outer/merge.ts';
 import { beginCheckpoint, islandSaved } from './checkpoint.ts';
 import { firstDue, isAdmitted, isAwaited, nextDue, type Pulling, partOfRound, training } from './due.ts';
 import { answerEvaluation, assignEvaluation, beginEvaluation, releaseEvaluation } from './evaluation.ts';
-import { admit, leave, present } from './membership.ts';
+import { admit, leave, offend, present } from './membership.ts';
 import type { Effect, Event, Island, Phase, RunSettings, RunState } from './state.ts';
 import { Step } from './step.ts';
 
@@ -58,6 +58,7 @@ export function initialState(settings: RunSettings): RunState {
     checkpoint: null,
     checkpointMerges: 0,
     committed: null,
+    banned: {},
     stopRequested: false,
     restore: null,
   };
@@ -106,7 +107,7 @@ function accept(step: Step, event: Exclude<Event, { readonly kind: 'recovered' }
   }
   switch (event.kind) {
     case 'joined':
-      return admit(step, event.island, event.holds);
+      return admit(step, event);
     case 'ready':
       return islandReady(step, event.island, event.restored);
     case 'progress':
@@ -123,6 +124,8 @@ function accept(step: Step, event: Exclude<Event, { readonly kind: 'recovered' }
     case 'left':
       leave(step, event.island, event.reason);
       return releaseEvaluation(step, event.island);
+    case 'offended':
+      return offend(step, event.island, event.reason);
     case 'stop-requested':
       return step.update({ stopRequested: true });
     case 'tick':

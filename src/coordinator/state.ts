@@ -60,6 +60,8 @@ export interface RunState {
   readonly checkpointMerges: number;
   /** The newest checkpoint that is complete. */
   readonly committed: { readonly id: string; readonly merges: number } | null;
+  /** Keys that may not come back, and why. */
+  readonly banned: Readonly<Record<string, string>>;
   readonly stopRequested: boolean;
   /** The checkpoint that this run was resumed from, which its islands restore. */
   readonly restore: string | null;
@@ -70,6 +72,12 @@ export interface Island {
   readonly name: string;
   readonly status: 'joining' | 'training' | 'gone';
   readonly shard: number;
+  /** Its public key: the name is this key's for good. */
+  readonly key: string;
+  /** The invitation that it came with. */
+  readonly invitation: string | null;
+  /** What it did that no honest island does. */
+  readonly offences: number;
   /** Of each fragment the newest round of its work that was merged, 0 at first: no round is merged twice. */
   readonly merged: readonly number[];
   /** Milliseconds from a pull to its contribution, smoothed; null before the first. */
@@ -145,7 +153,16 @@ export interface PendingCheckpoint {
 
 export type Event =
   /** Empty `holds`: it has nothing of this run. */
-  | { readonly kind: 'joined'; readonly island: string; readonly holds: readonly Held[] }
+  | {
+      readonly kind: 'joined';
+      readonly island: string;
+      readonly key: string;
+      /** Null for one that the host let in himself, or that the run knows. */
+      readonly invitation: { readonly id: string; readonly uses: number } | null;
+      readonly holds: readonly Held[];
+    }
+  /** It did what no honest island does: a broken frame, a foreign signature, numbers that are not finite. */
+  | { readonly kind: 'offended'; readonly island: string; readonly reason: string }
   | { readonly kind: 'ready'; readonly island: string; readonly restored: string | null }
   | { readonly kind: 'progress'; readonly island: string; readonly progress: Progress }
   | {
@@ -223,4 +240,11 @@ export type RunRecord =
       /** Of a classifier: share of examples that were right. */
       readonly accuracy?: number;
     }
-  | { readonly kind: 'checkpoint'; readonly checkpoint: string; readonly runStep: number };
+  | { readonly kind: 'checkpoint'; readonly checkpoint: string; readonly runStep: number }
+  | {
+      readonly kind: 'offence';
+      readonly island: string;
+      readonly reason: string;
+      readonly offences: number;
+      readonly banned: boolean;
+    };

@@ -1,7 +1,7 @@
 import { HelioError } from '../errors.ts';
 import type { OuterSettings } from '../outer/settings.ts';
 import type { Content } from '../protocol/frame.ts';
-import type { CoordinatorMessage, IslandMessage } from '../protocol/messages.ts';
+import { type CoordinatorMessage, type IslandMessage, PROTOCOL_VERSION } from '../protocol/messages.ts';
 import { type FragmentClock, holding, holdsUntilMs, isDue, received, stepped } from './fragment-clock.ts';
 
 /**
@@ -63,7 +63,15 @@ export type IslandEvent =
 
 /** Done one after the other, in this order; what is to go on beside training says so. */
 export type IslandEffect =
-  | { readonly kind: 'hello'; readonly run: string | null; readonly holds: IslandHello['holds'] }
+  /** Says who it is, with the challenge signed. */
+  | {
+      readonly kind: 'hello';
+      readonly nonce: string;
+      readonly run: string | null;
+      readonly holds: IslandHello['holds'];
+    }
+  /** For the island's owner. */
+  | { readonly kind: 'say'; readonly sentence: string }
   | { readonly kind: 'send'; readonly message: IslandMessage }
   /** Data, graph, parameters and the own checkpoint; answered by `prepared`. */
   | { readonly kind: 'prepare'; readonly welcome: Welcome }
@@ -76,7 +84,7 @@ export type IslandEffect =
   /** The next contribution differs from the newest global parameters. */
   | { readonly kind: 'rebase'; readonly fragment: number }
   /** A copy now; packs and sends it beside training. */
-  | { readonly kind: 'contribute'; readonly content: Omit<Contribution, 'form' | 'codec'> }
+  | { readonly kind: 'contribute'; readonly content: Omit<Contribution, 'form' | 'codec' | 'signature'> }
   | { readonly kind: 'evaluate'; readonly message: CoordinatorMessage & { readonly kind: 'evaluate' } }
   | { readonly kind: 'save'; readonly checkpoint: string; readonly clocks: readonly FragmentClock[] }
   | { readonly kind: 'end'; readonly reason: 'finished' | 'interrupted' | 'failed' };
@@ -148,7 +156,7 @@ class Turn {
 function accept(turn: Turn, event: IslandEvent): void {
   switch (event.kind) {
     case 'connected':
-      return greet(turn);
+      return turn.update({ link: 'joining', awaited: null });
     case 'lost':
       // What was asked on the old connection is asked again on the next; that the run is over is final.
       return turn.update({
@@ -173,15 +181,25 @@ function accept(turn: Turn, event: IslandEvent): void {
   }
 }
 
-function greet(turn: Turn): void {
+function greet(turn: Turn, { nonce, protocol }: CoordinatorMessage & { readonly kind: 'challenge' }): void {
+  if (protocol !== PROTOCOL_VERSION) {
+    throw new HelioError(
+      'HELIO-4003',
+      `The coordinator speaks protocol ${protocol}, this island ${PROTOCOL_VERSION}.`,
+      'Install the same version of Heliotrope on both.',
+    );
+  }
   const { work, prepared, clocks, newest } = turn.state;
   const holds = prepared ? clocks.map(({ version, round }, i) => ({ version, round, newest: newest[i]!.version })) : [];
-  turn.update({ link: 'joining', awaited: null });
-  turn.effect({ kind: 'hello', run: prepared ? work!.run : null, holds });
+  turn.effect({ kind: 'hello', nonce, run: prepared ? work!.run : null, holds });
 }
 
 function told(turn: Turn, message: CoordinatorMessage): void {
   switch (message.kind) {
+    case 'challenge':
+      return greet(turn, message);
+    case 'wait':
+      return turn.effect({ kind: 'say', sentence: message.what });
     case 'welcome':
       return welcomed(turn, message);
     case 'start':
@@ -192,7 +210,8 @@ function told(turn: Turn, message: CoordinatorMessage): void {
       return reportDue(turn);
     case 'refused': {
       const { code, what, remedy } = message;
-      throw new HelioError('HELIO-4003', `The coordinator refused this island (${code}): ${what}`, remedy);
+      const known = code === 'HELIO-4005' ? code : 'HELIO-4003';
+      throw new HelioError(known, `The coordinator refused this island (${code}): ${what}`, remedy);
     }
     default:
       turn.update({ later: [...turn.state.later, { after: turn.state.arrived, word: message }] });

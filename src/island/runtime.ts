@@ -1,5 +1,6 @@
 import type { Provider } from '../ml/engine/session.ts';
-import { type Content, decodeFloats, type Parcel, type Transfer } from '../protocol/frame.ts';
+import { type Content, decodeFloats, type Parcel, sha256, type Transfer } from '../protocol/frame.ts';
+import { helloText, type Identity, updateText } from '../protocol/identity.ts';
 import {
   type CoordinatorMessage,
   type IslandMessage,
@@ -24,7 +25,7 @@ import type { IslandExchange, IslandTrainer } from './trainer-face.ts';
 export interface Line {
   send(message: IslandMessage): void;
   /** Resolves when the last byte has left this process, or the connection is gone. */
-  transfer(content: Content, payload: Uint8Array): Promise<void>;
+  transfer(content: Content, payload: Uint8Array, sha256: string): Promise<void>;
   /**
    * What comes next; null once this side has closed it. Waits no longer than `timeoutMs`.
    *
@@ -40,7 +41,7 @@ export type Incoming =
   | { readonly kind: 'lost' }
   | { readonly kind: 'told'; readonly message: CoordinatorMessage }
   /** @property sinceMs when its first byte came */
-  | (Transfer & { readonly kind: 'received'; readonly sinceMs: number });
+  | (Omit<Transfer, 'sha256'> & { readonly kind: 'received'; readonly sinceMs: number });
 
 /** Something that took time on the island: one bar in its timeline. */
 export interface Span {
@@ -53,6 +54,9 @@ export interface Span {
 /** The world as the runtime needs it. */
 export interface IslandHost {
   readonly name: string;
+  readonly identity: Identity;
+  /** Leave to join; null for one that asks for the host's leave. */
+  readonly invitation: string | null;
   readonly software: string;
   readonly threads: number;
   /** Where the engine computes, and the operators that it leaves to the processor there. */
@@ -65,6 +69,8 @@ export interface IslandHost {
   cpuS(): number;
   peakMemoryBytes(): number;
   trace(span: Span): void;
+  /** Tells the island's owner. */
+  say(sentence: string): void;
 }
 
 export type Ending = 'finished' | 'interrupted' | 'failed';
@@ -179,6 +185,8 @@ export class IslandSession {
     switch (effect.kind) {
       case 'hello':
         return this.#hello(effect);
+      case 'say':
+        return this.#host.say(effect.sentence);
       case 'send':
         // Whoever hears that it is due also knows how fast it is.
         if (effect.message.kind === 'due') this.#report();
@@ -213,12 +221,15 @@ export class IslandSession {
     }
   }
 
-  #hello({ run, holds }: IslandEffect & { readonly kind: 'hello' }): void {
-    const { name, software, threads, engine } = this.#host;
+  #hello({ nonce, run, holds }: IslandEffect & { readonly kind: 'hello' }): void {
+    const { name, identity, invitation, software, threads, engine } = this.#host;
     this.#line.send({
       kind: 'hello',
       protocol: PROTOCOL_VERSION,
       island: name,
+      key: identity.publicKey,
+      signature: identity.sign(helloText(nonce, name)),
+      invitation,
       software,
       threads,
       run,
@@ -279,7 +290,10 @@ export class IslandSession {
     const pack = this.#spanned('exchange', 'pack', () => this.#exchange.contribute(fragment, own, round));
     this.#inBackground(async () => {
       const { form, codec, payload } = await pack;
-      const transfer = (): Promise<void> => this.#line.transfer({ ...content, form, codec }, payload);
+      const update = { ...content, form, codec };
+      const hash = sha256(payload);
+      const signature = this.#host.identity.sign(updateText(this.#state.work!.run, update, hash));
+      const transfer = (): Promise<void> => this.#line.transfer({ ...update, signature }, payload, hash);
       await this.#spanned('upload', 'contribution', transfer);
     });
     this.#report();

@@ -15,7 +15,7 @@ export function normFactors(lengths: readonly number[], bound: number): readonly
   return lengths.map((length) => (length <= allowed ? 1 : allowed / length));
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;

@@ -32,9 +32,9 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
   }
 
   /** Resolves when the last piece has left this process; a closed socket counts. */
-  async transfer(content: Content, payload: Uint8Array): Promise<void> {
+  async transfer(content: Content, payload: Uint8Array, hash?: string): Promise<void> {
     let last: Promise<void> | undefined;
-    for (const frame of encodeFrames(this.#transfers++, content, payload)) {
+    for (const frame of encodeFrames(this.#transfers++, content, payload, hash)) {
       this.sentBytes += frame.length;
       last = new Promise((resolve) => this.#socket.send(frame, resolve));
     }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { HelioError } from '../errors.ts';
 import { CODEC_PATTERN, type CodecName } from './codec-names.ts';
+import { SIGNATURE_PATTERN } from './identity.ts';
 
 /**
  * Bulk data in binary frames: "HELI", a version byte, three zero bytes, the header's length (uint32, little-endian),
@@ -55,6 +56,8 @@ export const contentSchema = z.discriminatedUnion('kind', [
     tokens: counter,
     form,
     codec,
+    /** The island's, of all this and the payload (`updateText`). */
+    signature: z.string().regex(SIGNATURE_PATTERN),
   }),
   /** Coordinator → island: what was merged, and when the fragment is next due. */
   z.strictObject({ kind: z.literal('merged'), ...version, form, codec }),
@@ -91,17 +94,24 @@ export function decodeFloats(payload: Uint8Array): Float32Array {
 export interface Transfer {
   readonly content: Content;
   readonly payload: Uint8Array<ArrayBuffer>;
+  /** Of the payload, checked. */
+  readonly sha256: string;
 }
 
-const sha256 = (payload: Uint8Array): string => createHash('sha256').update(payload).digest('hex');
+export const sha256 = (payload: Uint8Array): string => createHash('sha256').update(payload).digest('hex');
 
 /**
  * Cuts a payload into frames.
  *
  * @param transfer number of the transfer, rising on each connection
+ * @param hash SHA-256 of the payload, where it is known already
  */
-export function* encodeFrames(transfer: number, content: Content, payload: Uint8Array): Generator<Uint8Array> {
-  const hash = sha256(payload);
+export function* encodeFrames(
+  transfer: number,
+  content: Content,
+  payload: Uint8Array,
+  hash = sha256(payload),
+): Generator<Uint8Array> {
   for (let offset = 0; offset === 0 || offset < payload.length; offset += PIECE_BYTES) {
     const piece = payload.subarray(offset, offset + PIECE_BYTES);
     const json = JSON.stringify({ transfer, content, totalBytes: payload.length, offset, sha256: hash });
@@ -147,7 +157,7 @@ export class FrameAssembler {
     if (open.received < open.payload.length) return undefined;
     this.#open = undefined;
     if (sha256(open.payload) !== open.hash) throw damaged('its SHA-256 is not the one it names');
-    return { content: header.content, payload: open.payload };
+    return { content: header.content, payload: open.payload, sha256: open.hash };
   }
 
   #begin(header: z.output<typeof headerSchema>) {

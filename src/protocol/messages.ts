@@ -1,9 +1,14 @@
 import { z } from 'zod';
 import { HelioError } from '../errors.ts';
+import { KEY_PATTERN, SIGNATURE_PATTERN } from './identity.ts';
+import { MAX_INVITATION_CHARS } from './invitation.ts';
 import { jobSchema } from './run-file.ts';
 
 /** Version of the protocol; both sides must speak the same. */
 export const PROTOCOL_VERSION = 4;
+
+/** Where islands connect. */
+export const RUN_PATH = '/v1/run';
 
 /** Largest control message in bytes; tensors travel in frames. */
 export const MAX_MESSAGE_BYTES = 256 * 1024;
@@ -56,6 +61,11 @@ export const islandMessageSchema = z.discriminatedUnion('kind', [
     kind: z.literal('hello'),
     protocol: counter,
     island: name,
+    /** Its public key, and the challenge signed with it (`identity.ts`). */
+    key: z.string().regex(KEY_PATTERN),
+    signature: z.string().regex(SIGNATURE_PATTERN),
+    /** Leave to join; null for an island that the run knows, and for one that asks for the host's leave. */
+    invitation: z.string().max(MAX_INVITATION_CHARS).nullable(),
     software: z.string().max(64),
     threads: z.int().min(1).max(4096),
     /** The run that it has parameters of, and where it is with each fragment; null and empty when it comes anew. */
@@ -85,6 +95,14 @@ export type IslandMessage = z.output<typeof islandMessageSchema>;
 
 /** What the coordinator says. */
 export const coordinatorMessageSchema = z.discriminatedUnion('kind', [
+  /** The first word on every connection: what the island signs. */
+  z.strictObject({
+    kind: z.literal('challenge'),
+    protocol: counter,
+    nonce: z.string().regex(/^[A-Za-z0-9_-]{22,64}$/),
+  }),
+  /** The host has been asked whether this island may join. */
+  z.strictObject({ kind: z.literal('wait'), what: sentence }),
   z.strictObject({
     kind: z.literal('welcome'),
     protocol: counter,

@@ -15,8 +15,7 @@ import {
 } from '../../src/island/machine.ts';
 import type { Random } from '../../src/ml/tensor/random.ts';
 import { STRATEGIES } from '../../src/outer/settings.ts';
-import type { Content } from '../../src/protocol/frame.ts';
-import { type IslandMessage, NO_PROGRESS } from '../../src/protocol/messages.ts';
+import { type IslandMessage, NO_PROGRESS, PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
 import type { Job } from '../../src/protocol/run-file.ts';
 
 /**
@@ -332,7 +331,7 @@ export class World {
     const job = { outer: { ...settings.outer, strategy: 'fedavg' }, model: {} } as unknown as Job;
     const welcome: Welcome = {
       kind: 'welcome',
-      protocol: 4,
+      protocol: PROTOCOL_VERSION,
       run: RUN,
       job,
       dataFolder: '',
@@ -436,11 +435,17 @@ export class World {
       island.connection++;
       island.connected = true;
       island.stalledUntilMs = 0;
-      this.#tell(island, { kind: 'connected' });
+      this.#connected(island);
     });
   }
 
   // Islands' processes.
+
+  #connected(island: SimIsland): void {
+    this.#tell(island, { kind: 'connected' });
+    const challenge = { kind: 'challenge', protocol: PROTOCOL_VERSION, nonce: 'world' } as const;
+    this.#tell(island, { kind: 'told', message: challenge });
+  }
 
   #tell(island: SimIsland, event: IslandEvent): void {
     const before = island.state;
@@ -494,7 +499,7 @@ export class World {
       if (!island.alive || island.connection !== connection || this.#life !== life || this.#downUntilMs > 0) return;
       this.#accepted.set(name, connection);
       this.#leases.seen(name, this.#clockMs);
-      this.dispatch({ kind: 'joined', island: name, holds });
+      this.dispatch({ kind: 'joined', island: name, key: name, invitation: null, holds });
     });
   }
 
@@ -504,7 +509,7 @@ export class World {
 
   #contribute(
     island: SimIsland,
-    content: Omit<Content & { kind: 'contribution' }, 'form' | 'codec'>,
+    content: (IslandEffect & { kind: 'contribute' })['content'],
     before: IslandState,
   ): void {
     const { kind: _, ...rest } = content;
@@ -554,7 +559,7 @@ export class World {
     if (this.#downUntilMs > 0) {
       island.connected = false;
       this.#knock(island);
-    } else this.#tell(island, { kind: 'connected' });
+    } else this.#connected(island);
   }
 
   #crash(island: SimIsland): void {

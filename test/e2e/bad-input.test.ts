@@ -129,7 +129,7 @@ describe('bad input ends with one clear message and leaves nothing half-written'
   });
 
   it('a coordinator that is not there', async () => {
-    const outcome = await run(['join', 'ws://127.0.0.1:9/v1/run?token=x', '--patience', '0'], folder);
+    const outcome = await run(['join', 'http://127.0.0.1:9/join#invitation=x.y', '--patience', '0'], folder);
     expect([outcome.status, outcome.stderr]).toEqual([
       3,
       expect.stringMatching(/HELIO-4002.*No coordinator answers at 127\.0\.0\.1:9/s),
@@ -140,7 +140,7 @@ describe('bad input ends with one clear message and leaves nothing half-written'
     const outcome = await run(['join', 'nonsense'], folder);
     expect([outcome.status, outcome.stderr]).toEqual([
       2,
-      expect.stringMatching(/HELIO-1006.*nonsense is not the address of a run/s),
+      expect.stringMatching(/HELIO-1006.*nonsense is no invitation to a run/s),
     ]);
   });
 

@@ -230,8 +230,8 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
     const losses: (number | null)[] = [];
     for (let i = 0; i < 2; i++) {
       const serving = start(['serve', file, '--port', '0', '--json'], folder);
-      await serving.said(/heliotrope join '(ws:[^']+)'/);
-      const url = /heliotrope join '(ws:[^']+)'/.exec(serving.stderr())![1]!;
+      await serving.said(/heliotrope join '(http:[^']+)'/);
+      const url = /heliotrope join '(http:[^']+)'/.exec(serving.stderr())![1]!;
       // Without --state the island keeps its checkpoints in its home, where the first run's still are.
       expect((await run(['join', url, '--name', 'attic', '--threads', '1'], folder)).status).toBe(0);
       losses.push((JSON.parse((await serving.done).stdout) as Summary).validationLoss.after);
@@ -245,10 +245,12 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
       ['serve', tinyRun(folder, 'open', { islands: 2, stop: { steps: 20 } }), '--port', '0', '--json'],
       folder,
     );
-    await serving.said(/heliotrope join '(ws:[^']+)'/);
-    const url = /heliotrope join '(ws:[^']+)'/.exec(serving.stderr())![1]!;
-    const refused = await run(['join', url.replace(/token=.*/, 'token=wrong'), '--name', 'thief'], folder);
-    expect([refused.status, refused.stderr]).toEqual([4, expect.stringContaining('refused the invitation')]);
+    await serving.said(/heliotrope join '(http:[^']+)'/);
+    const url = /heliotrope join '(http:[^']+)'/.exec(serving.stderr())![1]!;
+    // A use more than the invitation has.
+    const forged = url.replace(/invitation=[^.]+/, `invitation=${Buffer.from('{"uses":9}').toString('base64url')}`);
+    const refused = await run(['join', forged, '--name', 'thief'], folder);
+    expect([refused.status, refused.stderr]).toEqual([4, expect.stringContaining("not signed by this run's host")]);
     const [attic, lab] = [
       start(['join', url, '--name', 'attic', '--threads', '1'], folder),
       start(

@@ -4,12 +4,15 @@ import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
 import { type Incoming, type IslandHost, IslandSession, type Line } from '../../src/island/runtime.ts';
 import type { IslandExchange, IslandTrainer } from '../../src/island/trainer-face.ts';
 import type { Content } from '../../src/protocol/frame.ts';
+import { newIdentity } from '../../src/protocol/identity.ts';
 import { type CoordinatorMessage, PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
 
 /** An island between a scripted coordinator and a trainer that computes nothing: only the order of things is looked at. */
 
 const host: IslandHost = {
   name: 'island-1',
+  identity: newIdentity(),
+  invitation: null,
   software: 'test',
   threads: 1,
   engine: { device: 'cpu', onProcessor: [] },
@@ -19,6 +22,7 @@ const host: IslandHost = {
   cpuS: () => 0,
   peakMemoryBytes: () => 0,
   trace: () => {},
+  say: () => {},
 };
 const trainer: IslandTrainer = {
   prepare: async () => [{ index: 0, elements: 1, tensors: [] }],
@@ -68,6 +72,7 @@ it.each(['', 'oneStepDelay: true, maxStaleness: 1, overlapSteps: 5'])(
     const told = (message: CoordinatorMessage): Incoming => ({ kind: 'told', message });
     const script: Incoming[] = [
       { kind: 'connected' },
+      told({ kind: 'challenge', protocol: PROTOCOL_VERSION, nonce: 'a'.repeat(32) }),
       told({
         kind: 'welcome',
         protocol: PROTOCOL_VERSION,

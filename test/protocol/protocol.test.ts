@@ -3,7 +3,8 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Channel } from '../../src/protocol/channel.ts';
-import { type Content, encodeFrames, FrameAssembler, PIECE_BYTES } from '../../src/protocol/frame.ts';
+import { type Content, encodeFrames, FrameAssembler, PIECE_BYTES, sha256 } from '../../src/protocol/frame.ts';
+import { identityFromPem, updateText } from '../../src/protocol/identity.ts';
 import {
   coordinatorMessageSchema,
   islandMessageSchema,
@@ -11,8 +12,11 @@ import {
   parseMessage,
 } from '../../src/protocol/messages.ts';
 
-const contribution: Content = {
-  kind: 'contribution',
+/** The secret key of RFC 8032, section 7.1, test 1, in PKCS #8. */
+const TEST_KEY = `-----BEGIN PRIVATE KEY-----
+${Buffer.from('302e020100300506032b6570042204209d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60', 'hex').toString('base64')}
+-----END PRIVATE KEY-----`;
+const update = {
   fragment: 0,
   version: 3,
   round: 4,
@@ -20,7 +24,10 @@ const contribution: Content = {
   tokens: 20_480,
   form: 'parameters',
   codec: 'f32',
-};
+} as const;
+const DOCUMENTED = new Uint8Array(Float32Array.of(1, -2).buffer);
+const signature = identityFromPem(TEST_KEY).sign(updateText('demo-00000000', update, sha256(DOCUMENTED)));
+const contribution: Content = { kind: 'contribution', ...update, signature };
 const frames = (payload: Uint8Array): Uint8Array[] => [...encodeFrames(0, contribution, payload)];
 const through = (list: readonly Uint8Array[], max = 1e8) => {
   const assembler = new FrameAssembler(max);
@@ -36,7 +43,7 @@ describe('frames', () => {
           const payload = Uint8Array.from({ length }, (_, i) => i * 31);
           const cut = frames(payload);
           expect(cut).toHaveLength(Math.max(1, Math.ceil(length / PIECE_BYTES)));
-          expect(through(cut)).toEqual({ content: contribution, payload });
+          expect(through(cut)).toMatchObject({ content: contribution, payload });
         },
       ),
       { numRuns: 7 },
@@ -46,7 +53,7 @@ describe('frames', () => {
   it('are the test vector of docs/protocol.md', () => {
     const documented = readFileSync(path.resolve(import.meta.dirname, '../../docs/protocol.md'), 'utf8');
     const hex = /```hex\n([0-9a-f\s]+)```/.exec(documented)![1]!.replace(/\s/g, '');
-    const [frame] = frames(new Uint8Array(Float32Array.of(1, -2).buffer));
+    const [frame] = frames(DOCUMENTED);
     expect(Buffer.from(frame!).toString('hex')).toBe(hex);
   });
 

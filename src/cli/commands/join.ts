@@ -2,10 +2,14 @@ import { createHash } from 'node:crypto';
 import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
+import type { Route } from '../../island/node/connection.ts';
 import { runIsland } from '../../island/node/run-island.ts';
 import { requireProvider } from '../../ml/engine/node-runtime.ts';
 import type { Provider } from '../../ml/engine/session.ts';
+import { readLink } from '../../protocol/invitation.ts';
+import { RUN_PATH } from '../../protocol/messages.ts';
 import { type CommandContext, onParentGone, printJson, stopSignal, VERSION } from '../context.ts';
+import { keptIdentity } from '../identity-file.ts';
 import { stateFolder } from '../state-folder.ts';
 
 export interface JoinOptions {
@@ -18,10 +22,11 @@ export interface JoinOptions {
   readonly parent?: boolean;
   readonly quiet?: boolean;
   readonly trace?: string;
+  readonly uplink?: readonly string[];
 }
 
 /** Takes part in a run as one island, until the run is over. */
-export async function join(url: string, options: JoinOptions, context: CommandContext): Promise<number> {
+export async function join(link: string, options: JoinOptions, context: CommandContext): Promise<number> {
   const name = options.name ?? defaultName();
   if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name)) {
     throw new HelioError(
@@ -31,7 +36,8 @@ export async function join(url: string, options: JoinOptions, context: CommandCo
     );
   }
   requireProvider(options.device);
-  const coordinator = parseAddress(url);
+  const { addresses, secure, fingerprint, invitation } = readLink(link);
+  const identity = keptIdentity(path.join(options.state ?? stateFolder(context.environment), 'island.key'));
   const controller = new AbortController();
   stopSignal().addEventListener('abort', () => controller.abort());
   // With the parent gone nobody would start us again or read what we write: leave at once.
@@ -39,10 +45,12 @@ export async function join(url: string, options: JoinOptions, context: CommandCo
   const log = (sentence: string): void => {
     if (options.quiet !== true) process.stderr.write(`${name}: ${sentence}\n`);
   };
-  log(`joining ${coordinator.host}`);
+  log(`joining ${addresses[0]}`);
   const ending = await runIsland({
-    url,
+    routes: routesOf(addresses, secure, fingerprint, options.uplink ?? []),
     name,
+    identity,
+    invitation,
     software: `heliotrope ${VERSION}`,
     threads: options.threads ?? availableParallelism(),
     device: options.device,
@@ -58,14 +66,20 @@ export async function join(url: string, options: JoinOptions, context: CommandCo
   return ending === 'failed' ? 1 : ending === 'interrupted' && controller.signal.aborted ? 130 : 0;
 }
 
-/** @throws HelioError HELIO-1006 when the text is no WebSocket address */
-function parseAddress(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol === 'ws:' || url?.protocol === 'wss:') return url;
-  throw new HelioError(
-    'HELIO-1006',
-    `${text} is not the address of a run.`,
-    'Copy it whole from what `heliotrope serve` printed: ws://…',
+/** Every address of the coordinator, by each of this machine's uplinks: the first uplink's before the second's. */
+function routesOf(
+  addresses: readonly string[],
+  secure: boolean,
+  fingerprint: string | undefined,
+  uplinks: readonly string[],
+): readonly Route[] {
+  const from = uplinks.length === 0 ? [undefined] : uplinks;
+  return from.flatMap((localAddress) =>
+    addresses.map((address) => ({
+      url: `${secure ? 'wss' : 'ws'}://${address}${RUN_PATH}`,
+      fingerprint,
+      localAddress,
+    })),
   );
 }
 

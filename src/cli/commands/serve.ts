@@ -6,13 +6,15 @@ import { Painter } from '../live/painter.ts';
 import type { ServeLine } from '../records.ts';
 import { reportLines } from '../report/report-terminal.ts';
 import { findRun } from '../run-folder.ts';
+import type { TlsOptions } from '../tls.ts';
 import { exitStatusOf } from './train.ts';
 
-export interface ServeOptions {
+export interface ServeOptions extends TlsOptions {
   readonly islands?: number;
   readonly resume?: string;
   readonly host: string;
   readonly port: number;
+  readonly announce?: readonly string[];
   readonly wait: number;
   readonly lease: number;
   readonly store?: string;
@@ -33,7 +35,7 @@ export async function serve(file: string | undefined, options: ServeOptions, con
   const controller = new AbortController();
   stopSignal().addEventListener('abort', () => controller.abort());
   if (options.parent === true) onParentGone(() => controller.abort());
-  const emit = options.jsonl === true ? writeLine : show(options.host, context);
+  const emit = options.jsonl === true ? writeLine : show(options, context);
   const summary = await hostRun({
     source:
       file === undefined
@@ -42,6 +44,8 @@ export async function serve(file: string | undefined, options: ServeOptions, con
     islands: options.islands,
     host: options.host,
     port: options.port,
+    announced: options.announce ?? [],
+    tls: options,
     gatherS: options.wait,
     leaseS: options.lease,
     store: options.store,
@@ -61,17 +65,20 @@ function writeLine(line: ServeLine): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-function show(host: string, context: CommandContext): (line: ServeLine) => void {
+function show(options: ServeOptions, context: CommandContext): (line: ServeLine) => void {
   let painter = new Painter(process.stderr, 1, context.environment);
   return (line) => {
     if (line.kind === 'record') painter.take(line.record);
     if (line.kind !== 'serving') return;
     painter = new Painter(process.stderr, line.steps, context.environment);
+    painter.say(`listening on ${options.host}:${line.port}${(options.tls ?? options.tlsCert) ? ', encrypted' : ''}`);
     painter.say(`folder ${path.relative('', line.folder) || '.'}; waiting for ${line.islands} islands. Join with:`);
-    painter.say(`heliotrope join '${line.url}'`);
+    painter.say(`heliotrope join '${line.invitation}'`);
     for (const notice of line.notices) painter.say(notice);
-    if (host !== '127.0.0.1' && host !== 'localhost') {
-      painter.say('Connections are not encrypted: let only a network that you trust reach this port.');
-    }
+    const local = ['127.0.0.1', '::1', 'localhost'].includes(options.host);
+    if (!local && options.tls === undefined && options.tlsCert === undefined)
+      painter.say(
+        'Connections are not encrypted: add --tls self-signed, or let only a network that you trust reach this port.',
+      );
   };
 }

@@ -13,8 +13,8 @@ const calls = {
   begin(fragments: readonly Fragment[], settings: AggregationSettings, state: AggregationState): void {
     aggregation = new Aggregation(fragments, settings, state);
   },
-  contribute: (fragment: number, island: string, parcel: Parcel): void =>
-    aggregation!.contribute(fragment, island, parcel),
+  contribute: (fragment: number, island: string, parcel: Parcel, steps: number): void =>
+    aggregation!.contribute(fragment, island, parcel, steps),
   merge(fragment: number, weights: Parameters<Aggregation['merge']>[1]): MergeResult {
     const { parcel, delta } = aggregation!.merge(fragment, weights);
     const bytes = new Uint8Array(delta.buffer as ArrayBuffer);

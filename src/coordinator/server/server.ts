@@ -1,21 +1,29 @@
-import { createServer, type Server as HttpServer } from 'node:http';
+import { randomBytes } from 'node:crypto';
+import { createServer, type Server as HttpServer, type RequestListener } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { explainSystemError, HelioError } from '../../errors.ts';
 import { Channel } from '../../protocol/channel.ts';
 import { type Content, MAX_FRAME_BYTES, type Transfer } from '../../protocol/frame.ts';
+import { isSignedBy, updateText } from '../../protocol/identity.ts';
 import {
   type CoordinatorMessage,
   type IslandMessage,
   islandMessageSchema,
+  MAX_MESSAGE_BYTES,
   PROTOCOL_VERSION,
+  RUN_PATH,
 } from '../../protocol/messages.ts';
 import type { Job } from '../../protocol/run-file.ts';
+import { admission } from '../admission.ts';
 import { isAwaited, newestRound, stepsUntilDue } from '../due.ts';
 import { Leases, silence } from '../leases.ts';
 import { isOver, react } from '../run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../state.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { RunStore } from '../store/run-store.ts';
+import { ConnectionLimits, messageLimit, type TokenBucket } from './limits.ts';
 import type { WorkerAggregation } from './worker-aggregation.ts';
 
 /** What the coordinator's process is given: the run, its tensors, and hands to do what the machine decides. */
@@ -37,13 +45,25 @@ export interface ServerOptions {
   readonly keepCheckpoints: number;
   readonly host: string;
   readonly port: number;
-  /** Secret that islands show; part of the invitation URL. */
-  readonly token: string;
+  /** Certificate and key in PEM; undefined: connections are not encrypted. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  /** The public key of who signs invitations. */
+  readonly hostKey: string;
+  /** A clock that does not run backwards, and the time of day in seconds since 1970. */
   readonly nowMs: () => number;
+  readonly nowS: () => number;
+  /** An unknown island without an invitation asks to be let in; see {@link RunServer.answerKnock}. */
+  readonly onKnock: (knock: Knock) => void;
   /** Told everything that happens, with the bytes exchanged with each island so far. */
   readonly onRecord: (record: RunRecord, server: RunServer) => void;
   /** Saves the tensors as they are now. @returns their blobs, by part */
   readonly onSave: () => Promise<Readonly<Record<string, string>>>;
+}
+
+export interface Knock {
+  readonly island: string;
+  readonly key: string;
+  readonly address: string;
 }
 
 export interface Traffic {
@@ -53,10 +73,17 @@ export interface Traffic {
 
 export type Ending = Effect & { readonly kind: 'end' };
 
+type Hello = IslandMessage & { readonly kind: 'hello' };
+
 interface Peer {
   readonly socket: WebSocket;
+  readonly address: string;
+  /** What it has to sign. */
+  readonly nonce: string;
+  readonly limit: TokenBucket;
   readonly channel: Channel<typeof islandMessageSchema, CoordinatorMessage>;
   name: string | undefined;
+  key: string;
   /** Rising with every hello. */
   number: number;
 }
@@ -75,6 +102,9 @@ interface Decision {
 const TICK_MS = 250;
 /** A socket that has not said hello is closed after this. */
 const HELLO_MS = 10_000;
+/** An island that knocks is let in within this, or goes away. */
+const KNOCK_MS = 600_000;
+const MAX_KNOCKS = 100;
 const MAX_SOCKETS = 20_000;
 /** An island that does not take what it is sent is cut off. */
 const MAX_BUFFERED_BYTES = 2 ** 30;
@@ -94,6 +124,8 @@ export class RunServer {
   #hellos = 0;
   #performing = false;
   readonly #leases: Leases;
+  readonly #limits = new ConnectionLimits();
+  readonly #knocks = new Map<string, { readonly peer: Peer; readonly hello: Hello }>();
   /** The newest counters of islands, which decide nothing: they are logged with what does. */
   readonly #progress = new Map<string, Event>();
 
@@ -104,18 +136,12 @@ export class RunServer {
     this.#http = http;
     this.#sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME_BYTES });
     this.#http.on('upgrade', (request, socket, head) => {
-      const url = new URL(request.url ?? '/', 'http://localhost');
-      if (
-        url.pathname !== '/v1/run' ||
-        url.searchParams.get('token') !== options.token ||
-        this.#sockets.clients.size >= MAX_SOCKETS
-      ) {
-        socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
-        return;
-      }
-      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-        this.#accept(webSocket);
-      });
+      const address = request.socket.remoteAddress ?? '';
+      const isRun = new URL(request.url ?? '/', 'http://localhost').pathname === RUN_PATH;
+      if (!isRun) return refuseUpgrade(socket, '404 Not Found');
+      if (this.#sockets.clients.size >= MAX_SOCKETS || !this.#limits.mayConnect(address, options.nowMs()))
+        return refuseUpgrade(socket, '429 Too Many Requests');
+      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket, address));
     });
     this.#ticker = setInterval(() => {
       this.#expire();
@@ -126,10 +152,11 @@ export class RunServer {
 
   /** @throws HelioError HELIO-4001 when the port is in use */
   static async start(options: ServerOptions): Promise<RunServer> {
-    const http = createServer((request, response) => {
+    const answer: RequestListener = (request, response) => {
       const healthy = request.method === 'GET' && request.url === '/healthz';
       response.writeHead(healthy ? 200 : 404, { 'content-type': 'text/plain' }).end(healthy ? 'ok\n' : 'not found\n');
-    });
+    };
+    const http = options.tls === undefined ? createServer(answer) : createSecureServer(options.tls, answer);
     await new Promise<void>((resolve, reject) => {
       http.once('error', (error) => reject(explainSystemError(error, `listen on ${options.host}:${options.port}`)));
       http.listen(options.port, options.host, resolve);
@@ -139,11 +166,10 @@ export class RunServer {
     return server;
   }
 
-  /** Where islands connect. */
-  get url(): string {
+  /** The port that it listens on. */
+  get port(): number {
     const address = this.#http.address();
-    const port = typeof address === 'object' && address !== null ? address.port : this.#options.port;
-    return `ws://${this.#options.host}:${port}/v1/run?token=${this.#options.token}`;
+    return typeof address === 'object' && address !== null ? address.port : this.#options.port;
   }
 
   get state(): RunState {
@@ -179,16 +205,31 @@ export class RunServer {
     await closed;
   }
 
-  #accept(socket: WebSocket): void {
-    const { mostBytes } = this.#options.aggregation;
+  /** Lets an island in that knocked, or not. @returns whether there was one of this name */
+  answerKnock(island: string, letIn: boolean): boolean {
+    const knock = this.#knocks.get(island);
+    if (knock === undefined) return false;
+    this.#knocks.delete(island);
+    if (letIn) this.#welcome(knock.peer, knock.hello, null);
+    else
+      this.#refuse(knock.peer, new HelioError('HELIO-4003', 'The host did not let this island in.', 'Ask the host.'));
+    return true;
+  }
+
+  #accept(socket: WebSocket, address: string): void {
+    const { aggregation, nowMs } = this.#options;
+    const { mostBytes } = aggregation;
     const channel = new Channel<typeof islandMessageSchema, CoordinatorMessage>(socket, islandMessageSchema, mostBytes);
-    const peer: Peer = { socket, channel, name: undefined, number: 0 };
+    const nonce = randomBytes(24).toString('base64url');
+    const limit = messageLimit(nowMs());
+    const peer: Peer = { socket, address, nonce, limit, channel, name: undefined, key: '', number: 0 };
     const patience = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
+    channel.send({ kind: 'challenge', protocol: PROTOCOL_VERSION, nonce });
     socket.on('message', (data: Buffer, isBinary) => {
       try {
         if (isBinary) this.#receiveFrame(peer, data);
-        else this.#receive(peer, channel.message(data.toString()));
-        if (peer.name !== undefined) clearTimeout(patience);
+        else this.#receive(peer, this.#read(peer, data.toString()));
+        if (peer.key !== '') clearTimeout(patience);
       } catch (error) {
         this.#refuse(peer, error);
       }
@@ -196,12 +237,26 @@ export class RunServer {
     socket.on('error', () => socket.terminate());
     socket.on('close', (code, reason) => {
       clearTimeout(patience);
+      for (const [island, knock] of this.#knocks) if (knock.peer === peer) this.#knocks.delete(island);
       this.#forget(peer, `connection closed (${code}${reason.length > 0 ? `, ${reason}` : ''})`);
     });
   }
 
+  /** @throws HelioError HELIO-4003 when it is of another version, HELIO-4004 when it is malformed or one too many */
+  #read(peer: Peer, text: string): IslandMessage {
+    if (!peer.limit.take(this.#options.nowMs()))
+      throw new HelioError('HELIO-4004', 'The island sends more messages than it may.', 'Send fewer.');
+    const version = peer.key === '' ? versionOf(text) : PROTOCOL_VERSION;
+    if (version === PROTOCOL_VERSION) return peer.channel.message(text);
+    throw new HelioError(
+      'HELIO-4003',
+      `The island speaks protocol ${version}, the coordinator ${PROTOCOL_VERSION}.`,
+      'Install the same version of Heliotrope on both.',
+    );
+  }
+
   #receive(peer: Peer, message: IslandMessage): void {
-    if (message.kind === 'hello') return this.#welcome(peer, message);
+    if (message.kind === 'hello') return this.#greet(peer, message);
     const island = peer.name;
     if (island === undefined)
       throw new HelioError('HELIO-4004', `The first message was ${message.kind}.`, 'Say hello first.');
@@ -222,16 +277,30 @@ export class RunServer {
     }
   }
 
-  #welcome(peer: Peer, hello: IslandMessage & { kind: 'hello' }): void {
-    if (hello.protocol !== PROTOCOL_VERSION) {
-      throw new HelioError(
-        'HELIO-4003',
-        `The island speaks protocol ${hello.protocol}, the coordinator ${PROTOCOL_VERSION}.`,
-        'Install the same version of Heliotrope on both.',
-      );
-    }
-    if (peer.name !== undefined)
+  #greet(peer: Peer, hello: Hello): void {
+    const { run, hostKey, nowS } = this.#options;
+    if (peer.key !== '')
       throw new HelioError('HELIO-4004', 'The island said hello twice.', 'Open one connection an island.');
+    const admitted = admission({ run, hostKey, nonce: peer.nonce, nowS: nowS() }, this.#state, hello);
+    peer.key = hello.key;
+    if (admitted.kind === 'admitted') return this.#welcome(peer, hello, admitted.invitation);
+    this.#knock(peer, hello);
+  }
+
+  /** Unknown, and without an invitation: the host is asked. */
+  #knock(peer: Peer, hello: Hello): void {
+    const { island, key } = hello;
+    if (this.#knocks.size >= MAX_KNOCKS || this.#knocks.has(island))
+      throw new HelioError('HELIO-4003', 'Too many islands knock.', 'Ask the host for an invitation.');
+    this.#knocks.set(island, { peer, hello });
+    setTimeout(() => {
+      if (this.#knocks.get(island)?.peer === peer) this.answerKnock(island, false);
+    }, KNOCK_MS).unref();
+    peer.channel.send({ kind: 'wait', what: `The host is asked whether ${island} may join.` });
+    this.#options.onKnock({ island, key, address: peer.address });
+  }
+
+  #welcome(peer: Peer, hello: Hello, invitation: { readonly id: string; readonly uses: number } | null): void {
     const before = this.#peers.get(hello.island);
     if (before !== undefined) {
       this.#forget(before, 'the island connected anew');
@@ -242,31 +311,37 @@ export class RunServer {
     this.#peers.set(hello.island, peer);
     this.#leases.seen(hello.island, this.#options.nowMs());
     const holds = hello.run === this.#options.run ? hello.holds : [];
-    this.#dispatch({ kind: 'joined', island: hello.island, holds });
+    this.#dispatch({ kind: 'joined', island: hello.island, key: hello.key, invitation, holds });
   }
 
   #receiveFrame(peer: Peer, data: Buffer): void {
+    // Whoever has not been let in cannot make us keep anything.
+    if (peer.name === undefined)
+      throw new HelioError('HELIO-4004', 'The first message was a frame.', 'Say hello first.');
     const transfer = peer.channel.frame(data);
-    if (transfer === undefined) return;
-    if (peer.name === undefined || this.#peers.get(peer.name) !== peer) return;
+    if (transfer === undefined || this.#peers.get(peer.name) !== peer) return;
     this.#leases.seen(peer.name, this.#options.nowMs());
     void this.#contribute(peer, peer.name, transfer);
   }
 
   /** Takes a contribution only where one was asked for: nothing else may fill memory. */
-  async #contribute(peer: Peer, island: string, { content, payload }: Transfer): Promise<void> {
-    if (content.kind !== 'contribution')
-      throw new HelioError(
-        'HELIO-4004',
-        `An island sent a transfer of kind ${content.kind}.`,
-        'Islands send contributions.',
-      );
+  async #contribute(peer: Peer, island: string, { content, payload, sha256 }: Transfer): Promise<void> {
+    if (
+      content.kind !== 'contribution' ||
+      !isSignedBy(peer.key, updateText(this.#options.run, content, sha256), content.signature)
+    ) {
+      const what =
+        content.kind === 'contribution'
+          ? 'A contribution is not signed by its island.'
+          : `An island sent a transfer of kind ${content.kind}.`;
+      return this.#refuse(peer, new HelioError('HELIO-4004', what, 'Islands send contributions, signed for this run.'));
+    }
     const { fragment, version, round, steps, tokens } = content;
     const awaited = (): boolean => isAwaited(this.#options.settings, this.#state, { island, fragment, version, round });
     if (!awaited()) return;
     try {
       const parcel = { form: content.form, codec: content.codec, payload };
-      await this.#options.aggregation.contribute(fragment, island, parcel);
+      await this.#options.aggregation.contribute(fragment, island, parcel, steps);
     } catch (error) {
       return this.#refuse(peer, error);
     }
@@ -274,10 +349,13 @@ export class RunServer {
       this.#dispatch({ kind: 'contributed', island, fragment, version, round, steps, tokens });
   }
 
+  /** Says why, and closes. What a member of the run did so is counted against it. */
   #refuse(peer: Peer, cause: unknown): void {
     const what = cause instanceof Error ? cause.message : String(cause);
     const error = cause instanceof HelioError ? cause : new HelioError('HELIO-4004', what, 'Report this.');
     peer.channel.send({ kind: 'refused', code: error.code, what: error.what.slice(0, 2_000), remedy: error.remedy });
+    if (peer.name !== undefined && this.#peers.get(peer.name) === peer)
+      this.#dispatch({ kind: 'offended', island: peer.name, reason: error.what.slice(0, 500) });
     peer.socket.close(1008, error.code);
   }
 
@@ -452,5 +530,20 @@ export class RunServer {
     if (peer === undefined) return;
     if (peer.socket.bufferedAmount > MAX_BUFFERED_BYTES) return peer.socket.terminate();
     void peer.channel.transfer(content, payload);
+  }
+}
+
+function refuseUpgrade(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
+}
+
+/** The protocol that a hello names, also one whose other fields we do not know. */
+function versionOf(text: string): number {
+  if (text.length > MAX_MESSAGE_BYTES) return PROTOCOL_VERSION;
+  try {
+    const { kind, protocol } = JSON.parse(text) as { kind?: unknown; protocol?: unknown };
+    return kind === 'hello' && typeof protocol === 'number' ? protocol : PROTOCOL_VERSION;
+  } catch {
+    return PROTOCOL_VERSION;
   }
 }

@@ -39,8 +39,8 @@ export class WorkerAggregation {
   }
 
   /** @throws HelioError HELIO-4004 when it cannot be read. @see Aggregation.contribute */
-  contribute(fragment: number, island: string, parcel: Parcel): Promise<void> {
-    return this.#thread.call('contribute', [fragment, island, parcel], [parcel.payload.buffer]);
+  contribute(fragment: number, island: string, parcel: Parcel, steps: number): Promise<void> {
+    return this.#thread.call('contribute', [fragment, island, parcel, steps], [parcel.payload.buffer]);
   }
 
   merge(fragment: number, weights: Parameters<Aggregation['merge']>[1]): Promise<MergeResult> {

@@ -1,3 +1,7 @@
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { HttpsProxyAgent } from 'https-proxy-agent';
+import { getProxyForUrl } from 'proxy-from-env';
 import { WebSocket } from 'ws';
 import { HelioError } from '../../errors.ts';
 import { Channel } from '../../protocol/channel.ts';
@@ -9,6 +13,15 @@ import type { Incoming } from '../runtime.ts';
 const MAX_PAYLOAD_BYTES = 2 ** 31 - 1;
 const CONNECT_MS = 10_000;
 const HEARTBEAT_MS = 2_000;
+
+/** One way to the coordinator. */
+export interface Route {
+  readonly url: string;
+  /** SHA-256 of its certificate, where no authority vouches for it. */
+  readonly fingerprint: string | undefined;
+  /** The uplink: an address of this machine to go out from. */
+  readonly localAddress: string | undefined;
+}
 
 /** One WebSocket to the coordinator; it sends a heartbeat by itself. */
 export class WebSocketConnection {
@@ -43,35 +56,45 @@ export class WebSocketConnection {
     });
   }
 
-  /** @throws HelioError HELIO-4002 when nobody answers, HELIO-4003 when the invitation is not accepted */
-  static open(url: string, put: (item: Incoming, fault?: unknown) => void): Promise<WebSocketConnection> {
+  /** @throws HelioError HELIO-4002 when nobody answers, HELIO-4003 when it is not the coordinator that was meant, or it will not have us */
+  static open(route: Route, put: (item: Incoming, fault?: unknown) => void): Promise<WebSocketConnection> {
     return new Promise((resolve, reject) => {
+      const { url, fingerprint } = route;
+      const host = new URL(url).host;
       const socket = new WebSocket(url, {
         perMessageDeflate: false,
         maxPayload: MAX_FRAME_BYTES,
         handshakeTimeout: CONNECT_MS,
+        ...(route.localAddress === undefined ? {} : { localAddress: route.localAddress }),
+        ...proxyFor(url),
+        // The invitation vouches for this very certificate, and no authority has to.
+        ...(fingerprint === undefined ? {} : { rejectUnauthorized: false }),
       });
-      socket.once('open', () => resolve(new WebSocketConnection(socket, put)));
-      socket.once('unexpected-response', (_, response) => {
+      socket.once('upgrade', ({ socket: raw }) => {
+        if (fingerprint === undefined || certificateOf(raw) === fingerprint) return;
         socket.terminate();
         reject(
           new HelioError(
             'HELIO-4003',
-            `The coordinator at ${new URL(url).host} refused the invitation (HTTP ${response.statusCode}).`,
-            'Ask for the current invitation URL of the run.',
+            `The certificate of ${host} is not the one that the invitation names.`,
+            'Somebody may be listening in between. Ask the host for a new invitation.',
           ),
         );
       });
-      socket.once('error', (error) => {
+      socket.once('open', () => resolve(new WebSocketConnection(socket, put)));
+      socket.once('unexpected-response', (_, { statusCode }) => {
+        socket.terminate();
         reject(
-          new HelioError(
-            'HELIO-4002',
-            `No coordinator answers at ${new URL(url).host} (${error.message}).`,
-            'Check that `heliotrope serve` runs there and that the address is right.',
-            { cause: error },
-          ),
+          statusCode === 429
+            ? unreachable(host, 'it takes no more connections now')
+            : new HelioError(
+                'HELIO-4003',
+                `There is no run at ${host} (HTTP ${statusCode}).`,
+                'Check the address, or ask the host for a new invitation.',
+              ),
         );
       });
+      socket.once('error', (error) => reject(unreachable(host, error.message, error)));
     });
   }
 
@@ -79,8 +102,8 @@ export class WebSocketConnection {
     if (this.#socket.readyState === WebSocket.OPEN) this.#channel.send(message);
   }
 
-  async transfer(content: Content, payload: Uint8Array): Promise<void> {
-    if (this.#socket.readyState === WebSocket.OPEN) await this.#channel.transfer(content, payload);
+  async transfer(content: Content, payload: Uint8Array, sha256: string): Promise<void> {
+    if (this.#socket.readyState === WebSocket.OPEN) await this.#channel.transfer(content, payload, sha256);
   }
 
   pause(): void {
@@ -105,3 +128,22 @@ export class WebSocketConnection {
     this.#transferSinceMs = undefined;
   }
 }
+
+/** HTTPS_PROXY, HTTP_PROXY and NO_PROXY count as they do everywhere. */
+function proxyFor(url: string): { readonly agent?: HttpsProxyAgent<string> } {
+  const proxy = getProxyForUrl(url.replace(/^ws/, 'http'));
+  return proxy === '' ? {} : { agent: new HttpsProxyAgent(proxy) };
+}
+
+const certificateOf = (socket: Socket): string | undefined =>
+  socket instanceof TLSSocket
+    ? socket.getPeerCertificate().fingerprint256?.replaceAll(':', '').toLowerCase()
+    : undefined;
+
+const unreachable = (host: string, why: string, cause?: unknown): HelioError =>
+  new HelioError(
+    'HELIO-4002',
+    `No coordinator answers at ${host} (${why}).`,
+    'Check that `heliotrope serve` runs there and that the address is right.',
+    { cause },
+  );

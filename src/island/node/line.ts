@@ -3,7 +3,7 @@ import { HelioError } from '../../errors.ts';
 import type { Content } from '../../protocol/frame.ts';
 import type { IslandMessage } from '../../protocol/messages.ts';
 import type { Incoming, Line } from '../runtime.ts';
-import { WebSocketConnection } from './connection.ts';
+import { type Route, WebSocketConnection } from './connection.ts';
 
 /** Unread items at which the island stops reading from the socket. */
 const MAX_INBOX = 256;
@@ -12,7 +12,8 @@ const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 5_000;
 
 export interface LineOptions {
-  readonly url: string;
+  /** Ways to the same coordinator, the best first; the next one takes over when one fails. */
+  readonly routes: readonly Route[];
   /** How long to look for a coordinator that does not answer (any more). */
   readonly patienceS: number;
   readonly log: (sentence: string) => void;
@@ -36,8 +37,8 @@ export class ReconnectingLine implements Line {
     this.#connection?.send(message);
   }
 
-  async transfer(content: Content, payload: Uint8Array): Promise<void> {
-    await this.#connection?.transfer(content, payload);
+  async transfer(content: Content, payload: Uint8Array, sha256: string): Promise<void> {
+    await this.#connection?.transfer(content, payload, sha256);
   }
 
   wake(): void {
@@ -60,24 +61,25 @@ export class ReconnectingLine implements Line {
     this.#wake?.();
   }
 
-  /** Tries until a connection is open, and again when it is lost. */
+  /** Tries all routes in turn until a connection is open, and again when it is lost. */
   async #connect(): Promise<void> {
-    const { url, patienceS } = this.#options;
+    const { routes, patienceS, log } = this.#options;
     const sinceMs = performance.now();
-    for (
-      let delayMs = FIRST_DELAY_MS;
-      !this.#closing.signal.aborted;
-      delayMs = Math.min(LONGEST_DELAY_MS, 2 * delayMs)
-    ) {
+    let delayMs = FIRST_DELAY_MS;
+    for (let tries = 0; !this.#closing.signal.aborted; tries++) {
+      const route = routes[tries % routes.length]!;
       try {
-        this.#connection = await WebSocketConnection.open(url, (item, fault) => this.#put(item, fault));
+        this.#connection = await WebSocketConnection.open(route, (item, fault) => this.#put(item, fault));
         if (this.#closing.signal.aborted) return this.#connection.close();
+        if (tries % routes.length > 0) log(`connected by ${describe(route)}`);
         return this.#deliver({ kind: 'connected' });
       } catch (error) {
         const unreachable = error instanceof HelioError && error.code === 'HELIO-4002';
         if (!unreachable || performance.now() - sinceMs > 1000 * patienceS) return this.#fail(error);
       }
+      if ((tries + 1) % routes.length > 0) continue;
       const jitterMs = delayMs * (0.5 + 0.5 * Math.random());
+      delayMs = Math.min(LONGEST_DELAY_MS, 2 * delayMs);
       await sleep(jitterMs, undefined, { signal: this.#closing.signal }).catch(() => {});
     }
   }
@@ -116,3 +118,6 @@ export class ReconnectingLine implements Line {
     });
   }
 }
+
+const describe = ({ url, localAddress }: Route): string =>
+  `${new URL(url).host}${localAddress === undefined ? '' : ` from ${localAddress}`}`;

@@ -1,14 +1,18 @@
 import { operatorsOnProcessor } from '../../ml/engine/capabilities.ts';
 import type { Provider } from '../../ml/engine/session.ts';
+import type { Identity } from '../../protocol/identity.ts';
 import { type Ending, type IslandHost, IslandSession } from '../runtime.ts';
+import type { Route } from './connection.ts';
 import { ReconnectingLine } from './line.ts';
 import { TraceFile } from './trace-file.ts';
 import { WorkerExchange } from './worker-exchange.ts';
 import { WorkerTrainer } from './worker-trainer.ts';
 
 export interface NodeIslandOptions {
-  readonly url: string;
+  readonly routes: readonly Route[];
   readonly name: string;
+  readonly identity: Identity;
+  readonly invitation: string | null;
   readonly software: string;
   readonly threads: number;
   readonly device: Provider;
@@ -35,6 +39,8 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
   const exchange = new WorkerExchange();
   const host: IslandHost = {
     name: options.name,
+    identity: options.identity,
+    invitation: options.invitation,
     software: options.software,
     threads: options.threads,
     engine: { device: options.device, onProcessor: operatorsOnProcessor(options.device) },
@@ -44,6 +50,7 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
     cpuS: () => (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
     peakMemoryBytes: () => process.resourceUsage().maxRSS * 1024,
     trace: (span) => trace?.add(span),
+    say: options.log,
   };
   const line = new ReconnectingLine(options);
   const leave = (): void => {

@@ -1,0 +1,57 @@
+import { randomBytes } from 'node:crypto';
+import { networkInterfaces } from 'node:os';
+import path from 'node:path';
+import { HelioError } from '../errors.ts';
+import { writeWhole } from '../files.ts';
+import type { Identity } from '../protocol/identity.ts';
+import { signInvitation, writeLink } from '../protocol/invitation.ts';
+import { readJson } from './run-folder.ts';
+
+/** Where a run is served: what `invite` needs of `serve`. Written into the run's folder. */
+export interface Served {
+  readonly run: string;
+  readonly addresses: readonly string[];
+  readonly fingerprint: string | null;
+  readonly secure: boolean;
+}
+
+const fileIn = (folder: string): string => path.join(folder, 'served.json');
+
+export const writeServed = (folder: string, served: Served): void =>
+  writeWhole(fileIn(folder), `${JSON.stringify(served, null, 2)}\n`);
+
+/** @throws HelioError HELIO-1005 when the run was never served */
+export function readServed(folder: string): Served {
+  const served = readJson<Served>(fileIn(folder));
+  if (served !== undefined) return served;
+  throw new HelioError(
+    'HELIO-1005',
+    `The run in ${folder} has not been served yet, so nobody can be invited to it.`,
+    'Start it first: `heliotrope serve`.',
+  );
+}
+
+/** An invitation with a signature of the run's host, and where to go with it. */
+export function inviteTo(
+  { run, addresses, fingerprint, secure }: Served,
+  host: Identity,
+  { uses, expiresAt }: { readonly uses: number; readonly expiresAt: number },
+): string {
+  const id = randomBytes(9).toString('base64url');
+  const invitation = signInvitation({ run, role: 'island', id, expiresAt, uses }, host);
+  return writeLink({ addresses, secure, fingerprint: fingerprint ?? undefined, invitation });
+}
+
+/** Addresses under which others reach what listens on `host`: all of this machine's where it listens on all of them. */
+export function addressesOf(host: string, port: number, announced: readonly string[]): readonly string[] {
+  if (announced.length > 0) return announced.map((address) => (/:\d+$/.test(address) ? address : `${address}:${port}`));
+  const everywhere = host === '0.0.0.0' || host === '::';
+  const own = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter(({ internal, family }) => !internal && (family === 'IPv4' || host === '::'))
+    // An address that is good on this link alone is of no use to others.
+    .filter(({ address }) => !address.startsWith('fe80:'))
+    .map(({ address }) => address);
+  const hosts = everywhere ? (own.length > 0 ? own : ['localhost']) : [host];
+  return hosts.map((each) => `${each.includes(':') ? `[${each}]` : each}:${port}`);
+}

@@ -1,0 +1,68 @@
+import { createHash, X509Certificate } from 'node:crypto';
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { generate } from 'selfsigned';
+import { explainSystemError, HelioError } from '../errors.ts';
+import { writeWhole } from '../files.ts';
+
+export interface TlsOptions {
+  /** `self-signed`, or nothing. */
+  readonly tls?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+}
+
+/** @property fingerprint SHA-256 in hex of a certificate that no authority vouches for */
+export interface Tls {
+  readonly cert: string;
+  readonly key: string;
+  readonly fingerprint: string | undefined;
+}
+
+const TEN_YEARS_MS = 10 * 365 * 86_400_000;
+
+/**
+ * The certificate to serve with: a given one, or one of our own that is kept in the run's folder, so that invitations stay good.
+ *
+ * @throws HelioError HELIO-1006 when options do not fit together, HELIO-3001 when a file is no certificate
+ */
+export async function tlsOf({ tls, tlsCert, tlsKey }: TlsOptions, folder: string): Promise<Tls | undefined> {
+  if ((tlsCert === undefined) !== (tlsKey === undefined))
+    throw new HelioError('HELIO-1006', '--tls-cert and --tls-key belong together.', 'Give both, or neither.');
+  if (tlsCert !== undefined && tlsKey !== undefined) {
+    if (tls !== undefined)
+      throw new HelioError('HELIO-1006', 'Both --tls and --tls-cert were given.', 'Give one of them.');
+    return { ...checked(read(tlsCert), read(tlsKey), tlsCert), fingerprint: undefined };
+  }
+  if (tls === undefined) return undefined;
+  const [certFile, keyFile] = [path.join(folder, 'tls.cert.pem'), path.join(folder, 'tls.key.pem')];
+  if (!existsSync(certFile) || !existsSync(keyFile)) {
+    const notAfterDate = new Date(Date.now() + TEN_YEARS_MS);
+    const made = await generate([{ name: 'commonName', value: 'heliotrope' }], { keyType: 'ec', notAfterDate });
+    writeWhole(keyFile, made.private);
+    chmodSync(keyFile, 0o600);
+    writeWhole(certFile, made.cert);
+  }
+  const pair = checked(read(certFile), read(keyFile), certFile);
+  const fingerprint = createHash('sha256').update(new X509Certificate(pair.cert).raw).digest('hex');
+  return { ...pair, fingerprint };
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw explainSystemError(error, `read ${file}`);
+  }
+}
+
+function checked(cert: string, key: string, file: string): { readonly cert: string; readonly key: string } {
+  try {
+    const { validTo } = new X509Certificate(cert);
+    if (Date.parse(validTo) < Date.now()) throw new Error(`it expired on ${validTo}`);
+    return { cert, key };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new HelioError('HELIO-3001', `${file} is no certificate to serve with (${why}).`, 'Name a valid one in PEM.');
+  }
+}

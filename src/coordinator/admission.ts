@@ -1,0 +1,55 @@
+import { HelioError } from '../errors.ts';
+import { helloText, isSignedBy } from '../protocol/identity.ts';
+import { readInvitation } from '../protocol/invitation.ts';
+import type { IslandMessage } from '../protocol/messages.ts';
+import type { RunState } from './state.ts';
+
+/** Who may come in, by what they say in their first message. */
+
+export interface Doorkeeper {
+  readonly run: string;
+  /** The key that invitations are signed with. */
+  readonly hostKey: string;
+  /** What the island had to sign. */
+  readonly nonce: string;
+  /** Seconds since 1970. */
+  readonly nowS: number;
+}
+
+export type Admission =
+  /** With an invitation whose uses are still to be counted, or null: the run knows it. */
+  | { readonly kind: 'admitted'; readonly invitation: { readonly id: string; readonly uses: number } | null }
+  /** Unknown, and without an invitation: its host may let it in. */
+  | { readonly kind: 'knocks' };
+
+/** @throws HelioError HELIO-4003 when it is not who it says, or its invitation is worth nothing, HELIO-4005 when it was banned */
+export function admission(
+  { run, hostKey, nonce, nowS }: Doorkeeper,
+  { islands, banned }: Pick<RunState, 'islands' | 'banned'>,
+  hello: Pick<IslandMessage & { readonly kind: 'hello' }, 'island' | 'key' | 'signature' | 'invitation'>,
+): Admission {
+  if (!isSignedBy(hello.key, helloText(nonce, hello.island), hello.signature)) {
+    throw new HelioError(
+      'HELIO-4003',
+      `The island ${hello.island} did not show that it holds its key.`,
+      'Sign the challenge of this connection.',
+    );
+  }
+  const offence = banned[hello.key];
+  if (offence !== undefined) {
+    const remedy = "Mend the cause; the run's host can begin anew with islands that he trusts.";
+    throw new HelioError('HELIO-4005', `The island ${hello.island} was banned from this run: ${offence}`, remedy);
+  }
+  const known = islands[hello.island];
+  if (known !== undefined && known.key !== hello.key) {
+    throw new HelioError(
+      'HELIO-4003',
+      `The name ${hello.island} belongs to another island of this run.`,
+      'Join under another --name, or with the --state folder that this one had.',
+    );
+  }
+  if (known !== undefined) return { kind: 'admitted', invitation: null };
+  if (hello.invitation === null) return { kind: 'knocks' };
+  const { id, uses } = readInvitation(hello.invitation, hostKey, run, nowS);
+  return { kind: 'admitted', invitation: { id, uses } };
+}

@@ -1,0 +1,103 @@
+import { z } from 'zod';
+import { HelioError } from '../errors.ts';
+import { type Identity, isSignedBy } from './identity.ts';
+
+/** Leave to join a run, signed by its host: for whom, until when, and how often. */
+export const invitationSchema = z.strictObject({
+  run: z.string().regex(/^[A-Za-z0-9._-]{1,80}$/),
+  role: z.literal('island'),
+  /** Tells invitations of a run apart. */
+  id: z.string().regex(/^[A-Za-z0-9_-]{1,32}$/),
+  /** Seconds since 1970. */
+  expiresAt: z.int().min(0),
+  /** Islands that may join with it; coming back is free. */
+  uses: z.int().min(1).max(1_000_000),
+});
+export type Invitation = z.output<typeof invitationSchema>;
+
+/** Longest text of an invitation. */
+export const MAX_INVITATION_CHARS = 1_024;
+
+/** BASE64URL(JSON).SIGNATURE */
+export function signInvitation(invitation: Invitation, host: Identity): string {
+  const body = Buffer.from(JSON.stringify(invitation)).toString('base64url');
+  return `${body}.${host.sign(signedText(body))}`;
+}
+
+/**
+ * Reads an invitation, and checks that this run's host has signed it and that its time has not run out.
+ *
+ * @param nowS seconds since 1970
+ * @throws HelioError HELIO-4003 saying what is wrong with it
+ */
+export function readInvitation(text: string, hostKey: string, run: string, nowS: number): Invitation {
+  const [body, signature, ...rest] = text.split('.');
+  if (body === undefined || signature === undefined || rest.length > 0 || text.length > MAX_INVITATION_CHARS)
+    throw refused('The invitation is not whole.', 'Copy it whole from what the host sent.');
+  if (!isSignedBy(hostKey, signedText(body), signature))
+    throw refused("The invitation was not signed by this run's host.", 'Ask the host for one of this run.');
+  const invitation = parse(body);
+  if (invitation === undefined) throw refused('The invitation cannot be read.', 'Ask the host for another.');
+  if (invitation.run !== run)
+    throw refused(
+      `The invitation is for the run ${invitation.run}, and this is ${run}.`,
+      'Ask the host for one of this run.',
+    );
+  if (invitation.expiresAt <= nowS) {
+    const when = new Date(1000 * invitation.expiresAt).toISOString();
+    throw refused(`The invitation expired at ${when}.`, 'Ask the host for another: `heliotrope invite`.');
+  }
+  return invitation;
+}
+
+const signedText = (body: string): string => `heliotrope invitation\n${body}`;
+
+function parse(body: string): Invitation | undefined {
+  try {
+    return invitationSchema.safeParse(JSON.parse(Buffer.from(body, 'base64url').toString())).data;
+  } catch {
+    return undefined;
+  }
+}
+
+const refused = (what: string, remedy: string): HelioError => new HelioError('HELIO-4003', what, remedy);
+
+/** Where a run is, and how to get in: what people pass on. */
+export interface InvitationLink {
+  /** HOST:PORT, the first one first; the others are other ways to the same coordinator. */
+  readonly addresses: readonly string[];
+  readonly secure: boolean;
+  /** SHA-256 of the coordinator's certificate in hex, where no authority vouches for it. */
+  readonly fingerprint: string | undefined;
+  readonly invitation: string;
+}
+
+const PATH = '/join';
+
+/** An address that a browser opens as well; what is secret stands behind the #, which is never sent to anyone. */
+export function writeLink({ addresses, secure, fingerprint, invitation }: InvitationLink): string {
+  const secrets = new URLSearchParams({ invitation });
+  if (fingerprint !== undefined) secrets.set('fingerprint', fingerprint);
+  for (const address of addresses.slice(1)) secrets.append('at', address);
+  return `${secure ? 'https' : 'http'}://${addresses[0]}${PATH}#${secrets}`;
+}
+
+/** @throws HelioError HELIO-1006 when the text is no invitation link */
+export function readLink(text: string): InvitationLink {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const secrets = new URLSearchParams(url?.hash.slice(1) ?? '');
+  const invitation = secrets.get('invitation');
+  const fingerprint = secrets.get('fingerprint') ?? undefined;
+  const isLink = url?.pathname === PATH && (url.protocol === 'http:' || url.protocol === 'https:');
+  if (!isLink || invitation === null || (fingerprint !== undefined && !/^[0-9a-f]{64}$/.test(fingerprint))) {
+    throw new HelioError(
+      'HELIO-1006',
+      `${text.slice(0, 200)} is no invitation to a run.`,
+      'Copy it whole, in quotes, from what `heliotrope serve` or `heliotrope invite` printed: http://HOST:PORT/join#invitation=…',
+    );
+  }
+  // A URL leaves its usual port out.
+  const port = url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port;
+  const addresses = [`${url.hostname}:${port}`, ...secrets.getAll('at')];
+  return { addresses, secure: url.protocol === 'https:', fingerprint, invitation };
+}

@@ -1,0 +1,208 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { WebSocket } from 'ws';
+import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
+import { initialState } from '../../src/coordinator/run.ts';
+import { type Knock, RunServer, type ServerOptions } from '../../src/coordinator/server/server.ts';
+import { WorkerAggregation } from '../../src/coordinator/server/worker-aggregation.ts';
+import type { RunRecord } from '../../src/coordinator/state.ts';
+import { FileBlobs } from '../../src/coordinator/store/blobs.ts';
+import { SqlRunStore } from '../../src/coordinator/store/sql-store.ts';
+import { openSqlite } from '../../src/coordinator/store/sqlite.ts';
+import { codecFor } from '../../src/outer/codecs/index.ts';
+import type { Fragment } from '../../src/outer/fragments.ts';
+import { Channel } from '../../src/protocol/channel.ts';
+import { type Content, sha256 } from '../../src/protocol/frame.ts';
+import { helloText, type Identity, newIdentity, updateText } from '../../src/protocol/identity.ts';
+import { type Invitation, signInvitation } from '../../src/protocol/invitation.ts';
+import { type CoordinatorMessage, coordinatorMessageSchema, PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
+import { settingsFor } from './world.ts';
+
+/** A real coordinator on a real port, with a model of six numbers, for tests that speak to it. */
+
+const ELEMENTS = 6;
+export const FRAGMENT: Fragment = {
+  index: 0,
+  elements: ELEMENTS,
+  tensors: [{ name: 'w', elements: ELEMENTS, rows: 1, role: 'other' }],
+};
+export const RUN = 'hosted-00000000';
+
+export interface Hosted {
+  readonly server: RunServer;
+  readonly host: Identity;
+  readonly records: RunRecord[];
+  readonly knocks: Knock[];
+  invite(change?: Partial<Invitation>): string;
+  close(): Promise<void>;
+}
+
+export async function hosted(change: Partial<ServerOptions> = {}): Promise<Hosted> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'heliotrope-hosted-'));
+  const host = newIdentity();
+  const settings = settingsFor({ innerSteps: 5, graceS: 0.2, quorum: 1 }, { expectedIslands: 1, leaseMs: 5_000 });
+  const file = 'data: a\nouter: { strategy: fedavg, innerSteps: 5, quorum: 1 }\nislands: 1\nstop: { steps: 50 }';
+  const job = resolveJob(parseRunFile(file, 'hosted.yaml'), 'hosted');
+  const aggregation = await WorkerAggregation.begin([FRAGMENT], settings.outer, {
+    parameters: new Map([['w', new Float32Array(ELEMENTS)]]),
+  });
+  const store = await SqlRunStore.open(openSqlite(path.join(folder, 'run.sqlite')), RUN);
+  await store.beginSession(settings);
+  const records: RunRecord[] = [];
+  const knocks: Knock[] = [];
+  const server = await RunServer.start({
+    run: RUN,
+    job,
+    dataFolder: folder,
+    preparation: '{}',
+    base: null,
+    settings,
+    state: initialState(settings),
+    recoveredMs: undefined,
+    aggregation,
+    store,
+    blobs: new FileBlobs(path.join(folder, 'blobs')),
+    keepCheckpoints: 2,
+    host: '127.0.0.1',
+    port: 0,
+    tls: undefined,
+    hostKey: host.publicKey,
+    nowMs: () => performance.now(),
+    nowS: () => Date.now() / 1000,
+    onKnock: (knock) => knocks.push(knock),
+    onRecord: (record) => records.push(record),
+    onSave: async () => ({}),
+    ...change,
+  });
+  return {
+    server,
+    host,
+    records,
+    knocks,
+    invite: (rest = {}) =>
+      signInvitation(
+        { run: RUN, role: 'island', id: 'i', uses: 10, expiresAt: Math.floor(Date.now() / 1000) + 60, ...rest },
+        host,
+      ),
+    async close() {
+      await server.close();
+      await store.close();
+      await aggregation.close();
+    },
+  };
+}
+
+/** An island's end of a connection, that says what the test wants it to say. */
+export class Puppet {
+  readonly socket: WebSocket;
+  readonly told: CoordinatorMessage[] = [];
+  readonly identity: Identity;
+  readonly name: string;
+  readonly #channel: Channel<typeof coordinatorMessageSchema, unknown>;
+  readonly #listeners = new Set<() => void>();
+  closed = false;
+
+  constructor(port: number, name: string, identity = newIdentity()) {
+    this.name = name;
+    this.identity = identity;
+    this.socket = new WebSocket(`ws://127.0.0.1:${port}/v1/run`, { perMessageDeflate: false });
+    this.#channel = new Channel(this.socket, coordinatorMessageSchema, 1e6);
+    this.socket.on('message', (data: Buffer, isBinary) => {
+      if (!isBinary) this.told.push(this.#channel.message(data.toString()));
+      this.#changed();
+    });
+    this.socket.on('error', () => {});
+    this.socket.on('close', () => {
+      this.closed = true;
+      this.#changed();
+    });
+  }
+
+  /** Resolves with the first message of this kind, from now on or before. */
+  async hears<K extends CoordinatorMessage['kind']>(kind: K): Promise<CoordinatorMessage & { kind: K }> {
+    await this.until(() => this.told.some((message) => message.kind === kind) || this.closed);
+    const message = this.told.find((each) => each.kind === kind);
+    if (message === undefined) throw new Error(`closed before it heard ${kind}: ${JSON.stringify(this.told)}`);
+    return message as CoordinatorMessage & { kind: K };
+  }
+
+  until(condition: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const listen = (): void => {
+        if (!condition()) return;
+        this.#listeners.delete(listen);
+        resolve();
+      };
+      this.#listeners.add(listen);
+      listen();
+    });
+  }
+
+  async hello(invitation: string | null, change: Record<string, unknown> = {}): Promise<void> {
+    const { nonce } = await this.hears('challenge');
+    this.say({
+      kind: 'hello',
+      protocol: PROTOCOL_VERSION,
+      island: this.name,
+      key: this.identity.publicKey,
+      signature: this.identity.sign(helloText(nonce, this.name)),
+      invitation,
+      software: 'test',
+      threads: 1,
+      engine: { device: 'cpu', onProcessor: [] },
+      run: null,
+      holds: [],
+      ...change,
+    });
+  }
+
+  /** Joins, answers validation, and trains until the coordinator asks for its contribution. */
+  async untilPulled(invitation: string | null): Promise<void> {
+    await this.hello(invitation);
+    await this.hears('welcome');
+    this.say({ kind: 'ready', restored: null });
+    await Promise.race([this.hears('evaluate'), this.hears('start')]);
+    for (const message of this.told)
+      if (message.kind === 'evaluate')
+        for (const part of message.parts)
+          this.say({ kind: 'evaluated', evaluation: message.evaluation, part, lossSum: 3, tokens: 1 });
+    await this.hears('start');
+    this.say({ kind: 'due', fragment: 0, version: 0, slackMs: 0 });
+    await this.hears('pull');
+  }
+
+  say(message: unknown): void {
+    if (this.socket.readyState === WebSocket.OPEN) this.#channel.send(message);
+  }
+
+  sendRaw(data: Uint8Array): void {
+    this.socket.send(data);
+  }
+
+  async contribute(values: readonly number[], change: Record<string, unknown> = {}): Promise<void> {
+    const payload = new Uint8Array(Float32Array.from(values).buffer);
+    const update = {
+      kind: 'contribution',
+      fragment: 0,
+      version: 0,
+      round: 1,
+      steps: 5,
+      tokens: 50,
+      form: 'parameters',
+      codec: 'f32',
+    } as const;
+    const signature = this.identity.sign(updateText(RUN, update, sha256(payload)));
+    await this.#channel.transfer({ ...update, signature, ...change } as Content, payload);
+  }
+
+  close(): void {
+    this.socket.terminate();
+  }
+
+  #changed(): void {
+    for (const listen of this.#listeners) listen();
+  }
+}
+
+export const codec = codecFor('f32', FRAGMENT);

@@ -1,0 +1,232 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { encodeFrames } from '../../src/protocol/frame.ts';
+import { newIdentity, updateText } from '../../src/protocol/identity.ts';
+import { type Hosted, hosted, Puppet, RUN } from './hosted.ts';
+
+let run: Hosted;
+const puppets: Puppet[] = [];
+const puppet = (name: string, identity = newIdentity()): Puppet => {
+  const made = new Puppet(run.server.port, name, identity);
+  puppets.push(made);
+  return made;
+};
+beforeEach(async () => {
+  run = await hosted();
+});
+afterEach(async () => {
+  for (const each of puppets.splice(0)) each.close();
+  await run.close();
+});
+const six = (value: number): number[] => Array<number>(6).fill(value);
+
+describe('who comes in', () => {
+  it('is who has an invitation, and comes back without one', async () => {
+    const attic = puppet('attic');
+    await attic.hello(run.invite({ uses: 1 }));
+    expect(await attic.hears('welcome')).toMatchObject({ run: RUN, fragments: [0] });
+    attic.close();
+    const again = puppet('attic', attic.identity);
+    await again.hello(null);
+    await again.hears('welcome');
+  });
+
+  it.each<[string, (p: Puppet) => Promise<void>, RegExp, string]>([
+    ['an expired invitation', (p) => p.hello(run.invite({ expiresAt: 1_000 })), /expired at 1970/, 'HELIO-4003'],
+    ["another run's", (p) => p.hello(run.invite({ run: 'other' })), /for the run other/, 'HELIO-4003'],
+    ['a forged one', (p) => p.hello(`${run.invite()}A`), /not signed by this run's host/, 'HELIO-4003'],
+    [
+      'a signature of another connection',
+      (p) => p.hello(run.invite(), { signature: p.identity.sign('yesterday') }),
+      /did not show that it holds its key/,
+      'HELIO-4003',
+    ],
+    [
+      'another version',
+      (p) => p.hello(run.invite(), { protocol: 3, key: undefined }),
+      /speaks protocol 3/,
+      'HELIO-4003',
+    ],
+    [
+      'no hello',
+      (p) => p.hears('challenge').then(() => p.say({ kind: 'alive' })),
+      /first message was alive/,
+      'HELIO-4004',
+    ],
+    [
+      'a frame before hello',
+      (p) => p.hears('challenge').then(() => p.contribute(six(1))),
+      /first message was a frame/,
+      'HELIO-4004',
+    ],
+  ])('is not who brings %s', async (_, come, what, code) => {
+    const stranger = puppet('stranger');
+    await come(stranger);
+    expect(await stranger.hears('refused')).toMatchObject({ code, what: expect.stringMatching(what) });
+    await stranger.until(() => stranger.closed);
+    expect(run.server.state.islands).toEqual({});
+  });
+
+  it('are as many as an invitation is for', async () => {
+    const invitation = run.invite({ uses: 2 });
+    for (const name of ['a', 'b']) {
+      const island = puppet(name);
+      await island.hello(invitation);
+      await island.hears('welcome');
+    }
+    const third = puppet('c');
+    await third.hello(invitation);
+    expect((await third.hears('refused')).what).toContain('has let in 2 islands');
+  });
+
+  it("is not who takes another's name", async () => {
+    const attic = puppet('attic');
+    await attic.hello(run.invite());
+    await attic.hears('welcome');
+    const thief = puppet('attic');
+    await thief.hello(run.invite());
+    expect((await thief.hears('refused')).what).toContain('belongs to another island');
+    expect(attic.closed).toBe(false);
+  });
+
+  it('is who knocks without an invitation, if the host says so, and waits meanwhile', async () => {
+    const [yes, no] = [puppet('yes'), puppet('no')];
+    for (const each of [yes, no]) {
+      await each.hello(null);
+      await each.hears('wait');
+    }
+    expect(run.knocks.map((knock) => knock.island).sort()).toEqual(['no', 'yes']);
+    expect(run.server.answerKnock('yes', true)).toBe(true);
+    expect(run.server.answerKnock('no', false)).toBe(true);
+    await yes.hears('welcome');
+    expect((await no.hears('refused')).what).toContain('did not let this island in');
+    expect(run.server.answerKnock('yes', true)).toBe(false);
+  });
+});
+
+describe('a contribution', () => {
+  it('of an honest island is merged', async () => {
+    const attic = puppet('attic');
+    await attic.untilPulled(run.invite());
+    await attic.contribute(six(2));
+    await attic.until(() => run.server.state.merges === 1 || attic.closed);
+    await sleep(300);
+    expect(run.server.state.merges).toBe(1);
+    expect(run.server.state.islands.attic!.merged).toEqual([1]);
+  });
+
+  it.each<[string, (p: Puppet) => Promise<void>, RegExp]>([
+    ['with numbers that are not finite', (p) => p.contribute([1, 2, Number.NaN, 4, 5, 6]), /not finite/],
+    ['of another length', (p) => p.contribute([1, 2, 3]), /bytes/],
+    ['in another codec', (p) => p.contribute(six(1), { codec: 'int8' }), /not signed|codec|int8/],
+    ['that is not signed', (p) => p.contribute(six(1), { signature: 'A'.repeat(86) }), /not signed by its island/],
+    ['signed for another round', (p) => p.contribute(six(1), { round: 2 }), /not signed by its island/],
+    [
+      "of the coordinator's own kind",
+      (p) => p.contribute(six(1), { kind: 'preparation' }),
+      /malformed|header is wrong|damaged/,
+    ],
+  ])('%s is refused, counted, and put down to its island', async (_, contribute, what) => {
+    const liar = puppet('liar');
+    await liar.untilPulled(run.invite());
+    await contribute(liar);
+    expect((await liar.hears('refused')).what).toMatch(what);
+    expect(run.server.state.islands.liar!.offences).toBe(1);
+    expect(run.records.find((record) => record.kind === 'offence')).toMatchObject({ island: 'liar', banned: false });
+    expect(run.server.state.merges).toBe(0);
+  });
+
+  it('that is sent again after its merge, changes nothing', async () => {
+    const attic = puppet('attic');
+    await attic.untilPulled(run.invite());
+    await attic.contribute(six(2));
+    await sleep(300);
+    const { merges, mergedTokens } = run.server.state;
+    await attic.contribute(six(2));
+    await sleep(300);
+    expect(run.server.state).toMatchObject({ merges, mergedTokens });
+  });
+
+  it('leads to a ban the third time, which holds under every name', async () => {
+    const identity = newIdentity();
+    for (let i = 0; i < 3; i++) {
+      const liar = puppet('liar', identity);
+      await liar.hello(run.invite());
+      await liar.hears('welcome');
+      liar.sendRaw(Uint8Array.of(1, 2, 3));
+      await liar.until(() => liar.closed);
+    }
+    const back = puppet('honest', identity);
+    await back.hello(run.invite());
+    expect(await back.hears('refused')).toMatchObject({
+      code: 'HELIO-4005',
+      what: expect.stringMatching(/banned from this run: A frame is damaged: it has 3 bytes/),
+    });
+    expect(run.server.state.banned).toHaveProperty(identity.publicKey);
+  });
+});
+
+describe('whatever comes over the network', () => {
+  it('never ends the coordinator: foreign and mutated frames and messages', async () => {
+    const payload = new Uint8Array(24);
+    const update = {
+      fragment: 0,
+      version: 0,
+      round: 1,
+      steps: 5,
+      tokens: 5,
+      form: 'parameters',
+      codec: 'f32',
+    } as const;
+    const identity = newIdentity();
+    const signature = identity.sign(updateText(RUN, update, 'aa'));
+    const [valid] = encodeFrames(0, { kind: 'contribution', ...update, signature }, payload);
+    const mutated = fc
+      .tuple(fc.array(fc.tuple(fc.nat(valid!.length - 1), fc.nat(255)), { maxLength: 8 }), fc.nat(valid!.length))
+      .map(([changes, length]) => {
+        const bytes = valid!.slice();
+        for (const [at, byte] of changes) bytes[at] = byte;
+        return bytes.slice(0, length);
+      });
+    const json = fc.json().map((text) => Buffer.from(text));
+    const anything = fc.oneof(mutated, fc.uint8Array({ maxLength: 5_000 }), json);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(anything, { minLength: 1, maxLength: 6 }),
+        fc.boolean(),
+        fc.boolean(),
+        async (all, greet, text) => {
+          const fuzzer = puppet(`fuzzer-${puppets.length}`);
+          await fuzzer.hears('challenge');
+          if (greet) await fuzzer.hello(run.invite({ uses: 1_000 }));
+          for (const bytes of all)
+            if (fuzzer.socket.readyState === 1)
+              fuzzer.socket.send(text ? Buffer.from(bytes).toString('latin1') : bytes);
+          await sleep(1);
+          fuzzer.close();
+        },
+      ),
+      { numRuns: 150 },
+    );
+    const attic = puppet('attic');
+    await attic.untilPulled(run.invite({ id: 'other' }));
+    await attic.contribute(six(2));
+    await sleep(300);
+    expect(run.server.state.merges).toBe(1);
+  });
+
+  it('is limited: an island that floods is cut off', async () => {
+    const flood = puppet('flood');
+    await flood.hello(run.invite());
+    await flood.hears('welcome');
+    for (let i = 0; i < 5_000; i++) flood.say({ kind: 'alive' });
+    expect((await flood.hears('refused')).what).toContain('more messages than it may');
+  });
+
+  it('is answered outside of the protocol, too', async () => {
+    const at = (path: string) => fetch(`http://127.0.0.1:${run.server.port}${path}`);
+    expect(await (await at('/healthz')).text()).toBe('ok\n');
+    expect((await at('/etc/passwd')).status).toBe(404);
+  });
+});

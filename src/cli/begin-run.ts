@@ -3,7 +3,7 @@ import type { AggregationState } from '../coordinator/aggregation.ts';
 import { recover } from '../coordinator/recovery.ts';
 import { initialState, runStepOf } from '../coordinator/run.ts';
 import { WorkerAggregation } from '../coordinator/server/worker-aggregation.ts';
-import type { RunSettings, RunState } from '../coordinator/state.ts';
+import type { RunRecord, RunSettings, RunState } from '../coordinator/state.ts';
 import type { BlobStore } from '../coordinator/store/blobs.ts';
 import type { RunStore } from '../coordinator/store/run-store.ts';
 import { HelioError } from '../errors.ts';
@@ -26,6 +26,8 @@ export interface Begun {
   readonly state: RunState;
   /** Training time so far of a run that goes on. */
   readonly recoveredMs: number | undefined;
+  /** Merges since the newest checkpoint, as they were recorded or should have been. */
+  readonly records: readonly RunRecord[];
   readonly aggregation: WorkerAggregation;
 }
 
@@ -60,15 +62,15 @@ export async function beginRun({ prepared, folder, store, blobs, settings, resum
   try {
     if (recovery === undefined) {
       await store.beginSession(settings);
-      return { state: initialState(settings), recoveredMs: undefined, aggregation };
+      return { state: initialState(settings), recoveredMs: undefined, records: [], aggregation };
     }
-    const { merges, seq, trainedMs, complete, state } = recovery;
+    const { merges, records, seq, trainedMs, complete, state } = recovery;
     for (const { fragment, blob } of merges) await aggregation.follow(fragment, await blobs.get(blob));
     await store.truncate(seq);
     await store.beginSession(settings);
     if (complete !== null) await store.commitCheckpoint(complete, prepared.job.checkpoints.keep);
     await forgetUnreferred(store, blobs);
-    return { state, recoveredMs: trainedMs, aggregation };
+    return { state, recoveredMs: trainedMs, records, aggregation };
   } catch (error) {
     await aggregation.close();
     throw error;

@@ -73,7 +73,7 @@ async function host(
   const tls = await tlsOf(options.tls, folder);
   const { store, blobs } = await openStores(options, folder, run);
   const settings = settingsOf(prepared, options);
-  const { state, recoveredMs, aggregation } = await beginRun({
+  const { state, recoveredMs, records, aggregation } = await beginRun({
     prepared,
     folder,
     store,
@@ -84,6 +84,7 @@ async function host(
     await store.close().catch(() => {});
     throw error;
   });
+  completeMetrics(folder, records);
   const server = await RunServer.start({
     run,
     job: prepared.job,
@@ -223,6 +224,18 @@ function settingsOf({ job }: PreparedRun, { gatherS, leaseS }: HostOptions): Run
 /** As many parts as islands, but none without a batch. */
 const evaluationParts = ({ islands, evaluation, batch, context, data }: Job): number =>
   Math.max(1, Math.min(islands, Math.floor(evaluation.tokens / (batch * ('paths' in data ? context : 1)))));
+
+/** Writes down merges that were committed and not recorded, as the coordinator was killed in between. */
+function completeMetrics(folder: string, records: readonly RunRecord[]): void {
+  const file = path.join(folder, 'metrics.jsonl');
+  // A line that was cut off must not swallow the next one.
+  if (existsSync(file) && !readFileSync(file, 'utf8').endsWith('\n')) appendFileSync(file, '\n');
+  const known = new Set(readMetrics(folder).flatMap((r) => (r.kind === 'merge' ? [`${r.fragment}:${r.version}`] : [])));
+  for (const record of records) {
+    if (record.kind !== 'merge' || known.has(`${record.fragment}:${record.version}`)) continue;
+    appendFileSync(file, `${JSON.stringify({ ...record, atS: 0 })}\n`);
+  }
+}
 
 /** Writes every record to metrics.jsonl, what people care about to events.log, and passes it on. */
 function recorder(folder: string, emit: (line: ServeLine) => void) {

@@ -1,6 +1,6 @@
 import { HelioError } from '../errors.ts';
 import { initialState, react, trainedMsOf } from './run.ts';
-import type { Effect, RunSettings, RunState } from './state.ts';
+import type { Effect, RunRecord, RunSettings, RunState } from './state.ts';
 import type { CommittedMerge, History } from './store/run-store.ts';
 
 /** Where a run is according to its store, and how its tensors get there. */
@@ -10,6 +10,8 @@ export interface Recovery {
   readonly trainedMs: number;
   /** Averaged pseudo-gradients to follow from the checkpoint's tensors, or from the initial ones, in this order. */
   readonly merges: readonly CommittedMerge[];
+  /** What was recorded of these merges: whoever writes it down may have been killed first. */
+  readonly records: readonly RunRecord[];
   /** The last event that counts: what came after it led to nothing that was committed. */
   readonly seq: number;
   /** A checkpoint that was complete, and may not have been marked so. */
@@ -34,6 +36,7 @@ export function recover({ checkpoint, events, merges, sessions }: History): Reco
   let trainedMs = state.trainedMs;
   let complete: string | null = null;
   const done: CommittedMerge[] = [];
+  const records: RunRecord[] = [];
   for (const logged of events) {
     const step = react(settingsAt(logged.seq), state, logged.event, logged.atMs);
     const merged = step.effects
@@ -41,6 +44,7 @@ export function recover({ checkpoint, events, merges, sessions }: History): Reco
       .map((effect) => committed.get(keyOf(effect)));
     if (merged.some((merge) => merge === undefined)) break;
     done.push(...merged.map((merge) => merge!));
+    records.push(...step.effects.flatMap((e) => (e.kind === 'record' && e.record.kind === 'merge' ? [e.record] : [])));
     complete = committedCheckpoint(step.effects) ?? complete;
     ({ state } = step);
     ({ seq } = logged);
@@ -53,7 +57,7 @@ export function recover({ checkpoint, events, merges, sessions }: History): Reco
       'Go on with the version of Heliotrope that wrote it, or restore the run from a copy. Nothing was changed.',
     );
   }
-  return { state, trainedMs, merges: done, seq, complete };
+  return { state, trainedMs, merges: done, records, seq, complete };
 }
 
 const keyOf = ({ fragment, version }: { readonly fragment: number; readonly version: number }): string =>

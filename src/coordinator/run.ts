@@ -21,7 +21,8 @@ export function react(
   if (event.kind === 'recovered') recover(step, event.trainedMs);
   else if (!isOver(state.phase)) {
     accept(step, event);
-    advance(step);
+    // Counters are logged later than they come, and so must not decide anything themselves.
+    if (event.kind !== 'progress') advance(step);
   }
   return { state: step.state, effects: step.effects };
 }
@@ -35,6 +36,7 @@ export function initialState(settings: RunSettings): RunState {
     phase: 'gathering',
     aloneSinceMs: null,
     islands: {},
+    returning: [],
     fragments: Array.from({ length: fragments }, (_, p) => ({
       version: 0,
       runStep: 0,
@@ -70,8 +72,11 @@ export function initialState(settings: RunSettings): RunState {
  */
 function recover(step: Step, trainedMs: number): void {
   const { settings, state } = step;
+  // Whoever was still waiting for others, or was stopped in good order, waits for all that the run expects.
+  const killed = state.phase === 'training' || state.phase === 'paused' || state.phase === 'concluding';
   step.update({
     phase: 'gathering',
+    returning: killed ? training(state).map((island) => island.name) : isOver(state.phase) ? [] : state.returning,
     aloneSinceMs: null,
     islands: Object.fromEntries(
       Object.entries(state.islands).map(([name, island]) => [name, { ...island, status: 'gone' as const }]),
@@ -208,8 +213,11 @@ function gather(step: Step): void {
   const ready = training(step.state);
   const waited = step.state.aloneSinceMs === null ? 0 : step.nowMs - step.state.aloneSinceMs;
   if (step.state.aloneSinceMs === null) step.update({ aloneSinceMs: step.nowMs });
-  const enough = ready.length >= step.settings.expectedIslands;
-  if (!enough && waited < step.settings.gatherMs) return;
+  const { expectedIslands, gatherMs, leaseMs } = step.settings;
+  const { returning } = step.state;
+  const back = returning.length > 0 && returning.every((name) => ready.some((island) => island.name === name));
+  const patienceMs = returning.length > 0 && ready.length > 0 ? leaseMs : gatherMs;
+  if (!back && ready.length < expectedIslands && waited < patienceMs) return;
   if (ready.length === 0) return fail(step, `no island came within ${step.settings.gatherMs / 1000} s`);
   if (step.state.firstLoss !== null) return begin(step);
   enter(
@@ -277,6 +285,18 @@ function advanceFragment(step: Step, index: number): void {
 function closesMs({ settings }: Step, index: number, untilMs: number, due: readonly Island[]): number {
   if (settings.outer.overlapSteps === 0) return untilMs;
   return Math.min(untilMs, ...due.map((island) => island.due[index]!));
+}
+
+/** When time alone decides something next, if it does: a grace window or the wait for contributions ends. Whoever drives the machine ticks then. */
+export function deadlineMs(settings: RunSettings, state: RunState): number | undefined {
+  const step = new Step(settings, state, 0);
+  const deadlines = state.fragments.flatMap(({ stage }, index) => {
+    if (stage.kind === 'open') return [];
+    if (stage.kind === 'pulling') return [stage.untilMs];
+    const due = training(state).filter((island) => island.due[index] !== null);
+    return [closesMs(step, index, stage.untilMs, due)];
+  });
+  return deadlines.length === 0 ? undefined : Math.min(...deadlines);
 }
 
 function pull(step: Step, index: number, islands: readonly Island[]): void {

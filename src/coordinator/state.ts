@@ -36,6 +36,8 @@ export interface RunState {
   /** Since when there has been no island that trains; null while there is one. */
   readonly aloneSinceMs: number | null;
   readonly islands: Readonly<Record<string, Island>>;
+  /** Islands that trained when the coordinator was killed: it gives them a while to come back before it goes on. */
+  readonly returning: readonly string[];
   readonly fragments: readonly FragmentState[];
   /** Merges of single fragments so far. */
   readonly merges: number;
@@ -228,7 +230,7 @@ export type RunRecord =
       readonly fragment: number;
       readonly version: number;
       readonly runStep: number;
-      readonly contributions: readonly { readonly island: string; readonly steps: number; readonly tokens: number }[];
+      readonly contributions: readonly ({ readonly island: string } & Arrived)[];
       readonly missing: readonly string[];
     }
   | {

@@ -293,6 +293,8 @@ export class IslandSession {
       const update = { ...content, form, codec };
       const hash = sha256(payload);
       const signature = this.#host.identity.sign(updateText(this.#state.work!.run, update, hash));
+      // Asked for on a connection that is gone, it is asked for again on the next.
+      if (this.#state.link !== 'joined') return;
       const transfer = (): Promise<void> => this.#line.transfer({ ...update, signature }, payload, hash);
       await this.#spanned('upload', 'contribution', transfer);
     });
@@ -308,16 +310,21 @@ export class IslandSession {
 
   async #save({ checkpoint, clocks }: IslandEffect & { readonly kind: 'save' }): Promise<void> {
     await this.#trainer.save(checkpoint, clocks, await this.#exchange.save());
-    this.#line.send({ kind: 'saved', checkpoint });
+    this.#tell({ kind: 'saved', checkpoint });
   }
 
   async #evaluate({ evaluation, parts, of }: CoordinatorMessage & { kind: 'evaluate' }): Promise<void> {
     for (const part of parts) {
       const { lossSum, tokens, correct } = await this.#trainer.evaluate(part, of);
       const right = correct === undefined ? {} : { correct: Math.round(correct) };
-      this.#line.send({ kind: 'evaluated', evaluation, part, lossSum, tokens, ...right });
+      this.#tell({ kind: 'evaluated', evaluation, part, lossSum, tokens, ...right });
     }
     if (this.#state.training) this.#report();
+  }
+
+  /** What is said while there is nobody, or before the island was let in again, is of no use there. */
+  #tell(message: IslandMessage): void {
+    if (this.#state.link === 'joined') this.#line.send(message);
   }
 
   #report(): void {
@@ -328,7 +335,7 @@ export class IslandSession {
       cpuS: this.#host.cpuS() - this.#cpuBeforeS,
       peakMemoryBytes: this.#host.peakMemoryBytes(),
     };
-    this.#line.send({ kind: 'progress', ...progress });
+    this.#tell({ kind: 'progress', ...progress });
   }
 
   /** Something that training waits for, and how long it took. */

@@ -50,8 +50,8 @@ describe('who comes in', () => {
     ],
     [
       'no hello',
-      (p) => p.hears('challenge').then(() => p.say({ kind: 'alive' })),
-      /first message was alive/,
+      (p) => p.hears('challenge').then(() => p.say({ kind: 'saved', checkpoint: '1' })),
+      /first message was saved/,
       'HELIO-4004',
     ],
     [

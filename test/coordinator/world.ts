@@ -1,7 +1,7 @@
 import { newestRound, stepsUntilDue } from '../../src/coordinator/due.ts';
 import { Leases, silence } from '../../src/coordinator/leases.ts';
 import { recover } from '../../src/coordinator/recovery.ts';
-import { initialState, isOver, react, runStepOf } from '../../src/coordinator/run.ts';
+import { deadlineMs, initialState, isOver, react, runStepOf } from '../../src/coordinator/run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../../src/coordinator/state.ts';
 import type { CommittedMerge, History, LoggedEvent } from '../../src/coordinator/store/run-store.ts';
 import {
@@ -209,6 +209,8 @@ export class World {
     if (this.#chance('kill')) return this.#kill();
     if (this.#chance('jump')) this.#aheadMs += this.options.random.integer(30_000);
     this.#perform();
+    const deadline = deadlineMs(this.options.settings, this.state);
+    if (deadline !== undefined && deadline <= this.#clockMs) this.dispatch({ kind: 'tick' });
     if (this.nowMs % 250 !== 0) return;
     for (const { island, silentMs } of this.#leases.expire(this.#clockMs)) {
       const connection = this.#accepted.get(island);

@@ -19,7 +19,7 @@ import type { Job } from '../../protocol/run-file.ts';
 import { admission } from '../admission.ts';
 import { isAwaited, newestRound, stepsUntilDue } from '../due.ts';
 import { Leases, silence } from '../leases.ts';
-import { isOver, react } from '../run.ts';
+import { deadlineMs, isOver, react } from '../run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../state.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { RunStore } from '../store/run-store.ts';
@@ -118,6 +118,7 @@ export class RunServer {
   readonly #sockets: WebSocketServer;
   readonly #ended = Promise.withResolvers<Ending>();
   readonly #ticker: NodeJS.Timeout;
+  #deadline: NodeJS.Timeout | undefined;
   #state: RunState;
   /** What the machine decided and is not done yet, in its order. */
   readonly #effects: Decision[] = [];
@@ -197,6 +198,7 @@ export class RunServer {
 
   async close(): Promise<void> {
     clearInterval(this.#ticker);
+    clearTimeout(this.#deadline);
     for (const socket of this.#sockets.clients) socket.close(1000);
     const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
     setTimeout(() => {
@@ -258,6 +260,7 @@ export class RunServer {
   #receive(peer: Peer, message: IslandMessage): void {
     if (message.kind === 'hello') return this.#greet(peer, message);
     const island = peer.name;
+    if (island === undefined && message.kind === 'alive') return;
     if (island === undefined)
       throw new HelioError('HELIO-4004', `The first message was ${message.kind}.`, 'Say hello first.');
     if (this.#peers.get(island) !== peer) return;
@@ -389,9 +392,17 @@ export class RunServer {
       void this.#performAll();
       // Other fragments may be ready for their merge as well.
       if (effects.some((effect) => effect.kind === 'merge')) this.#dispatch({ kind: 'tick' });
+      else if (changed) this.#tickInTime(now);
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /** Windows close when they should, and not at the next regular tick. */
+  #tickInTime(now: number): void {
+    clearTimeout(this.#deadline);
+    const waitMs = (deadlineMs(this.#options.settings, this.#state) ?? Number.POSITIVE_INFINITY) - now;
+    if (waitMs < TICK_MS) this.#deadline = setTimeout(() => this.#dispatch({ kind: 'tick' }), Math.max(1, waitMs));
   }
 
   /** Remembers what decided something; counters wait for the next such event of their island, or the next merge. */

@@ -57,7 +57,12 @@ export class WebSocketConnection {
   }
 
   /** @throws HelioError HELIO-4002 when nobody answers, HELIO-4003 when it is not the coordinator that was meant, or it will not have us */
-  static open(route: Route, put: (item: Incoming, fault?: unknown) => void): Promise<WebSocketConnection> {
+  static open(
+    route: Route,
+    /** Called before anything else comes. */
+    opened: (connection: WebSocketConnection) => void,
+    put: (item: Incoming, fault?: unknown) => void,
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       const { url, fingerprint } = route;
       const host = new URL(url).host;
@@ -81,7 +86,10 @@ export class WebSocketConnection {
           ),
         );
       });
-      socket.once('open', () => resolve(new WebSocketConnection(socket, put)));
+      socket.once('open', () => {
+        opened(new WebSocketConnection(socket, put));
+        resolve();
+      });
       socket.once('unexpected-response', (_, { statusCode }) => {
         socket.terminate();
         reject(

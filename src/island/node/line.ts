@@ -24,7 +24,9 @@ export class ReconnectingLine implements Line {
   readonly #options: LineOptions;
   readonly #inbox: Incoming[] = [];
   readonly #closing = new AbortController();
+  /** The connection that is open, and the one that the session has been told of: only on that it speaks. */
   #connection: WebSocketConnection | undefined;
+  #known: WebSocketConnection | undefined;
   #wake: (() => void) | undefined;
   #fault: { readonly error: unknown } | undefined;
 
@@ -34,11 +36,11 @@ export class ReconnectingLine implements Line {
   }
 
   send(message: IslandMessage): void {
-    this.#connection?.send(message);
+    this.#known?.send(message);
   }
 
   async transfer(content: Content, payload: Uint8Array, sha256: string): Promise<void> {
-    await this.#connection?.transfer(content, payload, sha256);
+    await this.#known?.transfer(content, payload, sha256);
   }
 
   wake(): void {
@@ -50,6 +52,8 @@ export class ReconnectingLine implements Line {
     if (this.#inbox.length === 0 && !over()) await this.#arrival(timeoutMs);
     const item = this.#inbox.shift();
     if (this.#inbox.length < MAX_INBOX) this.#connection?.resume();
+    if (item?.kind === 'connected') this.#known = this.#connection;
+    if (item?.kind === 'lost') this.#known = undefined;
     if (item !== undefined) return item;
     if (this.#fault !== undefined) throw this.#fault.error;
     return this.#closing.signal.aborted ? null : 'timeout';
@@ -69,10 +73,14 @@ export class ReconnectingLine implements Line {
     for (let tries = 0; !this.#closing.signal.aborted; tries++) {
       const route = routes[tries % routes.length]!;
       try {
-        this.#connection = await WebSocketConnection.open(route, (item, fault) => this.#put(item, fault));
-        if (this.#closing.signal.aborted) return this.#connection.close();
+        const opened = (connection: WebSocketConnection): void => {
+          this.#connection = connection;
+          this.#deliver({ kind: 'connected' });
+        };
+        await WebSocketConnection.open(route, opened, (item, fault) => this.#put(item, fault));
+        if (this.#closing.signal.aborted) this.#connection?.close();
         if (tries % routes.length > 0) log(`connected by ${describe(route)}`);
-        return this.#deliver({ kind: 'connected' });
+        return;
       } catch (error) {
         const unreachable = error instanceof HelioError && error.code === 'HELIO-4002';
         if (!unreachable || performance.now() - sinceMs > 1000 * patienceS) return this.#fail(error);

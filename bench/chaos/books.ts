@@ -22,7 +22,8 @@ export function checkBooks(folder: string, fragments: number): Books {
     wrongVersions += versions.filter((version, i) => version !== i + 1).length;
     const rounds = own.flatMap((merge) => merge.contributions.map(({ island, round }) => `${island} ${round}`));
     doubledRounds += rounds.length - new Set(rounds).size;
-    for (const merge of own) mergedTokens += merge.contributions.reduce((sum, { tokens }) => sum + tokens, 0) / fragments;
+    for (const merge of own)
+      mergedTokens += merge.contributions.reduce((sum, { tokens }) => sum + tokens, 0) / fragments;
   }
   return { merges: merges.length, wrongVersions, doubledRounds, mergedTokens };
 }

@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import type { Summary } from '../../src/cli/records.ts';
 import { seededRandom } from '../../src/ml/tensor/random.ts';
 import { type Figure, publish } from '../figures.ts';
@@ -129,7 +129,14 @@ function goodput({ processes, summary, books }: Outcome): number {
 
 const startedAt = new Date();
 const figures: Figure[] = [];
-const figure = (id: string, value: number, unit: string, met: boolean | null, target: string | null, note = ''): void => {
+const figure = (
+  id: string,
+  value: number,
+  unit: string,
+  met: boolean | null,
+  target: string | null,
+  note = '',
+): void => {
   figures.push({ id: `chaos.${id}`, value, unit, target, met, note });
 };
 const wanted = (part: string): boolean => values.only.length === 0 || values.only.includes(part);
@@ -149,7 +156,14 @@ function report(id: string, outcome: Outcome): void {
   const { books, summary, processes } = outcome;
   wrong += books.wrongVersions + books.doubledRounds;
   const gap = summary.validationLoss.after! / loss - 1;
-  figure(`${id}.lost-or-doubled`, books.wrongVersions + books.doubledRounds, 'merges', wrong === 0, '0', `of ${books.merges}`);
+  figure(
+    `${id}.lost-or-doubled`,
+    books.wrongVersions + books.doubledRounds,
+    'merges',
+    wrong === 0,
+    '0',
+    `of ${books.merges}`,
+  );
   figure(`${id}.loss-gap`, 100 * gap, '%', gap <= 0.01, '≤ 1 %', `loss ${summary.validationLoss.after!.toFixed(4)}`);
   const times = processes.recoveriesMs.toSorted((a, b) => a - b);
   if (times.length === 0) return;

@@ -206,7 +206,9 @@ export class Processes {
     child.once('exit', (code) => {
       if (this.#over || member.child !== child || code === 0) return;
       // An island that ends by itself when it should not is what we are here to find.
-      this.#done.reject(new Error(`${name} ended by itself with status ${code}; see ${path.join(state, 'island.log')}`));
+      this.#done.reject(
+        new Error(`${name} ended by itself with status ${code}; see ${path.join(state, 'island.log')}`),
+      );
     });
   }
 }

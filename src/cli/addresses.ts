@@ -13,6 +13,8 @@ export interface Served {
   readonly addresses: readonly string[];
   readonly fingerprint: string | null;
   readonly secure: boolean;
+  /** Where it listens on this machine. */
+  readonly listens: { readonly host: string; readonly port: number };
 }
 
 const fileIn = (folder: string): string => path.join(folder, 'served.json');

@@ -36,16 +36,16 @@ export const print = (line: string): void => {
 export const colorful = (environment: NodeJS.ProcessEnv): boolean =>
   !environment.NO_COLOR && (process.stdout.isTTY === true || Boolean(environment.FORCE_COLOR));
 
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 /** Aborts at Ctrl-C or a request to end; a second one ends at once. */
-export function stopSignal(): AbortSignal {
+export function stopSignal(signals: readonly (typeof ENDING)[number][] = ENDING): AbortSignal {
   const controller = new AbortController();
   const stop = (): void => {
     if (controller.signal.aborted) process.exit(130);
     controller.abort();
   };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
-  process.on('SIGHUP', stop);
+  for (const signal of signals) process.on(signal, stop);
   return controller.signal;
 }
 

@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { randomBytes, randomInt } from 'node:crypto';
+import { appendFileSync, chmodSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Ending, RunServer } from '../coordinator/server/server.ts';
 import type { RunRecord, RunSettings } from '../coordinator/state.ts';
@@ -10,7 +10,10 @@ import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import type { Job } from '../protocol/run-file.ts';
 import { addressesOf, inviteTo, type Served, writeServed } from './addresses.ts';
 import { beginRun } from './begin-run.ts';
+import { VERSION } from './context.ts';
 import { keptIdentity } from './identity-file.ts';
+import { announce } from './lan/discovery.ts';
+import { newCode } from './lan/words.ts';
 import { describeRecord } from './live/describe.ts';
 import { outerNotices } from './outer-checks.ts';
 import { folderPreparation, frozenFile, type PreparedRun, prepareRun } from './prepare-run.ts';
@@ -37,6 +40,8 @@ export interface HostOptions {
   readonly port: number;
   /** Addresses for invitations, where they are not those that it listens on. */
   readonly announced: readonly string[];
+  /** Whether to be found on the local network, where it listens there. */
+  readonly lan: boolean;
   readonly tls: TlsOptions;
   readonly gatherS: number;
   readonly leaseS: number;
@@ -47,10 +52,12 @@ export interface HostOptions {
   readonly emit: (line: ServeLine) => void;
   /** Aborted: the run stops with a checkpoint. */
   readonly signal: AbortSignal;
+  /** Aborted: this process ends in good order, and the run goes on when another one resumes it. */
+  readonly handOver: AbortSignal;
 }
 
-/** Hosts one run from its first island to its report. @returns its summary, as written to the run's folder */
-export async function hostRun(options: HostOptions): Promise<Summary> {
+/** Hosts one run from its first island to its report. @returns its summary, as written to the run's folder; undefined when it was handed over */
+export async function hostRun(options: HostOptions): Promise<Summary | undefined> {
   const startedAt = new Date();
   const { prepared, folder, keptAs } = await open(options);
   const unlock = lockRun(folder);
@@ -67,7 +74,7 @@ async function host(
   folder: string,
   keptAs: string | undefined,
   startedAt: Date,
-): Promise<Summary> {
+): Promise<Summary | undefined> {
   const run = runIdentity(prepared.job.name, folder);
   const identity = keptIdentity(path.join(folder, 'run.key'));
   const tls = await tlsOf(options.tls, folder);
@@ -102,6 +109,8 @@ async function host(
     port: options.port,
     tls,
     hostKey: identity.publicKey,
+    adminToken: adminTokenOf(folder),
+    version: VERSION,
     nowMs: () => performance.now(),
     nowS: () => Date.now() / 1000,
     onKnock: (knock) => options.emit({ kind: 'knock', ...knock }),
@@ -113,11 +122,15 @@ async function host(
     addresses: addressesOf(options.host, server.port, options.announced),
     fingerprint: tls?.fingerprint ?? null,
     secure: tls !== undefined,
+    listens: { host: options.host, port: server.port },
   };
   writeServed(folder, served);
+  const code = options.lan && !isLoopback(options.host) ? newCode(randomInt) : null;
+  const hide = code === null ? undefined : announce({ ...served, code, port: server.port });
   options.emit({
     kind: 'serving',
     invitation: inviteTo(served, identity, { uses: 1_000_000, expiresAt: Math.floor(Date.now() / 1000) + STANDING_S }),
+    code,
     port: server.port,
     folder,
     islands: prepared.job.islands,
@@ -129,8 +142,17 @@ async function host(
   const stop = (): void => server.requestStop();
   if (options.signal.aborted) stop();
   options.signal.addEventListener('abort', stop);
+  const handedOver = new Promise<undefined>((resolve) => {
+    if (options.handOver.aborted) resolve(undefined);
+    options.handOver.addEventListener('abort', () => resolve(undefined));
+  });
   try {
-    const ending = await server.ended;
+    const ending = await Promise.race([server.ended, handedOver]);
+    if (ending === undefined) {
+      await server.suspend();
+      await store.close();
+      return undefined;
+    }
     await server.close();
     await store.close();
     const { parameters } = await aggregation.state();
@@ -139,9 +161,12 @@ async function host(
     await server.close();
     throw error;
   } finally {
+    await hide?.();
     await aggregation.close();
   }
 }
+
+const isLoopback = (host: string): boolean => ['127.0.0.1', '::1', 'localhost'].includes(host);
 
 /** How long the invitation that `serve` prints is good for: thirty days. */
 const STANDING_S = 30 * 86_400;
@@ -154,6 +179,16 @@ function runIdentity(name: string, folder: string): string {
   const file = path.join(folder, 'run.id');
   if (!existsSync(file)) writeWhole(file, randomBytes(4).toString('hex'));
   return `${name}-${readFileSync(file, 'utf8').trim()}`;
+}
+
+/** What the host shows to the coordinator's HTTP side; a file that nobody else may read. */
+export function adminTokenOf(folder: string): string {
+  const file = path.join(folder, 'run.admin');
+  if (!existsSync(file)) {
+    writeWhole(file, randomBytes(24).toString('base64url'));
+    chmodSync(file, 0o600);
+  }
+  return readFileSync(file, 'utf8').trim();
 }
 
 /** The prepared run and its folder; a new one gets run.yaml and what its data need at once. */

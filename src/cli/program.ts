@@ -12,7 +12,9 @@ import { quickstart } from './commands/quickstart.ts';
 import { runs } from './commands/runs.ts';
 import { type SampleCommandOptions, sample } from './commands/sample.ts';
 import { type ServeOptions, serve } from './commands/serve.ts';
+import { admit, status } from './commands/status.ts';
 import { type TrainOptions, train } from './commands/train.ts';
+import { configure } from './config.ts';
 import { type CommandContext, VERSION } from './context.ts';
 
 const whole =
@@ -46,6 +48,9 @@ const device = (): Option =>
     .default('cpu');
 const collect = (value: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), value];
 
+/** Commands that run as services: their options also come from a file and from the environment. */
+const CONFIGURED = new Set(['serve', 'join']);
+
 const islands = ['--islands <n>', 'islands to expect, instead of what the run file says', whole(1, 1_000)] as const;
 
 export function buildProgram(finish: (status: number) => void): Command {
@@ -69,6 +74,7 @@ export function buildProgram(finish: (status: number) => void): Command {
       .addHelpText('after', `\nExamples:\n${example}`)
       .hook('preAction', (_, self) => {
         if (self.opts().json === true) program.setOptionValue('json', true);
+        if (CONFIGURED.has(self.name())) configure(self, process.env);
       });
 
   command(
@@ -99,6 +105,7 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--port <n>', 'port to listen on; 0 takes any free one', whole(0, 65_535), 7420)
     .option('--wait <seconds>', 'how long to wait when no island is there', number(1, 1e7), 3_600)
     .option('--lease <seconds>', 'silence after which an island counts as gone', number(1, 3_600), 15)
+    .option('--no-lan', 'do not announce the run on the local network')
     .option(
       '--announce <address>',
       'address for invitations, where islands reach it otherwise; may be repeated',
@@ -113,13 +120,16 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--tls-key <file>', 'and its key (PEM)')
     .option('--store <url>', "postgres://USER@HOST:PORT/DATABASE for the run's events; default: a file in its folder")
     .option('--blobs <url>', 's3://BUCKET/PREFIX for its checkpoints and merges; default: files in its folder')
+    .option('--continue', 'go on with the run of this name if there is one that is not finished')
+    .option('--config <file>', 'YAML file of these options; HELIOTROPE_PORT and so on count before it')
+    .addOption(new Option('--log <format>', 'structured log lines on stderr').choices(['json']))
     .option('--jsonl', 'print every record as a line of JSON on stdout')
     .option('--parent', 'stop when stdin is closed')
     .action(async (file: string | undefined, options: ServeOptions) => finish(await serve(file, options, context())));
   command(
-    'join <invitation>',
-    'take part in a run as one island',
-    "  heliotrope join 'http://192.168.1.20:7420/join#invitation=…'\n  heliotrope join LINK --name attic --threads 4 --data ./my-texts",
+    'join [invitation]',
+    'take part in a run as one island: by link, by the code of a run on this network, or see what is there',
+    "  heliotrope join                 # runs on this network\n  heliotrope join amber-fox-42\n  heliotrope join 'http://192.168.1.20:7420/join#invitation=…'\n  heliotrope join LINK --name attic --threads 4 --data ./my-texts",
   )
     .option('--name <name>', "the island's name; the same name takes up its place again")
     .option('--threads <n>', 'threads to compute with', whole(1, 1_024))
@@ -130,8 +140,9 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--parent', 'stop when stdin is closed')
     .option('--quiet', 'print errors only')
     .option('--trace <file>', "write this island's timeline there; ui.perfetto.dev opens it")
+    .option('--config <file>', 'YAML file of these options; HELIOTROPE_NAME and so on count before it')
     .option('--uplink <address>', 'address of this machine to go out from; of several the next takes over', collect)
-    .action(async (link: string, options: JoinOptions) => finish(await join(link, options, context())));
+    .action(async (link: string | undefined, options: JoinOptions) => finish(await join(link, options, context())));
   command(
     'invite <run>',
     'make a link that lets islands into a run that is served here',
@@ -141,6 +152,18 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--expires <time>', 'how long it is good: 30m, 24h, 7d', duration, 86_400)
     .option('--uses <n>', 'how many islands may join with it', whole(1, 1_000_000), 1)
     .action(async (run: string, options: InviteOptions) => finish(await invite(run, options, context())));
+  command('status <run>', 'where a run is that is served on this machine', '  heliotrope status my-run').action(
+    async (run: string) => finish(await status(run, context())),
+  );
+  command(
+    'admit <run> <island>',
+    'let an island in that asks to join a run served here',
+    '  heliotrope admit my-run attic\n  heliotrope admit my-run stranger --refuse',
+  )
+    .option('--refuse', 'send it away')
+    .action(async (run: string, island: string, options: { refuse?: boolean }) =>
+      finish(await admit(run, island, options, context())),
+    );
   command(
     'sample <run>',
     'let a trained model continue a prompt',

@@ -15,6 +15,8 @@ export type ServeLine =
       readonly kind: 'serving';
       /** A link that islands join with. */
       readonly invitation: string;
+      /** By which machines of the local network find it; null where it is not announced. */
+      readonly code: string | null;
       readonly port: number;
       readonly folder: string;
       readonly islands: number;

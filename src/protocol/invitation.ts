@@ -69,17 +69,19 @@ export interface InvitationLink {
   readonly secure: boolean;
   /** SHA-256 of the coordinator's certificate in hex, where no authority vouches for it. */
   readonly fingerprint: string | undefined;
-  readonly invitation: string;
+  /** Null: the host will be asked. */
+  readonly invitation: string | null;
 }
 
 const PATH = '/join';
 
 /** An address that a browser opens as well; what is secret stands behind the #, which is never sent to anyone. */
 export function writeLink({ addresses, secure, fingerprint, invitation }: InvitationLink): string {
-  const secrets = new URLSearchParams({ invitation });
+  const secrets = new URLSearchParams(invitation === null ? {} : { invitation });
   if (fingerprint !== undefined) secrets.set('fingerprint', fingerprint);
   for (const address of addresses.slice(1)) secrets.append('at', address);
-  return `${secure ? 'https' : 'http'}://${addresses[0]}${PATH}#${secrets}`;
+  const behind = secrets.size === 0 ? '' : `#${secrets}`;
+  return `${secure ? 'https' : 'http'}://${addresses[0]}${PATH}${behind}`;
 }
 
 /** @throws HelioError HELIO-1006 when the text is no invitation link */
@@ -89,7 +91,7 @@ export function readLink(text: string): InvitationLink {
   const invitation = secrets.get('invitation');
   const fingerprint = secrets.get('fingerprint') ?? undefined;
   const isLink = url?.pathname === PATH && (url.protocol === 'http:' || url.protocol === 'https:');
-  if (!isLink || invitation === null || (fingerprint !== undefined && !/^[0-9a-f]{64}$/.test(fingerprint))) {
+  if (!isLink || (fingerprint !== undefined && !/^[0-9a-f]{64}$/.test(fingerprint))) {
     throw new HelioError(
       'HELIO-1006',
       `${text.slice(0, 200)} is no invitation to a run.`,

@@ -28,6 +28,7 @@ export const FRAGMENT: Fragment = {
   tensors: [{ name: 'w', elements: ELEMENTS, rows: 1, role: 'other' }],
 };
 export const RUN = 'hosted-00000000';
+export const ADMIN = 'the-host-alone';
 
 export interface Hosted {
   readonly server: RunServer;
@@ -68,6 +69,8 @@ export async function hosted(change: Partial<ServerOptions> = {}): Promise<Hoste
     port: 0,
     tls: undefined,
     hostKey: host.publicKey,
+    adminToken: ADMIN,
+    version: '0.0.0',
     nowMs: () => performance.now(),
     nowS: () => Date.now() / 1000,
     onKnock: (knock) => knocks.push(knock),

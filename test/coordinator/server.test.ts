@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodeFrames } from '../../src/protocol/frame.ts';
 import { newIdentity, updateText } from '../../src/protocol/identity.ts';
-import { type Hosted, hosted, Puppet, RUN } from './hosted.ts';
+import { ADMIN, type Hosted, hosted, Puppet, RUN } from './hosted.ts';
 
 let run: Hosted;
 const puppets: Puppet[] = [];
@@ -223,10 +223,61 @@ describe('whatever comes over the network', () => {
     for (let i = 0; i < 5_000; i++) flood.say({ kind: 'alive' });
     expect((await flood.hears('refused')).what).toContain('more messages than it may');
   });
+});
 
-  it('is answered outside of the protocol, too', async () => {
-    const at = (path: string) => fetch(`http://127.0.0.1:${run.server.port}${path}`);
+describe('the HTTP side', () => {
+  const at = (path: string, init: RequestInit = {}) => fetch(`http://127.0.0.1:${run.server.port}${path}`, init);
+  const asHost = { authorization: `Bearer ${ADMIN}` };
+
+  it('says to anyone whether it lives and may be joined, and no more', async () => {
     expect(await (await at('/healthz')).text()).toBe('ok\n');
+    expect(await (await at('/readyz')).text()).toBe('ready\n');
+    for (const path of ['/metrics', '/v1/status', '/v1/knocks']) {
+      expect([path, (await at(path)).status]).toEqual([path, 401]);
+      expect((await at(path, { headers: { authorization: 'Bearer guess' } })).status).toBe(401);
+    }
     expect((await at('/etc/passwd')).status).toBe(404);
+  });
+
+  it('shows the run and its metrics to its host', async () => {
+    const attic = puppet('attic');
+    await attic.untilPulled(run.invite());
+    const status = (await (await at('/v1/status', { headers: asHost })).json()) as { islands: object[] };
+    expect(status).toMatchObject({ run: RUN, phase: 'training', merges: 0, steps: 50, validationLoss: 3 });
+    expect(status.islands).toMatchObject([{ island: 'attic', status: 'training', offences: 0 }]);
+    const metrics = await (await at('/metrics', { headers: asHost })).text();
+    expect(metrics).toContain(`heliotrope_islands{status="training",run="${RUN}"} 1`);
+    expect(metrics).toMatch(/heliotrope_phase\{phase="training",run="[^"]+"\} 1/);
+    expect(metrics).toContain('process_resident_memory_bytes');
+  });
+
+  it('lets the host answer who knocks', async () => {
+    const stranger = puppet('stranger');
+    await stranger.hello(null);
+    await stranger.hears('wait');
+    const answer = (body: unknown, name = 'stranger') =>
+      at(`/v1/knocks/${name}`, {
+        method: 'POST',
+        headers: { ...asHost, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    expect(await (await at('/v1/knocks', { headers: asHost })).json()).toMatchObject([{ island: 'stranger' }]);
+    expect((await answer({ letIn: 'please' })).status).toBe(400);
+    expect((await answer({ letIn: true }, 'nobody')).status).toBe(404);
+    expect((await answer({ letIn: true })).status).toBe(200);
+    await stranger.hears('welcome');
+  });
+
+  it('describes itself', async () => {
+    const document = (await (await at('/v1/openapi.json')).json()) as { openapi: string; paths: object };
+    expect(document.openapi).toBe('3.1.0');
+    expect(Object.keys(document.paths)).toEqual([
+      '/healthz',
+      '/readyz',
+      '/metrics',
+      '/v1/status',
+      '/v1/knocks',
+      '/v1/knocks/{island}',
+    ]);
   });
 });

@@ -79,7 +79,14 @@ describe('an invitation', () => {
     expect(readLink(written)).toEqual(link);
     expect(new URL(written).pathname + new URL(written).search).toBe('/join');
     expect(readLink(writeLink({ ...link, addresses: ['example.org:443'] })).addresses).toEqual(['example.org:443']);
-    for (const bad of ['', 'amber', 'ws://a/v1/run?token=x', 'http://a/join', 'http://a/other#invitation=x'])
+    expect(readLink('http://a:1/join').invitation).toBeNull();
+    for (const bad of [
+      '',
+      'amber',
+      'ws://a/v1/run?token=x',
+      'http://a/other#invitation=x',
+      'https://a/join#fingerprint=1',
+    ])
       expect(() => readLink(bad)).toThrow(expect.objectContaining({ code: 'HELIO-1006' }));
   });
 });

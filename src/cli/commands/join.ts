@@ -6,10 +6,12 @@ import type { Route } from '../../island/node/connection.ts';
 import { runIsland } from '../../island/node/run-island.ts';
 import { requireProvider } from '../../ml/engine/node-runtime.ts';
 import type { Provider } from '../../ml/engine/session.ts';
-import { readLink } from '../../protocol/invitation.ts';
+import { type InvitationLink, readLink } from '../../protocol/invitation.ts';
 import { RUN_PATH } from '../../protocol/messages.ts';
-import { type CommandContext, onParentGone, printJson, stopSignal, VERSION } from '../context.ts';
+import { type CommandContext, onParentGone, print, printJson, stopSignal, VERSION } from '../context.ts';
 import { keptIdentity } from '../identity-file.ts';
+import { findRuns } from '../lan/discovery.ts';
+import { CODE_PATTERN } from '../lan/words.ts';
 import { stateFolder } from '../state-folder.ts';
 
 export interface JoinOptions {
@@ -26,7 +28,7 @@ export interface JoinOptions {
 }
 
 /** Takes part in a run as one island, until the run is over. */
-export async function join(link: string, options: JoinOptions, context: CommandContext): Promise<number> {
+export async function join(where: string | undefined, options: JoinOptions, context: CommandContext): Promise<number> {
   const name = options.name ?? defaultName();
   if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name)) {
     throw new HelioError(
@@ -36,7 +38,9 @@ export async function join(link: string, options: JoinOptions, context: CommandC
     );
   }
   requireProvider(options.device);
-  const { addresses, secure, fingerprint, invitation } = readLink(link);
+  const link = where === undefined || CODE_PATTERN.test(where) ? await findOnLan(where, context) : readLink(where);
+  if (link === undefined) return 0;
+  const { addresses, secure, fingerprint, invitation } = link;
   const identity = keptIdentity(path.join(options.state ?? stateFolder(context.environment), 'island.key'));
   const controller = new AbortController();
   stopSignal().addEventListener('abort', () => controller.abort());
@@ -64,6 +68,30 @@ export async function join(link: string, options: JoinOptions, context: CommandC
   log(`the run is over for this island: ${ending}`);
   if (context.json) printJson({ island: name, ending });
   return ending === 'failed' ? 1 : ending === 'interrupted' && controller.signal.aborted ? 130 : 0;
+}
+
+const SEARCH_S = 4;
+
+/** The run of a code; without one, says what is there. @throws HelioError HELIO-4002 when there is none */
+async function findOnLan(code: string | undefined, context: CommandContext): Promise<InvitationLink | undefined> {
+  const found = await findRuns(SEARCH_S, (run) => run.code === code);
+  if (code === undefined) {
+    if (context.json) printJson(found);
+    else if (found.length === 0)
+      print('No run was found on this network. Join one by its invitation link: heliotrope join LINK');
+    else for (const run of found) print(`${run.run.padEnd(32)} ${run.addresses[0]}   heliotrope join ${run.code}`);
+    return undefined;
+  }
+  const run = found.find((each) => each.code === code);
+  if (run === undefined) {
+    const others = found.length === 0 ? '' : ` Found: ${found.map((each) => each.code).join(', ')}.`;
+    throw new HelioError(
+      'HELIO-4002',
+      `No run on this network has the code ${code}.${others}`,
+      'Codes change when a run is served anew: look at its host. From elsewhere, join by its invitation link.',
+    );
+  }
+  return { ...run, invitation: null };
 }
 
 /** Every address of the coordinator, by each of this machine's uplinks: the first uplink's before the second's. */

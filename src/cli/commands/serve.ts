@@ -1,20 +1,27 @@
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { type CommandContext, colorful, onParentGone, print, printJson, stopSignal } from '../context.ts';
-import { hostRun } from '../host-run.ts';
+import { type HostOptions, hostRun } from '../host-run.ts';
+import { jsonLog } from '../json-log.ts';
 import { Painter } from '../live/painter.ts';
-import type { ServeLine } from '../records.ts';
+import type { ServeLine, Summary } from '../records.ts';
 import { reportLines } from '../report/report-terminal.ts';
-import { findRun } from '../run-folder.ts';
+import { readRunFile } from '../run-file.ts';
+import { findRun, readJson } from '../run-folder.ts';
 import type { TlsOptions } from '../tls.ts';
+import { describeKnock } from './status.ts';
 import { exitStatusOf } from './train.ts';
 
 export interface ServeOptions extends TlsOptions {
   readonly islands?: number;
   readonly resume?: string;
+  readonly continue?: boolean;
+  readonly log?: 'json';
   readonly host: string;
   readonly port: number;
   readonly announce?: readonly string[];
+  readonly lan: boolean;
   readonly wait: number;
   readonly lease: number;
   readonly store?: string;
@@ -33,18 +40,18 @@ export async function serve(file: string | undefined, options: ServeOptions, con
     );
   }
   const controller = new AbortController();
-  stopSignal().addEventListener('abort', () => controller.abort());
+  stopSignal(['SIGINT', 'SIGHUP']).addEventListener('abort', () => controller.abort());
   if (options.parent === true) onParentGone(() => controller.abort());
-  const emit = options.jsonl === true ? writeLine : show(options, context);
+  const emit = options.jsonl === true ? writeLine : options.log === 'json' ? jsonLog() : show(options, context);
+  const source = sourceOf(file, options, context);
+  if (source === 'finished') return 0;
   const summary = await hostRun({
-    source:
-      file === undefined
-        ? { kind: 'resume', folder: findRun(context.runs, options.resume!) }
-        : { kind: 'file', file, runs: context.runs },
+    source,
     islands: options.islands,
     host: options.host,
     port: options.port,
     announced: options.announce ?? [],
+    lan: options.lan,
     tls: options,
     gatherS: options.wait,
     leaseS: options.lease,
@@ -52,7 +59,13 @@ export async function serve(file: string | undefined, options: ServeOptions, con
     blobs: options.blobs,
     emit,
     signal: controller.signal,
+    handOver: stopSignal(['SIGTERM']),
   });
+  if (summary === undefined) {
+    if (options.jsonl !== true)
+      process.stderr.write('stopped in good order; the run goes on with --resume, or --continue\n');
+    return 0;
+  }
   if (options.jsonl === true) writeLine({ kind: 'result', summary });
   else if (context.json) printJson(summary);
   else
@@ -61,19 +74,37 @@ export async function serve(file: string | undefined, options: ServeOptions, con
   return exitStatusOf(summary);
 }
 
+/** What to begin or go on with. */
+function sourceOf(
+  file: string | undefined,
+  options: ServeOptions,
+  { runs }: CommandContext,
+): HostOptions['source'] | 'finished' {
+  if (file === undefined) return { kind: 'resume', folder: findRun(runs, options.resume!) };
+  const folder = path.join(runs, readRunFile(file).job.name);
+  if (options.continue !== true || !existsSync(path.join(folder, 'run.yaml'))) return { kind: 'file', file, runs };
+  if (readJson<Summary>(path.join(folder, 'summary.json'))?.status !== 'finished') return { kind: 'resume', folder };
+  process.stderr.write(`${folder} is finished; nothing to do\n`);
+  return 'finished';
+}
+
 function writeLine(line: ServeLine): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
 function show(options: ServeOptions, context: CommandContext): (line: ServeLine) => void {
   let painter = new Painter(process.stderr, 1, context.environment);
+  let run = '';
   return (line) => {
     if (line.kind === 'record') painter.take(line.record);
+    if (line.kind === 'knock') painter.say(`${describeKnock(line)}. Let it in: heliotrope admit ${run} ${line.island}`);
     if (line.kind !== 'serving') return;
     painter = new Painter(process.stderr, line.steps, context.environment);
+    run = path.basename(line.folder);
     painter.say(`listening on ${options.host}:${line.port}${(options.tls ?? options.tlsCert) ? ', encrypted' : ''}`);
     painter.say(`folder ${path.relative('', line.folder) || '.'}; waiting for ${line.islands} islands. Join with:`);
     painter.say(`heliotrope join '${line.invitation}'`);
+    if (line.code !== null) painter.say(`or, on this network: heliotrope join ${line.code}`);
     for (const notice of line.notices) painter.say(notice);
     const local = ['127.0.0.1', '::1', 'localhost'].includes(options.host);
     if (!local && options.tls === undefined && options.tlsCert === undefined)

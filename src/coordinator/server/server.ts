@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { createServer, type Server as HttpServer, type RequestListener } from 'node:http';
+import { createServer, type Server as HttpServer } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { Duplex } from 'node:stream';
+import { getRequestListener } from '@hono/node-server';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { explainSystemError, HelioError } from '../../errors.ts';
 import { Channel } from '../../protocol/channel.ts';
@@ -23,7 +24,9 @@ import { deadlineMs, isOver, react } from '../run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../state.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { RunStore } from '../store/run-store.ts';
+import { httpSide } from './http.ts';
 import { ConnectionLimits, messageLimit, type TokenBucket } from './limits.ts';
+import { RunMetrics } from './metrics.ts';
 import type { WorkerAggregation } from './worker-aggregation.ts';
 
 /** What the coordinator's process is given: the run, its tensors, and hands to do what the machine decides. */
@@ -49,6 +52,9 @@ export interface ServerOptions {
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   /** The public key of who signs invitations. */
   readonly hostKey: string;
+  /** What the host shows on the HTTP side. */
+  readonly adminToken: string;
+  readonly version: string;
   /** A clock that does not run backwards, and the time of day in seconds since 1970. */
   readonly nowMs: () => number;
   readonly nowS: () => number;
@@ -102,9 +108,13 @@ interface Decision {
 const TICK_MS = 250;
 /** A socket that has not said hello is closed after this. */
 const HELLO_MS = 10_000;
+/** RFC 6455's registry: the service is restarting. */
+const SERVICE_RESTART = 1012;
 /** An island that knocks is let in within this, or goes away. */
 const KNOCK_MS = 600_000;
 const MAX_KNOCKS = 100;
+/** After so many strangers that were not let in, none may knock until the coordinator begins again: they only cost the host's attention. */
+const MAX_SENT_AWAY = 10;
 const MAX_SOCKETS = 20_000;
 /** An island that does not take what it is sent is cut off. */
 const MAX_BUFFERED_BYTES = 2 ** 30;
@@ -123,9 +133,12 @@ export class RunServer {
   /** What the machine decided and is not done yet, in its order. */
   readonly #effects: Decision[] = [];
   #hellos = 0;
+  #sentAway = 0;
   #performing = false;
+  #suspended = false;
   readonly #leases: Leases;
   readonly #limits = new ConnectionLimits();
+  readonly #metrics: RunMetrics;
   readonly #knocks = new Map<string, { readonly peer: Peer; readonly hello: Hello }>();
   /** The newest counters of islands, which decide nothing: they are logged with what does. */
   readonly #progress = new Map<string, Event>();
@@ -135,6 +148,23 @@ export class RunServer {
     this.#state = options.state;
     this.#leases = new Leases(options.settings.leaseMs);
     this.#http = http;
+    this.#metrics = new RunMetrics(options.run, () => ({
+      state: this.#state,
+      connections: this.#sockets.clients.size,
+      ...this.#allTraffic(),
+    }));
+    const { run, settings, version, adminToken } = options;
+    const app = httpSide({
+      version,
+      run,
+      steps: settings.steps,
+      adminToken,
+      state: () => this.#state,
+      metrics: this.#metrics,
+      knocks: () => [...this.#knocks.values()].map(({ peer, hello }) => knockOf(peer, hello)),
+      answerKnock: (island, letIn) => this.answerKnock(island, letIn),
+    });
+    http.on('request', getRequestListener(app.fetch, { overrideGlobalObjects: false }));
     this.#sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME_BYTES });
     this.#http.on('upgrade', (request, socket, head) => {
       const address = request.socket.remoteAddress ?? '';
@@ -153,11 +183,7 @@ export class RunServer {
 
   /** @throws HelioError HELIO-4001 when the port is in use */
   static async start(options: ServerOptions): Promise<RunServer> {
-    const answer: RequestListener = (request, response) => {
-      const healthy = request.method === 'GET' && request.url === '/healthz';
-      response.writeHead(healthy ? 200 : 404, { 'content-type': 'text/plain' }).end(healthy ? 'ok\n' : 'not found\n');
-    };
-    const http = options.tls === undefined ? createServer(answer) : createSecureServer(options.tls, answer);
+    const http = options.tls === undefined ? createServer() : createSecureServer(options.tls);
     await new Promise<void>((resolve, reject) => {
       http.once('error', (error) => reject(explainSystemError(error, `listen on ${options.host}:${options.port}`)));
       http.listen(options.port, options.host, resolve);
@@ -196,10 +222,29 @@ export class RunServer {
     };
   }
 
-  async close(): Promise<void> {
+  #allTraffic(): Traffic {
+    const names = new Set([...this.#traffic.keys(), ...this.#peers.keys()]);
+    let [sentBytes, receivedBytes] = [0, 0];
+    for (const name of names) {
+      const traffic = this.trafficOf(name);
+      sentBytes += traffic.sentBytes;
+      receivedBytes += traffic.receivedBytes;
+    }
+    return { sentBytes, receivedBytes };
+  }
+
+  /** Ends this process's part in good order: what was decided is done and committed, and islands look for the next one. */
+  async suspend(): Promise<void> {
+    this.#suspended = true;
+    while (this.#performing) await new Promise((resolve) => setTimeout(resolve, 10));
+    await this.#options.store.flush();
+    await this.close(SERVICE_RESTART);
+  }
+
+  async close(code = 1000): Promise<void> {
     clearInterval(this.#ticker);
     clearTimeout(this.#deadline);
-    for (const socket of this.#sockets.clients) socket.close(1000);
+    for (const socket of this.#sockets.clients) socket.close(code);
     const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
     setTimeout(() => {
       for (const socket of this.#sockets.clients) socket.terminate();
@@ -292,7 +337,9 @@ export class RunServer {
 
   /** Unknown, and without an invitation: the host is asked. */
   #knock(peer: Peer, hello: Hello): void {
-    const { island, key } = hello;
+    const { island } = hello;
+    if (this.#sentAway >= MAX_SENT_AWAY)
+      throw new HelioError('HELIO-4003', 'The host lets no more strangers knock.', 'Ask him for an invitation.');
     if (this.#knocks.size >= MAX_KNOCKS || this.#knocks.has(island))
       throw new HelioError('HELIO-4003', 'Too many islands knock.', 'Ask the host for an invitation.');
     this.#knocks.set(island, { peer, hello });
@@ -300,7 +347,7 @@ export class RunServer {
       if (this.#knocks.get(island)?.peer === peer) this.answerKnock(island, false);
     }, KNOCK_MS).unref();
     peer.channel.send({ kind: 'wait', what: `The host is asked whether ${island} may join.` });
-    this.#options.onKnock({ island, key, address: peer.address });
+    this.#options.onKnock(knockOf(peer, hello));
   }
 
   #welcome(peer: Peer, hello: Hello, invitation: { readonly id: string; readonly uses: number } | null): void {
@@ -356,6 +403,7 @@ export class RunServer {
   #refuse(peer: Peer, cause: unknown): void {
     const what = cause instanceof Error ? cause.message : String(cause);
     const error = cause instanceof HelioError ? cause : new HelioError('HELIO-4004', what, 'Report this.');
+    this.#metrics.refusals.inc({ code: error.code });
     peer.channel.send({ kind: 'refused', code: error.code, what: error.what.slice(0, 2_000), remedy: error.remedy });
     if (peer.name !== undefined && this.#peers.get(peer.name) === peer)
       this.#dispatch({ kind: 'offended', island: peer.name, reason: error.what.slice(0, 500) });
@@ -380,7 +428,7 @@ export class RunServer {
   }
 
   #dispatch(event: Event): void {
-    if (isOver(this.#state.phase) && event.kind !== 'recovered') return;
+    if (this.#suspended || (isOver(this.#state.phase) && event.kind !== 'recovered')) return;
     const { settings, nowMs } = this.#options;
     const now = nowMs();
     try {
@@ -478,10 +526,12 @@ export class RunServer {
   async #merge(effect: Effect & { readonly kind: 'merge' }, decision: Decision): Promise<void> {
     const { aggregation, store, blobs, nowMs } = this.#options;
     const { fragment, version, weights, receivers } = effect;
+    const committed = this.#metrics.merges.startTimer();
     const { parcel, delta, hash } = await aggregation.merge(fragment, weights);
     await blobs.put(hash, delta);
     for (const island of this.#progress.keys()) this.#logProgress(nowMs(), island);
     await store.commitMerge({ seq: decision.seq, fragment, version, blob: hash });
+    committed();
     const { form, codec, payload } = parcel;
     for (const island of receivers) {
       const place = this.#place(island, fragment, decision.state);
@@ -543,6 +593,8 @@ export class RunServer {
     void peer.channel.transfer(content, payload);
   }
 }
+
+const knockOf = (peer: Peer, { island, key }: Hello): Knock => ({ island, key, address: peer.address });
 
 function refuseUpgrade(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);

@@ -1,0 +1,63 @@
+import { type CommandContext, print, printJson } from '../context.ts';
+import { askCoordinator } from '../host-client.ts';
+import { integer } from '../live/format.ts';
+import { findRun } from '../run-folder.ts';
+
+interface Status {
+  readonly phase: string;
+  readonly runStep: number;
+  readonly steps: number;
+  readonly merges: number;
+  readonly mergedTokens: number;
+  readonly validationLoss: number | null;
+  readonly islands: readonly {
+    readonly island: string;
+    readonly status: string;
+    readonly step: number | null;
+    readonly tokens: number;
+    readonly offences: number;
+  }[];
+}
+interface Knock {
+  readonly island: string;
+  readonly key: string;
+  readonly address: string;
+}
+
+/** Where a run is that is served on this machine. */
+export async function status(run: string, context: CommandContext): Promise<number> {
+  const folder = findRun(context.runs, run);
+  const now = await askCoordinator<Status>(folder, 'GET', '/v1/status');
+  const knocks = await askCoordinator<readonly Knock[]>(folder, 'GET', '/v1/knocks');
+  if (context.json) printJson({ ...now, knocks });
+  else {
+    const loss = now.validationLoss === null ? '' : ` · validation loss ${now.validationLoss.toFixed(4)}`;
+    print(`${now.phase} · step ${now.runStep} of ${now.steps} · ${integer(now.merges)} merges${loss}`);
+    for (const { island, status: is, step, tokens, offences } of now.islands) {
+      const offended = offences > 0 ? ` · ${offences} offences` : '';
+      print(
+        `  ${island.padEnd(24)} ${is.padEnd(9)} step ${String(step ?? '–').padStart(7)}  ${integer(tokens)} tokens${offended}`,
+      );
+    }
+    for (const knock of knocks) print(`  ${describeKnock(knock)}; heliotrope admit ${run} ${knock.island}`);
+  }
+  return 0;
+}
+
+/** Lets an island in that asks to join, or sends it away. */
+export async function admit(
+  run: string,
+  island: string,
+  { refuse }: { readonly refuse?: boolean },
+  context: CommandContext,
+): Promise<number> {
+  const letIn = refuse !== true;
+  const folder = findRun(context.runs, run);
+  await askCoordinator(folder, 'POST', `/v1/knocks/${encodeURIComponent(island)}`, { letIn });
+  if (context.json) printJson({ run, island, letIn });
+  else print(letIn ? `${island} may join.` : `${island} was sent away.`);
+  return 0;
+}
+
+export const describeKnock = ({ island, key, address }: Knock): string =>
+  `${island} (key ${key.slice(0, 8)}…, from ${address.replace(/^::ffff:/, '')}) asks to join`;

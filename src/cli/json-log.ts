@@ -1,0 +1,39 @@
+import { pino } from 'pino';
+import { describeRecord } from './live/describe.ts';
+import type { ServeLine } from './records.ts';
+
+/** What `serve` does as structured log lines on stderr, for machines that collect them. Invitations are left out: they let people in. */
+export function jsonLog(): (line: ServeLine) => void {
+  const level = process.env.HELIOTROPE_LOG_LEVEL ?? 'info';
+  const log = pino(
+    { name: 'heliotrope', level, redact: ['invitation', '*.invitation'] },
+    pino.destination({ fd: 2, sync: true }),
+  );
+  return (line) => {
+    switch (line.kind) {
+      case 'serving': {
+        const { invitation: _, kind, notices, ...rest } = line;
+        log.info({ event: kind, ...rest }, `serving ${rest.folder} on port ${rest.port}`);
+        for (const notice of notices) log.info({ event: 'notice' }, notice);
+        return;
+      }
+      case 'record': {
+        const { kind, ...rest } = line.record;
+        const sentence = describeRecord(line.record);
+        if (kind === 'progress' || kind === 'merge') log.debug({ event: kind, ...rest }, sentence ?? kind);
+        else if (kind === 'offence') log.warn({ event: kind, ...rest }, sentence);
+        else log.info({ event: kind, ...rest }, sentence);
+        return;
+      }
+      case 'knock':
+        return log.info({ event: 'knock', ...line }, `${line.island} asks to join`);
+      case 'result':
+        return log.info(
+          { event: 'result', status: line.summary.status, reason: line.summary.reason },
+          'the run is over',
+        );
+      case 'error':
+        return log.error({ event: 'error', code: line.code }, `${line.what} ${line.remedy}`);
+    }
+  };
+}

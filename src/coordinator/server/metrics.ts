@@ -1,0 +1,115 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { runStepOf } from '../run.ts';
+import type { Phase, RunState } from '../state.ts';
+
+/** What is only known when it is looked at. */
+export interface Observed {
+  readonly state: RunState;
+  readonly connections: number;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}
+
+const PHASES: readonly Phase[] = [
+  'gathering',
+  'measuring',
+  'training',
+  'paused',
+  'concluding',
+  'finished',
+  'interrupted',
+  'failed',
+];
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** A coordinator's metrics in Prometheus' text format. Islands are counted, not named: labels must not grow with them. */
+export class RunMetrics {
+  readonly #registry = new Registry();
+  readonly #observe: () => Observed;
+  readonly merges = new Histogram({
+    name: 'heliotrope_merge_seconds',
+    help: 'From the decision to merge until the result is committed.',
+    buckets: SECONDS,
+    registers: [this.#registry],
+  });
+  readonly refusals = new Counter({
+    name: 'heliotrope_refusals_total',
+    help: 'Connections that were refused or closed for what came over them, by error code.',
+    labelNames: ['code'],
+    registers: [this.#registry],
+  });
+
+  constructor(run: string, observe: () => Observed) {
+    this.#observe = observe;
+    this.#registry.setDefaultLabels({ run });
+    collectDefaultMetrics({ register: this.#registry });
+    this.#gauge('heliotrope_run_step', "The run's step.", ({ state }) => runStepOf(state));
+    this.#gauge('heliotrope_merges', 'Merges of single fragments since the run began.', ({ state }) => state.merges);
+    this.#gauge('heliotrope_merged_tokens', 'Tokens merged since the run began.', ({ state }) => state.mergedTokens);
+    this.#gauge(
+      'heliotrope_validation_loss',
+      'The newest validation loss.',
+      ({ state }) => state.lastLoss ?? Number.NaN,
+    );
+    this.#gauge('heliotrope_connections', 'Open connections.', ({ connections }) => connections);
+    this.#gauge('heliotrope_sent_bytes', 'Bytes sent to islands since the coordinator began.', (o) => o.sentBytes);
+    this.#gauge('heliotrope_received_bytes', 'Bytes from islands since the coordinator began.', (o) => o.receivedBytes);
+    this.#gauge(
+      'heliotrope_banned_keys',
+      'Keys that are banned from the run.',
+      ({ state }) => Object.keys(state.banned).length,
+    );
+    this.#byLabel(
+      'heliotrope_islands',
+      'Islands by status.',
+      'status',
+      ['joining', 'training', 'gone'],
+      ({ state }, status) =>
+        Object.values(state.islands).reduce((sum, island) => sum + (island.status === status ? 1 : 0), 0),
+    );
+    this.#byLabel(
+      'heliotrope_phase',
+      'Phase of the run: 1 for the one that it is in.',
+      'phase',
+      PHASES,
+      ({ state }, phase) => (state.phase === phase ? 1 : 0),
+    );
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  #gauge(name: string, help: string, value: (observed: Observed) => number): void {
+    const observe = this.#observe;
+    const gauge: Gauge = new Gauge({
+      name,
+      help,
+      registers: [this.#registry],
+      collect: () => gauge.set(value(observe())),
+    });
+  }
+
+  #byLabel(
+    name: string,
+    help: string,
+    label: string,
+    values: readonly string[],
+    value: (observed: Observed, label: string) => number,
+  ): void {
+    const observe = this.#observe;
+    const gauge: Gauge = new Gauge({
+      name,
+      help,
+      labelNames: [label],
+      registers: [this.#registry],
+      collect: () => {
+        for (const each of values) gauge.set({ [label]: each }, value(observe(), each));
+      },
+    });
+  }
+}

@@ -29,8 +29,7 @@ function readSettings(file: string, command: Command): Readonly<Record<string, u
   try {
     settings = parse(readFileSync(file, 'utf8'));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== undefined && !(error instanceof SyntaxError))
-      throw explainSystemError(error, `read ${file}`);
+    if ((error as NodeJS.ErrnoException).syscall !== undefined) throw explainSystemError(error, `read ${file}`);
     throw new HelioError(
       'HELIO-1006',
       `${file} is not YAML: ${String(error)}`,

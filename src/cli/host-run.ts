@@ -175,7 +175,7 @@ const STANDING_S = 30 * 86_400;
  * Name and a random number that tells runs of one name apart: islands keep checkpoints under it, and must not take
  * those of an earlier run for this one's.
  */
-function runIdentity(name: string, folder: string): string {
+export function runIdentity(name: string, folder: string): string {
   const file = path.join(folder, 'run.id');
   if (!existsSync(file)) writeWhole(file, randomBytes(4).toString('hex'));
   return `${name}-${readFileSync(file, 'utf8').trim()}`;

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { PROVIDERS } from '../ml/engine/session.ts';
 import { GGUF_TYPES } from '../ml/models/gguf.ts';
+import { type ExportOptions as ArchiveOptions, exportRun, importRun } from './commands/archive.ts';
 import { completion } from './commands/completion.ts';
 import { doctor } from './commands/doctor.ts';
 import { evaluate } from './commands/eval.ts';
@@ -195,9 +196,21 @@ export function buildProgram(finish: (status: number) => void): Command {
     .action(async (run: string, options: { data?: readonly string[]; tokens?: number }) =>
       finish(await evaluate(run, options, context())),
     );
-  command('runs', 'list the runs in the runs folder', '  heliotrope runs\n  heliotrope runs --json').action(async () =>
-    finish(await runs(context())),
-  );
+  const inFolder = command(
+    'runs',
+    'list the runs in the runs folder; take one elsewhere',
+    '  heliotrope runs --json\n  heliotrope runs export my-run\n  heliotrope runs import my-run.heliotrope.tar.gz',
+  ).action(async () => finish(await runs(context())));
+  inFolder
+    .command('export <run>')
+    .description('write a whole run into one file')
+    .option('--out <file>', 'default: NAME.heliotrope.tar.gz')
+    .option('--with-keys', "with the host's secret keys, so that invitations stay good; keep the file as you keep keys")
+    .action(async (run: string, options: ArchiveOptions) => finish(await exportRun(run, options, context())));
+  inFolder
+    .command('import <file>')
+    .description('make a run of what was exported')
+    .action(async (file: string) => finish(await importRun(file, context())));
   command('doctor', 'say what this machine has for training and what is missing', '  heliotrope doctor').action(
     async () => finish(await doctor(context())),
   );

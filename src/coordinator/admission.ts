@@ -40,7 +40,8 @@ export function admission(
     const remedy = "Mend the cause; the run's host can begin anew with islands that he trusts.";
     throw new HelioError('HELIO-4005', `The island ${hello.island} was banned from this run: ${offence}`, remedy);
   }
-  const known = islands[hello.island];
+  const named = islands[hello.island];
+  const known = named?.key === '' ? undefined : named;
   if (known !== undefined && known.key !== hello.key) {
     throw new HelioError(
       'HELIO-4003',

@@ -86,6 +86,10 @@ export function offend(step: Step, name: string, reason: string): void {
   step.effect({ kind: 'disconnect', island: name });
 }
 
+export function forgetKeys(step: Step): void {
+  for (const { name } of Object.values(step.state.islands)) step.island(name, { key: '' });
+}
+
 export function leave(step: Step, name: string, reason: string): void {
   step.island(name, { status: 'gone' });
   step.record({ kind: 'island', island: name, status: 'gone', reason });

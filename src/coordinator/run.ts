@@ -2,7 +2,7 @@ import { weightOf } from '../outer/merge.ts';
 import { beginCheckpoint, islandSaved } from './checkpoint.ts';
 import { firstDue, isAdmitted, isAwaited, nextDue, type Pulling, partOfRound, training } from './due.ts';
 import { answerEvaluation, assignEvaluation, beginEvaluation, releaseEvaluation } from './evaluation.ts';
-import { admit, leave, offend, present } from './membership.ts';
+import { admit, forgetKeys, leave, offend, present } from './membership.ts';
 import type { Effect, Event, Island, Phase, RunSettings, RunState } from './state.ts';
 import { Step } from './step.ts';
 
@@ -19,6 +19,7 @@ export function react(
 ): { readonly state: RunState; readonly effects: readonly Effect[] } {
   const step = new Step(settings, state, nowMs);
   if (event.kind === 'recovered') recover(step, event.trainedMs);
+  else if (event.kind === 'keys-forgotten') forgetKeys(step);
   else if (!isOver(state.phase)) {
     accept(step, event);
     // Counters are logged later than they come, and so must not decide anything themselves.
@@ -105,7 +106,7 @@ export const trainedMsOf = ({ trainedMs, trainingSinceMs }: RunState, nowMs: num
 /** The step that the run as a whole has reached: that of its least advanced fragment. */
 export const runStepOf = (state: RunState): number => Math.min(...state.fragments.map((f) => f.runStep));
 
-function accept(step: Step, event: Exclude<Event, { readonly kind: 'recovered' }>): void {
+function accept(step: Step, event: Exclude<Event, { readonly kind: 'recovered' | 'keys-forgotten' }>): void {
   if (event.kind !== 'tick' && event.kind !== 'stop-requested' && event.kind !== 'joined') {
     const island = step.state.islands[event.island];
     if (island === undefined || island.status === 'gone') return;

@@ -74,7 +74,7 @@ export interface Island {
   readonly name: string;
   readonly status: 'joining' | 'training' | 'gone';
   readonly shard: number;
-  /** Its public key: the name is this key's for good. */
+  /** Its public key: the name is this key's for good. Empty where the run was moved without keys: the next one that is let in has it. */
   readonly key: string;
   /** The invitation that it came with. */
   readonly invitation: string | null;
@@ -194,6 +194,8 @@ export type Event =
   | { readonly kind: 'left'; readonly island: string; readonly reason: string }
   /** The coordinator begins again after it ended, by itself or not: nobody is there, and nothing is under way. */
   | { readonly kind: 'recovered'; readonly trainedMs: number }
+  /** The run was moved to another host without anyone's keys. */
+  | { readonly kind: 'keys-forgotten' }
   | { readonly kind: 'stop-requested' }
   | { readonly kind: 'tick' };
 

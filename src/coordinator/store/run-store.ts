@@ -23,6 +23,8 @@ export interface RunStore {
   commitCheckpoint(id: string, keep: number): Promise<readonly string[]>;
   /** What the run is restored from: the newest complete checkpoint, if there is one, and what happened after it. */
   history(): Promise<History>;
+  /** Takes over what another store's {@link history} was. */
+  load(history: History): Promise<void>;
   /** Forgets the events after this one, which led to nothing that was committed. */
   truncate(seq: number): Promise<void>;
   /** Every blob that is referred to. */

@@ -76,13 +76,8 @@ export class SqlRunStore implements RunStore {
     });
   }
 
-  commitMerge({ seq, fragment, version, blob }: CommittedMerge): Promise<void> {
-    return this.#transact(async (transaction) => {
-      await transaction.query(
-        'INSERT INTO helio_merges (run, seq, fragment, version, blob) VALUES ($1, $2, $3, $4, $5)',
-        [this.#run, seq, fragment, version, blob],
-      );
-    });
+  commitMerge(merge: CommittedMerge): Promise<void> {
+    return this.#transact((transaction) => insertMerge(transaction, this.#run, merge));
   }
 
   saveCheckpoint({ id, seq, state, blobs }: Snapshot & { readonly id: string }): Promise<void> {
@@ -162,6 +157,30 @@ export class SqlRunStore implements RunStore {
     });
   }
 
+  load({ checkpoint, events, merges, sessions }: History): Promise<void> {
+    const run = this.#run;
+    return this.#transact(async (transaction) => {
+      if (checkpoint !== undefined) {
+        const { id, seq, state, blobs } = checkpoint;
+        await transaction.query(
+          'INSERT INTO helio_checkpoints (run, id, seq, state, blobs, committed) VALUES ($1, $2, $3, $4, $5, 1)',
+          [run, id, seq, JSON.stringify(state), JSON.stringify(blobs)],
+        );
+      }
+      await insert(transaction, run, events);
+      for (const merge of merges) await insertMerge(transaction, run, merge);
+      for (const [number, { seq, settings }] of sessions.entries()) {
+        await transaction.query('INSERT INTO helio_sessions (run, number, seq, settings) VALUES ($1, $2, $3, $4)', [
+          run,
+          number + 1,
+          seq,
+          JSON.stringify(settings),
+        ]);
+      }
+      this.#seq = events.at(-1)?.seq ?? checkpoint?.seq ?? 0;
+    });
+  }
+
   truncate(seq: number): Promise<void> {
     return this.#transact(async (transaction) => {
       await transaction.query('DELETE FROM helio_events WHERE run = $1 AND seq > $2', [this.#run, seq]);
@@ -213,6 +232,20 @@ async function insert(transaction: Transaction, run: string, events: readonly Lo
       at += count;
     }
   }
+}
+
+async function insertMerge(
+  transaction: Transaction,
+  run: string,
+  { seq, fragment, version, blob }: CommittedMerge,
+): Promise<void> {
+  await transaction.query('INSERT INTO helio_merges (run, seq, fragment, version, blob) VALUES ($1, $2, $3, $4, $5)', [
+    run,
+    seq,
+    fragment,
+    version,
+    blob,
+  ]);
 }
 
 async function referred(transaction: Transaction, run: string): Promise<readonly string[]> {

@@ -1,6 +1,7 @@
 /** `npm run bench NAME -- [--short] [--json FILE]`: every figure that the docs quote. */
 import { parseArgs } from 'node:util';
 import { codecs } from './codecs.ts';
+import { coordinator } from './coordinator/index.ts';
 import { data } from './data.ts';
 import { engine } from './engine.ts';
 import { link } from './link.ts';
@@ -20,6 +21,7 @@ const common = { short: values.short, json: values.json };
 const benches: Readonly<Record<string, () => Promise<boolean>>> = {
   engine: () => engine({ ...common, profile: values.profile, only: values.only }),
   codecs: () => codecs(common),
+  coordinator: () => coordinator({ ...common, only: values.only }),
   data: () => data(common),
   link: () => link(common),
   quality: () => quality({ ...common, only: values.only }),
@@ -31,7 +33,7 @@ if (bench === undefined) {
     `Usage: npm run bench NAME -- [--short] [--json FILE]; NAME is one of ${Object.keys(benches).join(', ')}.`,
   );
   console.error(
-    'For engine also: --profile (where the time goes); --only MODEL, for quality --only SECTION (may be repeated).',
+    'For engine also: --profile (where the time goes); --only MODEL, for quality --only SECTION, for coordinator --only PART (may be repeated).',
   );
   process.exitCode = 2;
 } else process.exitCode = (await bench()) ? 0 : 1;

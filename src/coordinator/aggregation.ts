@@ -3,7 +3,7 @@ import { type Fragment, pack, unpack } from '../outer/fragments.ts';
 import { type MergeRule, type PseudoGradient, pseudoGradient } from '../outer/merge.ts';
 import { median } from '../outer/norm-bound.ts';
 import { freshFragment, type GlobalFragment, outerStep } from '../outer/outer-optimizer.ts';
-import { openContribution, packUpdate, packWhole } from '../outer/parcel.ts';
+import { addContribution, openContribution, packUpdate, packWhole } from '../outer/parcel.ts';
 import type { OuterSettings } from '../outer/settings.ts';
 import type { Parcel } from '../protocol/frame.ts';
 
@@ -34,6 +34,23 @@ interface GlobalState {
   readonly lengthPerStep: number;
 }
 
+/** Where contributions wait for their merge, still encoded. */
+export interface Shelf {
+  /** @returns fetches the payload again, as often as wanted, until {@link clear} */
+  put(payload: Parcel['payload']): () => Parcel['payload'];
+  clear(): void;
+}
+
+/** In memory. */
+const memoryShelf = (): Shelf => ({ put: (payload) => () => payload, clear: () => {} });
+
+interface Waiting {
+  readonly form: Parcel['form'];
+  readonly payload: () => Parcel['payload'];
+  readonly squares: number;
+  readonly lengthPerStep: number;
+}
+
 /** How many times longer than those of the last merge a contribution may be, by inner step: no honest one is. */
 const ABSURD = 1_000;
 
@@ -42,12 +59,14 @@ export class Aggregation {
   readonly fragments: readonly Fragment[];
   readonly #settings: AggregationSettings;
   readonly #states: GlobalState[];
-  readonly #waiting: Map<string, { readonly gradient: PseudoGradient; readonly lengthPerStep: number }>[];
+  readonly #shelves: readonly Shelf[];
+  readonly #waiting: Map<string, Waiting>[];
 
   constructor(
     fragments: readonly Fragment[],
     settings: AggregationSettings,
     state: Pick<AggregationState, 'parameters'> & Partial<AggregationState>,
+    newShelf: () => Shelf = memoryShelf,
   ) {
     this.fragments = fragments;
     this.#settings = settings;
@@ -72,6 +91,7 @@ export class Aggregation {
       };
     });
     this.#waiting = fragments.map(() => new Map());
+    this.#shelves = fragments.map(newShelf);
   }
 
   /** The one codec that contributions to a fragment may come in. */
@@ -98,7 +118,13 @@ export class Aggregation {
     const length = Math.sqrt(gradient.squares) / Math.max(1, steps);
     if (lengthPerStep > 0 && length > ABSURD * lengthPerStep)
       throw malformed(`it is ${Math.round(length / lengthPerStep)} times as long as those of the last merge`);
-    this.#waiting[fragment]!.set(island, { gradient, lengthPerStep: length });
+    const payload = this.#shelves[fragment]!.put(parcel.payload);
+    this.#waiting[fragment]!.set(island, {
+      form: parcel.form,
+      payload,
+      squares: gradient.squares,
+      lengthPerStep: length,
+    });
   }
 
   /**
@@ -111,14 +137,20 @@ export class Aggregation {
     weights: readonly { readonly island: string; readonly weight: number }[],
   ): { readonly parcel: Parcel; readonly delta: Float32Array } {
     const waiting = this.#waiting[fragment]!;
-    const contributions = weights.map(({ island, weight }) => ({ ...waiting.get(island)!.gradient, weight }));
     const state = this.#states[fragment]!;
+    const contributions = weights.map(({ island, weight }) => {
+      const { form, payload, squares } = waiting.get(island)!;
+      const addTo: PseudoGradient['addTo'] = (sum, scale) =>
+        addContribution({ form, payload: payload() }, state.up, state.global.parameters, sum, scale);
+      return { squares, addTo, weight };
+    });
     const delta = pseudoGradient(state.layout, contributions, this.#settings);
     this.#states[fragment] = {
       ...state,
       lengthPerStep: median(weights.map((w) => waiting.get(w.island)!.lengthPerStep)),
     };
     waiting.clear();
+    this.#shelves[fragment]!.clear();
     return { parcel: this.follow(fragment, delta), delta };
   }
 

@@ -47,18 +47,35 @@ export function openFragment(parcel: Parcel, codec: Codec, base: Float32Array): 
  * @throws HelioError HELIO-4004 as {@link openFragment}
  */
 export function openContribution(parcel: Parcel, codec: Codec, theta: Float32Array): PseudoGradient {
-  const deltas = (visit: (chunk: Float32Array, offset: number) => void): void =>
-    eachChunk(parcel, codec, (chunk, offset) => {
-      if (parcel.form === 'parameters')
-        for (let i = 0; i < chunk.length; i++) chunk[i] = theta[offset + i]! - chunk[i]!;
-      visit(chunk, offset);
-    });
   let squares = 0;
-  deltas((chunk) => {
+  eachDelta(parcel, codec, theta, (chunk) => {
     squares += squaresOf(chunk);
   });
   requireFinite(squares);
-  return { squares, addTo: (sum, scale) => deltas((chunk, offset) => addChunk(sum, chunk, offset, scale)) };
+  return { squares, addTo: (sum, scale) => addContribution(parcel, codec, theta, sum, scale) };
+}
+
+/** sum ← sum + scale · Δₘ, of a contribution that was opened before. */
+export function addContribution(
+  parcel: Pick<Parcel, 'form' | 'payload'>,
+  codec: Codec,
+  theta: Float32Array,
+  sum: Float32Array,
+  scale: number,
+): void {
+  eachDelta(parcel, codec, theta, (chunk, offset) => addChunk(sum, chunk, offset, scale));
+}
+
+function eachDelta(
+  parcel: Pick<Parcel, 'form' | 'payload'>,
+  codec: Codec,
+  theta: Float32Array,
+  visit: (chunk: Float32Array, offset: number) => void,
+): void {
+  eachChunk(parcel, codec, (chunk, offset) => {
+    if (parcel.form === 'parameters') for (let i = 0; i < chunk.length; i++) chunk[i] = theta[offset + i]! - chunk[i]!;
+    visit(chunk, offset);
+  });
 }
 
 function requireFinite(squares: number): void {
@@ -66,7 +83,7 @@ function requireFinite(squares: number): void {
 }
 
 function eachChunk(
-  { form, payload }: Parcel,
+  { form, payload }: Pick<Parcel, 'form' | 'payload'>,
   codec: Codec,
   visit: (chunk: Float32Array, offset: number) => void,
 ): void {

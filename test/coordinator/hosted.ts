@@ -10,8 +10,8 @@ import type { RunRecord } from '../../src/coordinator/state.ts';
 import { FileBlobs } from '../../src/coordinator/store/blobs.ts';
 import { SqlRunStore } from '../../src/coordinator/store/sql-store.ts';
 import { openSqlite } from '../../src/coordinator/store/sqlite.ts';
-import { codecFor } from '../../src/outer/codecs/index.ts';
 import type { Fragment } from '../../src/outer/fragments.ts';
+import type { OuterSettings } from '../../src/outer/settings.ts';
 import { Channel } from '../../src/protocol/channel.ts';
 import { type Content, sha256 } from '../../src/protocol/frame.ts';
 import { helloText, type Identity, newIdentity, updateText } from '../../src/protocol/identity.ts';
@@ -39,14 +39,25 @@ export interface Hosted {
   close(): Promise<void>;
 }
 
-export async function hosted(change: Partial<ServerOptions> = {}): Promise<Hosted> {
+export async function hosted(
+  change: Partial<ServerOptions> = {},
+  {
+    elements = ELEMENTS,
+    islands = 1,
+    outer = {},
+  }: { elements?: number; islands?: number; outer?: Partial<OuterSettings> } = {},
+): Promise<Hosted> {
   const folder = mkdtempSync(path.join(tmpdir(), 'heliotrope-hosted-'));
   const host = newIdentity();
-  const settings = settingsFor({ innerSteps: 5, graceS: 0.2, quorum: 1 }, { expectedIslands: 1, leaseMs: 5_000 });
+  const settings = settingsFor(
+    { innerSteps: 5, graceS: 0.2, quorum: 1, ...outer },
+    { expectedIslands: islands, leaseMs: 5_000 },
+  );
+  const fragment = { ...FRAGMENT, elements, tensors: [{ ...FRAGMENT.tensors[0]!, elements }] };
   const file = 'data: a\nouter: { strategy: fedavg, innerSteps: 5, quorum: 1 }\nislands: 1\nstop: { steps: 50 }';
   const job = resolveJob(parseRunFile(file, 'hosted.yaml'), 'hosted');
-  const aggregation = await WorkerAggregation.begin([FRAGMENT], settings.outer, {
-    parameters: new Map([['w', new Float32Array(ELEMENTS)]]),
+  const aggregation = await WorkerAggregation.begin([fragment], settings.outer, {
+    parameters: new Map([['w', new Float32Array(elements)]]),
   });
   const store = await SqlRunStore.open(openSqlite(path.join(folder, 'run.sqlite')), RUN);
   await store.beginSession(settings);
@@ -207,5 +218,3 @@ export class Puppet {
     for (const listen of this.#listeners) listen();
   }
 }
-
-export const codec = codecFor('f32', FRAGMENT);

@@ -4,14 +4,18 @@ import type { Parcel } from '../../protocol/frame.ts';
 import { answerCalls } from '../../threads.ts';
 import { Aggregation, type AggregationSettings, type AggregationState } from '../aggregation.ts';
 import { hashOf } from '../store/blobs.ts';
+import { DiskShelf } from './disk-shelf.ts';
 import type { MergeResult } from './worker-aggregation.ts';
 
 /** The thread of `WorkerAggregation`. Payloads are made for one reader, and handed over. */
 let aggregation: Aggregation | undefined;
 
+/** Contributions of all fragments that wait in memory; more wait on the disk. */
+const SHELF_BYTES = 2 ** 30;
+
 const calls = {
   begin(fragments: readonly Fragment[], settings: AggregationSettings, state: AggregationState): void {
-    aggregation = new Aggregation(fragments, settings, state);
+    aggregation = new Aggregation(fragments, settings, state, () => new DiskShelf(SHELF_BYTES / fragments.length));
   },
   contribute: (fragment: number, island: string, parcel: Parcel, steps: number): void =>
     aggregation!.contribute(fragment, island, parcel, steps),

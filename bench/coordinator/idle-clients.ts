@@ -1,0 +1,67 @@
+import { WebSocket } from 'ws';
+import { helloText, newIdentity } from '../../src/protocol/identity.ts';
+import { PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
+
+/**
+ * `node idle-clients.ts PORT COUNT FIRST INVITATION`: so many islands that are there and do nothing, with heartbeats every two seconds. They
+ * come from many addresses of the loopback network, as from many homes. Prints how long joining took, and then every second the times that a ping took.
+ */
+const [port, count, first, invitation] = process.argv.slice(2) as [string, string, string, string];
+const HEARTBEAT_MS = 2_000;
+const AT_ONCE = 50;
+
+function join(number: number): Promise<WebSocket> {
+  return new Promise((resolve, reject) => {
+    const identity = newIdentity();
+    const island = `idle-${number}`;
+    const localAddress = `127.0.${1 + (number % 20)}.1`;
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/run`, { perMessageDeflate: false, localAddress });
+    socket.on('error', reject);
+    socket.on('message', (data: Buffer, isBinary) => {
+      if (isBinary) return;
+      const message = JSON.parse(data.toString()) as { kind: string; nonce: string };
+      if (message.kind === 'challenge') {
+        const hello = {
+          kind: 'hello',
+          protocol: PROTOCOL_VERSION,
+          island,
+          key: identity.publicKey,
+          signature: identity.sign(helloText(message.nonce, island)),
+          invitation,
+          software: 'bench',
+          threads: 1,
+          engine: { device: 'cpu', onProcessor: [] },
+          run: null,
+          holds: [],
+        };
+        socket.send(JSON.stringify(hello));
+      } else if (message.kind === 'welcome') resolve(socket);
+      else if (message.kind === 'refused') reject(new Error(data.toString()));
+    });
+  });
+}
+
+const startMs = performance.now();
+const sockets: WebSocket[] = [];
+let next = Number(first);
+const end = next + Number(count);
+await Promise.all(
+  Array.from({ length: AT_ONCE }, async () => {
+    while (next < end) sockets.push(await join(next++));
+  }),
+);
+process.send!({ kind: 'joined', seconds: (performance.now() - startMs) / 1000 });
+
+// Heartbeats spread evenly over their period.
+const slices = 100;
+let slice = 0;
+setInterval(() => {
+  for (let i = slice; i < sockets.length; i += slices) sockets[i]!.send('{"kind":"alive"}');
+  slice = (slice + 1) % slices;
+}, HEARTBEAT_MS / slices);
+setInterval(() => {
+  const socket = sockets[Math.floor(Math.random() * sockets.length)]!;
+  const sentMs = performance.now();
+  socket.once('pong', () => process.send!({ kind: 'pong', ms: performance.now() - sentMs }));
+  socket.ping();
+}, 20);

@@ -40,6 +40,13 @@ export function settle(count: u32, sign: f32): void {
   }
 }
 
+/** DECODED ← BASE − DECODED. */
+export function difference(count: u32): void {
+  for (let i: u32 = 0; i < 4 * count; i += 16) {
+    v128.store(DECODED + i, f32x4.sub(v128.load(BASE + i), v128.load(DECODED + i)));
+  }
+}
+
 /** SUM ← SUM + weight · DECODED. */
 export function accumulate(count: u32, weight: f32): void {
   const w = f32x4.splat(weight);

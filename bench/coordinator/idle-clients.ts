@@ -8,7 +8,7 @@ import { PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
  */
 const [port, count, first, invitation] = process.argv.slice(2) as [string, string, string, string];
 const HEARTBEAT_MS = 2_000;
-const AT_ONCE = 50;
+const AT_ONCE = 8;
 
 function join(number: number): Promise<WebSocket> {
   return new Promise((resolve, reject) => {
@@ -43,6 +43,13 @@ function join(number: number): Promise<WebSocket> {
 
 const startMs = performance.now();
 const sockets: WebSocket[] = [];
+// Heartbeats spread evenly over their period.
+const slices = 100;
+let slice = 0;
+setInterval(() => {
+  for (let i = slice; i < sockets.length; i += slices) sockets[i]!.send('{"kind":"alive"}');
+  slice = (slice + 1) % slices;
+}, HEARTBEAT_MS / slices);
 let next = Number(first);
 const end = next + Number(count);
 await Promise.all(
@@ -52,13 +59,6 @@ await Promise.all(
 );
 process.send!({ kind: 'joined', seconds: (performance.now() - startMs) / 1000 });
 
-// Heartbeats spread evenly over their period.
-const slices = 100;
-let slice = 0;
-setInterval(() => {
-  for (let i = slice; i < sockets.length; i += slices) sockets[i]!.send('{"kind":"alive"}');
-  slice = (slice + 1) % slices;
-}, HEARTBEAT_MS / slices);
 setInterval(() => {
   const socket = sockets[Math.floor(Math.random() * sockets.length)]!;
   const sentMs = performance.now();

@@ -1,4 +1,5 @@
 import { totalProgress } from '../coordinator/membership.ts';
+import { allIslands } from '../coordinator/roster.ts';
 import { runStepOf } from '../coordinator/run.ts';
 import type { Ending, RunServer } from '../coordinator/server/server.ts';
 import type { RunState } from '../coordinator/state.ts';
@@ -33,7 +34,7 @@ export function summarize(
   wallS: number,
 ): Summary {
   const state: RunState = server.state;
-  const islands = Object.values(state.islands).toSorted((a, b) => byName(a.name, b.name));
+  const islands = allIslands(state.islands).toSorted((a, b) => byName(a.name, b.name));
   const details: readonly IslandDetail[] = islands.map((island) => {
     const total = totalProgress(island);
     return {

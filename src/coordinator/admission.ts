@@ -2,6 +2,7 @@ import { HelioError } from '../errors.ts';
 import { helloText, isSignedBy } from '../protocol/identity.ts';
 import { readInvitation } from '../protocol/invitation.ts';
 import type { IslandMessage } from '../protocol/messages.ts';
+import { islandOf } from './roster.ts';
 import type { RunState } from './state.ts';
 
 /** Who may come in, by what they say in their first message. */
@@ -40,7 +41,7 @@ export function admission(
     const remedy = "Mend the cause; the run's host can begin anew with islands that he trusts.";
     throw new HelioError('HELIO-4005', `The island ${hello.island} was banned from this run: ${offence}`, remedy);
   }
-  const named = islands[hello.island];
+  const named = islandOf(islands, hello.island);
   const known = named?.key === '' ? undefined : named;
   if (known !== undefined && known.key !== hello.key) {
     throw new HelioError(

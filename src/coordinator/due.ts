@@ -1,11 +1,12 @@
 import type { OuterSettings } from '../outer/settings.ts';
+import { islandOf } from './roster.ts';
 import type { Event, FragmentState, Island, RunSettings, RunState } from './state.ts';
 import type { Step } from './step.ts';
 
 /** When fragments are due, for the run and for each island, and which word of an island still counts. */
 
-export const training = (state: RunState): readonly Island[] =>
-  Object.values(state.islands).filter((island) => island.status === 'training');
+export const training = ({ islands }: Pick<RunState, 'islands'>): readonly Island[] =>
+  islands.training.map((name) => islandOf(islands, name)!);
 
 export type Pulling = FragmentState['stage'] & { readonly kind: 'pulling' };
 
@@ -45,7 +46,7 @@ export function isAwaited(
 ): boolean {
   const known = state.fragments[fragment];
   if (known?.stage.kind !== 'pulling' || !known.stage.asked.includes(island)) return false;
-  const { status, merged } = state.islands[island]!;
+  const { status, merged } = islandOf(state.islands, island)!;
   return status === 'training' && round > merged[fragment]! && isAdmitted(settings, known, version);
 }
 
@@ -53,7 +54,7 @@ export function isAwaited(
 export function newestRound({ fragments, islands }: RunState, fragment: number, island: string): number {
   const { stage } = fragments[fragment]!;
   const arrived = stage.kind === 'pulling' ? (stage.arrived[island]?.round ?? 0) : 0;
-  return Math.max(arrived, islands[island]!.merged[fragment]!);
+  return Math.max(arrived, islandOf(islands, island)!.merged[fragment]!);
 }
 
 /**
@@ -66,7 +67,7 @@ export function stepsUntilDue(settings: RunSettings, state: RunState, fragment: 
   const steps = nextStep - runStep;
   if (!settings.outer.stepsBySpeed || steps === 0) return steps;
   const fastest = Math.max(...training(state).map(speedOf));
-  const own = speedOf(state.islands[island]!);
+  const own = speedOf(islandOf(state.islands, island)!);
   return own === 0 || fastest === 0 ? steps : Math.max(1, Math.round((steps * own) / fastest));
 }
 

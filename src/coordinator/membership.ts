@@ -1,5 +1,6 @@
 import type { Progress } from '../protocol/messages.ts';
 import { isAdmitted } from './due.ts';
+import { allIslands, islandOf, mapIslands, withIsland } from './roster.ts';
 import type { Event, Held, Island, RunState } from './state.ts';
 import type { Step } from './step.ts';
 
@@ -8,21 +9,20 @@ const MAX_ISLANDS = 10_000;
 
 /** All that are connected: they get every merged fragment, also while they join. */
 export const present = (state: RunState): readonly Island[] =>
-  Object.values(state.islands).filter((island) => island.status !== 'gone');
+  allIslands(state.islands).filter((island) => island.status !== 'gone');
 
 /** Offences at which a key is banned from the run. */
 const MAX_OFFENCES = 3;
 
 /** Takes an island in, or back under its name; the newcomer replaces a connection that is still open. */
 export function admit(step: Step, { island: name, key, invitation, holds }: Event & { readonly kind: 'joined' }): void {
-  const known = step.state.islands[name];
-  const all = Object.values(step.state.islands);
-  if (known === undefined && all.length >= MAX_ISLANDS) {
+  const known = islandOf(step.state.islands, name);
+  if (known === undefined && step.state.islands.size >= MAX_ISLANDS) {
     const remedy = 'Join under the name of an island that is gone.';
     return turnAway(step, name, `The run knows ${MAX_ISLANDS} islands already.`, remedy);
   }
   if (known === undefined && invitation !== null) {
-    const used = all.filter((island) => island.invitation === invitation.id).length;
+    const used = step.state.islands.byInvitation[invitation.id] ?? 0;
     const remedy = 'Ask the host for another: `heliotrope invite`.';
     if (used >= invitation.uses)
       return turnAway(step, name, `The invitation has let in ${used} islands, which is all that it is for.`, remedy);
@@ -47,7 +47,7 @@ export function admit(step: Step, { island: name, key, invitation, holds }: Even
       : { progress: null, past: known === undefined ? null : totalProgress(known) }),
     joins: (known?.joins ?? 0) + 1,
   };
-  step.update({ islands: { ...step.state.islands, [name]: island } });
+  step.update({ islands: withIsland(step.state.islands, island) });
   const reason = known === undefined ? 'new' : holds.length > 0 ? 'connected again' : 'back';
   step.record({ kind: 'island', island: name, status: 'joining', reason });
   step.effect({
@@ -75,7 +75,7 @@ function turnAway(step: Step, island: string, what: string, remedy: string): voi
 
 /** Counts what no honest island does; the third time its key is banned from the run. */
 export function offend(step: Step, name: string, reason: string): void {
-  const { key, offences: before } = step.state.islands[name]!;
+  const { key, offences: before } = step.islandOf(name);
   const offences = before + 1;
   const banned = offences >= MAX_OFFENCES;
   step.island(name, { offences });
@@ -87,7 +87,7 @@ export function offend(step: Step, name: string, reason: string): void {
 }
 
 export function forgetKeys(step: Step): void {
-  for (const { name } of Object.values(step.state.islands)) step.island(name, { key: '' });
+  step.update({ islands: mapIslands(step.state.islands, (island) => ({ ...island, key: '' })) });
 }
 
 export function leave(step: Step, name: string, reason: string): void {
@@ -100,8 +100,7 @@ export function leave(step: Step, name: string, reason: string): void {
  * that number if it is free: so a run of island-1 to island-4 is the same whoever comes first.
  */
 function freeShard(state: RunState, shards: number, name: string): number {
-  const holders = new Array<number>(shards).fill(0);
-  for (const { shard } of Object.values(state.islands)) holders[shard % shards]!++;
+  const holders = Array.from({ length: shards }, (_, shard) => state.islands.byShard[String(shard)] ?? 0);
   const own = Number(/-([1-9]\d*)$/.exec(name)?.[1] ?? Number.NaN) - 1;
   if (holders[own] === 0) return own;
   return holders.indexOf(Math.min(...holders));

@@ -3,6 +3,7 @@ import { beginCheckpoint, islandSaved } from './checkpoint.ts';
 import { firstDue, isAdmitted, isAwaited, nextDue, type Pulling, partOfRound, training } from './due.ts';
 import { answerEvaluation, assignEvaluation, beginEvaluation, releaseEvaluation } from './evaluation.ts';
 import { admit, forgetKeys, leave, offend, present } from './membership.ts';
+import { allIslands, emptyRoster, islandOf, mapIslands } from './roster.ts';
 import type { Effect, Event, Island, Phase, RunSettings, RunState } from './state.ts';
 import { Step } from './step.ts';
 
@@ -36,7 +37,7 @@ export function initialState(settings: RunSettings): RunState {
   return {
     phase: 'gathering',
     aloneSinceMs: null,
-    islands: {},
+    islands: emptyRoster,
     returning: [],
     fragments: Array.from({ length: fragments }, (_, p) => ({
       version: 0,
@@ -79,9 +80,7 @@ function recover(step: Step, trainedMs: number): void {
     phase: 'gathering',
     returning: killed ? training(state).map((island) => island.name) : isOver(state.phase) ? [] : state.returning,
     aloneSinceMs: null,
-    islands: Object.fromEntries(
-      Object.entries(state.islands).map(([name, island]) => [name, { ...island, status: 'gone' as const }]),
-    ),
+    islands: mapIslands(state.islands, (island) => ({ ...island, status: 'gone' })),
     fragments: state.fragments.map((fragment, index) => ({
       ...fragment,
       nextStep: fragment.nextStep > fragment.runStep ? fragment.nextStep : nextDue(settings, index, fragment.runStep),
@@ -108,7 +107,7 @@ export const runStepOf = (state: RunState): number => Math.min(...state.fragment
 
 function accept(step: Step, event: Exclude<Event, { readonly kind: 'recovered' | 'keys-forgotten' }>): void {
   if (event.kind !== 'tick' && event.kind !== 'stop-requested' && event.kind !== 'joined') {
-    const island = step.state.islands[event.island];
+    const island = islandOf(step.state.islands, event.island);
     if (island === undefined || island.status === 'gone') return;
   }
   switch (event.kind) {
@@ -141,7 +140,7 @@ function accept(step: Step, event: Exclude<Event, { readonly kind: 'recovered' |
 
 function islandReady(step: Step, name: string, restored: string | null): void {
   const midway = step.state.phase === 'training' || step.state.phase === 'paused' || step.state.phase === 'concluding';
-  const { expected } = step.state.islands[name]!;
+  const { expected } = step.islandOf(name);
   step.island(name, {
     status: 'training',
     expected: midway ? expected : expected.map(() => true),
@@ -162,7 +161,7 @@ function islandReady(step: Step, name: string, restored: string | null): void {
 function islandDue(step: Step, { island, fragment, version, slackMs }: Event & { readonly kind: 'due' }): void {
   const known = step.state.fragments[fragment];
   if (known === undefined || !isAdmitted(step.settings, known, version)) return;
-  step.island(island, { due: step.state.islands[island]!.due.with(fragment, step.nowMs + slackMs) });
+  step.island(island, { due: step.islandOf(island).due.with(fragment, step.nowMs + slackMs) });
 }
 
 function contributed(step: Step, event: Event & { readonly kind: 'contributed' }): void {
@@ -173,7 +172,7 @@ function contributed(step: Step, event: Event & { readonly kind: 'contributed' }
   step.fragment(event.fragment, {
     stage: { ...stage, arrived: { ...stage.arrived, [island]: { round, steps, tokens } } },
   });
-  const before = step.state.islands[island]!.answerMs ?? 0;
+  const before = step.islandOf(island).answerMs ?? 0;
   const answerMs = step.nowMs - stage.sinceMs;
   // Up at once, down slowly: a deadline should rather be late than early.
   step.island(island, { answerMs: Math.max(answerMs, 0.75 * before + 0.25 * answerMs) });
@@ -269,9 +268,7 @@ function advanceFragment(step: Step, index: number): void {
       if (everybody || step.nowMs >= closesMs(step, index, stage.untilMs, due)) pull(step, index, there);
       return;
     case 'pulling': {
-      const open = stage.asked.filter(
-        (name) => !(name in stage.arrived) && step.state.islands[name]!.status === 'training',
-      );
+      const open = stage.asked.filter((name) => !(name in stage.arrived) && step.islandOf(name).status === 'training');
       if (open.length > 0 && step.nowMs < stage.untilMs) return;
       const progress = who === 'due' ? partOfRound(step, index, stage) : Math.max(nextStep, runStep);
       return merge(step, index, stage, progress);
@@ -341,16 +338,17 @@ function merge(step: Step, index: number, stage: Pulling, progress: number): voi
   });
   const oneByOne = outer.pull === 'due';
   const there = (
-    oneByOne ? stage.asked.filter((name) => name in stage.arrived) : Object.keys(step.state.islands)
-  ).filter((name) => step.state.islands[name]!.status !== 'gone');
+    oneByOne
+      ? stage.asked.filter((name) => name in stage.arrived)
+      : allIslands(step.state.islands).map(({ name }) => name)
+  ).filter((name) => step.islandOf(name).status !== 'gone');
   for (const name of there) {
-    if (step.state.islands[name]!.status !== 'training') continue;
-    const island = step.state.islands[name]!;
+    if (step.islandOf(name).status !== 'training') continue;
+    const island = step.islandOf(name);
     step.island(name, { expected: island.expected.with(index, true), due: island.due.with(index, null) });
   }
   // Also of those who are gone: they may come back with it.
-  for (const [name, { round }] of arrived)
-    step.island(name, { merged: step.state.islands[name]!.merged.with(index, round) });
+  for (const [name, { round }] of arrived) step.island(name, { merged: step.islandOf(name).merged.with(index, round) });
   const tokens = arrived.reduce((sum, [, contribution]) => sum + contribution.tokens, 0);
   step.update({
     merges: step.state.merges + 1,
@@ -440,7 +438,7 @@ function interrupt(step: Step): void {
 function finishCheckpoint(step: Step): void {
   const { checkpoint } = step.state;
   if (checkpoint === null || isOver(step.state.phase)) return;
-  const open = checkpoint.waiting.filter((name) => step.state.islands[name]!.status === 'training');
+  const open = checkpoint.waiting.filter((name) => step.islandOf(name).status === 'training');
   if (open.length > 0 && step.nowMs - checkpoint.sinceMs < step.settings.leaseMs) return;
   step.update({ checkpoint: null, committed: { id: checkpoint.id, merges: checkpoint.merges } });
   step.effect({ kind: 'commit', checkpoint: checkpoint.id });

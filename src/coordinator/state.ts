@@ -1,5 +1,6 @@
 import type { OuterSettings } from '../outer/settings.ts';
 import type { CoordinatorMessage, Progress } from '../protocol/messages.ts';
+import type { Roster } from './roster.ts';
 
 /** The run as data. Everything here is plain JSON, so that a snapshot of it is a checkpoint. */
 
@@ -35,7 +36,7 @@ export interface RunState {
   readonly phase: Phase;
   /** Since when there has been no island that trains; null while there is one. */
   readonly aloneSinceMs: number | null;
-  readonly islands: Readonly<Record<string, Island>>;
+  readonly islands: Roster;
   /** Islands that trained when the coordinator was killed: it gives them a while to come back before it goes on. */
   readonly returning: readonly string[];
   readonly fragments: readonly FragmentState[];

@@ -1,4 +1,5 @@
 import type { CoordinatorMessage } from '../protocol/messages.ts';
+import { islandOf, withIsland } from './roster.ts';
 import type { Effect, FragmentState, Island, RunRecord, RunSettings, RunState } from './state.ts';
 
 /** One reaction under way: the state so far and the effects so far. It lives within one call of `react`. */
@@ -24,9 +25,13 @@ export class Step {
     this.state = { ...this.state, ...change };
   }
 
+  /** One that the run knows. */
+  islandOf(name: string): Island {
+    return islandOf(this.state.islands, name)!;
+  }
+
   island(name: string, change: Partial<Island>): void {
-    const island = { ...this.state.islands[name]!, ...change };
-    this.update({ islands: { ...this.state.islands, [name]: island } });
+    this.update({ islands: withIsland(this.state.islands, { ...this.islandOf(name), ...change }) });
   }
 
   fragment(index: number, change: Partial<FragmentState>): void {

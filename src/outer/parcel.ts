@@ -1,5 +1,5 @@
 import type { Parcel } from '../protocol/frame.ts';
-import { addChunk, type Codec, malformed, squaresOf, type Update } from './codecs/index.ts';
+import { addChunk, type Codec, differenceTo, malformed, squaresOf, type Update } from './codecs/index.ts';
 import { encodeNumbers, readNumbers } from './codecs/numbers.ts';
 import type { PseudoGradient } from './merge.ts';
 
@@ -73,7 +73,7 @@ function eachDelta(
   visit: (chunk: Float32Array, offset: number) => void,
 ): void {
   eachChunk(parcel, codec, (chunk, offset) => {
-    if (parcel.form === 'parameters') for (let i = 0; i < chunk.length; i++) chunk[i] = theta[offset + i]! - chunk[i]!;
+    if (parcel.form === 'parameters') differenceTo(theta, chunk, offset);
     visit(chunk, offset);
   });
 }

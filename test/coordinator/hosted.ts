@@ -45,13 +45,14 @@ export async function hosted(
     elements = ELEMENTS,
     islands = 1,
     outer = {},
-  }: { elements?: number; islands?: number; outer?: Partial<OuterSettings> } = {},
+    leaseMs = 5_000,
+  }: { elements?: number; islands?: number; outer?: Partial<OuterSettings>; leaseMs?: number } = {},
 ): Promise<Hosted> {
   const folder = mkdtempSync(path.join(tmpdir(), 'heliotrope-hosted-'));
   const host = newIdentity();
   const settings = settingsFor(
     { innerSteps: 5, graceS: 0.2, quorum: 1, ...outer },
-    { expectedIslands: islands, leaseMs: 5_000 },
+    { expectedIslands: islands, leaseMs },
   );
   const fragment = { ...FRAGMENT, elements, tensors: [{ ...FRAGMENT.tensors[0]!, elements }] };
   const file = 'data: a\nouter: { strategy: fedavg, innerSteps: 5, quorum: 1 }\nislands: 1\nstop: { steps: 50 }';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isAdmitted } from '../../src/coordinator/due.ts';
+import { allIslands, emptyRoster } from '../../src/coordinator/roster.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
 import type { RunRecord } from '../../src/coordinator/state.ts';
 import { seededRandom } from '../../src/ml/tensor/random.ts';
@@ -247,7 +248,7 @@ describe('stopping', () => {
     expect(ofKind(w, 'checkpoint')).toHaveLength(1);
     const { state: resumed } = react(settingsFor(), w.state, { kind: 'recovered', trainedMs: 1_000 }, 0);
     expect(resumed).toMatchObject({ phase: 'gathering', merges: 1, restore: '000001', stopRequested: false });
-    expect(Object.values(resumed.islands).every((i) => i.status === 'gone')).toBe(true);
+    expect(allIslands(resumed.islands).every((i) => i.status === 'gone')).toBe(true);
   });
 
   it('stops at once before training began', () => {
@@ -274,7 +275,7 @@ describe('hostile or late events', () => {
       { kind: 'saved', island: 'island-1', checkpoint: 'none' },
     ] as const) {
       const { state } = react(settings, joined, event, w.nowMs);
-      expect({ ...state, islands: {} }).toEqual({ ...joined, islands: {} });
+      expect({ ...state, islands: emptyRoster }).toEqual({ ...joined, islands: emptyRoster });
     }
   });
 });

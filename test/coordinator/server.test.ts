@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { islandOf } from '../../src/coordinator/roster.ts';
 import { encodeFrames } from '../../src/protocol/frame.ts';
 import { newIdentity, updateText } from '../../src/protocol/identity.ts';
 import { ADMIN, type Hosted, hosted, Puppet, RUN } from './hosted.ts';
@@ -65,7 +66,7 @@ describe('who comes in', () => {
     await come(stranger);
     expect(await stranger.hears('refused')).toMatchObject({ code, what: expect.stringMatching(what) });
     await stranger.until(() => stranger.closed);
-    expect(run.server.state.islands).toEqual({});
+    expect(run.server.state.islands.size).toBe(0);
   });
 
   it('are as many as an invitation is for', async () => {
@@ -113,7 +114,7 @@ describe('a contribution', () => {
     await attic.until(() => run.server.state.merges === 1 || attic.closed);
     await sleep(300);
     expect(run.server.state.merges).toBe(1);
-    expect(run.server.state.islands.attic!.merged).toEqual([1]);
+    expect(islandOf(run.server.state.islands, 'attic')!.merged).toEqual([1]);
   });
 
   it.each<[string, (p: Puppet) => Promise<void>, RegExp]>([
@@ -132,7 +133,7 @@ describe('a contribution', () => {
     await liar.untilPulled(run.invite());
     await contribute(liar);
     expect((await liar.hears('refused')).what).toMatch(what);
-    expect(run.server.state.islands.liar!.offences).toBe(1);
+    expect(islandOf(run.server.state.islands, 'liar')!.offences).toBe(1);
     expect(run.records.find((record) => record.kind === 'offence')).toMatchObject({ island: 'liar', banned: false });
     expect(run.server.state.merges).toBe(0);
   });

@@ -139,10 +139,10 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
     const newer = await place.open();
     await expect(SqlRunStore.open(newer, 'r')).rejects.toMatchObject({
       code: 'HELIO-3001',
-      what: expect.stringContaining('has version 99, and this Heliotrope reads version 2'),
+      what: expect.stringContaining('has version 99, and this Heliotrope reads version 3'),
       remedy: expect.stringContaining('newer Heliotrope'),
     });
-    await newer.transact((t) => t.query("UPDATE helio_meta SET value = '2' WHERE name = 'schema'"));
+    await newer.transact((t) => t.query("UPDATE helio_meta SET value = '3' WHERE name = 'schema'"));
     await newer.close();
   });
 });

@@ -1,6 +1,7 @@
 import { newestRound, stepsUntilDue } from '../../src/coordinator/due.ts';
 import { Leases, silence } from '../../src/coordinator/leases.ts';
 import { recover } from '../../src/coordinator/recovery.ts';
+import { islandOf } from '../../src/coordinator/roster.ts';
 import { deadlineMs, initialState, isOver, react, runStepOf } from '../../src/coordinator/run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../../src/coordinator/state.ts';
 import type { CommittedMerge, History, LoggedEvent } from '../../src/coordinator/store/run-store.ts';
@@ -318,7 +319,7 @@ export class World {
 
   /** No step of an island may be in two merges of a fragment. */
   #credit(island: string, fragment: number, state: RunState): void {
-    const round = state.islands[island]!.merged[fragment]!;
+    const round = islandOf(state.islands, island)!.merged[fragment]!;
     const work = this.#work.get(`${island} ${fragment} ${round}`)!;
     const key = `${island} ${fragment}`;
     const before = this.#ledger.get(key) ?? [];

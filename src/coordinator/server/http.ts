@@ -2,6 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi';
 import { bearerAuth } from 'hono/bearer-auth';
 import { bodyLimit } from 'hono/body-limit';
+import { allIslands } from '../roster.ts';
 import { isOver, runStepOf } from '../run.ts';
 import type { RunState } from '../state.ts';
 import type { RunMetrics } from './metrics.ts';
@@ -147,7 +148,7 @@ function statusOf({ run, steps, state: stateNow }: HttpOptions): z.output<typeof
     mergedTokens: state.mergedTokens,
     validationLoss: state.lastLoss,
     checkpoint: state.committed?.id ?? null,
-    islands: Object.values(state.islands).map(({ name, key, status, progress, past, offences }) => ({
+    islands: allIslands(state.islands).map(({ name, key, status, progress, past, offences }) => ({
       island: name,
       key,
       status,

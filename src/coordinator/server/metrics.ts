@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { allIslands } from '../roster.ts';
 import { runStepOf } from '../run.ts';
 import type { Phase, RunState } from '../state.ts';
 
@@ -65,7 +66,7 @@ export class RunMetrics {
       'status',
       ['joining', 'training', 'gone'],
       ({ state }, status) =>
-        Object.values(state.islands).reduce((sum, island) => sum + (island.status === status ? 1 : 0), 0),
+        allIslands(state.islands).reduce((sum, island) => sum + (island.status === status ? 1 : 0), 0),
     );
     this.#byLabel(
       'heliotrope_phase',

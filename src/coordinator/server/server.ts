@@ -6,7 +6,7 @@ import { getRequestListener } from '@hono/node-server';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { explainSystemError, HelioError } from '../../errors.ts';
 import { Channel } from '../../protocol/channel.ts';
-import { type Content, MAX_FRAME_BYTES, type Transfer } from '../../protocol/frame.ts';
+import { type Content, MAX_FRAME_BYTES, sha256, type Transfer } from '../../protocol/frame.ts';
 import { isSignedBy, updateText } from '../../protocol/identity.ts';
 import {
   type CoordinatorMessage,
@@ -20,6 +20,7 @@ import type { Job } from '../../protocol/run-file.ts';
 import { admission } from '../admission.ts';
 import { isAwaited, newestRound, stepsUntilDue } from '../due.ts';
 import { Leases, silence } from '../leases.ts';
+import { islandOf } from '../roster.ts';
 import { deadlineMs, isOver, react } from '../run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../state.ts';
 import type { BlobStore } from '../store/blobs.ts';
@@ -235,13 +236,19 @@ export class RunServer {
 
   /** Ends this process's part in good order: what was decided is done and committed, and islands look for the next one. */
   async suspend(): Promise<void> {
-    this.#suspended = true;
-    while (this.#performing) await new Promise((resolve) => setTimeout(resolve, 10));
+    await this.#finishWork();
     await this.#options.store.flush();
     await this.close(SERVICE_RESTART);
   }
 
+  /** Decides nothing any more, and does what was decided. */
+  async #finishWork(): Promise<void> {
+    this.#suspended = true;
+    while (this.#performing) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+
   async close(code = 1000): Promise<void> {
+    await this.#finishWork();
     clearInterval(this.#ticker);
     clearTimeout(this.#deadline);
     for (const socket of this.#sockets.clients) socket.close(code);
@@ -368,17 +375,19 @@ export class RunServer {
     // Whoever has not been let in cannot make us keep anything.
     if (peer.name === undefined)
       throw new HelioError('HELIO-4004', 'The first message was a frame.', 'Say hello first.');
-    const transfer = peer.channel.frame(data);
-    if (transfer === undefined || this.#peers.get(peer.name) !== peer) return;
+    if (this.#peers.get(peer.name) !== peer) return;
+    // Every piece is a sign of life: over a thin link heartbeats wait behind what is being sent.
     this.#leases.seen(peer.name, this.#options.nowMs());
+    const transfer = peer.channel.frame(data);
+    if (transfer === undefined) return;
     void this.#contribute(peer, peer.name, transfer);
   }
 
   /** Takes a contribution only where one was asked for: nothing else may fill memory. */
-  async #contribute(peer: Peer, island: string, { content, payload, sha256 }: Transfer): Promise<void> {
+  async #contribute(peer: Peer, island: string, { content, payload, sha256: sum }: Transfer): Promise<void> {
     if (
       content.kind !== 'contribution' ||
-      !isSignedBy(peer.key, updateText(this.#options.run, content, sha256), content.signature)
+      !isSignedBy(peer.key, updateText(this.#options.run, content, sum), content.signature)
     ) {
       const what =
         content.kind === 'contribution'
@@ -533,9 +542,10 @@ export class RunServer {
     await store.commitMerge({ seq: decision.seq, fragment, version, blob: hash });
     committed();
     const { form, codec, payload } = parcel;
+    const sum = sha256(payload);
     for (const island of receivers) {
       const place = this.#place(island, fragment, decision.state);
-      this.#transfer(this.#peerOf(island, decision), { kind: 'merged', ...place, form, codec }, payload);
+      this.#transfer(this.#peerOf(island, decision), { kind: 'merged', ...place, form, codec }, payload, sum);
     }
   }
 
@@ -562,7 +572,7 @@ export class RunServer {
       run,
       job,
       dataFolder,
-      shard: { index: state.islands[island]!.shard % job.islands, count: job.islands },
+      shard: { index: islandOf(state.islands, island)!.shard % job.islands, count: job.islands },
       leaseS: settings.leaseMs / 1000,
       restore: state.restore,
       fragments: [...fragments],
@@ -587,10 +597,10 @@ export class RunServer {
     };
   }
 
-  #transfer(peer: Peer | undefined, content: Content, payload: Uint8Array): void {
+  #transfer(peer: Peer | undefined, content: Content, payload: Uint8Array, sum?: string): void {
     if (peer === undefined) return;
     if (peer.socket.bufferedAmount > MAX_BUFFERED_BYTES) return peer.socket.terminate();
-    void peer.channel.transfer(content, payload);
+    void peer.channel.transfer(content, payload, sum);
   }
 }
 

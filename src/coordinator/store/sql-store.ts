@@ -4,7 +4,7 @@ import type { Database, Row, Transaction } from './database.ts';
 import type { CommittedMerge, History, LoggedEvent, RunStore, Snapshot } from './run-store.ts';
 
 /** Version of the tables; a store from a newer one is not touched. */
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 /** Events that are remembered at most while the database is away. */
 const MAX_PENDING = 1_000_000;
 

@@ -20,6 +20,7 @@ export interface Kernels {
 interface Loops {
   prepare(count: number, sign: number): void;
   settle(count: number, sign: number): void;
+  difference(count: number): void;
   accumulate(count: number, weight: number): void;
   squares(count: number): number;
   finite(count: number): number;

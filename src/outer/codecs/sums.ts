@@ -13,6 +13,17 @@ export function addChunk(sum: Float32Array, chunk: Float32Array, offset: number,
   });
 }
 
+/** chunk ← base − chunk, where the chunk begins at `offset` of the base. In float32. */
+export function differenceTo(base: Float32Array, chunk: Float32Array, offset: number): void {
+  eachPart(chunk, (part, start, count) => {
+    const { loops, ...memory } = kernels();
+    memory.base.set(base.subarray(offset + start, offset + start + count));
+    memory.decoded.set(part);
+    loops.difference(wholeBlocks(count));
+    part.set(memory.decoded.subarray(0, count));
+  });
+}
+
 /** The sum of a chunk's squares; not finite when one of its numbers is not. */
 export function squaresOf(chunk: Float32Array): number {
   let sum = 0;

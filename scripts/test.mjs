@@ -38,6 +38,13 @@ check('dependency rule (dependency-cruiser)', 'depcruise', [
 ]);
 check('published schema is current', 'node', ['scripts/write-schema.ts', '--check']);
 check('compiled kernels are current', 'node', ['scripts/build-kernels.mjs', '--check']);
+// Fails when a merge was lost or doubled, or a process ended that should not; what it measures is printed, and no check.
+check('chaos: processes killed, stopped and cut off (some four minutes)', 'node', [
+  '--disable-warning=ExperimentalWarning',
+  'bench/chaos/index.ts',
+  '--minutes',
+  '0.3',
+]);
 const passed = run('tests (vitest)', 'vitest', [
   'run',
   '--reporter=default',

@@ -1,18 +1,6 @@
-import type { Island } from './state.ts';
+import type { Island, Roster } from './state.ts';
 
-/**
- * The islands of a run, as plain data that is never changed. Every event makes a new one, and there may be ten thousand islands: so they lie in buckets
- * by their names, of which an event copies one; and what would need a look at all of them is counted along.
- */
-export interface Roster {
-  readonly size: number;
-  readonly buckets: readonly Readonly<Record<string, Island>>[];
-  /** Names of those that train. */
-  readonly training: readonly string[];
-  /** How many have each shard, and how many came with each invitation. */
-  readonly byShard: Readonly<Record<string, number>>;
-  readonly byInvitation: Readonly<Record<string, number>>;
-}
+/** What is done with a run's islands; see {@link Roster}. */
 
 const BUCKETS = 128;
 

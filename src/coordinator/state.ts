@@ -1,6 +1,5 @@
 import type { OuterSettings } from '../outer/settings.ts';
 import type { CoordinatorMessage, Progress } from '../protocol/messages.ts';
-import type { Roster } from './roster.ts';
 
 /** The run as data. Everything here is plain JSON, so that a snapshot of it is a checkpoint. */
 
@@ -68,6 +67,20 @@ export interface RunState {
   readonly stopRequested: boolean;
   /** The checkpoint that this run was resumed from, which its islands restore. */
   readonly restore: string | null;
+}
+
+/**
+ * The islands of a run, as plain data that is never changed. Every event makes a new one, and there may be ten thousand islands: so they lie in buckets
+ * by their names, of which an event copies one; and what would need a look at all of them is counted along.
+ */
+export interface Roster {
+  readonly size: number;
+  readonly buckets: readonly Readonly<Record<string, Island>>[];
+  /** Names of those that train. */
+  readonly training: readonly string[];
+  /** How many have each shard, and how many came with each invitation. */
+  readonly byShard: Readonly<Record<string, number>>;
+  readonly byInvitation: Readonly<Record<string, number>>;
 }
 
 /** joining → training → gone; a gone island may come back under its name. */

@@ -6,7 +6,13 @@ import { allIslands } from '../roster.ts';
 import { isOver, runStepOf } from '../run.ts';
 import type { RunState } from '../state.ts';
 import type { RunMetrics } from './metrics.ts';
-import type { Knock } from './server.ts';
+
+/** An unknown island without an invitation asks to be let in. */
+export interface Knock {
+  readonly island: string;
+  readonly key: string;
+  readonly address: string;
+}
 
 /** The coordinator's HTTP side, on the same port as its WebSockets: health, metrics, and what its host may ask and do. */
 export interface HttpOptions {

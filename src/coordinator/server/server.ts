@@ -25,7 +25,7 @@ import { deadlineMs, isOver, react } from '../run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../state.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { RunStore } from '../store/run-store.ts';
-import { httpSide } from './http.ts';
+import { httpSide, type Knock } from './http.ts';
 import { ConnectionLimits, messageLimit, type TokenBucket } from './limits.ts';
 import { RunMetrics } from './metrics.ts';
 import type { WorkerAggregation } from './worker-aggregation.ts';
@@ -65,12 +65,6 @@ export interface ServerOptions {
   readonly onRecord: (record: RunRecord, server: RunServer) => void;
   /** Saves the tensors as they are now. @returns their blobs, by part */
   readonly onSave: () => Promise<Readonly<Record<string, string>>>;
-}
-
-export interface Knock {
-  readonly island: string;
-  readonly key: string;
-  readonly address: string;
 }
 
 export interface Traffic {

@@ -185,9 +185,9 @@ class IslandKeeper {
     return this.#hopeless.promise;
   }
 
-  start(url: string, count: number, folder: string): void {
+  start(invitation: string, count: number, folder: string): void {
     const threads = Math.max(1, Math.floor(availableParallelism() / count));
-    for (let i = 1; i <= count; i++) this.#launch(`island-${i}`, url, threads, folder);
+    for (let i = 1; i <= count; i++) this.#launch(`island-${i}`, invitation, threads, folder);
   }
 
   noMoreRestarts(): void {
@@ -206,13 +206,12 @@ class IslandKeeper {
     clearTimeout(patience);
   }
 
-  #launch(name: string, url: string, threads: number, folder: string): void {
+  #launch(name: string, invitation: string, threads: number, folder: string): void {
     const state = path.join(folder, 'islands', name);
     makeFolder(state);
     const child = spawnSelf(
       [
         'join',
-        url,
         '--name',
         name,
         '--threads',
@@ -227,6 +226,7 @@ class IslandKeeper {
         '--quiet',
       ],
       'pipe',
+      { HELIOTROPE_INVITATION: invitation },
     );
     this.#running.set(name, child);
     const log = createWriteStream(path.join(state, 'island.log'), { flags: 'a' });
@@ -248,7 +248,7 @@ class IslandKeeper {
         return this.#giveUp(name, `${how}) after ${MAX_RESTARTS} restarts: ${lastWords.trim()}`);
       this.#notice(`${name} crashed (${how}); the run goes on without it; starting it again`);
       setTimeout(() => {
-        if (this.#restarting) this.#launch(name, url, threads, folder);
+        if (this.#restarting) this.#launch(name, invitation, threads, folder);
       }, RESTART_MS);
     });
   }
@@ -273,8 +273,13 @@ class IslandKeeper {
 }
 
 /** Starts this same program in a process group of its own, so that Ctrl-C reaches it only through us. */
-function spawnSelf(args: readonly string[], stderr: 'inherit' | 'pipe'): ChildProcess {
+function spawnSelf(
+  args: readonly string[],
+  stderr: 'inherit' | 'pipe',
+  environment: NodeJS.ProcessEnv = {},
+): ChildProcess {
   return spawn(process.execPath, [...process.execArgv, ENTRY, ...args], {
+    env: { ...process.env, ...environment },
     stdio: ['pipe', 'pipe', stderr],
     detached: true,
   });

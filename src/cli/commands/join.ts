@@ -28,7 +28,11 @@ export interface JoinOptions {
 }
 
 /** Takes part in a run as one island, until the run is over. */
-export async function join(where: string | undefined, options: JoinOptions, context: CommandContext): Promise<number> {
+export async function join(
+  argument: string | undefined,
+  options: JoinOptions,
+  context: CommandContext,
+): Promise<number> {
   const name = options.name ?? defaultName();
   if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name)) {
     throw new HelioError(
@@ -38,6 +42,8 @@ export async function join(where: string | undefined, options: JoinOptions, cont
     );
   }
   requireProvider(options.device);
+  // What stands on a command line is seen by all users of a machine; the environment is not.
+  const where = argument ?? context.environment.HELIOTROPE_INVITATION;
   const link = where === undefined || CODE_PATTERN.test(where) ? await findOnLan(where, context) : readLink(where);
   if (link === undefined) return 0;
   const { addresses, secure, fingerprint, invitation } = link;

@@ -1,11 +1,10 @@
 import { Aggregation } from '../../src/coordinator/aggregation.ts';
-import { isAwaited, newestRound, stepsUntilDue } from '../../src/coordinator/due.ts';
+import { isAwaited, placeOf } from '../../src/coordinator/due.ts';
 import { initialState, isOver, react } from '../../src/coordinator/run.ts';
 import type { Effect, Event, RunSettings, RunState } from '../../src/coordinator/state.ts';
 import { FragmentExchange } from '../../src/island/fragment-exchange.ts';
 import {
   activity,
-  type Global,
   type IslandEffect,
   type IslandEvent,
   type IslandState,
@@ -178,7 +177,12 @@ class VirtualRun {
         const { form, codec } = parcel;
         for (const name of effect.receivers) {
           const receiver = this.#islands.find((other) => other.name === name)!;
-          const content: Merged = { kind: 'merged', ...this.#place(fragment, name), form, codec };
+          const content: Merged = {
+            kind: 'merged',
+            ...placeOf(this.#settings, this.#state, fragment, name),
+            form,
+            codec,
+          };
           this.#bytes += parcel.payload.length;
           this.#post(() => this.#arrive(receiver, content, { ...parcel, payload: parcel.payload.slice() }));
         }
@@ -200,12 +204,6 @@ class VirtualRun {
     return this.#options.fragments.reduce((sum, { elements }) => sum + elements, 0);
   }
 
-  #place(fragment: number, island: string): Omit<Global, 'kind'> {
-    const { version, runStep } = this.#state.fragments[fragment]!;
-    const steps = stepsUntilDue(this.#settings, this.#state, fragment, island);
-    return { fragment, version, runStep, stepsUntilDue: steps, round: newestRound(this.#state, fragment, island) };
-  }
-
   async #welcome(island: Island, fragments: readonly number[]): Promise<void> {
     const { outer } = this.#options;
     const job = { outer: { ...outer, strategy: 'auto' }, model: {} } as unknown as Job;
@@ -216,7 +214,7 @@ class VirtualRun {
     for (const fragment of fragments)
       await this.#tell(island, {
         kind: 'received',
-        content: { kind: 'global', ...this.#place(fragment, island.name) },
+        content: { kind: 'global', ...placeOf(this.#settings, this.#state, fragment, island.name) },
       });
   }
 

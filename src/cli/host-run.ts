@@ -1,6 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { appendFileSync, chmodSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { Traffic } from '../coordinator/server/options.ts';
 import { type Ending, RunServer } from '../coordinator/server/server.ts';
 import type { RunRecord, RunSettings } from '../coordinator/state.ts';
 import { explainSystemError, HelioError } from '../errors.ts';
@@ -275,9 +276,9 @@ function completeMetrics(folder: string, records: readonly RunRecord[]): void {
 /** Writes every record to metrics.jsonl, what people care about to events.log, and passes it on. */
 function recorder(folder: string, emit: (line: ServeLine) => void) {
   const startMs = performance.now();
-  return (record: RunRecord, server: RunServer): void => {
+  return (record: RunRecord, trafficOf: (island: string) => Traffic): void => {
     const atS = Math.round(performance.now() - startMs) / 1000;
-    const traffic = 'island' in record ? server.trafficOf(record.island) : undefined;
+    const traffic = 'island' in record ? trafficOf(record.island) : undefined;
     const live: LiveRecord = {
       ...record,
       atS,

@@ -81,3 +81,15 @@ export function partOfRound(step: Step, index: number, { arrived }: Pulling): nu
   const { progress } = step.state.fragments[index]!;
   return Math.min(step.settings.steps, progress + steps / Math.max(1, training(step.state).length));
 }
+
+/** What an island is told of a fragment together with its parameters. */
+export function placeOf(settings: RunSettings, state: RunState, fragment: number, island: string) {
+  const { version, runStep } = state.fragments[fragment]!;
+  return {
+    fragment,
+    version,
+    runStep,
+    stepsUntilDue: stepsUntilDue(settings, state, fragment, island),
+    round: newestRound(state, fragment, island),
+  };
+}

@@ -1,4 +1,4 @@
-import { newestRound, stepsUntilDue } from '../../src/coordinator/due.ts';
+import { placeOf } from '../../src/coordinator/due.ts';
 import { Leases, silence } from '../../src/coordinator/leases.ts';
 import { recover } from '../../src/coordinator/recovery.ts';
 import { islandOf } from '../../src/coordinator/roster.ts';
@@ -313,7 +313,12 @@ export class World {
     for (const island of receivers)
       this.#down(island, decision, {
         kind: 'received',
-        content: { kind: 'merged', ...this.#place(island, fragment, state), form: 'parameters', codec: 'f32' },
+        content: {
+          kind: 'merged',
+          ...placeOf(this.options.settings, state, fragment, island),
+          form: 'parameters',
+          codec: 'f32',
+        },
       });
   }
 
@@ -346,18 +351,10 @@ export class World {
     down({ kind: 'told', message: welcome });
     down({ kind: 'received', content: { kind: 'preparation' } });
     for (const fragment of fragments)
-      down({ kind: 'received', content: { kind: 'global', ...this.#place(island, fragment, decision.state) } });
-  }
-
-  #place(island: string, fragment: number, state: RunState) {
-    const { version, runStep } = state.fragments[fragment]!;
-    return {
-      fragment,
-      version,
-      runStep,
-      stepsUntilDue: stepsUntilDue(this.options.settings, state, fragment, island),
-      round: newestRound(state, fragment, island),
-    };
+      down({
+        kind: 'received',
+        content: { kind: 'global', ...placeOf(this.options.settings, decision.state, fragment, island) },
+      });
   }
 
   // The network: what is sent on one connection arrives in order, after delays, or not at all.

@@ -6,7 +6,7 @@ import { getRequestListener } from '@hono/node-server';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { explainSystemError, HelioError } from '../../errors.ts';
 import { Channel } from '../../protocol/channel.ts';
-import { type Content, MAX_FRAME_BYTES, sha256, type Transfer } from '../../protocol/frame.ts';
+import { MAX_FRAME_BYTES, type Transfer } from '../../protocol/frame.ts';
 import { isSignedBy, updateText } from '../../protocol/identity.ts';
 import {
   type CoordinatorMessage,
@@ -16,89 +16,19 @@ import {
   PROTOCOL_VERSION,
   RUN_PATH,
 } from '../../protocol/messages.ts';
-import type { Job } from '../../protocol/run-file.ts';
 import { admission } from '../admission.ts';
-import { isAwaited, newestRound, stepsUntilDue } from '../due.ts';
+import { isAwaited } from '../due.ts';
 import { Leases, silence } from '../leases.ts';
-import { islandOf } from '../roster.ts';
 import { deadlineMs, isOver, react } from '../run.ts';
-import type { Effect, Event, RunRecord, RunSettings, RunState } from '../state.ts';
-import type { BlobStore } from '../store/blobs.ts';
-import type { RunStore } from '../store/run-store.ts';
+import type { Effect, Event, RunState } from '../state.ts';
 import { httpSide, type Knock } from './http.ts';
-import { ConnectionLimits, messageLimit, type TokenBucket } from './limits.ts';
+import { ConnectionLimits, messageLimit } from './limits.ts';
 import { RunMetrics } from './metrics.ts';
-import type { WorkerAggregation } from './worker-aggregation.ts';
-
-/** What the coordinator's process is given: the run, its tensors, and hands to do what the machine decides. */
-export interface ServerOptions {
-  readonly run: string;
-  readonly job: Job;
-  readonly dataFolder: string;
-  /** How data become numbers, as JSON, and where adapters are trained the frozen weights, as a safetensors file. */
-  readonly preparation: string;
-  readonly base: Uint8Array | null;
-  readonly settings: RunSettings;
-  readonly state: RunState;
-  /** Training time so far of a run that goes on; undefined for one that begins. */
-  readonly recoveredMs: number | undefined;
-  readonly aggregation: WorkerAggregation;
-  readonly store: RunStore;
-  readonly blobs: BlobStore;
-  /** Complete checkpoints to keep. */
-  readonly keepCheckpoints: number;
-  readonly host: string;
-  readonly port: number;
-  /** Certificate and key in PEM; undefined: connections are not encrypted. */
-  readonly tls: { readonly cert: string; readonly key: string } | undefined;
-  /** The public key of who signs invitations. */
-  readonly hostKey: string;
-  /** What the host shows on the HTTP side. */
-  readonly adminToken: string;
-  readonly version: string;
-  /** A clock that does not run backwards, and the time of day in seconds since 1970. */
-  readonly nowMs: () => number;
-  readonly nowS: () => number;
-  /** An unknown island without an invitation asks to be let in; see {@link RunServer.answerKnock}. */
-  readonly onKnock: (knock: Knock) => void;
-  /** Told everything that happens, with the bytes exchanged with each island so far. */
-  readonly onRecord: (record: RunRecord, server: RunServer) => void;
-  /** Saves the tensors as they are now. @returns their blobs, by part */
-  readonly onSave: () => Promise<Readonly<Record<string, string>>>;
-}
-
-export interface Traffic {
-  readonly sentBytes: number;
-  readonly receivedBytes: number;
-}
+import type { ServerOptions, Traffic } from './options.ts';
+import type { Hello, Peer } from './peer.ts';
+import { type Crew, Performer } from './performer.ts';
 
 export type Ending = Effect & { readonly kind: 'end' };
-
-type Hello = IslandMessage & { readonly kind: 'hello' };
-
-interface Peer {
-  readonly socket: WebSocket;
-  readonly address: string;
-  /** What it has to sign. */
-  readonly nonce: string;
-  readonly limit: TokenBucket;
-  readonly channel: Channel<typeof islandMessageSchema, CoordinatorMessage>;
-  name: string | undefined;
-  key: string;
-  /** Rising with every hello. */
-  number: number;
-}
-
-/**
- * An effect, the state that it was decided in, and the number of the event that led to it. It is for the connections that there were then: an
- * island that has connected anew since is told by its welcome.
- */
-interface Decision {
-  readonly effect: Effect;
-  readonly state: RunState;
-  readonly seq: number;
-  readonly newestPeer: number;
-}
 
 const TICK_MS = 250;
 /** A socket that has not said hello is closed after this. */
@@ -111,8 +41,6 @@ const MAX_KNOCKS = 100;
 /** After so many strangers that were not let in, none may knock until the coordinator begins again: they only cost the host's attention. */
 const MAX_SENT_AWAY = 10;
 const MAX_SOCKETS = 20_000;
-/** An island that does not take what it is sent is cut off. */
-const MAX_BUFFERED_BYTES = 2 ** 30;
 
 /** Carries events from sockets to the pure machine, and its effects back. */
 export class RunServer {
@@ -125,11 +53,9 @@ export class RunServer {
   readonly #ticker: NodeJS.Timeout;
   #deadline: NodeJS.Timeout | undefined;
   #state: RunState;
-  /** What the machine decided and is not done yet, in its order. */
-  readonly #effects: Decision[] = [];
+  readonly #performer: Performer;
   #hellos = 0;
   #sentAway = 0;
-  #performing = false;
   #suspended = false;
   readonly #leases: Leases;
   readonly #limits = new ConnectionLimits();
@@ -148,6 +74,16 @@ export class RunServer {
       connections: this.#sockets.clients.size,
       ...this.#allTraffic(),
     }));
+    const crew: Crew = {
+      peer: (island) => this.#peers.get(island),
+      record: (record) => options.onRecord(record, (island) => this.trafficOf(island)),
+      logProgress: () => {
+        for (const island of this.#progress.keys()) this.#logProgress(options.nowMs(), island);
+      },
+      ended: (effect) => this.#ended.resolve(effect),
+      failed: (error) => this.#fail(error),
+    };
+    this.#performer = new Performer(options, crew, this.#metrics);
     const { run, settings, version, adminToken } = options;
     const app = httpSide({
       version,
@@ -238,7 +174,7 @@ export class RunServer {
   /** Decides nothing any more, and does what was decided. */
   async #finishWork(): Promise<void> {
     this.#suspended = true;
-    while (this.#performing) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (this.#performer.busy) await new Promise((resolve) => setTimeout(resolve, 10));
   }
 
   async close(code = 1000): Promise<void> {
@@ -439,8 +375,7 @@ export class RunServer {
       const changed = state !== this.#state;
       this.#state = state;
       const seq = changed || effects.length > 0 ? this.#log(now, event) : 0;
-      for (const effect of effects) this.#effects.push({ effect, state, seq, newestPeer: this.#hellos });
-      void this.#performAll();
+      this.#performer.add(effects.map((effect) => ({ effect, state, seq, newestPeer: this.#hellos })));
       // Other fragments may be ready for their merge as well.
       if (effects.some((effect) => effect.kind === 'merge')) this.#dispatch({ kind: 'tick' });
       else if (changed) this.#tickInTime(now);
@@ -473,128 +408,11 @@ export class RunServer {
     this.#progress.delete(island);
   }
 
-  /** Carries out what was decided, one after the other: what is sent after a merge comes after its result. */
-  async #performAll(): Promise<void> {
-    if (this.#performing) return;
-    this.#performing = true;
-    try {
-      for (let next = this.#effects.shift(); next !== undefined; next = this.#effects.shift()) {
-        // Only what takes time is waited for: all else happens at once, as long as nothing is under way.
-        const work = this.#perform(next);
-        if (work !== undefined) await work;
-      }
-    } catch (error) {
-      this.#fail(error);
-    }
-    this.#performing = false;
-  }
-
   /** A failure of our own (a full disk, a bug) ends the run with its cause; nothing goes on half-done. */
   #fail(error: unknown): void {
-    this.#effects.length = 0;
+    this.#performer.drop();
     this.#ended.reject(error);
     clearInterval(this.#ticker);
-  }
-
-  #perform(decision: Decision): Promise<void> | void {
-    const { effect, state, seq } = decision;
-    const { store, onRecord } = this.#options;
-    switch (effect.kind) {
-      case 'send':
-        return this.#peerOf(effect.island, decision)?.channel.send(effect.message);
-      case 'send-state':
-        return this.#sendState(effect, decision);
-      case 'merge':
-        return this.#merge(effect, decision);
-      case 'disconnect':
-        return this.#peerOf(effect.island, decision)?.socket.close(1008, 'refused');
-      case 'save':
-        return this.#save(effect.checkpoint, state, seq);
-      case 'commit':
-        return this.#commit(effect.checkpoint);
-      case 'record':
-        return onRecord(effect.record, this);
-      case 'end':
-        return store.flush().then(() => this.#ended.resolve(effect));
-    }
-  }
-
-  /** The connection that a decision was about, if it is still there. */
-  #peerOf(island: string, { newestPeer }: Decision): Peer | undefined {
-    const peer = this.#peers.get(island);
-    return peer !== undefined && peer.number <= newestPeer ? peer : undefined;
-  }
-
-  /** A merge is committed before anyone is told of it: what an island has seen is never lost. */
-  async #merge(effect: Effect & { readonly kind: 'merge' }, decision: Decision): Promise<void> {
-    const { aggregation, store, blobs, nowMs } = this.#options;
-    const { fragment, version, weights, receivers } = effect;
-    const committed = this.#metrics.merges.startTimer();
-    const { parcel, delta, hash } = await aggregation.merge(fragment, weights);
-    await blobs.put(hash, delta);
-    for (const island of this.#progress.keys()) this.#logProgress(nowMs(), island);
-    await store.commitMerge({ seq: decision.seq, fragment, version, blob: hash });
-    committed();
-    const { form, codec, payload } = parcel;
-    const sum = sha256(payload);
-    for (const island of receivers) {
-      const place = this.#place(island, fragment, decision.state);
-      this.#transfer(this.#peerOf(island, decision), { kind: 'merged', ...place, form, codec }, payload, sum);
-    }
-  }
-
-  async #save(id: string, state: RunState, seq: number): Promise<void> {
-    const { store, onSave } = this.#options;
-    const blobs = await onSave();
-    await store.saveCheckpoint({ id, seq, state, blobs });
-  }
-
-  async #commit(checkpoint: string): Promise<void> {
-    const { store, blobs, keepCheckpoints } = this.#options;
-    for (const blob of await store.commitCheckpoint(checkpoint, keepCheckpoints)) await blobs.delete(blob);
-  }
-
-  async #sendState(effect: Effect & { readonly kind: 'send-state' }, decision: Decision): Promise<void> {
-    const { run, job, dataFolder, settings, preparation, base, aggregation } = this.#options;
-    const { island, fresh, fragments } = effect;
-    const { state } = decision;
-    const peer = this.#peerOf(island, decision);
-    if (peer === undefined) return;
-    peer.channel.send({
-      kind: 'welcome',
-      protocol: PROTOCOL_VERSION,
-      run,
-      job,
-      dataFolder,
-      shard: { index: islandOf(state.islands, island)!.shard % job.islands, count: job.islands },
-      leaseS: settings.leaseMs / 1000,
-      restore: state.restore,
-      fragments: [...fragments],
-    });
-    if (fresh) this.#transfer(peer, { kind: 'preparation' }, new TextEncoder().encode(preparation));
-    if (fresh && base !== null) this.#transfer(peer, { kind: 'base' }, base);
-    for (const fragment of fragments) {
-      const { payload } = await aggregation.whole(fragment);
-      this.#transfer(peer, { kind: 'global', ...this.#place(island, fragment, state) }, payload);
-    }
-  }
-
-  /** What an island is told of a fragment with its parameters. */
-  #place(island: string, fragment: number, state: RunState) {
-    const { version, runStep } = state.fragments[fragment]!;
-    return {
-      fragment,
-      version,
-      runStep,
-      stepsUntilDue: stepsUntilDue(this.#options.settings, state, fragment, island),
-      round: newestRound(state, fragment, island),
-    };
-  }
-
-  #transfer(peer: Peer | undefined, content: Content, payload: Uint8Array, sum?: string): void {
-    if (peer === undefined) return;
-    if (peer.socket.bufferedAmount > MAX_BUFFERED_BYTES) return peer.socket.terminate();
-    void peer.channel.transfer(content, payload, sum);
   }
 }
 

@@ -1,0 +1,49 @@
+import type { Job } from '../../protocol/run-file.ts';
+import type { RunRecord, RunSettings, RunState } from '../state.ts';
+import type { BlobStore } from '../store/blobs.ts';
+import type { RunStore } from '../store/run-store.ts';
+import type { Knock } from './http.ts';
+import type { WorkerAggregation } from './worker-aggregation.ts';
+
+/** What the coordinator's process is given: the run, its tensors, and hands to do what the machine decides. */
+export interface ServerOptions {
+  readonly run: string;
+  readonly job: Job;
+  readonly dataFolder: string;
+  /** How data become numbers, as JSON, and where adapters are trained the frozen weights, as a safetensors file. */
+  readonly preparation: string;
+  readonly base: Uint8Array | null;
+  readonly settings: RunSettings;
+  readonly state: RunState;
+  /** Training time so far of a run that goes on; undefined for one that begins. */
+  readonly recoveredMs: number | undefined;
+  readonly aggregation: WorkerAggregation;
+  readonly store: RunStore;
+  readonly blobs: BlobStore;
+  /** Complete checkpoints to keep. */
+  readonly keepCheckpoints: number;
+  readonly host: string;
+  readonly port: number;
+  /** Certificate and key in PEM; undefined: connections are not encrypted. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  /** The public key of who signs invitations. */
+  readonly hostKey: string;
+  /** What the host shows on the HTTP side. */
+  readonly adminToken: string;
+  readonly version: string;
+  /** A clock that does not run backwards, and the time of day in seconds since 1970. */
+  readonly nowMs: () => number;
+  readonly nowS: () => number;
+  /** An unknown island without an invitation asks to be let in; see {@link RunServer.answerKnock}. */
+  readonly onKnock: (knock: Knock) => void;
+  /** Told everything that happens, with the bytes exchanged with each island so far. */
+  readonly onRecord: (record: RunRecord, traffic: (island: string) => Traffic) => void;
+  /** Saves the tensors as they are now. @returns their blobs, by part */
+  readonly onSave: () => Promise<Readonly<Record<string, string>>>;
+}
+
+/** Bytes exchanged with an island. */
+export interface Traffic {
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}

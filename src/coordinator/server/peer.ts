@@ -1,0 +1,20 @@
+import type { WebSocket } from 'ws';
+import type { Channel } from '../../protocol/channel.ts';
+import type { CoordinatorMessage, IslandMessage, islandMessageSchema } from '../../protocol/messages.ts';
+import type { TokenBucket } from './limits.ts';
+
+export type Hello = IslandMessage & { readonly kind: 'hello' };
+
+/** One open connection. */
+export interface Peer {
+  readonly socket: WebSocket;
+  readonly address: string;
+  /** What it has to sign. */
+  readonly nonce: string;
+  readonly limit: TokenBucket;
+  readonly channel: Channel<typeof islandMessageSchema, CoordinatorMessage>;
+  name: string | undefined;
+  key: string;
+  /** Rising with every hello. */
+  number: number;
+}

@@ -1,0 +1,167 @@
+import { type Content, sha256 } from '../../protocol/frame.ts';
+import { PROTOCOL_VERSION } from '../../protocol/messages.ts';
+import { placeOf } from '../due.ts';
+import { islandOf } from '../roster.ts';
+import type { Effect, RunRecord, RunState } from '../state.ts';
+import type { RunMetrics } from './metrics.ts';
+import type { ServerOptions } from './options.ts';
+import type { Peer } from './peer.ts';
+
+/**
+ * An effect, the state that it was decided in, and the number of the event that led to it. It is for the connections that there were then: an
+ * island that has connected anew since is told by its welcome.
+ */
+export interface Decision {
+  readonly effect: Effect;
+  readonly state: RunState;
+  readonly seq: number;
+  readonly newestPeer: number;
+}
+
+/** Whom what was decided concerns, and who is told of it. */
+export interface Crew {
+  peer(island: string): Peer | undefined;
+  record(record: RunRecord): void;
+  /** Before a merge is committed: counters that were not logged yet. */
+  logProgress(): void;
+  ended(effect: Effect & { readonly kind: 'end' }): void;
+  failed(error: unknown): void;
+}
+
+/** An island that does not take what it is sent is cut off. */
+const MAX_BUFFERED_BYTES = 2 ** 30;
+
+/** Does what the machine decides, one after the other: sums, stores, and sends. */
+export class Performer {
+  readonly #options: ServerOptions;
+  readonly #crew: Crew;
+  readonly #metrics: RunMetrics;
+  readonly #decisions: Decision[] = [];
+  #busy = false;
+
+  constructor(options: ServerOptions, crew: Crew, metrics: RunMetrics) {
+    this.#options = options;
+    this.#crew = crew;
+    this.#metrics = metrics;
+  }
+
+  get busy(): boolean {
+    return this.#busy;
+  }
+
+  add(decisions: readonly Decision[]): void {
+    this.#decisions.push(...decisions);
+    void this.#work();
+  }
+
+  /** Nothing goes on half-done. */
+  drop(): void {
+    this.#decisions.length = 0;
+  }
+
+  /** Carries out what was decided, one after the other: what is sent after a merge comes after its result. */
+  async #work(): Promise<void> {
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      for (let next = this.#decisions.shift(); next !== undefined; next = this.#decisions.shift()) {
+        // Only what takes time is waited for: all else happens at once, as long as nothing is under way.
+        const work = this.#do(next);
+        if (work !== undefined) await work;
+      }
+    } catch (error) {
+      this.#decisions.length = 0;
+      this.#crew.failed(error);
+    }
+    this.#busy = false;
+  }
+
+  #do(decision: Decision): Promise<void> | void {
+    const { effect, state, seq } = decision;
+    const { store } = this.#options;
+    switch (effect.kind) {
+      case 'send':
+        return this.#peerOf(effect.island, decision)?.channel.send(effect.message);
+      case 'send-state':
+        return this.#sendState(effect, decision);
+      case 'merge':
+        return this.#merge(effect, decision);
+      case 'disconnect':
+        return this.#peerOf(effect.island, decision)?.socket.close(1008, 'refused');
+      case 'save':
+        return this.#save(effect.checkpoint, state, seq);
+      case 'commit':
+        return this.#commit(effect.checkpoint);
+      case 'record':
+        return this.#crew.record(effect.record);
+      case 'end':
+        return store.flush().then(() => this.#crew.ended(effect));
+    }
+  }
+
+  /** The connection that a decision was about, if it is still there. */
+  #peerOf(island: string, { newestPeer }: Decision): Peer | undefined {
+    const peer = this.#crew.peer(island);
+    return peer !== undefined && peer.number <= newestPeer ? peer : undefined;
+  }
+
+  /** A merge is committed before anyone is told of it: what an island has seen is never lost. */
+  async #merge(effect: Effect & { readonly kind: 'merge' }, decision: Decision): Promise<void> {
+    const { aggregation, store, blobs } = this.#options;
+    const { fragment, version, weights, receivers } = effect;
+    const committed = this.#metrics.merges.startTimer();
+    const { parcel, delta, hash } = await aggregation.merge(fragment, weights);
+    await blobs.put(hash, delta);
+    this.#crew.logProgress();
+    await store.commitMerge({ seq: decision.seq, fragment, version, blob: hash });
+    committed();
+    const { form, codec, payload } = parcel;
+    const sum = sha256(payload);
+    for (const island of receivers) {
+      const place = placeOf(this.#options.settings, decision.state, fragment, island);
+      this.#transfer(this.#peerOf(island, decision), { kind: 'merged', ...place, form, codec }, payload, sum);
+    }
+  }
+
+  async #save(id: string, state: RunState, seq: number): Promise<void> {
+    const { store, onSave } = this.#options;
+    const blobs = await onSave();
+    await store.saveCheckpoint({ id, seq, state, blobs });
+  }
+
+  async #commit(checkpoint: string): Promise<void> {
+    const { store, blobs, keepCheckpoints } = this.#options;
+    for (const blob of await store.commitCheckpoint(checkpoint, keepCheckpoints)) await blobs.delete(blob);
+  }
+
+  async #sendState(effect: Effect & { readonly kind: 'send-state' }, decision: Decision): Promise<void> {
+    const { run, job, dataFolder, settings, preparation, base, aggregation } = this.#options;
+    const { island, fresh, fragments } = effect;
+    const { state } = decision;
+    const peer = this.#peerOf(island, decision);
+    if (peer === undefined) return;
+    peer.channel.send({
+      kind: 'welcome',
+      protocol: PROTOCOL_VERSION,
+      run,
+      job,
+      dataFolder,
+      shard: { index: islandOf(state.islands, island)!.shard % job.islands, count: job.islands },
+      leaseS: settings.leaseMs / 1000,
+      restore: state.restore,
+      fragments: [...fragments],
+    });
+    if (fresh) this.#transfer(peer, { kind: 'preparation' }, new TextEncoder().encode(preparation));
+    if (fresh && base !== null) this.#transfer(peer, { kind: 'base' }, base);
+    for (const fragment of fragments) {
+      const { payload } = await aggregation.whole(fragment);
+      this.#transfer(peer, { kind: 'global', ...placeOf(settings, state, fragment, island) }, payload);
+    }
+  }
+
+  #transfer(peer: Peer | undefined, content: Content, payload: Uint8Array, sum?: string): void {
+    if (peer === undefined) return;
+    if (peer.socket.bufferedAmount > MAX_BUFFERED_BYTES) return peer.socket.terminate();
+    void peer.channel.transfer(content, payload, sum);
+  }
+}

@@ -38,6 +38,7 @@ export class Performer {
   readonly #metrics: RunMetrics;
   readonly #decisions: Decision[] = [];
   #busy = false;
+  #working: Promise<void> = Promise.resolve();
 
   constructor(options: ServerOptions, crew: Crew, metrics: RunMetrics) {
     this.#options = options;
@@ -51,7 +52,12 @@ export class Performer {
 
   add(decisions: readonly Decision[]): void {
     this.#decisions.push(...decisions);
-    void this.#work();
+    if (!this.#busy) this.#working = this.#work();
+  }
+
+  /** Resolves when all that was decided so far is done. */
+  settled(): Promise<void> {
+    return this.#working;
   }
 
   /** Nothing goes on half-done. */
@@ -61,7 +67,6 @@ export class Performer {
 
   /** Carries out what was decided, one after the other: what is sent after a merge comes after its result. */
   async #work(): Promise<void> {
-    if (this.#busy) return;
     this.#busy = true;
     try {
       for (let next = this.#decisions.shift(); next !== undefined; next = this.#decisions.shift()) {

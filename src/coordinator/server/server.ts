@@ -174,7 +174,7 @@ export class RunServer {
   /** Decides nothing any more, and does what was decided. */
   async #finishWork(): Promise<void> {
     this.#suspended = true;
-    while (this.#performer.busy) await new Promise((resolve) => setTimeout(resolve, 10));
+    await this.#performer.settled();
   }
 
   async close(code = 1000): Promise<void> {
@@ -327,6 +327,8 @@ export class RunServer {
     }
     const { fragment, version, round, steps, tokens } = content;
     const awaited = (): boolean => isAwaited(this.#options.settings, this.#state, { island, fragment, version, round });
+    // One that came late may be for the next merge already: it must not get into the one that is being summed up now.
+    while (this.#performer.busy) await this.#performer.settled();
     if (!awaited()) return;
     try {
       const parcel = { form: content.form, codec: content.codec, payload };

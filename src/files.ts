@@ -32,14 +32,15 @@ function makeIn(folder: string): void {
 /**
  * Writes a file whole or not at all: to a temporary name beside it, synced, then renamed.
  *
+ * @param mode who may read it; 0o600: its owner alone
  * @throws HelioError HELIO-3002 (no space), HELIO-3003 (no permission), HELIO-3004
  */
-export function writeWhole(file: string, content: string | Uint8Array): void {
+export function writeWhole(file: string, content: string | Uint8Array, mode = 0o666): void {
   const temporary = `${file}.${process.pid}.tmp`;
   try {
     makeFolder(path.dirname(file));
     const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
-    const descriptor = openSync(temporary, 'w');
+    const descriptor = openSync(temporary, 'w', mode);
     try {
       for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
       fsyncSync(descriptor);

@@ -1,6 +1,6 @@
 import { WebSocket } from 'ws';
-import { helloText, newIdentity } from '../../src/protocol/identity.ts';
-import { PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
+import { newIdentity } from '../../src/protocol/identity.ts';
+import { helloOf } from '../../test/coordinator/hosted.ts';
 
 /**
  * `node idle-clients.ts PORT COUNT FIRST INVITATION`: so many islands that are there and do nothing, with heartbeats every two seconds. They
@@ -21,19 +21,7 @@ function join(number: number): Promise<WebSocket> {
       if (isBinary) return;
       const message = JSON.parse(data.toString()) as { kind: string; nonce: string };
       if (message.kind === 'challenge') {
-        const hello = {
-          kind: 'hello',
-          protocol: PROTOCOL_VERSION,
-          island,
-          key: identity.publicKey,
-          signature: identity.sign(helloText(message.nonce, island)),
-          invitation,
-          software: 'bench',
-          threads: 1,
-          engine: { device: 'cpu', onProcessor: [] },
-          run: null,
-          holds: [],
-        };
+        const hello = helloOf(island, identity, message.nonce, invitation);
         socket.send(JSON.stringify(hello));
       } else if (message.kind === 'welcome') resolve(socket);
       else if (message.kind === 'refused') reject(new Error(data.toString()));

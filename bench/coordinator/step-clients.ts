@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws';
 import { encodeFrames, sha256 } from '../../src/protocol/frame.ts';
-import { helloText, newIdentity, updateText } from '../../src/protocol/identity.ts';
-import { PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
+import { newIdentity, updateText } from '../../src/protocol/identity.ts';
+import { helloOf } from '../../test/coordinator/hosted.ts';
 
 /**
  * `node step-clients.ts PORT ISLANDS RUN BYTES CODEC INVITATION`: islands that hand in a contribution of so many bytes when they are asked, and take what was
@@ -47,19 +47,7 @@ const lives = Array.from({ length: Number(islands) }, (_, m) => {
       };
       switch (message.kind) {
         case 'challenge':
-          return say({
-            kind: 'hello',
-            protocol: PROTOCOL_VERSION,
-            island,
-            key: identity.publicKey,
-            signature: identity.sign(helloText(message.nonce, island)),
-            invitation,
-            software: 'bench',
-            threads: 1,
-            engine: { device: 'cpu', onProcessor: [] },
-            run: null,
-            holds: [],
-          });
+          return say(helloOf(island, identity, message.nonce, invitation));
         case 'welcome':
           return say({ kind: 'ready', restored: null });
         case 'evaluate':

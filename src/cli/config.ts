@@ -68,10 +68,12 @@ function set(command: Command, option: Option, given: unknown, place: string): v
 
 /** As commander does with what stands on the command line. */
 function parsed(option: Option, given: unknown, before: unknown): unknown {
-  if (option.isBoolean()) {
-    if (given === true || given === 'true' || given === '1') return true;
-    if (given === false || given === 'false' || given === '0') return undefined;
-    throw new Error('It must be true or false.');
+  // Commander calls only those boolean that do not begin with no.
+  if (option.isBoolean() || option.negate) {
+    const yes = given === true || given === 'true' || given === '1';
+    const no = given === false || given === 'false' || given === '0';
+    if (!yes && !no) throw new Error('It must be true or false.');
+    return yes !== option.negate;
   }
   if (given === null || typeof given === 'object') throw new Error('It must be a single value.');
   const text = String(given);

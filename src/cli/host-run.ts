@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto';
-import { appendFileSync, chmodSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Traffic } from '../coordinator/server/options.ts';
 import { type Ending, RunServer } from '../coordinator/server/server.ts';
@@ -183,12 +183,9 @@ export function runIdentity(name: string, folder: string): string {
 }
 
 /** What the host shows to the coordinator's HTTP side; a file that nobody else may read. */
-export function adminTokenOf(folder: string): string {
+function adminTokenOf(folder: string): string {
   const file = path.join(folder, 'run.admin');
-  if (!existsSync(file)) {
-    writeWhole(file, randomBytes(24).toString('base64url'));
-    chmodSync(file, 0o600);
-  }
+  if (!existsSync(file)) writeWhole(file, randomBytes(24).toString('base64url'), 0o600);
   return readFileSync(file, 'utf8').trim();
 }
 

@@ -1,5 +1,5 @@
 import { createHash, X509Certificate } from 'node:crypto';
-import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { generate } from 'selfsigned';
 import { explainSystemError, HelioError } from '../errors.ts';
@@ -39,8 +39,7 @@ export async function tlsOf({ tls, tlsCert, tlsKey }: TlsOptions, folder: string
   if (!existsSync(certFile) || !existsSync(keyFile)) {
     const notAfterDate = new Date(Date.now() + TEN_YEARS_MS);
     const made = await generate([{ name: 'commonName', value: 'heliotrope' }], { keyType: 'ec', notAfterDate });
-    writeWhole(keyFile, made.private);
-    chmodSync(keyFile, 0o600);
+    writeWhole(keyFile, made.private, 0o600);
     writeWhole(certFile, made.cert);
   }
   const pair = checked(read(certFile), read(keyFile), certFile);

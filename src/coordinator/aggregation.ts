@@ -1,6 +1,6 @@
 import { type Codec, codecFor, malformed } from '../outer/codecs/index.ts';
 import { type Fragment, pack, unpack } from '../outer/fragments.ts';
-import { type MergeRule, type PseudoGradient, pseudoGradient } from '../outer/merge.ts';
+import { type MergeRule, mergeFragment, type PseudoGradient } from '../outer/merge.ts';
 import { median } from '../outer/norm-bound.ts';
 import { freshFragment, type GlobalFragment, outerStep } from '../outer/outer-optimizer.ts';
 import { addContribution, openContribution, packUpdate, packWhole } from '../outer/parcel.ts';
@@ -144,25 +144,26 @@ export class Aggregation {
         addContribution({ form, payload: payload() }, state.up, state.global.parameters, sum, scale);
       return { squares, addTo, weight };
     });
-    const delta = pseudoGradient(state.layout, contributions, this.#settings);
-    this.#states[fragment] = {
-      ...state,
-      lengthPerStep: median(weights.map((w) => waiting.get(w.island)!.lengthPerStep)),
-    };
+    const { merged, delta } = mergeFragment(state.layout, state.global, contributions, this.#settings);
+    const lengthPerStep = median(weights.map((w) => waiting.get(w.island)!.lengthPerStep));
     waiting.clear();
     this.#shelves[fragment]!.clear();
-    return { parcel: this.follow(fragment, delta), delta };
+    return { parcel: this.#adopt(fragment, { ...state, lengthPerStep }, merged), delta };
+  }
+
+  /** Takes the outer step along an averaged pseudo-gradient again, that a merge has led to before. */
+  follow(fragment: number, delta: Float32Array): void {
+    const state = this.#states[fragment]!;
+    this.#adopt(fragment, state, outerStep(state.global, delta, this.#settings));
   }
 
   /**
-   * Takes the outer step along an averaged pseudo-gradient.
+   * Makes what was merged the fragment's state. With a lossy codec the coordinator takes as its own what the islands will have, and keeps the
+   * rest for the next merge: all sides hold the same bits.
    *
-   * With a lossy codec the coordinator takes as its own what the islands will have, and keeps the rest for the next
-   * merge: all sides hold the same bits.
+   * @returns what to send to everyone who has the previous version
    */
-  follow(fragment: number, delta: Float32Array): Parcel {
-    const state = this.#states[fragment]!;
-    const merged = outerStep(state.global, delta, this.#settings);
+  #adopt(fragment: number, state: GlobalState, merged: GlobalFragment): Parcel {
     if (this.#settings.downCodec === 'f32') {
       this.#states[fragment] = { ...state, global: merged };
       return packWhole(merged.parameters);

@@ -1,5 +1,6 @@
 import type { Progress } from '../protocol/messages.ts';
 import { isAdmitted } from './due.ts';
+import { releaseEvaluation } from './evaluation.ts';
 import { allIslands, islandOf, mapIslands, withIsland } from './roster.ts';
 import type { Event, Held, Island, RunState } from './state.ts';
 import type { Step } from './step.ts';
@@ -92,6 +93,7 @@ export function forgetKeys(step: Step): void {
 
 export function leave(step: Step, name: string, reason: string): void {
   step.island(name, { status: 'gone' });
+  releaseEvaluation(step, name);
   step.record({ kind: 'island', island: name, status: 'gone', reason });
 }
 

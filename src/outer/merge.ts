@@ -46,17 +46,18 @@ export function weightOf(rule: Weighting, tokens: number, steps: number): number
  * The one merge path: bound the contributions' lengths, average them to Δ, take the outer step on θ. They are added in the
  * order given, so the same order gives the same bits.
  *
- * @returns a new fragment; when no contribution has weight, the same
+ * @returns a new fragment, and the Δ that led to it; when no contribution has weight, the same and nothing
  */
 export function mergeFragment(
   fragment: Fragment,
   current: GlobalFragment,
   contributions: readonly Contribution[],
   rule: MergeRule,
-): GlobalFragment {
+): { readonly merged: GlobalFragment; readonly delta: Float32Array } {
   const present = contributions.filter(({ weight }) => weight > 0);
-  if (present.length === 0) return current;
-  return outerStep(current, pseudoGradient(fragment, present, rule), rule);
+  if (present.length === 0) return { merged: current, delta: new Float32Array(fragment.elements) };
+  const delta = pseudoGradient(fragment, present, rule);
+  return { merged: outerStep(current, delta, rule), delta };
 }
 
 /**

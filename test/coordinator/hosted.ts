@@ -110,6 +110,21 @@ export async function hosted(
   };
 }
 
+/** An island's first words, after the challenge. */
+export const helloOf = (island: string, identity: Identity, nonce: string, invitation: string | null) => ({
+  kind: 'hello' as const,
+  protocol: PROTOCOL_VERSION,
+  island,
+  key: identity.publicKey,
+  signature: identity.sign(helloText(nonce, island)),
+  invitation,
+  software: 'test',
+  threads: 1,
+  engine: { device: 'cpu', onProcessor: [] },
+  run: null,
+  holds: [],
+});
+
 /** An island's end of a connection, that says what the test wants it to say. */
 export class Puppet {
   readonly socket: WebSocket;
@@ -158,20 +173,7 @@ export class Puppet {
 
   async hello(invitation: string | null, change: Record<string, unknown> = {}): Promise<void> {
     const { nonce } = await this.hears('challenge');
-    this.say({
-      kind: 'hello',
-      protocol: PROTOCOL_VERSION,
-      island: this.name,
-      key: this.identity.publicKey,
-      signature: this.identity.sign(helloText(nonce, this.name)),
-      invitation,
-      software: 'test',
-      threads: 1,
-      engine: { device: 'cpu', onProcessor: [] },
-      run: null,
-      holds: [],
-      ...change,
-    });
+    this.say({ ...helloOf(this.name, this.identity, nonce, invitation), ...change });
   }
 
   /** Joins, answers validation, and trains until the coordinator asks for its contribution. */

@@ -261,6 +261,23 @@ describe('stopping', () => {
 
 describe('hostile or late events', () => {
   const settings = settingsFor();
+  it('of an island that is banned while it validates do not stop the run: others take its part', () => {
+    const w = world();
+    const dispatch = w.dispatch.bind(w);
+    let liar = '';
+    w.dispatch = (event) => {
+      if (event.kind === 'evaluated' && event.island === liar) return;
+      dispatch(event);
+      if (liar !== '' || w.state.evaluation === null) return;
+      // It has a part to validate, and never answers.
+      liar = w.state.evaluation.parts[0]!.island!;
+      for (let i = 0; i < 3; i++) dispatch({ kind: 'offended', island: liar, reason: 'test' });
+    };
+    w.run(120_000);
+    expect(w.state.banned).toEqual({ [liar]: 'test' });
+    expect(w.end?.status).toBe('finished');
+  });
+
   it('from unknown islands, of unknown fragments or of old versions change nothing', () => {
     const w = world();
     for (let i = 0; i < 60; i++) w.run(w.nowMs + 100);

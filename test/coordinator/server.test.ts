@@ -106,6 +106,20 @@ describe('who comes in', () => {
   });
 });
 
+describe('a stranger who knocks', () => {
+  it('does not get a name that another has taken meanwhile', async () => {
+    const stranger = puppet('attic');
+    await stranger.hello(null);
+    await stranger.hears('wait');
+    const attic = puppet('attic');
+    await attic.hello(run.invite());
+    await attic.hears('welcome');
+    run.server.answerKnock('attic', true);
+    expect((await stranger.hears('refused')).what).toContain('belongs to another island');
+    expect([attic.closed, islandOf(run.server.state.islands, 'attic')!.key]).toEqual([false, attic.identity.publicKey]);
+  });
+});
+
 describe('a contribution', () => {
   it('of an honest island is merged', async () => {
     const attic = puppet('attic');

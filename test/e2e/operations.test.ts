@@ -20,7 +20,7 @@ describe('a coordinator as a service', { timeout: 180_000 }, () => {
     });
     writeFileSync(
       path.join(folder, 'serve.yaml'),
-      'port: 0\nlease: 9\ncontinue: true\nannounce: [a.example, b.example:7]\n',
+      'port: 0\nlease: 9\ncontinue: true\nno-lan: true\nannounce: [a.example, b.example:7]\n',
     );
     const first = start(['serve', file, '--config', 'serve.yaml'], folder, { HELIOTROPE_PORT: '0' });
     await first.said(/heliotrope join '/);

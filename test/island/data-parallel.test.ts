@@ -58,7 +58,7 @@ it('data-parallel is one step on the batches of all, with SGD inside', async () 
         ),
       );
     }
-    global = mergeFragment(fragment!, global, contributions, settings);
+    global = mergeFragment(fragment!, global, contributions, settings).merged;
     for (const island of islands) await island.write(unpack(fragment!, global.parameters));
     await together.step(...[0, 1, 2].map((m) => batch(m, step)));
   }

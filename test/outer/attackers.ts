@@ -113,7 +113,7 @@ export function federate(rule: Partial<MergeRule>, attack: Attack, attackers: nu
         1,
       );
     });
-    global = mergeFragment(FRAGMENT, global, contributions, settings);
+    global = mergeFragment(FRAGMENT, global, contributions, settings).merged;
   }
   return loss(global.parameters);
 }

@@ -29,7 +29,7 @@ const contributions = (theta: Float32Array, islands: readonly At[]) =>
     ),
   );
 const merge = (fragment: Fragment, current: GlobalFragment, islands: readonly At[], how: MergeRule) =>
-  mergeFragment(fragment, current, contributions(current.parameters, islands), how);
+  mergeFragment(fragment, current, contributions(current.parameters, islands), how).merged;
 const gradient = (fragment: Fragment, theta: Float32Array, islands: readonly At[], how: MergeRule) =>
   pseudoGradient(fragment, contributions(theta, islands), how);
 

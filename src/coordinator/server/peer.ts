@@ -13,6 +13,8 @@ export interface Peer {
   readonly nonce: string;
   readonly limit: TokenBucket;
   readonly channel: Channel<typeof islandMessageSchema, CoordinatorMessage>;
+  /** Fragments of which a contribution is being taken. */
+  readonly taking: Set<number>;
   name: string | undefined;
   key: string;
   /** Rising with every hello. */

@@ -6,7 +6,7 @@ import { getRequestListener } from '@hono/node-server';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { explainSystemError, HelioError } from '../../errors.ts';
 import { Channel } from '../../protocol/channel.ts';
-import { MAX_FRAME_BYTES, type Transfer } from '../../protocol/frame.ts';
+import { type Content, MAX_FRAME_BYTES, type Parcel, type Transfer } from '../../protocol/frame.ts';
 import { isSignedBy, updateText } from '../../protocol/identity.ts';
 import {
   type CoordinatorMessage,
@@ -16,12 +16,14 @@ import {
   PROTOCOL_VERSION,
   RUN_PATH,
 } from '../../protocol/messages.ts';
-import { admission } from '../admission.ts';
+import { type Admission, admission } from '../admission.ts';
 import { isAwaited } from '../due.ts';
 import { Leases, silence } from '../leases.ts';
-import { deadlineMs, isOver, react } from '../run.ts';
+import { deadlineMs } from '../merging.ts';
+import { isOver, react } from '../run.ts';
 import type { Effect, Event, RunState } from '../state.ts';
-import { httpSide, type Knock } from './http.ts';
+import { httpSide } from './http.ts';
+import { Knocks } from './knocks.ts';
 import { ConnectionLimits, messageLimit } from './limits.ts';
 import { RunMetrics } from './metrics.ts';
 import type { ServerOptions, Traffic } from './options.ts';
@@ -35,11 +37,6 @@ const TICK_MS = 250;
 const HELLO_MS = 10_000;
 /** RFC 6455's registry: the service is restarting. */
 const SERVICE_RESTART = 1012;
-/** An island that knocks is let in within this, or goes away. */
-const KNOCK_MS = 600_000;
-const MAX_KNOCKS = 100;
-/** After so many strangers that were not let in, none may knock until the coordinator begins again: they only cost the host's attention. */
-const MAX_SENT_AWAY = 10;
 const MAX_SOCKETS = 20_000;
 
 /** Carries events from sockets to the pure machine, and its effects back. */
@@ -55,12 +52,11 @@ export class RunServer {
   #state: RunState;
   readonly #performer: Performer;
   #hellos = 0;
-  #sentAway = 0;
   #suspended = false;
   readonly #leases: Leases;
   readonly #limits = new ConnectionLimits();
   readonly #metrics: RunMetrics;
-  readonly #knocks = new Map<string, { readonly peer: Peer; readonly hello: Hello }>();
+  readonly #knocks = new Knocks();
   /** The newest counters of islands, which decide nothing: they are logged with what does. */
   readonly #progress = new Map<string, Event>();
 
@@ -92,7 +88,7 @@ export class RunServer {
       adminToken,
       state: () => this.#state,
       metrics: this.#metrics,
-      knocks: () => [...this.#knocks.values()].map(({ peer, hello }) => knockOf(peer, hello)),
+      knocks: () => this.#knocks.list,
       answerKnock: (island, letIn) => this.answerKnock(island, letIn),
     });
     http.on('request', getRequestListener(app.fetch, { overrideGlobalObjects: false }));
@@ -191,12 +187,17 @@ export class RunServer {
 
   /** Lets an island in that knocked, or not. @returns whether there was one of this name */
   answerKnock(island: string, letIn: boolean): boolean {
-    const knock = this.#knocks.get(island);
+    const knock = this.#knocks.take(island, letIn);
     if (knock === undefined) return false;
-    this.#knocks.delete(island);
-    if (letIn) this.#welcome(knock.peer, knock.hello, null);
-    else
-      this.#refuse(knock.peer, new HelioError('HELIO-4003', 'The host did not let this island in.', 'Ask the host.'));
+    const { peer, hello } = knock;
+    try {
+      if (!letIn) throw new HelioError('HELIO-4003', 'The host did not let this island in.', 'Ask the host.');
+      // Another may have come under its name while it waited.
+      this.#admission(peer, hello);
+      this.#welcome(peer, hello, null);
+    } catch (error) {
+      this.#refuse(peer, error);
+    }
     return true;
   }
 
@@ -206,7 +207,8 @@ export class RunServer {
     const channel = new Channel<typeof islandMessageSchema, CoordinatorMessage>(socket, islandMessageSchema, mostBytes);
     const nonce = randomBytes(24).toString('base64url');
     const limit = messageLimit(nowMs());
-    const peer: Peer = { socket, address, nonce, limit, channel, name: undefined, key: '', number: 0 };
+    const taking = new Set<number>();
+    const peer: Peer = { socket, address, nonce, limit, channel, taking, name: undefined, key: '', number: 0 };
     const patience = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
     channel.send({ kind: 'challenge', protocol: PROTOCOL_VERSION, nonce });
     socket.on('message', (data: Buffer, isBinary) => {
@@ -221,7 +223,7 @@ export class RunServer {
     socket.on('error', () => socket.terminate());
     socket.on('close', (code, reason) => {
       clearTimeout(patience);
-      for (const [island, knock] of this.#knocks) if (knock.peer === peer) this.#knocks.delete(island);
+      this.#knocks.forget(peer);
       this.#forget(peer, `connection closed (${code}${reason.length > 0 ? `, ${reason}` : ''})`);
     });
   }
@@ -263,28 +265,19 @@ export class RunServer {
   }
 
   #greet(peer: Peer, hello: Hello): void {
-    const { run, hostKey, nowS } = this.#options;
     if (peer.key !== '')
       throw new HelioError('HELIO-4004', 'The island said hello twice.', 'Open one connection an island.');
-    const admitted = admission({ run, hostKey, nonce: peer.nonce, nowS: nowS() }, this.#state, hello);
+    const admitted = this.#admission(peer, hello);
     peer.key = hello.key;
     if (admitted.kind === 'admitted') return this.#welcome(peer, hello, admitted.invitation);
-    this.#knock(peer, hello);
+    const knock = this.#knocks.add(peer, hello, () => this.answerKnock(hello.island, false));
+    peer.channel.send({ kind: 'wait', what: `The host is asked whether ${hello.island} may join.` });
+    this.#options.onKnock(knock);
   }
 
-  /** Unknown, and without an invitation: the host is asked. */
-  #knock(peer: Peer, hello: Hello): void {
-    const { island } = hello;
-    if (this.#sentAway >= MAX_SENT_AWAY)
-      throw new HelioError('HELIO-4003', 'The host lets no more strangers knock.', 'Ask him for an invitation.');
-    if (this.#knocks.size >= MAX_KNOCKS || this.#knocks.has(island))
-      throw new HelioError('HELIO-4003', 'Too many islands knock.', 'Ask the host for an invitation.');
-    this.#knocks.set(island, { peer, hello });
-    setTimeout(() => {
-      if (this.#knocks.get(island)?.peer === peer) this.answerKnock(island, false);
-    }, KNOCK_MS).unref();
-    peer.channel.send({ kind: 'wait', what: `The host is asked whether ${island} may join.` });
-    this.#options.onKnock(knockOf(peer, hello));
+  #admission({ nonce }: Peer, hello: Hello): Admission {
+    const { run, hostKey, nowS } = this.#options;
+    return admission({ run, hostKey, nonce, nowS: nowS() }, this.#state, hello);
   }
 
   #welcome(peer: Peer, hello: Hello, invitation: { readonly id: string; readonly uses: number } | null): void {
@@ -325,17 +318,27 @@ export class RunServer {
           : `An island sent a transfer of kind ${content.kind}.`;
       return this.#refuse(peer, new HelioError('HELIO-4004', what, 'Islands send contributions, signed for this run.'));
     }
+    // One of each fragment at a time: what is sent again meanwhile is not kept.
+    if (peer.taking.has(content.fragment)) return;
+    peer.taking.add(content.fragment);
+    try {
+      const { form, codec } = content;
+      await this.#take(peer, island, content, { form, codec, payload });
+    } catch (error) {
+      this.#refuse(peer, error);
+    } finally {
+      peer.taking.delete(content.fragment);
+    }
+  }
+
+  async #take(peer: Peer, island: string, content: Content & { readonly kind: 'contribution' }, parcel: Parcel) {
     const { fragment, version, round, steps, tokens } = content;
     const awaited = (): boolean => isAwaited(this.#options.settings, this.#state, { island, fragment, version, round });
+    if (!awaited()) return;
     // One that came late may be for the next merge already: it must not get into the one that is being summed up now.
     while (this.#performer.busy) await this.#performer.settled();
     if (!awaited()) return;
-    try {
-      const parcel = { form: content.form, codec: content.codec, payload };
-      await this.#options.aggregation.contribute(fragment, island, parcel, steps);
-    } catch (error) {
-      return this.#refuse(peer, error);
-    }
+    await this.#options.aggregation.contribute(fragment, island, parcel, steps);
     if (this.#peers.get(island) === peer)
       this.#dispatch({ kind: 'contributed', island, fragment, version, round, steps, tokens });
   }
@@ -417,8 +420,6 @@ export class RunServer {
     clearInterval(this.#ticker);
   }
 }
-
-const knockOf = (peer: Peer, { island, key }: Hello): Knock => ({ island, key, address: peer.address });
 
 function refuseUpgrade(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);

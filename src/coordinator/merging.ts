@@ -1,0 +1,171 @@
+import { weightOf } from '../outer/merge.ts';
+import { isAdmitted, isAwaited, nextDue, type Pulling, partOfRound, training } from './due.ts';
+import { allIslands } from './roster.ts';
+import type { Event, Island, RunSettings, RunState } from './state.ts';
+import { Step } from './step.ts';
+
+/** A fragment's way from one merge to the next: who is due, who is asked, how long is waited, and what is merged (Decoupled DiLoCo, arXiv 2604.21428). */
+
+export function islandDue(step: Step, { island, fragment, version, slackMs }: Event & { readonly kind: 'due' }): void {
+  const known = step.state.fragments[fragment];
+  if (known === undefined || !isAdmitted(step.settings, known, version)) return;
+  step.island(island, { due: step.islandOf(island).due.with(fragment, step.nowMs + slackMs) });
+}
+
+export function contributed(step: Step, event: Event & { readonly kind: 'contributed' }): void {
+  const fragment = step.state.fragments[event.fragment];
+  if (fragment === undefined || !isAwaited(step.settings, step.state, event)) return;
+  const stage = fragment.stage as Pulling;
+  const { island, round, steps, tokens } = event;
+  step.fragment(event.fragment, {
+    stage: { ...stage, arrived: { ...stage.arrived, [island]: { round, steps, tokens } } },
+  });
+  const before = step.islandOf(island).answerMs ?? 0;
+  const answerMs = step.nowMs - stage.sinceMs;
+  // Up at once, down slowly: a deadline should rather be late than early.
+  step.island(island, { answerMs: Math.max(answerMs, 0.75 * before + 0.25 * answerMs) });
+}
+
+/**
+ * Takes every fragment as far as it goes. One merge an event at most, so that each is committed with the event that decided it; the next event, a tick
+ * at the latest, decides the next.
+ *
+ * @returns whether there was one
+ */
+export function advanceFragments(step: Step): boolean {
+  const { merges, fragments } = step.state;
+  for (const index of fragments.keys()) {
+    advanceFragment(step, index);
+    if (step.state.merges > merges) return true;
+  }
+  return false;
+}
+
+/** open → (quorum is due) grace → (everybody is due, or the window closed) pulling → merged, and open again. */
+function advanceFragment(step: Step, index: number): void {
+  const { stage, nextStep, runStep } = step.state.fragments[index]!;
+  if (runStep >= step.settings.steps || step.state.checkpoint?.thenStop === true) return;
+  const { quorum, graceS, pull: who } = step.settings.outer;
+  const there = training(step.state);
+  const awaited = there.filter((island) => island.expected[index]);
+  const due = there.filter((island) => island.due[index] !== null);
+  const everybody = due.length > 0 && awaited.every((island) => island.due[index] !== null);
+  const enough = due.length > 0 && (quorum === 'all' || due.length >= quorum);
+  switch (stage.kind) {
+    case 'open':
+      if (who === 'due') {
+        if (everybody || (enough && quorum !== 'all')) pull(step, index, due);
+        return;
+      }
+      if (!enough) return;
+      if (everybody) return pull(step, index, there);
+      return step.fragment(index, {
+        stage: { kind: 'grace', sinceMs: step.nowMs, untilMs: step.nowMs + graceS * 1000 },
+      });
+    case 'grace':
+      if (everybody || step.nowMs >= closesMs(step, index, stage.untilMs, due)) pull(step, index, there);
+      return;
+    case 'pulling': {
+      const open = stage.asked.filter((name) => !(name in stage.arrived) && step.islandOf(name).status === 'training');
+      if (open.length > 0 && step.nowMs < stage.untilMs) return;
+      const progress = who === 'due' ? partOfRound(step, index, stage) : Math.max(nextStep, runStep);
+      return merge(step, index, stage, progress);
+    }
+  }
+}
+
+/**
+ * When a grace window closes: with overlap already before the first island would hold (Decoupled DiLoCo, arXiv 2604.21428: the grace is
+ * no longer than the overlap that is left).
+ */
+function closesMs({ settings }: Step, index: number, untilMs: number, due: readonly Island[]): number {
+  if (settings.outer.overlapSteps === 0) return untilMs;
+  return Math.min(untilMs, ...due.map((island) => island.due[index]!));
+}
+
+/** When time alone decides something next, if it does: a grace window or the wait for contributions ends. Whoever drives the machine ticks then. */
+export function deadlineMs(settings: RunSettings, state: RunState): number | undefined {
+  const step = new Step(settings, state, 0);
+  const deadlines = state.fragments.flatMap(({ stage }, index) => {
+    if (stage.kind === 'open') return [];
+    if (stage.kind === 'pulling') return [stage.untilMs];
+    const due = training(state).filter((island) => island.due[index] !== null);
+    return [closesMs(step, index, stage.untilMs, due)];
+  });
+  return deadlines.length === 0 ? undefined : Math.min(...deadlines);
+}
+
+function pull(step: Step, index: number, islands: readonly Island[]): void {
+  const { version } = step.state.fragments[index]!;
+  step.fragment(index, {
+    stage: {
+      kind: 'pulling',
+      sinceMs: step.nowMs,
+      untilMs: step.nowMs + patienceMs(step, islands),
+      asked: islands.map((island) => island.name),
+      arrived: {},
+    },
+  });
+  for (const { name } of islands) step.send(name, { kind: 'pull', fragment: index, version });
+}
+
+/** How long a merge waits for those who were asked: several times as long as the slowest of them usually takes, and no longer than the lease. */
+function patienceMs({ settings }: Step, islands: readonly Island[]): number {
+  const answers = islands.map((island) => island.answerMs ?? Number.POSITIVE_INFINITY);
+  return Math.min(settings.leaseMs, Math.max(MIN_PATIENCE_MS, 4 * Math.max(...answers)));
+}
+
+const MIN_PATIENCE_MS = 1_000;
+
+function merge(step: Step, index: number, stage: Pulling, progress: number): void {
+  const arrived = Object.entries(stage.arrived).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const weights = arrived
+    .map(([island, { steps, tokens }]) => ({ island, weight: weightOf(step.settings.outer.weighting, tokens, steps) }))
+    .filter(({ weight }) => weight > 0);
+  if (weights.length === 0) return step.fragment(index, { stage: { kind: 'open' } });
+  const { version } = step.state.fragments[index]!;
+  const { outer } = step.settings;
+  // A sum of thirds is a whole number again.
+  const runStep = Math.floor(progress + 1e-6);
+  step.fragment(index, {
+    version: version + 1,
+    runStep,
+    progress,
+    nextStep: nextDue(step.settings, index, runStep),
+    stage: { kind: 'open' },
+  });
+  const oneByOne = outer.pull === 'due';
+  const there = (
+    oneByOne
+      ? stage.asked.filter((name) => name in stage.arrived)
+      : allIslands(step.state.islands).map(({ name }) => name)
+  ).filter((name) => step.islandOf(name).status !== 'gone');
+  for (const name of there) {
+    if (step.islandOf(name).status !== 'training') continue;
+    const island = step.islandOf(name);
+    step.island(name, { expected: island.expected.with(index, true), due: island.due.with(index, null) });
+  }
+  // Also of those who are gone: they may come back with it.
+  for (const [name, { round }] of arrived) step.island(name, { merged: step.islandOf(name).merged.with(index, round) });
+  const tokens = arrived.reduce((sum, [, contribution]) => sum + contribution.tokens, 0);
+  step.update({
+    merges: step.state.merges + 1,
+    mergedTokens: step.state.mergedTokens + tokens / outer.fragments,
+    mergedAtMs: step.trainedMs,
+  });
+  step.effect({
+    kind: 'merge',
+    fragment: index,
+    version: version + 1,
+    weights,
+    receivers: there,
+  });
+  step.record({
+    kind: 'merge',
+    fragment: index,
+    version: version + 1,
+    runStep,
+    contributions: arrived.map(([island, c]) => ({ island, ...c })),
+    missing: stage.asked.filter((name) => !(name in stage.arrived)),
+  });
+}

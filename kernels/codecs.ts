@@ -285,6 +285,113 @@ export function decodeE3m0(count: u32): void {
   }
 }
 
+/**
+ * Writes `factor` times the mean magnitude of a block as its scale, zero where it would not be a normal number; of the last block, which may be shorter,
+ * only its own numbers count. @returns the scale; NaN where a number is not finite
+ */
+// @ts-ignore: decorator
+@inline
+function meanScale(block: u32, elements: u32, factor: f32): f32 {
+  let low = f64x2.splat(0);
+  let high = f64x2.splat(0);
+  const from = WANTED + 4 * BLOCK * block;
+  for (let i: u32 = from; i < from + 4 * BLOCK; i += 16) {
+    const x = f32x4.abs(v128.load(i));
+    low = f64x2.add(low, f64x2.promote_low_f32x4(x));
+    high = f64x2.add(high, f64x2.promote_low_f32x4(i32x4.shuffle(x, x, 2, 3, 2, 3)));
+  }
+  const both = f64x2.add(low, high);
+  const sum = f64x2.extract_lane(both, 0) + f64x2.extract_lane(both, 1);
+  if (!(sum < Infinity)) return NaN;
+  const scale = <f32>(sum / <f64>min(BLOCK, elements - BLOCK * block)) * factor;
+  const kept = scale < SMALLEST_NORMAL ? <f32>0 : scale;
+  store<f32>(SCALES + 4 * block, kept);
+  return kept;
+}
+
+/** The signs of four numbers as four bits. */
+// @ts-ignore: decorator
+@inline
+function negatives(place: u32): u32 {
+  return i32x4.bitmask(f32x4.lt(v128.load(place), f32x4.splat(0)));
+}
+
+export function encodeSign(count: u32, elements: u32): bool {
+  for (let block: u32 = 0; block < count / BLOCK; block++) {
+    const scale = meanScale(block, elements, 1);
+    if (isNaN(scale)) return false;
+    for (let i: u32 = BLOCK * block; i < BLOCK * (block + 1); i += 8) {
+      const from = WANTED + 4 * i;
+      const signs = negatives(from) | (negatives(from + 16) << 4);
+      store<u8>(CODES + i / 8, scale === 0 ? 0 : signs);
+    }
+  }
+  return true;
+}
+
+/** Flips the scale's sign where the element's bit is set. */
+// @ts-ignore: decorator
+@inline
+function withSigns(bits: v128, places: v128, scale: v128): v128 {
+  const set = i32x4.eq(v128.and(bits, places), places);
+  return v128.xor(scale, v128.and(set, i32x4.splat(0x80000000)));
+}
+
+export function decodeSign(count: u32): void {
+  for (let block: u32 = 0; block < count / BLOCK; block++) {
+    const scale = f32x4.splat(load<f32>(SCALES + 4 * block));
+    for (let i: u32 = BLOCK * block; i < BLOCK * (block + 1); i += 8) {
+      const bits = i32x4.splat(load<u8>(CODES + i / 8));
+      const to = DECODED + 4 * i;
+      v128.store(to, withSigns(bits, i32x4(1, 2, 4, 8), scale));
+      v128.store(to, withSigns(bits, i32x4(16, 32, 64, 128), scale), 16);
+    }
+  }
+}
+
+/** Codes 0 to 3 of four numbers in a byte; those between −2 and 2 scales are 1 and 2. */
+// @ts-ignore: decorator
+@inline
+function int2Codes(place: u32, twice: v128): u32 {
+  const x = v128.load(place);
+  const zero = f32x4.splat(0);
+  // Each comparison that holds is −1.
+  const less = i32x4.add(f32x4.lt(x, zero), f32x4.lt(x, f32x4.neg(twice)));
+  const code = i32x4.add(i32x4.splat(2), i32x4.sub(less, f32x4.ge(x, twice)));
+  const shifted = i32x4.mul(code, i32x4(1, 4, 16, 64));
+  return (
+    i32x4.extract_lane(shifted, 0) |
+    i32x4.extract_lane(shifted, 1) |
+    i32x4.extract_lane(shifted, 2) |
+    i32x4.extract_lane(shifted, 3)
+  );
+}
+
+export function encodeInt2(count: u32, elements: u32): bool {
+  for (let block: u32 = 0; block < count / BLOCK; block++) {
+    const scale = meanScale(block, elements, 0.625);
+    if (isNaN(scale)) return false;
+    const twice = f32x4.splat(2 * scale);
+    for (let i: u32 = BLOCK * block; i < BLOCK * (block + 1); i += 4) {
+      store<u8>(CODES + i / 4, scale === 0 ? 170 : int2Codes(WANTED + 4 * i, twice));
+    }
+  }
+  return true;
+}
+
+export function decodeInt2(count: u32): void {
+  for (let block: u32 = 0; block < count / BLOCK; block++) {
+    const scale = f32x4.splat(load<f32>(SCALES + 4 * block));
+    for (let i: u32 = BLOCK * block; i < BLOCK * (block + 1); i += 4) {
+      const bits = i32x4.splat(load<u8>(CODES + i / 4));
+      // The code of each lane, moved to the two highest of the byte's bits by a product.
+      const codes = v128.and(i32x4.shr_u(i32x4.mul(bits, i32x4(64, 16, 4, 1)), 6), i32x4.splat(3));
+      const levels = i32x4.sub(i32x4.shl(codes, 1), i32x4.splat(3));
+      v128.store(DECODED + 4 * i, f32x4.mul(scale, f32x4.convert_i32x4_s(levels)));
+    }
+  }
+}
+
 // @ts-ignore: decorator
 @inline
 function upperHalf(bits: v128): v128 {

@@ -61,10 +61,14 @@ interface Island {
   readonly stepMs: number;
   /** Global parameters of each fragment, as the machine has them in its own `newest`. */
   readonly newest: Float32Array[];
+  /** What the newest took the place of, and where the island was when it last handed in. */
+  readonly before: Float32Array[];
+  readonly handedIn: Float32Array[];
   state: IslandState;
   nextMs: number;
-  /** A step is under way, and ends at `nextMs`. */
+  /** A step is under way, and ends at `nextMs`; what comes meanwhile is heeded then. */
   stepping: boolean;
+  readonly later: (() => Promise<void>)[];
   tokens: number;
   steps: number;
 }
@@ -114,9 +118,12 @@ class VirtualRun {
       exchange: new FragmentExchange(fragments, outer, packed),
       stepMs: 1000 / speeds[m % speeds.length]!,
       newest: [...packed],
+      before: [...packed],
+      handedIn: [],
       state: newIsland,
       nextMs: 0,
       stepping: false,
+      later: [],
       tokens: 0,
       steps: 0,
     }));
@@ -184,7 +191,8 @@ class VirtualRun {
             codec,
           };
           this.#bytes += parcel.payload.length;
-          this.#post(() => this.#arrive(receiver, content, { ...parcel, payload: parcel.payload.slice() }));
+          const arrive = () => this.#arrive(receiver, content, { ...parcel, payload: parcel.payload.slice() });
+          this.#post(async () => (receiver.stepping ? void receiver.later.push(arrive) : arrive()));
         }
         return;
       }
@@ -242,9 +250,14 @@ class VirtualRun {
           await this.#dispatch({ ...effect.message, island: name });
         return;
       case 'take': {
-        const { fragment, ownShare, runStep } = effect;
+        const { fragment, keep, runStep } = effect;
         const layout = this.#options.fragments[fragment]!;
-        await island.trainer.write(unpack(layout, island.newest[fragment]!), ownShare);
+        const global = unpack(layout, island.newest[fragment]!);
+        if (keep.kind === 'share') await island.trainer.write(global, keep);
+        else {
+          const from = island[keep.from === 'receipt' ? 'before' : 'handedIn'][fragment]!;
+          await island.trainer.write(global, { kind: 'moved', from: unpack(layout, from) });
+        }
         return island.trainer.skipTo(runStep);
       }
       case 'rebase':
@@ -272,6 +285,7 @@ class VirtualRun {
       layout.tensors.map((t) => t.name),
       own,
     );
+    island.handedIn[fragment] = own.slice();
     this.#lie(island, fragment, own);
     const parcel = island.exchange.contribute(fragment, own, round);
     this.#bytes += parcel.payload.length;
@@ -301,12 +315,14 @@ class VirtualRun {
 
   async #arrive(island: Island, content: Merged, parcel: Parcel): Promise<void> {
     await this.#tell(island, { kind: 'received', content });
+    island.before[content.fragment] = island.newest[content.fragment]!;
     island.newest[content.fragment] = island.exchange.receive(content.fragment, parcel, content.round);
     await this.#tell(island, { kind: 'opened', content });
   }
 
   async #live(island: Island): Promise<void> {
     if (island.stepping) await this.#finishStep(island);
+    for (let next = island.later.shift(); next !== undefined; next = island.later.shift()) await next();
     const { state, activity: next } = activity(island.state, this.#nowMs);
     island.state = state;
     island.stepping = next.kind === 'step';

@@ -12,7 +12,8 @@ interface Rule {
 
 /** @throws HelioError HELIO-1001 naming the first contradiction */
 export function checkOuter({ outer, inner, islands }: Job): void {
-  const { quorum, pull, overlapSteps, innerSteps, fragments, localShare, oneStepDelay, maxStaleness } = outer;
+  const { quorum, pull, overlapSteps, innerSteps, fragments, localShare, carryOver, oneStepDelay, maxStaleness } =
+    outer;
   const rules: readonly Rule[] = [
     {
       broken: quorum !== 'all' && quorum > islands,
@@ -38,6 +39,16 @@ export function checkOuter({ outer, inner, islands }: Job): void {
       broken: oneStepDelay && localShare > 0,
       what: `outer.localShare ${localShare} mixes on arrival, and with outer.oneStepDelay nothing is taken on arrival.`,
       remedy: 'Set outer.localShare to 0, or outer.oneStepDelay to false.',
+    },
+    {
+      broken: carryOver && localShare > 0,
+      what: `outer.carryOver keeps all that an island trained during a merge, and outer.localShare ${localShare} a share of it.`,
+      remedy: 'Set outer.localShare to 0, or outer.carryOver to false.',
+    },
+    {
+      broken: carryOver && oneStepDelay,
+      what: 'outer.carryOver is about what is taken on arrival, and with outer.oneStepDelay nothing is.',
+      remedy: 'Choose one of them.',
     },
     {
       broken: oneStepDelay && maxStaleness === 0,

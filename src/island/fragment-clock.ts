@@ -10,17 +10,24 @@ export interface FragmentClock {
   /** Steps since receipt at which it reports the fragment due; 0 once the run needs no more of it. */
   readonly stepsUntilDue: number;
   readonly reported: boolean;
+  /** Where it stood when it last handed in; null before that, and after a restart, which has no copy of it. */
+  readonly handedIn: Work | null;
   /** When the island began to hold for it; it holds once a version, for the grace at most. */
   readonly heldSinceMs: number | null;
 }
 
-export const received = (version: number, round: number, stepsUntilDue: number): FragmentClock => ({
+export type Work = { readonly steps: number; readonly tokens: number };
+
+const NOTHING: Work = { steps: 0, tokens: 0 };
+
+/** @param carried work that is kept on top of what was received */
+export const received = (version: number, round: number, stepsUntilDue: number, carried = NOTHING): FragmentClock => ({
   version,
   round,
-  steps: 0,
-  tokens: 0,
+  ...carried,
   stepsUntilDue,
   reported: false,
+  handedIn: null,
   heldSinceMs: null,
 });
 
@@ -29,6 +36,25 @@ export const stepped = (clock: FragmentClock, tokens: number): FragmentClock => 
   steps: clock.steps + 1,
   tokens: clock.tokens + tokens,
 });
+
+export const handedIn = (clock: FragmentClock): FragmentClock => ({
+  ...clock,
+  handedIn: { steps: clock.steps, tokens: clock.tokens },
+});
+
+/**
+ * What an island did that is in no merge, when it receives one that has its rounds up to `merged`: since it handed in, or since it received if
+ * that came too late. Null when it does not know.
+ */
+export function unmerged(
+  clock: FragmentClock,
+  merged: number,
+): (Work & { readonly since: 'receipt' | 'handing-in' }) | null {
+  if (merged < clock.round) return { steps: clock.steps, tokens: clock.tokens, since: 'receipt' };
+  if (clock.handedIn === null) return null;
+  const { steps, tokens } = clock.handedIn;
+  return { steps: clock.steps - steps, tokens: clock.tokens - tokens, since: 'handing-in' };
+}
 
 export const isDue = (clock: FragmentClock): boolean =>
   !clock.reported && clock.stepsUntilDue > 0 && clock.steps >= clock.stepsUntilDue;

@@ -2,7 +2,16 @@ import { HelioError } from '../errors.ts';
 import type { OuterSettings } from '../outer/settings.ts';
 import type { Content } from '../protocol/frame.ts';
 import { type CoordinatorMessage, type IslandMessage, PROTOCOL_VERSION } from '../protocol/messages.ts';
-import { type FragmentClock, holding, holdsUntilMs, isDue, received, stepped } from './fragment-clock.ts';
+import {
+  type FragmentClock,
+  handedIn,
+  holding,
+  holdsUntilMs,
+  isDue,
+  received,
+  stepped,
+  unmerged,
+} from './fragment-clock.ts';
 
 /**
  * The island's one decision function, as the coordinator's `react`: pure, with time as an argument. What it decides is done by a
@@ -77,8 +86,8 @@ export type IslandEffect =
   | { readonly kind: 'prepare'; readonly welcome: Welcome }
   /** Unpacks a merged fragment beside training; answered by `opened`. */
   | { readonly kind: 'open'; readonly content: Merged }
-  /** Takes the newest global parameters of a fragment, and keeps this share of its own. */
-  | { readonly kind: 'take'; readonly fragment: number; readonly ownShare: number; readonly runStep: number }
+  /** Takes the newest global parameters of a fragment. */
+  | { readonly kind: 'take'; readonly fragment: number; readonly keep: Keep; readonly runStep: number }
   /** Makes a fragment that came whole the newest of the exchange. */
   | { readonly kind: 'reset'; readonly content: Global }
   /** The next contribution differs from the newest global parameters. */
@@ -88,6 +97,15 @@ export type IslandEffect =
   | { readonly kind: 'evaluate'; readonly message: CoordinatorMessage & { readonly kind: 'evaluate' } }
   | { readonly kind: 'save'; readonly checkpoint: string; readonly clocks: readonly FragmentClock[] }
   | { readonly kind: 'end'; readonly reason: 'finished' | 'interrupted' | 'failed' };
+/**
+ * What an island keeps of its own when it takes global parameters: a share α of where it is, θ ← α θ + (1 − α) θ_global; or the way that it went since it
+ * handed in, or since it received the fragment, θ ← θ_global + (θ − θ_from).
+ */
+export type Keep =
+  | { readonly kind: 'share'; readonly share: number }
+  | { readonly kind: 'moved'; readonly from: 'handing-in' | 'receipt' };
+const NOTHING: Keep = { kind: 'share', share: 0 };
+const EVERYTHING: Keep = { kind: 'share', share: 1 };
 type Contribution = Content & { readonly kind: 'contribution' };
 type IslandHello = IslandMessage & { readonly kind: 'hello' };
 
@@ -296,7 +314,7 @@ function takeWhole(turn: Turn, content: Global): void {
   turn.update({ clocks, newest, place: Math.max(turn.state.place, runStep) });
   if (!turn.state.prepared) return;
   turn.effect({ kind: 'reset', content });
-  turn.effect({ kind: 'take', fragment, ownShare: 0, runStep });
+  turn.effect({ kind: 'take', fragment, keep: NOTHING, runStep });
 }
 
 /** Everything is there: a returning island is ready; a new one once it has prepared. */
@@ -335,6 +353,7 @@ function contribute(turn: Turn, fragment: number): void {
   const { version, round, steps, tokens } = clock;
   turn.effect({ kind: 'contribute', content: { kind: 'contribution', fragment, version, round, steps, tokens } });
   if (work!.outer.oneStepDelay) nextRound(turn, fragment);
+  else turn.clock(fragment, handedIn(clock));
 }
 
 /** One step of delay: what was merged meanwhile, or the same again, is what the next contribution differs from. */
@@ -342,7 +361,7 @@ function nextRound(turn: Turn, fragment: number): void {
   const { version, runStep, stepsUntilDue } = turn.state.newest[fragment]!;
   const clock = turn.state.clocks[fragment]!;
   turn.effect({ kind: 'rebase', fragment });
-  turn.effect({ kind: 'take', fragment, ownShare: 0, runStep });
+  turn.effect({ kind: 'take', fragment, keep: NOTHING, runStep });
   const steps = version === clock.version ? turn.state.work!.outer.innerSteps : stepsUntilDue;
   turn.clock(fragment, received(version, clock.round + 1, steps));
 }
@@ -356,15 +375,21 @@ function opened(turn: Turn, content: Merged): void {
     opened: turn.state.opened + 1,
     place: Math.max(turn.state.place, runStep),
   });
-  turn.effect({ kind: 'take', fragment, ownShare: outer.oneStepDelay ? 1 : outer.localShare, runStep });
   if (outer.oneStepDelay) {
-    // A report that came before this merge was one for it; if the island is due again already, it says so again.
+    turn.effect({ kind: 'take', fragment, keep: EVERYTHING, runStep });
+    // A report that came before this merge was one for it.
     turn.clock(fragment, { ...clock, reported: false });
-    reportDue(turn);
   } else {
+    const carried = outer.carryOver ? unmerged(clock, round) : null;
+    const keep: Keep =
+      carried === null ? { kind: 'share', share: outer.localShare } : { kind: 'moved', from: carried.since };
+    turn.effect({ kind: 'take', fragment, keep, runStep });
     turn.effect({ kind: 'rebase', fragment });
-    turn.clock(fragment, received(version, Math.max(clock.round, round) + 1, stepsUntilDue));
+    const { steps, tokens } = carried ?? { steps: 0, tokens: 0 };
+    turn.clock(fragment, received(version, Math.max(clock.round, round) + 1, stepsUntilDue, { steps, tokens }));
   }
+  // It may be due again already.
+  reportDue(turn);
   heedAll(turn);
 }
 

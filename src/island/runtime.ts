@@ -19,7 +19,7 @@ import {
   type Welcome,
 } from './machine.ts';
 import { withOwnData } from './own-data.ts';
-import type { IslandExchange, IslandTrainer } from './trainer-face.ts';
+import type { IslandExchange, IslandTrainer, Kept } from './trainer-face.ts';
 
 /** The way to the coordinator. It may be lost and found again; what is sent meanwhile is lost, and is asked for again. */
 export interface Line {
@@ -34,8 +34,11 @@ export interface Line {
   next(timeoutMs: number): Promise<Incoming | 'timeout' | null>;
   /** Ends a wait that is under way, as if its time were over. */
   wake(): void;
+  /** What came of a transfer before its connection broke; null when nothing is left over. */
+  readonly partial: IslandHello['partial'];
   close(): void;
 }
+type IslandHello = IslandMessage & { readonly kind: 'hello' };
 export type Incoming =
   | { readonly kind: 'connected' }
   | { readonly kind: 'lost' }
@@ -88,6 +91,9 @@ export class IslandSession {
   #state: IslandState = newIsland;
   /** Global parameters of each fragment, as the machine has them in `newest`. */
   readonly #newest: Float32Array[] = [];
+  /** Where it was with each fragment when it last handed in, where that will be wanted; and what the newest one took the place of. */
+  readonly #handedIn: Float32Array[] = [];
+  readonly #before: Float32Array[] = [];
   #preparation = '';
   #base: Uint8Array | null = null;
   /** Payloads of merged fragments that the machine is to be asked about. */
@@ -169,7 +175,9 @@ export class IslandSession {
 
   async #takeOpened(): Promise<void> {
     for (let next = this.#opened.shift(); next !== undefined; next = this.#opened.shift()) {
-      this.#newest[next.content.fragment] = next.parameters;
+      const { fragment } = next.content;
+      this.#before[fragment] = this.#newest[fragment]!;
+      this.#newest[fragment] = next.parameters;
       await this.#dispatch({ kind: 'opened', content: next.content });
     }
     if (this.#fault !== undefined) throw this.#fault.error;
@@ -196,8 +204,9 @@ export class IslandSession {
       case 'open':
         return this.#open(effect.content);
       case 'take': {
-        const { fragment, ownShare, runStep } = effect;
-        const take = (): Promise<void> => this.#trainer.take(fragment, this.#newest[fragment]!, ownShare, runStep);
+        const { fragment, runStep } = effect;
+        const take = (): Promise<void> =>
+          this.#trainer.take(fragment, this.#newest[fragment]!, this.#kept(effect), runStep);
         this.#counters.exchangeS += (await this.#timed('take', take))[0];
         return;
       }
@@ -221,6 +230,11 @@ export class IslandSession {
     }
   }
 
+  #kept({ fragment, keep }: IslandEffect & { readonly kind: 'take' }): Kept {
+    if (keep.kind === 'share') return keep;
+    return { kind: 'moved', from: (keep.from === 'receipt' ? this.#before : this.#handedIn)[fragment]! };
+  }
+
   #hello({ nonce, run, holds }: IslandEffect & { readonly kind: 'hello' }): void {
     const { name, identity, invitation, software, threads, engine } = this.#host;
     this.#line.send({
@@ -234,6 +248,7 @@ export class IslandSession {
       threads,
       run,
       holds,
+      partial: this.#line.partial,
       engine: { ...engine, onProcessor: [...engine.onProcessor] },
     });
   }
@@ -287,6 +302,7 @@ export class IslandSession {
     const { fragment, round } = content;
     const [seconds, own] = await this.#timed('copy', () => this.#trainer.snapshot(fragment));
     this.#counters.exchangeS += seconds;
+    if (this.#state.work!.outer.carryOver) this.#handedIn[fragment] = own.slice();
     const pack = this.#spanned('exchange', 'pack', () => this.#exchange.contribute(fragment, own, round));
     this.#inBackground(async () => {
       const { form, codec, payload } = await pack;

@@ -21,9 +21,9 @@ export interface IslandTrainer {
    * Takes global parameters of a fragment, packed; they are what is evaluated from now on. `runStep` moves schedule and data
    * ahead to where the run is.
    *
-   * @param ownShare how much of its own parameters it keeps; with 1 it trains on from where it is
+   * @param kept of its own parameters; with a share of 1 it trains on from where it is
    */
-  take(fragment: number, parameters: Float32Array, ownShare: number, runStep: number): Promise<void>;
+  take(fragment: number, parameters: Float32Array, kept: Kept, runStep: number): Promise<void>;
   /** Summed loss in nats, and tokens, of part `part` of `of` of the held-out text under the global parameters. */
   evaluate(part: number, of: number): Promise<Evaluation>;
   save(checkpoint: string, clocks: readonly FragmentClock[], exchange: ExchangeState): Promise<void>;
@@ -39,6 +39,11 @@ export interface IslandTrainer {
   skipTo(runStep: number): Promise<number>;
   release(): Promise<void>;
 }
+
+/** What a trainer keeps of its own when it takes global parameters: a share α of them, or how far it moved from where it was (packed). */
+export type Kept =
+  | { readonly kind: 'share'; readonly share: number }
+  | { readonly kind: 'moved'; readonly from: Float32Array };
 
 /** `FragmentExchange` behind a thread, so that packing and opening go on while the trainer computes. */
 export interface IslandExchange {

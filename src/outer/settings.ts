@@ -35,6 +35,11 @@ export interface OuterSettings {
   readonly overlapSteps: number;
   /** α: share of its own parameters that an island keeps when a merged fragment arrives. */
   readonly localShare: number;
+  /**
+   * What an island trained since it handed in is kept when the merged fragment arrives, θ ← θ_global + (θ − θ_handed in), and counts towards the next
+   * merge. So is all that it trained when what it handed in came too late.
+   */
+  readonly carryOver: boolean;
   /** An island takes a merged fragment when it next contributes, and not when it arrives. */
   readonly oneStepDelay: boolean;
   readonly weighting: Weighting;
@@ -94,6 +99,7 @@ const ROUNDS: OuterSettings = {
   maxStaleness: 0,
   overlapSteps: 0,
   localShare: 0,
+  carryOver: false,
   oneStepDelay: false,
   weighting: 'tokens',
   averaging: 'mean',

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { type Content, encodeFrames, FrameAssembler, type Transfer } from './frame.ts';
+import { type BrokenOff, type Content, encodeFrames, FrameAssembler, type Transfer } from './frame.ts';
 import { parseMessage } from './messages.ts';
 
 /** The little that a channel needs of a WebSocket; both `ws` and a browser's have it. */
@@ -18,11 +18,19 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
   sentBytes = 0;
   receivedBytes = 0;
 
-  /** @param maxPayloadBytes largest transfer that the peer may send */
-  constructor(socket: Socket, incoming: Incoming, maxPayloadBytes: number) {
+  /**
+   * @param maxPayloadBytes largest transfer that the peer may send
+   * @param before what came of one on an earlier connection
+   */
+  constructor(socket: Socket, incoming: Incoming, maxPayloadBytes: number, before?: BrokenOff) {
     this.#socket = socket;
     this.#incoming = incoming;
-    this.#assembler = new FrameAssembler(maxPayloadBytes);
+    this.#assembler = new FrameAssembler(maxPayloadBytes, before);
+  }
+
+  /** What came of a transfer that is not whole. */
+  get partial(): BrokenOff | undefined {
+    return this.#assembler.partial;
   }
 
   send(message: Outgoing): void {
@@ -31,10 +39,14 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
     this.#socket.send(json);
   }
 
-  /** Resolves when the last piece has left this process; a closed socket counts. */
-  async transfer(content: Content, payload: Uint8Array, hash?: string): Promise<void> {
+  /**
+   * Resolves when the last piece has left this process; a closed socket counts.
+   *
+   * @param from how much of it the peer has already
+   */
+  async transfer(content: Content, payload: Uint8Array, hash?: string, from = 0): Promise<void> {
     let last: Promise<void> | undefined;
-    for (const frame of encodeFrames(this.#transfers++, content, payload, hash)) {
+    for (const frame of encodeFrames(this.#transfers++, content, payload, hash, from)) {
       this.sentBytes += frame.length;
       last = new Promise((resolve) => this.#socket.send(frame, resolve));
     }

@@ -1,5 +1,5 @@
 /** How float32 numbers may travel; `outer/codecs` implements them, docs/protocol.md specifies them to the bit. */
-export const NUMBER_CODECS = ['f32', 'f16', 'bf16', 'int8', 'int4', 'e3m0'] as const;
+export const NUMBER_CODECS = ['f32', 'f16', 'bf16', 'int8', 'int4', 'e3m0', 'int2', 'sign'] as const;
 /** A codec that treats all numbers alike. */
 export type NumberCodecName = (typeof NUMBER_CODECS)[number];
 
@@ -13,7 +13,7 @@ export type CodecName =
   | `low-rank-${number}+${NumberCodecName}`;
 
 export const CODEC_PATTERN =
-  /^(?:top-1\/([2-9]|[1-9]\d|[1-9]\d{2}|[1-3]\d{3}|40[0-8]\d|409[0-6])\+|low-rank-([1-9]|[1-9]\d|1\d{2}|2[0-4]\d|25[0-6])\+)?(f32|f16|bf16|int8|int4|e3m0)$/;
+  /^(?:top-1\/([2-9]|[1-9]\d|[1-9]\d{2}|[1-3]\d{3}|40[0-8]\d|409[0-6])\+|low-rank-([1-9]|[1-9]\d|1\d{2}|2[0-4]\d|25[0-6])\+)?(f32|f16|bf16|int8|int4|e3m0|int2|sign)$/;
 
 export type CodecParts =
   | { readonly kind: 'numbers'; readonly numbers: NumberCodecName }

@@ -20,6 +20,9 @@ export const PIECE_BYTES = 1024 * 1024;
 /** Largest frame that a peer may send. */
 export const MAX_FRAME_BYTES = PREFIX_BYTES + MAX_HEADER_BYTES + PIECE_BYTES;
 
+/** A SHA-256 in hexadecimal digits. */
+export const HASH_PATTERN = /^[0-9a-f]{64}$/;
+
 const counter = z.int().min(0);
 
 /**
@@ -75,7 +78,7 @@ const headerSchema = z.strictObject({
   content: contentSchema,
   totalBytes: counter,
   offset: counter,
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  sha256: z.string().regex(HASH_PATTERN),
 });
 
 /** A fragment on its way: a payload, and how to read it. */
@@ -105,14 +108,16 @@ export const sha256 = (payload: Uint8Array): string => createHash('sha256').upda
  *
  * @param transfer number of the transfer, rising on each connection
  * @param hash SHA-256 of the payload, where it is known already
+ * @param from how much of it the other side has: less than all
  */
 export function* encodeFrames(
   transfer: number,
   content: Content,
   payload: Uint8Array,
   hash = sha256(payload),
+  from = 0,
 ): Generator<Uint8Array> {
-  for (let offset = 0; offset === 0 || offset < payload.length; offset += PIECE_BYTES) {
+  for (let offset = from; offset === from || offset < payload.length; offset += PIECE_BYTES) {
     const piece = payload.subarray(offset, offset + PIECE_BYTES);
     const json = JSON.stringify({ transfer, content, totalBytes: payload.length, offset, sha256: hash });
     const header = new TextEncoder().encode(json);
@@ -127,13 +132,29 @@ export function* encodeFrames(
   }
 }
 
+/** What came of a payload before its connection broke. */
+export interface BrokenOff {
+  readonly hash: string;
+  /** Of the whole payload's length. */
+  readonly payload: Uint8Array<ArrayBuffer>;
+  readonly received: number;
+}
+
 /** Puts the frames of one connection together again; one transfer at a time, bounded in size. */
 export class FrameAssembler {
   readonly #maxPayloadBytes: number;
+  /** From an earlier connection, until its transfer goes on or joining is over. */
+  #before: BrokenOff | undefined;
   #open: { transfer: number; hash: string; payload: Uint8Array<ArrayBuffer>; received: number } | undefined;
 
-  constructor(maxPayloadBytes: number) {
+  constructor(maxPayloadBytes: number, before?: BrokenOff) {
     this.#maxPayloadBytes = maxPayloadBytes;
+    this.#before = before;
+  }
+
+  /** What the next connection may go on with. */
+  get partial(): BrokenOff | undefined {
+    return this.#open === undefined || this.#open.received === 0 ? this.#before : this.#open;
   }
 
   /**
@@ -156,6 +177,7 @@ export class FrameAssembler {
     open.received += piece.length;
     if (open.received < open.payload.length) return undefined;
     this.#open = undefined;
+    if (header.content.kind === 'merged') this.#before = undefined;
     if (sha256(open.payload) !== open.hash) throw damaged('its SHA-256 is not the one it names');
     return { content: header.content, payload: open.payload, sha256: open.hash };
   }
@@ -164,8 +186,13 @@ export class FrameAssembler {
     if (header.totalBytes > this.#maxPayloadBytes) {
       throw damaged(`it announces ${header.totalBytes} bytes and at most ${this.#maxPayloadBytes} are expected`);
     }
-    const payload = new Uint8Array(header.totalBytes);
-    return { transfer: header.transfer, hash: header.sha256, payload, received: 0 };
+    const { transfer, sha256: hash, totalBytes, offset } = header;
+    const before = this.#before;
+    if (offset > 0 && before?.hash === hash && before.payload.length === totalBytes && before.received === offset) {
+      this.#before = undefined;
+      return { transfer, hash, payload: before.payload, received: offset };
+    }
+    return { transfer, hash, payload: new Uint8Array(totalBytes), received: 0 };
   }
 }
 

@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { HelioError } from '../errors.ts';
+import { HASH_PATTERN } from './frame.ts';
 import { KEY_PATTERN, SIGNATURE_PATTERN } from './identity.ts';
 import { MAX_INVITATION_CHARS } from './invitation.ts';
 import { jobSchema } from './run-file.ts';
 
 /** Version of the protocol; both sides must speak the same. */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 
 /** Where islands connect. */
 export const RUN_PATH = '/v1/run';
@@ -71,6 +72,8 @@ export const islandMessageSchema = z.discriminatedUnion('kind', [
     /** The run that it has parameters of, and where it is with each fragment; null and empty when it comes anew. */
     run: run.nullable(),
     holds: z.array(z.strictObject({ version: counter, newest: counter, round: counter })).max(1_000),
+    /** What it has of a transfer that broke off: if that is sent again, it goes on from there. */
+    partial: z.strictObject({ sha256: z.string().regex(HASH_PATTERN), bytes: z.int().positive() }).nullable(),
     /** Where it computes, and which operators its device does not have and leaves to the processor. */
     engine: z.strictObject({ device: z.string().max(32), onProcessor: z.array(z.string().max(64)).max(256) }),
   }),

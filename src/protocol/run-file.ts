@@ -250,6 +250,9 @@ const outerFields = {
     .describe('Merges that a contribution may lie behind; older ones are left out.'),
   overlapSteps: z.int().min(0).max(100_000).describe('τ: steps an island goes on with while its fragment is merged.'),
   localShare: share.describe('α: share of its own parameters an island keeps when a merged fragment arrives.'),
+  carryOver: z
+    .boolean()
+    .describe('Keep what was trained during a merge on top of its result, and count it for the next one.'),
   oneStepDelay: z
     .boolean()
     .describe('Take a merged fragment one round later, when the next contribution is made (DiLoCoX).'),

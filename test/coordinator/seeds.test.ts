@@ -20,6 +20,13 @@ const SETTINGS = {
   rounds: settingsFor({ graceS: 3 }),
   'a quorum of two': settingsFor({ quorum: 2, graceS: 1 }),
   'fragments in overlap': settingsFor({ quorum: 1, graceS: 0.5, fragments: 3, overlapSteps: 4 }),
+  'fragments in overlap, carried over': settingsFor({
+    quorum: 1,
+    graceS: 0.5,
+    fragments: 3,
+    overlapSteps: 4,
+    carryOver: true,
+  }),
   'islands one by one': settingsFor({ pull: 'due', quorum: 1, maxStaleness: 20 }),
   'one step of delay': settingsFor({ oneStepDelay: true, maxStaleness: 1, overlapSteps: 8 }),
 } as const;

@@ -452,6 +452,8 @@ export class World {
     const before = island.state;
     const { state, effects } = reactIsland(before, event);
     island.state = state;
+    // What is carried over may make an island due again at once: it holds anew, for another merge.
+    if (event.kind === 'opened' && this.options.settings.outer.carryOver) island.heldSinceMs = null;
     for (const [fragment, clock] of state.clocks.entries())
       if (clock.round !== before.clocks[fragment]?.round) island.begun[fragment] = island.steps;
     for (const effect of effects) this.#act(island, effect, before);

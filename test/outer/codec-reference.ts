@@ -17,7 +17,6 @@ function nearest(x: number): number {
 }
 
 export function referenceBytes(name: NumberCodecName, values: Float32Array): Uint8Array {
-  const { length } = values;
   switch (name) {
     case 'f32':
       return new Uint8Array(values.slice().buffer);
@@ -33,15 +32,29 @@ export function referenceBytes(name: NumberCodecName, values: Float32Array): Uin
       const { scales, quotients } = scaled(values, 7);
       return joined(
         scales,
-        halves(
+        packed(
           Array.from(quotients, (q) => 8 + nearest(q)),
-          length,
+          4,
         ),
       );
     }
     case 'e3m0': {
       const { scales, quotients } = scaled(values, 1);
-      return joined(scales, halves(Array.from(quotients, e3m0Code), length));
+      return joined(scales, packed(Array.from(quotients, e3m0Code), 4));
+    }
+    case 'int2': {
+      const scales = meanScales(values, 0.625);
+      const codes = Array.from(values, (x, i) => {
+        const twice = 2 * scales[Math.floor(i / 256)]!;
+        if (twice === 0) return 2;
+        return x < 0 ? (x < -twice ? 0 : 1) : x >= twice ? 3 : 2;
+      });
+      return joined(scales, packed(codes, 2));
+    }
+    case 'sign': {
+      const scales = meanScales(values, 1);
+      const codes = Array.from(values, (x, i) => (x < 0 && scales[Math.floor(i / 256)]! > 0 ? 1 : 0));
+      return joined(scales, packed(codes, 1));
     }
   }
 }
@@ -73,9 +86,23 @@ function e3m0Code(quotient: number): number {
   return quotient < 0 ? code + 8 : code;
 }
 
-function halves(codes: readonly number[], length: number): Uint8Array {
-  const bytes = new Uint8Array(Math.ceil(length / 2));
-  for (const [i, code] of codes.entries()) bytes[i >> 1]! += i % 2 === 0 ? code : 16 * code;
+/** `factor` times the mean magnitude of each block. Four sums in doubles, of every fourth number, are added up crosswise. */
+function meanScales(values: Float32Array, factor: number): Float32Array {
+  const scales = new Float32Array(Math.ceil(values.length / 256));
+  for (const block of scales.keys()) {
+    const own = values.subarray(256 * block, 256 * (block + 1));
+    const sums = [0, 0, 0, 0];
+    for (const [i, x] of own.entries()) sums[i % 4]! += Math.abs(x);
+    const scale = f(f((sums[0]! + sums[2]! + (sums[1]! + sums[3]!)) / own.length) * factor);
+    scales[block] = scale < SMALLEST_NORMAL ? 0 : scale;
+  }
+  return scales;
+}
+
+/** Codes of so many bits end to end, the first in the lowest bits of the first byte. */
+function packed(codes: readonly number[], bits: number): Uint8Array {
+  const bytes = new Uint8Array(Math.ceil((codes.length * bits) / 8));
+  for (const [i, code] of codes.entries()) bytes[(i * bits) >> 3]! += code << ((i * bits) % 8);
   return bytes;
 }
 

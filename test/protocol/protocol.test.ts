@@ -50,6 +50,34 @@ describe('frames', () => {
     );
   });
 
+  it('go on on the next connection with what came on the one before', () => {
+    const payload = Uint8Array.from({ length: 2.5 * PIECE_BYTES }, (_, i) => i * 7);
+    const global: Content = { kind: 'preparation' };
+    const before = new FrameAssembler(1e8);
+    before.accept([...encodeFrames(0, global, payload)][0]!);
+    expect(before.partial).toMatchObject({ hash: sha256(payload), received: PIECE_BYTES });
+    const rest = (from: number): Uint8Array[] => [...encodeFrames(5, global, payload, sha256(payload), from)];
+    const after = new FrameAssembler(1e8, before.partial);
+    // Another transfer may come first.
+    expect(after.accept([...encodeFrames(4, global, Uint8Array.of(1))][0]!)?.payload).toEqual(Uint8Array.of(1));
+    const cut = rest(PIECE_BYTES);
+    expect(cut).toHaveLength(2);
+    expect(cut.map((frame) => after.accept(frame)).at(-1)).toMatchObject({ content: global, payload });
+    expect(after.partial).toBeUndefined();
+    // Whoever goes on from elsewhere, or with something else, is refused; and a damaged beginning is found out.
+    const again = () => new FrameAssembler(1e8, before.partial);
+    expect(() => again().accept(rest(2 * PIECE_BYTES)[0]!)).toThrow(/came where byte 0/);
+    expect(() => new FrameAssembler(1e8).accept(cut[0]!)).toThrow(/came where byte 0/);
+    const damaged = new FrameAssembler(1e8, { ...before.partial!, payload: payload.with(3, 0) });
+    expect(() => cut.map((frame) => damaged.accept(frame))).toThrow(/SHA-256/);
+    // It may also come from its beginning.
+    expect(
+      rest(0)
+        .map((frame) => again().accept(frame))
+        .at(-1),
+    ).toMatchObject({ payload });
+  });
+
   it('are the test vector of docs/protocol.md', () => {
     const documented = readFileSync(path.resolve(import.meta.dirname, '../../docs/protocol.md'), 'utf8');
     const hex = /```hex\n([0-9a-f\s]+)```/.exec(documented)![1]!.replace(/\s/g, '');

@@ -164,9 +164,12 @@ export class Performer {
     }
   }
 
-  #transfer(peer: Peer | undefined, content: Content, payload: Uint8Array, sum?: string): void {
+  #transfer(peer: Peer | undefined, content: Content, payload: Uint8Array, sum = sha256(payload)): void {
     if (peer === undefined) return;
     if (peer.socket.bufferedAmount > MAX_BUFFERED_BYTES) return peer.socket.terminate();
-    void peer.channel.transfer(content, payload, sum);
+    const { partial } = peer;
+    const goesOn = partial?.sha256 === sum && partial.bytes < payload.length;
+    if (goesOn) peer.partial = null;
+    void peer.channel.transfer(content, payload, sum, goesOn ? partial.bytes : 0);
   }
 }

@@ -208,7 +208,18 @@ export class RunServer {
     const nonce = randomBytes(24).toString('base64url');
     const limit = messageLimit(nowMs());
     const taking = new Set<number>();
-    const peer: Peer = { socket, address, nonce, limit, channel, taking, name: undefined, key: '', number: 0 };
+    const peer: Peer = {
+      socket,
+      address,
+      nonce,
+      limit,
+      channel,
+      taking,
+      partial: null,
+      name: undefined,
+      key: '',
+      number: 0,
+    };
     const patience = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
     channel.send({ kind: 'challenge', protocol: PROTOCOL_VERSION, nonce });
     socket.on('message', (data: Buffer, isBinary) => {
@@ -287,6 +298,7 @@ export class RunServer {
       before.socket.terminate();
     }
     peer.name = hello.island;
+    peer.partial = hello.partial;
     peer.number = ++this.#hellos;
     this.#peers.set(hello.island, peer);
     this.#leases.seen(hello.island, this.#options.nowMs());

@@ -5,7 +5,7 @@ import { getProxyForUrl } from 'proxy-from-env';
 import { WebSocket } from 'ws';
 import { HelioError } from '../../errors.ts';
 import { Channel } from '../../protocol/channel.ts';
-import { type Content, MAX_FRAME_BYTES } from '../../protocol/frame.ts';
+import { type BrokenOff, type Content, MAX_FRAME_BYTES } from '../../protocol/frame.ts';
 import { coordinatorMessageSchema, type IslandMessage } from '../../protocol/messages.ts';
 import type { Incoming } from '../runtime.ts';
 
@@ -31,12 +31,17 @@ export class WebSocketConnection {
   #transferSinceMs: number | undefined;
 
   /** @param put takes what comes, in order; last of all `lost`, with the error where there was one */
-  private constructor(socket: WebSocket, put: (item: Incoming, fault?: unknown) => void) {
+  private constructor(
+    socket: WebSocket,
+    before: BrokenOff | undefined,
+    put: (item: Incoming, fault?: unknown) => void,
+  ) {
     this.#socket = socket;
     this.#channel = new Channel<typeof coordinatorMessageSchema, IslandMessage>(
       socket,
       coordinatorMessageSchema,
       MAX_PAYLOAD_BYTES,
+      before,
     );
     this.#heartbeat = setInterval(() => this.send({ kind: 'alive' }), HEARTBEAT_MS);
     let fault: unknown;
@@ -59,6 +64,7 @@ export class WebSocketConnection {
   /** @throws HelioError HELIO-4002 when nobody answers, HELIO-4003 when it is not the coordinator that was meant, or it will not have us */
   static open(
     route: Route,
+    before: BrokenOff | undefined,
     /** Called before anything else comes. */
     opened: (connection: WebSocketConnection) => void,
     put: (item: Incoming, fault?: unknown) => void,
@@ -87,7 +93,7 @@ export class WebSocketConnection {
         );
       });
       socket.once('open', () => {
-        opened(new WebSocketConnection(socket, put));
+        opened(new WebSocketConnection(socket, before, put));
         resolve();
       });
       socket.once('unexpected-response', (_, { statusCode }) => {
@@ -112,6 +118,10 @@ export class WebSocketConnection {
 
   async transfer(content: Content, payload: Uint8Array, sha256: string): Promise<void> {
     if (this.#socket.readyState === WebSocket.OPEN) await this.#channel.transfer(content, payload, sha256);
+  }
+
+  get partial(): BrokenOff | undefined {
+    return this.#channel.partial;
   }
 
   pause(): void {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HelioError } from '../../errors.ts';
-import type { Content } from '../../protocol/frame.ts';
+import type { BrokenOff, Content } from '../../protocol/frame.ts';
 import type { IslandMessage } from '../../protocol/messages.ts';
 import type { Incoming, Line } from '../runtime.ts';
 import { type Route, WebSocketConnection } from './connection.ts';
@@ -27,6 +27,8 @@ export class ReconnectingLine implements Line {
   /** The connection that is open, and the one that the session has been told of: only on that it speaks. */
   #connection: WebSocketConnection | undefined;
   #known: WebSocketConnection | undefined;
+  /** What came of a transfer that was cut off. */
+  #partial: BrokenOff | undefined;
   #wake: (() => void) | undefined;
   #fault: { readonly error: unknown } | undefined;
 
@@ -41,6 +43,10 @@ export class ReconnectingLine implements Line {
 
   async transfer(content: Content, payload: Uint8Array, sha256: string): Promise<void> {
     await this.#known?.transfer(content, payload, sha256);
+  }
+
+  get partial(): { readonly sha256: string; readonly bytes: number } | null {
+    return this.#partial === undefined ? null : { sha256: this.#partial.hash, bytes: this.#partial.received };
   }
 
   wake(): void {
@@ -77,7 +83,7 @@ export class ReconnectingLine implements Line {
           this.#connection = connection;
           this.#deliver({ kind: 'connected' });
         };
-        await WebSocketConnection.open(route, opened, (item, fault) => this.#put(item, fault));
+        await WebSocketConnection.open(route, this.#partial, opened, (item, fault) => this.#put(item, fault));
         if (this.#closing.signal.aborted) this.#connection?.close();
         if (tries % routes.length > 0) log(`connected by ${describe(route)}`);
         return;
@@ -95,6 +101,7 @@ export class ReconnectingLine implements Line {
   #put(item: Incoming, fault: unknown): void {
     this.#deliver(item);
     if (item.kind !== 'lost') return;
+    this.#partial = this.#connection?.partial;
     this.#connection = undefined;
     if (fault !== undefined) return this.#fail(fault);
     if (this.#closing.signal.aborted) return;

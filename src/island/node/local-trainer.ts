@@ -9,7 +9,7 @@ import { type Fragment, unpack } from '../../outer/fragments.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
 import type { ExchangeState } from '../fragment-exchange.ts';
 import { type DataSizes, fragmentsOf, modelOf, trainingOf } from '../layout.ts';
-import type { Assignment, IslandTrainer } from '../trainer-face.ts';
+import type { Assignment, IslandTrainer, Kept } from '../trainer-face.ts';
 import { loadIslandCheckpoint, saveIslandCheckpoint } from './island-checkpoint.ts';
 import { type IslandData, openIslandData, type Preparation, tokenizerOf } from './job-data.ts';
 
@@ -53,9 +53,13 @@ export class LocalTrainer implements IslandTrainer {
     return own;
   }
 
-  async take(fragment: number, parameters: Float32Array, ownShare: number, runStep: number): Promise<void> {
+  async take(fragment: number, parameters: Float32Array, kept: Kept, runStep: number): Promise<void> {
     const { trainer, fragments } = this.#ready();
-    await trainer.write(unpack(fragments[fragment]!, parameters), ownShare);
+    const layout = fragments[fragment]!;
+    await trainer.write(
+      unpack(layout, parameters),
+      kept.kind === 'share' ? kept : { kind: 'moved', from: unpack(layout, kept.from) },
+    );
     trainer.skipTo(runStep);
   }
 

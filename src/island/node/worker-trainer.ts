@@ -2,7 +2,7 @@ import type { Fragment } from '../../outer/fragments.ts';
 import { ThreadClient } from '../../threads.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
 import type { ExchangeState } from '../fragment-exchange.ts';
-import type { Assignment, IslandTrainer } from '../trainer-face.ts';
+import type { Assignment, IslandTrainer, Kept } from '../trainer-face.ts';
 
 /** A trainer in a worker thread, so that heartbeats and messages go on while the engine computes. */
 export class WorkerTrainer implements IslandTrainer {
@@ -23,8 +23,8 @@ export class WorkerTrainer implements IslandTrainer {
   snapshot(fragment: number): Promise<Float32Array> {
     return this.#thread.call('snapshot', [fragment]);
   }
-  take(fragment: number, parameters: Float32Array, ownShare: number, runStep: number): Promise<void> {
-    return this.#thread.call('take', [fragment, parameters, ownShare, runStep]);
+  take(fragment: number, parameters: Float32Array, kept: Kept, runStep: number): Promise<void> {
+    return this.#thread.call('take', [fragment, parameters, kept, runStep]);
   }
   evaluate(part: number, of: number): ReturnType<IslandTrainer['evaluate']> {
     return this.#thread.call('evaluate', [part, of]);

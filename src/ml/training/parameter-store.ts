@@ -159,8 +159,8 @@ export class ParameterStore {
     return arrays;
   }
 
-  /** Overwrites a parameter; with `keep` above 0, that share of what was there stays. */
-  write(name: string, data: Float32Array, keep = 0): void {
+  /** Overwrites a parameter, but for what is kept of what was there: a share of it, or its difference to what it was. */
+  write(name: string, data: Float32Array, keep: number | Float32Array = 0): void {
     const tensor = this.#parameters.get(name)!;
     if (!this.#shared) {
       this.#replaceParameter(name, floatTensor(data.slice(), tensor.dims));
@@ -170,7 +170,7 @@ export class ParameterStore {
   }
 
   /** As {@link write} for a device, whose own numbers have to be fetched before they can be mixed. */
-  async mix(name: string, data: Float32Array, keep: number): Promise<void> {
+  async mix(name: string, data: Float32Array, keep: number | Float32Array): Promise<void> {
     if (this.#shared || keep === 0) return this.write(name, data, keep);
     const own = (await fetchFloats(this.#parameters.get(name)!)).slice();
     mix(own, data, keep);
@@ -269,8 +269,10 @@ export class ParameterStore {
 /** Name of a parameter's moment. */
 export const momentName = (parameter: string, moment: string): string => `${parameter}:${moment}`;
 
-function mix(own: Float32Array, data: Float32Array, keep: number): void {
+function mix(own: Float32Array, data: Float32Array, keep: number | Float32Array): void {
   if (keep === 0) own.set(data);
+  // Where it did not move, exactly the new.
+  else if (typeof keep !== 'number') for (let i = 0; i < own.length; i++) own[i] = data[i]! + (own[i]! - keep[i]!);
   else for (let i = 0; i < own.length; i++) own[i] = keep * own[i]! + (1 - keep) * data[i]!;
 }
 

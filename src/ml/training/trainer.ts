@@ -68,6 +68,11 @@ export interface Evaluation {
   readonly correct?: number;
 }
 
+/** What stays of its own parameters when others are written: a share α of them, or how far they moved from where they were. */
+export type KeptParameters =
+  | { readonly kind: 'share'; readonly share: number }
+  | { readonly kind: 'moved'; readonly from: ParameterArrays };
+
 /** All that a trainer needs to go on as if it had never stopped. */
 export interface TrainerState {
   /** Place in the schedule and in the data. */
@@ -200,16 +205,17 @@ export class Trainer {
   /**
    * Takes parameters from outside as the newest global ones. The arrays are kept, and are not to be changed.
    *
-   * @param localShare α: how much of its own parameters the trainer keeps (Streaming DiLoCo, section 2.2); 0 replaces
+   * @param kept a share α of the trainer's own (Streaming DiLoCo, section 2.2), 0 replaces; or how far it moved from there
    */
-  write(parameters: ParameterArrays, localShare = 0): Promise<void> {
+  write(parameters: ParameterArrays, kept: KeptParameters = { kind: 'share', share: 0 }): Promise<void> {
     return this.#inTurn(async () => {
       for (const { name, shape } of this.specs) {
         const data = parameters.get(name);
         if (data === undefined) continue;
         this.#global.set(name, floatTensor(data, shape));
         this.#store.anchor(name, data);
-        await this.#store.mix(name, data, localShare);
+        const own = kept.kind === 'share' ? kept.share : kept.from.get(name)!;
+        await this.#store.mix(name, data, own);
       }
     });
   }

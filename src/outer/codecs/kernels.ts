@@ -17,7 +17,7 @@ export interface Kernels {
 }
 
 /** Counts are multiples of a block; encoders and `finite` answer 0 where a number is not finite. */
-interface Loops {
+export interface Loops {
   prepare(count: number, sign: number): void;
   settle(count: number, sign: number): void;
   difference(count: number): void;
@@ -32,6 +32,11 @@ interface Loops {
   decodeInt4(count: number): void;
   encodeE3m0(count: number): number;
   decodeE3m0(count: number): void;
+  /** @param elements those of the chunk that are not filled up */
+  encodeInt2(count: number, elements: number): number;
+  decodeInt2(count: number): void;
+  encodeSign(count: number, elements: number): number;
+  decodeSign(count: number): void;
 }
 
 /** The little of WebAssembly's interface that is needed here; every runtime has it, TypeScript only knows it with the DOM. */

@@ -1,15 +1,15 @@
 import type { NumberCodecName } from '../../protocol/codec-names.ts';
 import { BLOCK, type Codec, malformed, notFinite, type Sent, type Update, type Visitor, wholeBlocks } from './codec.ts';
-import { CHUNK, kernels } from './kernels.ts';
+import { CHUNK, kernels, type Loops } from './kernels.ts';
 
 /**
- * Codecs that treat all numbers alike: f32, f16 and bf16 each by itself, int8, int4 and e3m0 in blocks of 256 with one scale. A
+ * Codecs that treat all numbers alike: f32, f16 and bf16 each by itself, int8, int4, e3m0, int2 and sign in blocks of 256 with one scale. A
  * block of zeros comes back as zeros. Scales stand in front of all codes.
  */
 
 interface NumberCoder {
-  /** Codes of the chunk in `wanted`: false when a number is not finite. */
-  encode(count: number): boolean;
+  /** Codes of the chunk in `wanted`, of so many `elements`, filled up to `count`: false when a number is not finite. */
+  encode(count: number, elements: number): boolean;
   /** What a reader of these codes will have, in `decoded`. */
   echo(count: number): void;
   /** Codes that have come, in `decoded`. */
@@ -24,8 +24,8 @@ const bytesOf = (floats: Float32Array): Uint8Array =>
 
 function coderOf(name: NumberCodecName): NumberCoder {
   const { loops, codes, wanted, decoded } = kernels();
-  const compiled = (encode: (count: number) => number, decode: (count: number) => void): NumberCoder => ({
-    encode: (count) => encode(count) !== 0,
+  const compiled = (encode: Loops['encodeSign'], decode: Loops['decodeSign']): NumberCoder => ({
+    encode: (count, elements) => encode(count, elements) !== 0,
     echo: decode,
     decode,
     written: codes,
@@ -59,11 +59,24 @@ function coderOf(name: NumberCodecName): NumberCoder {
       return compiled(loops.encodeInt4, loops.decodeInt4);
     case 'e3m0':
       return compiled(loops.encodeE3m0, loops.decodeE3m0);
+    case 'int2':
+      return compiled(loops.encodeInt2, loops.decodeInt2);
+    case 'sign':
+      return compiled(loops.encodeSign, loops.decodeSign);
   }
 }
 
-const BITS = { f32: 32, f16: 16, bf16: 16, int8: 8, int4: 4, e3m0: 4 } as const;
-const SCALED = { f32: false, f16: false, bf16: false, int8: true, int4: true, e3m0: true } as const;
+const BITS = { f32: 32, f16: 16, bf16: 16, int8: 8, int4: 4, e3m0: 4, int2: 2, sign: 1 } as const;
+const SCALED = {
+  f32: false,
+  f16: false,
+  bf16: false,
+  int8: true,
+  int4: true,
+  e3m0: true,
+  int2: true,
+  sign: true,
+} as const;
 
 /** Bytes of scales in front, and of everything. */
 function sizesOf(name: NumberCodecName, elements: number): { readonly front: number; readonly all: number } {
@@ -157,14 +170,15 @@ function encodeChunks(
     const count = Math.min(CHUNK, elements - offset);
     const blocks = wholeBlocks(count);
     prepare(offset, count);
-    if (!coder.encode(blocks)) throw notFinite();
+    if (!coder.encode(blocks, count)) throw notFinite();
     if (SCALED[name]) payload.set(scales.subarray(0, (4 * blocks) / BLOCK), (4 * offset) / BLOCK);
     const start = front + (offset * BITS[name]) / 8;
     payload.set(coder.written.subarray(0, Math.ceil((count * BITS[name]) / 8)), start);
     settle(offset, count);
   }
-  // Code 8 of int4 is zero: the half byte that an odd count leaves is cleared, so that equal numbers are equal bytes.
-  if (BITS[name] === 4 && elements % 2 === 1) payload[payload.length - 1]! &= 15;
+  // What filled the last byte up is cleared, so that equal numbers are equal bytes.
+  const bits = (elements * BITS[name]) % 8;
+  if (bits > 0) payload[payload.length - 1]! &= 2 ** bits - 1;
 }
 
 /** Puts a part of an array into the kernels' memory, and zeros behind it up to a whole block. */

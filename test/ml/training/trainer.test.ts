@@ -127,7 +127,7 @@ describe('Trainer', () => {
     const trainer = await create();
     const name = 'transformer.ln_f.weight';
     const own = (await trainer.read([name])).get(name)!.slice();
-    await trainer.write(new Map([[name, new Float32Array(own.length).fill(1)]]), 0.25);
+    await trainer.write(new Map([[name, new Float32Array(own.length).fill(1)]]), { kind: 'share', share: 0.25 });
     expect([...(await trainer.read([name])).get(name)!]).toEqual([...own.map((x) => Math.fround(0.25 * x + 0.75))]);
   });
 

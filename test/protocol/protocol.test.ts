@@ -29,10 +29,8 @@ const DOCUMENTED = new Uint8Array(Float32Array.of(1, -2).buffer);
 const signature = identityFromPem(TEST_KEY).sign(updateText('demo-00000000', update, sha256(DOCUMENTED)));
 const contribution: Content = { kind: 'contribution', ...update, signature };
 const frames = (payload: Uint8Array): Uint8Array[] => [...encodeFrames(0, contribution, payload)];
-const through = (list: readonly Uint8Array[], max = 1e8) => {
-  const assembler = new FrameAssembler(max);
-  return list.map((frame) => assembler.accept(frame)).at(-1);
-};
+const through = (list: readonly Uint8Array[], assembler = new FrameAssembler(1e8)) =>
+  list.map((frame) => assembler.accept(frame)).at(-1);
 
 describe('frames', () => {
   it('carry any payload whole, in pieces', () => {
@@ -62,20 +60,16 @@ describe('frames', () => {
     expect(after.accept([...encodeFrames(4, global, Uint8Array.of(1))][0]!)?.payload).toEqual(Uint8Array.of(1));
     const cut = rest(PIECE_BYTES);
     expect(cut).toHaveLength(2);
-    expect(cut.map((frame) => after.accept(frame)).at(-1)).toMatchObject({ content: global, payload });
+    expect(through(cut, after)).toMatchObject({ content: global, payload });
     expect(after.partial).toBeUndefined();
     // Whoever goes on from elsewhere, or with something else, is refused; and a damaged beginning is found out.
     const again = () => new FrameAssembler(1e8, before.partial);
     expect(() => again().accept(rest(2 * PIECE_BYTES)[0]!)).toThrow(/came where byte 0/);
     expect(() => new FrameAssembler(1e8).accept(cut[0]!)).toThrow(/came where byte 0/);
     const damaged = new FrameAssembler(1e8, { ...before.partial!, payload: payload.with(3, 0) });
-    expect(() => cut.map((frame) => damaged.accept(frame))).toThrow(/SHA-256/);
+    expect(() => through(cut, damaged)).toThrow(/SHA-256/);
     // It may also come from its beginning.
-    expect(
-      rest(0)
-        .map((frame) => again().accept(frame))
-        .at(-1),
-    ).toMatchObject({ payload });
+    expect(through(rest(0), again())).toMatchObject({ payload });
   });
 
   it('are the test vector of docs/protocol.md', () => {
@@ -102,7 +96,9 @@ describe('frames', () => {
   });
 
   it('do not let a peer announce more than is expected of it', () => {
-    expect(() => through(frames(new Uint8Array(101)), 100)).toThrow(/announces 101 bytes and at most 100/);
+    expect(() => through(frames(new Uint8Array(101)), new FrameAssembler(100))).toThrow(
+      /announces 101 bytes and at most 100/,
+    );
   });
 
   it('never fail otherwise than with their own error on foreign bytes', () => {

@@ -16,20 +16,37 @@ export interface FragmentClock {
   readonly heldSinceMs: number | null;
 }
 
-export type Work = { readonly steps: number; readonly tokens: number };
+export interface Work {
+  readonly steps: number;
+  readonly tokens: number;
+}
 
-const NOTHING: Work = { steps: 0, tokens: 0 };
+/** What an island did that is in no merge yet, when it receives one. */
+export interface Unmerged extends Work {
+  readonly since: 'receipt' | 'handing-in';
+  /** Steps of it for which a merge was due before: they make none due again. */
+  readonly dueBefore: number;
+}
 
 /** @param carried work that is kept on top of what was received */
-export const received = (version: number, round: number, stepsUntilDue: number, carried = NOTHING): FragmentClock => ({
-  version,
-  round,
-  ...carried,
-  stepsUntilDue,
-  reported: false,
-  handedIn: null,
-  heldSinceMs: null,
-});
+export function received(
+  version: number,
+  round: number,
+  stepsUntilDue: number,
+  carried: Omit<Unmerged, 'since'> | null = null,
+): FragmentClock {
+  const { steps, tokens, dueBefore } = carried ?? { steps: 0, tokens: 0, dueBefore: 0 };
+  return {
+    version,
+    round,
+    steps,
+    tokens,
+    stepsUntilDue: stepsUntilDue === 0 ? 0 : stepsUntilDue + dueBefore,
+    reported: false,
+    handedIn: null,
+    heldSinceMs: null,
+  };
+}
 
 export const stepped = (clock: FragmentClock, tokens: number): FragmentClock => ({
   ...clock,
@@ -43,17 +60,14 @@ export const handedIn = (clock: FragmentClock): FragmentClock => ({
 });
 
 /**
- * What an island did that is in no merge, when it receives one that has its rounds up to `merged`: since it handed in, or since it received if
- * that came too late. Null when it does not know.
+ * What is in no merge when one comes that has the island's rounds up to `merged`: what it did since it handed in, or since it received if that came too
+ * late. Null when it does not know.
  */
-export function unmerged(
-  clock: FragmentClock,
-  merged: number,
-): (Work & { readonly since: 'receipt' | 'handing-in' }) | null {
-  if (merged < clock.round) return { steps: clock.steps, tokens: clock.tokens, since: 'receipt' };
-  if (clock.handedIn === null) return null;
-  const { steps, tokens } = clock.handedIn;
-  return { steps: clock.steps - steps, tokens: clock.tokens - tokens, since: 'handing-in' };
+export function unmerged(clock: FragmentClock, merged: number): Unmerged | null {
+  const { steps, tokens, handedIn: before } = clock;
+  if (merged < clock.round) return { since: 'receipt', steps, tokens, dueBefore: before?.steps ?? steps };
+  if (before === null) return null;
+  return { since: 'handing-in', steps: steps - before.steps, tokens: tokens - before.tokens, dueBefore: 0 };
 }
 
 export const isDue = (clock: FragmentClock): boolean =>

@@ -385,8 +385,7 @@ function opened(turn: Turn, content: Merged): void {
       carried === null ? { kind: 'share', share: outer.localShare } : { kind: 'moved', from: carried.since };
     turn.effect({ kind: 'take', fragment, keep, runStep });
     turn.effect({ kind: 'rebase', fragment });
-    const { steps, tokens } = carried ?? { steps: 0, tokens: 0 };
-    turn.clock(fragment, received(version, Math.max(clock.round, round) + 1, stepsUntilDue, { steps, tokens }));
+    turn.clock(fragment, received(version, Math.max(clock.round, round) + 1, stepsUntilDue, carried));
   }
   // It may be due again already.
   reportDue(turn);

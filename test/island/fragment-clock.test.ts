@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import {
   type FragmentClock,
+  handedIn,
   holding,
   holdsUntilMs,
   isDue,
   received,
   stepped,
+  unmerged,
 } from '../../src/island/fragment-clock.ts';
 
 const trained = (steps: number, clock: FragmentClock): FragmentClock =>
@@ -39,5 +41,21 @@ describe("an island's clock of a fragment", () => {
   it('holds for good when the run needs no more of any fragment, and not for one alone', () => {
     expect(holdsUntilMs([received(9, 1, 0)], strict, 0)).toBe(Number.POSITIVE_INFINITY);
     expect(holdsUntilMs([received(9, 1, 0), received(8, 1, 10)], strict, 0)).toBeNull();
+  });
+
+  it('knows what is in no merge: since it handed in, or all when that came too late; and is due for nothing twice', () => {
+    const ahead = trained(3, handedIn(trained(10, received(0, 4, 10))));
+    const merged = unmerged(ahead, 4);
+    expect(merged).toEqual({ since: 'handing-in', steps: 3, tokens: 300, dueBefore: 0 });
+    // The three count towards the next merge.
+    expect(received(1, 5, 10, merged)).toMatchObject({ steps: 3, tokens: 300, stepsUntilDue: 10 });
+    const late = unmerged(ahead, 3);
+    expect(late).toEqual({ since: 'receipt', steps: 13, tokens: 1300, dueBefore: 10 });
+    // Ten of the thirteen had been due before: seven more are due, and all are handed in.
+    const again = received(1, 5, 10, late);
+    expect([isDue(trained(6, again)), isDue(trained(7, again))]).toEqual([false, true]);
+    expect(received(1, 5, 0, late).stepsUntilDue).toBe(0);
+    // After a restart nobody knows where it handed in.
+    expect(unmerged({ ...ahead, handedIn: null }, 4)).toBeNull();
   });
 });

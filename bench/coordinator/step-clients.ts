@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws';
+import { overWebSocket } from '../../src/protocol/channel.ts';
 import { encodeFrames, sha256 } from '../../src/protocol/frame.ts';
 import { newIdentity, updateText } from '../../src/protocol/identity.ts';
 import { helloOf } from '../../test/coordinator/hosted.ts';
@@ -22,7 +23,12 @@ let firstPullMs = Number.POSITIVE_INFINITY;
 const lives = Array.from({ length: Number(islands) }, (_, m) => {
   const identity = newIdentity();
   const island = `step-${m}`;
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/run`, { perMessageDeflate: false, maxPayload: 2 ** 31 });
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/run`, {
+    perMessageDeflate: false,
+    maxPayload: 2 ** 31,
+    generateMask: (mask) => void mask.fill(0),
+  });
+  const wire = overWebSocket(socket);
   const say = (message: object): void => socket.send(JSON.stringify(message));
   return new Promise<number>((resolve, reject) => {
     let mergedBytes = 0;
@@ -61,7 +67,7 @@ const lives = Array.from({ length: Number(islands) }, (_, m) => {
           const update = { fragment: 0, version: 0, round: 1, steps: 5, tokens: 50, form: 'update', codec } as const;
           const signature = identity.sign(updateText(run, update, hash));
           for (const frame of encodeFrames(0, { kind: 'contribution', ...update, signature } as never, payload, hash))
-            socket.send(frame);
+            wire.sendFrame(frame, () => {});
           return;
         }
         case 'refused':

@@ -3,7 +3,7 @@ import { makeFolder } from '../../src/files.ts';
 import { publish } from '../figures.ts';
 import { sections } from './plan.ts';
 import { Results, runTrials } from './pool.ts';
-import { figuresOf, writeReport } from './report.ts';
+import { figuresOf, readPage, writeReport } from './report.ts';
 import type { Trial } from './trial.ts';
 
 /**
@@ -45,14 +45,11 @@ export async function quality({
     results.keep(trial, outcome);
     console.error(`${done}/${open.length} ${what}: ${outcome.test.toFixed(4)} in ${outcome.wallS.toFixed(0)} s`);
   });
-  // Sections that were not asked for are reported too, where they were run before.
-  const reported = all.filter(({ rows, seeds }) =>
-    rows.every(({ trial }) => results.of({ ...trial, seed: seeds[0]! })),
-  );
   const folder = path.join(root, short ? 'runs/quality/short' : 'docs/results');
   makeFolder(folder);
-  writeReport(folder, reported, results);
-  publish('quality', startedAt, figuresOf(reported, results), json);
+  const page = readPage(folder);
+  writeReport(folder, all, results, page);
+  publish('quality', startedAt, figuresOf(all, results, page), json);
   console.error(`Tables and plots: ${path.relative(process.cwd(), path.join(folder, 'quality.md'))}`);
   return true;
 }

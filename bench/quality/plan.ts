@@ -190,6 +190,12 @@ function attackRows(): readonly Row[] {
   ];
 }
 
+/** Merges that come τ steps after their contributions. */
+const overlapped = (tau: number, outer: Partial<OuterSettings> = {}) => ({
+  ...streaming('small', 400, 4, { overlapSteps: tau + 1, innerSteps: 20, ...outer }),
+  latencyS: tau,
+});
+
 function fullSections(): readonly Section[] {
   const four = (outer: Partial<OuterSettings>, more = {}) => auto('small', 400, 4, outer, more);
   const effect = (id: string, title: string, rows: readonly Row[], rest: Partial<Section> = {}): Section => ({
@@ -309,11 +315,16 @@ function fullSections(): readonly Section[] {
     effect('overlap', 'τ and α: overlap, and the share that an island keeps (4 islands, P 4, H 20)', [
       ...[1, 2, 5].map((tau) => ({
         name: `τ ${tau}, α 0.5`,
-        trial: { ...streaming('small', 400, 4, { overlapSteps: tau + 1, innerSteps: 20 }), latencyS: tau },
+        trial: overlapped(tau),
       })),
       ...[0, 0.25, 0.75].map((alpha) => ({
         name: `τ 2, α ${alpha}`,
-        trial: { ...streaming('small', 400, 4, { overlapSteps: 3, localShare: alpha, innerSteps: 20 }), latencyS: 2 },
+        trial: overlapped(2, { localShare: alpha }),
+      })),
+      { name: 'τ 5, α 0', trial: overlapped(5, { localShare: 0 }) },
+      ...[2, 5].map((tau) => ({
+        name: `τ ${tau}, carried over`,
+        trial: overlapped(tau, { localShare: 0, carryOver: true }),
       })),
     ]),
     effect('quorum', 'K: quorum (4 islands of nearly one speed, decoupled, H 20)', [
@@ -372,6 +383,8 @@ const CODECS = [
   'int8',
   'int4',
   'e3m0',
+  'int2',
+  'sign',
   'top-1/16+int4',
   'top-1/32+int4',
   'top-1/64+int4',

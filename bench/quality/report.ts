@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { lineChart, type Series } from '../../src/cli/report/chart.ts';
 import { writeWhole } from '../../src/files.ts';
@@ -10,18 +11,42 @@ import type { TrialResult } from './trial.ts';
 
 interface Summary {
   readonly row: Row;
+  /** None where the row stands as an earlier run of the benchmark wrote it. */
   readonly results: readonly TrialResult[];
   readonly test: number;
   readonly validation: number;
   /** Half the distance between the best and the worst seed. */
   readonly spread: number;
+  /** The row as it was written. */
+  readonly written: string | undefined;
+}
+
+/** A section's rows as the page has them, by their name. */
+type Page = ReadonlyMap<string, ReadonlyMap<string, string>>;
+
+export function readPage(folder: string): Page {
+  const file = path.join(folder, 'quality.md');
+  if (!existsSync(file)) return new Map();
+  const [, ...parts] = readFileSync(file, 'utf8').split(/^## .*\n/m);
+  return new Map(
+    parts.map((part) => {
+      const rows = part.split('\n').filter((line) => /^\| [^-]/.test(line));
+      return [/^`(.*)`/.exec(part)![1]!, new Map(rows.map((line) => [line.split(' | ')[0]!.slice(2), line]))];
+    }),
+  );
 }
 
 const mean = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0) / values.length;
 
-function summariesOf({ rows, seeds }: Section, results: Results): readonly Summary[] {
-  return rows.flatMap((row) => {
+/** What was measured takes the place of what was written once all seeds of a row are there. */
+function summariesOf({ id, rows, seeds }: Section, results: Results, page: Page): readonly Summary[] {
+  return rows.flatMap((row): readonly Summary[] => {
     const found = seeds.flatMap((seed) => results.of({ ...row.trial, seed }) ?? []);
+    const written = page.get(id)?.get(row.name);
+    if (written !== undefined && found.length < seeds.length) {
+      const test = Number.parseFloat(written.split(' | ')[1]!);
+      return [{ row, results: [], test, validation: test, spread: 0, written }];
+    }
     if (found.length === 0) return [];
     const tests = found.map(({ test }) => test);
     return [
@@ -31,6 +56,7 @@ function summariesOf({ rows, seeds }: Section, results: Results): readonly Summa
         test: mean(tests),
         validation: mean(found.map(({ validation }) => validation)),
         spread: (Math.max(...tests) - Math.min(...tests)) / 2,
+        written: undefined,
       },
     ];
   });
@@ -44,10 +70,12 @@ function baselineOf(section: Section, summaries: readonly Summary[], row: Row): 
 
 const slug = (name: string): string => name.toLowerCase().replaceAll(/[^a-zητμα0-9.]+/g, '-');
 
-export function figuresOf(sections: readonly Section[], results: Results): readonly Figure[] {
+/** Of what this run and those before it measured here; not of what stands on the page alone. */
+export function figuresOf(sections: readonly Section[], results: Results, page: Page): readonly Figure[] {
   return sections.flatMap((section) => {
-    const summaries = summariesOf(section, results);
+    const summaries = summariesOf(section, results, page);
     return summaries.flatMap(({ row, test, spread, results: found }): readonly Figure[] => {
+      if (found.length === 0) return [];
       const id = `quality.${section.id}.${slug(row.name)}`;
       const plain = { target: null, met: null };
       const loss: Figure = {
@@ -83,15 +111,19 @@ function targetOf({ id }: Section, { trial, name }: Row): number | null {
   return name.startsWith('DiLoCo') || name.startsWith('decoupled') ? (trial.steps >= 1600 ? 2.8 : 0.5) : null;
 }
 
-export function writeReport(folder: string, sections: readonly Section[], results: Results): void {
-  const parts = sections.map((section) => sectionText(folder, section, summariesOf(section, results)));
+/** Rows that were not measured here stay as the page has them. */
+export function writeReport(folder: string, sections: readonly Section[], results: Results, page: Page): void {
+  const parts = sections
+    .map((section) => [section, summariesOf(section, results, page)] as const)
+    .filter(([, summaries]) => summaries.length > 0)
+    .map(([section, summaries]) => sectionText(folder, section, summaries));
   writeWhole(path.join(folder, 'quality.md'), `${HEAD}\n${parts.join('\n')}`);
 }
 
 const HEAD = `# How good training across islands is
 
 Written by \`npm run bench quality\`; \`-- --short\` does a small part of it in a few minutes, and \`-- --only SECTION\` one section. Broken off, it
-goes on where it was.
+goes on where it was; rows that it has not measured stay as they are written here.
 
 **The contract.** Each run of M islands stands beside ONE synchronous data-parallel run with M times the batch: the same number of optimizer
 steps and so the same tokens, the same initial weights, text and schedule (20 steps of warm-up, cosine to 5 %), each with the inner rate
@@ -108,8 +140,8 @@ payload sent and received by an island, *fewer* is against float32 gradients up 
 `;
 
 function sectionText(folder: string, section: Section, summaries: readonly Summary[]): string {
-  const bytesMatter = summaries.some(({ results }) => results[0]!.bytesPerIsland > 0);
-  const flow = section.id === 'lost' || section.id === 'speeds';
+  const bytesMatter = summaries.some(({ row }) => row.trial.who === 'islands');
+  const flow = ['lost', 'speeds', 'overlap'].includes(section.id);
   const tuning = section.id.startsWith('tuning');
   const peaks = section.id === 'fragments';
   const heads = [
@@ -121,7 +153,8 @@ function sectionText(folder: string, section: Section, summaries: readonly Summa
     ...(peaks ? ['peak up, B/s', 'mean up, B/s'] : []),
   ];
   const lines = summaries.map((summary) => {
-    const { row, results, test, validation, spread } = summary;
+    const { row, results, test, validation, spread, written } = summary;
+    if (written !== undefined) return written;
     const beside = baselineOf(section, summaries, row);
     const gap = beside === undefined || beside === summary ? '' : percent(test / beside.test - 1);
     const [first] = results;

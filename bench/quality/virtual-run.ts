@@ -250,7 +250,7 @@ class VirtualRun {
           await this.#dispatch({ ...effect.message, island: name });
         return;
       case 'take': {
-        const { fragment, keep, runStep } = effect;
+        const { fragment, keep, place } = effect;
         const layout = this.#options.fragments[fragment]!;
         const global = unpack(layout, island.newest[fragment]!);
         if (keep.kind === 'share') await island.trainer.write(global, keep);
@@ -258,7 +258,7 @@ class VirtualRun {
           const from = island[keep.from === 'receipt' ? 'before' : 'handedIn'][fragment]!;
           await island.trainer.write(global, { kind: 'moved', from: unpack(layout, from) });
         }
-        return island.trainer.skipTo(runStep);
+        return island.trainer.moveTo(place);
       }
       case 'rebase':
         return island.exchange.rebase(effect.fragment);

@@ -2,7 +2,7 @@ import { type Codec, codecFor, malformed } from '../outer/codecs/index.ts';
 import { type Fragment, pack, unpack } from '../outer/fragments.ts';
 import { type MergeRule, mergeFragment, type PseudoGradient } from '../outer/merge.ts';
 import { median } from '../outer/norm-bound.ts';
-import { freshFragment, type GlobalFragment, outerStep } from '../outer/outer-optimizer.ts';
+import { freshFragment, type GlobalFragment, outerStep, type Target } from '../outer/outer-optimizer.ts';
 import { addContribution, openContribution, packUpdate, packWhole } from '../outer/parcel.ts';
 import type { OuterSettings } from '../outer/settings.ts';
 import type { Parcel } from '../protocol/frame.ts';
@@ -61,6 +61,8 @@ export class Aggregation {
   readonly #states: GlobalState[];
   readonly #shelves: readonly Shelf[];
   readonly #waiting: Map<string, Waiting>[];
+  /** Where θ is put before it is known what of it arrives; of the largest fragment's size. */
+  readonly #scratch: Float32Array;
 
   constructor(
     fragments: readonly Fragment[],
@@ -90,6 +92,8 @@ export class Aggregation {
         lengthPerStep: 0,
       };
     });
+    const exact = settings.downCodec === 'f32';
+    this.#scratch = new Float32Array(exact ? 0 : Math.max(...fragments.map(({ elements }) => elements)));
     this.#waiting = fragments.map(() => new Map());
     this.#shelves = fragments.map(newShelf);
   }
@@ -144,7 +148,8 @@ export class Aggregation {
         addContribution({ form, payload: payload() }, state.up, state.global.parameters, sum, scale);
       return { squares, addTo, weight };
     });
-    const { merged, delta } = mergeFragment(state.layout, state.global, contributions, this.#settings);
+    const into = this.#target(state);
+    const { merged, delta } = mergeFragment(state.layout, state.global, contributions, this.#settings, into);
     const lengthPerStep = median(weights.map((w) => waiting.get(w.island)!.lengthPerStep));
     waiting.clear();
     this.#shelves[fragment]!.clear();
@@ -154,7 +159,14 @@ export class Aggregation {
   /** Takes the outer step along an averaged pseudo-gradient again, that a merge has led to before. */
   follow(fragment: number, delta: Float32Array): void {
     const state = this.#states[fragment]!;
-    this.#adopt(fragment, state, outerStep(state.global, delta, this.#settings));
+    this.#adopt(fragment, state, outerStep(state.global, delta, this.#settings, this.#target(state)));
+  }
+
+  /** Where the outer step goes: over what it starts from, but for θ where that is still needed to send the difference. */
+  #target({ global }: GlobalState): Target {
+    const { parameters, velocity, second } = global;
+    const exact = this.#settings.downCodec === 'f32';
+    return { parameters: exact ? parameters : this.#scratch.subarray(0, parameters.length), velocity, second };
   }
 
   /**
@@ -174,6 +186,7 @@ export class Aggregation {
       residual: state.residual,
       sign: 1,
       memory: state.memory,
+      inPlace: true,
     });
     this.#states[fragment] = { ...state, global: { ...merged, parameters: arrives }, residual, memory };
     return parcel;

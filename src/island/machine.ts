@@ -45,7 +45,7 @@ export interface IslandState {
   readonly opened: number;
   /** What was said after fragments that are still being opened: words count in the order in which they were sent. */
   readonly later: readonly { readonly after: number; readonly word: Word }[];
-  /** Steps since it began: its place in schedule and data. */
+  /** Its place in schedule and data: as many steps as the run has merged and it has taken since. Work that was dropped is gone over again. */
   readonly place: number;
   /** Milliseconds of an inner step, smoothed. */
   readonly stepMs: number;
@@ -86,8 +86,8 @@ export type IslandEffect =
   | { readonly kind: 'prepare'; readonly welcome: Welcome }
   /** Unpacks a merged fragment beside training; answered by `opened`. */
   | { readonly kind: 'open'; readonly content: Merged }
-  /** Takes the newest global parameters of a fragment. */
-  | { readonly kind: 'take'; readonly fragment: number; readonly keep: Keep; readonly runStep: number }
+  /** Takes the newest global parameters of a fragment, and goes on from a place in schedule and data. */
+  | { readonly kind: 'take'; readonly fragment: number; readonly keep: Keep; readonly place: number }
   /** Makes a fragment that came whole the newest of the exchange. */
   | { readonly kind: 'reset'; readonly content: Global }
   /** The next contribution differs from the newest global parameters. */
@@ -314,7 +314,7 @@ function takeWhole(turn: Turn, content: Global): void {
   turn.update({ clocks, newest, place: Math.max(turn.state.place, runStep) });
   if (!turn.state.prepared) return;
   turn.effect({ kind: 'reset', content });
-  turn.effect({ kind: 'take', fragment, keep: NOTHING, runStep });
+  turn.effect({ kind: 'take', fragment, keep: NOTHING, place: turn.state.place });
 }
 
 /** Everything is there: a returning island is ready; a new one once it has prepared. */
@@ -361,7 +361,8 @@ function nextRound(turn: Turn, fragment: number): void {
   const { version, runStep, stepsUntilDue } = turn.state.newest[fragment]!;
   const clock = turn.state.clocks[fragment]!;
   turn.effect({ kind: 'rebase', fragment });
-  turn.effect({ kind: 'take', fragment, keep: NOTHING, runStep });
+  turn.update({ place: Math.max(turn.state.place, runStep) });
+  turn.effect({ kind: 'take', fragment, keep: NOTHING, place: turn.state.place });
   const steps = version === clock.version ? turn.state.work!.outer.innerSteps : stepsUntilDue;
   turn.clock(fragment, received(version, clock.round + 1, steps));
 }
@@ -373,24 +374,28 @@ function opened(turn: Turn, content: Merged): void {
   turn.update({
     newest: turn.state.newest.with(fragment, content),
     opened: turn.state.opened + 1,
-    place: Math.max(turn.state.place, runStep),
   });
   if (outer.oneStepDelay) {
-    turn.effect({ kind: 'take', fragment, keep: EVERYTHING, runStep });
+    turn.update({ place: Math.max(turn.state.place, runStep) });
+    turn.effect({ kind: 'take', fragment, keep: EVERYTHING, place: turn.state.place });
     // A report that came before this merge was one for it.
     turn.clock(fragment, { ...clock, reported: false });
   } else {
     const carried = outer.carryOver ? unmerged(clock, round) : null;
     const keep: Keep =
       carried === null ? { kind: 'share', share: outer.localShare } : { kind: 'moved', from: carried.since };
-    turn.effect({ kind: 'take', fragment, keep, runStep });
-    turn.effect({ kind: 'rebase', fragment });
     turn.clock(fragment, received(version, Math.max(clock.round, round) + 1, stepsUntilDue, carried));
+    turn.update({ place: placeOf(turn.state) });
+    turn.effect({ kind: 'take', fragment, keep, place: turn.state.place });
+    turn.effect({ kind: 'rebase', fragment });
   }
   // It may be due again already.
   reportDue(turn);
   heedAll(turn);
 }
+
+const placeOf = ({ newest, clocks }: IslandState): number =>
+  Math.max(...clocks.map(({ steps }, fragment) => newest[fragment]!.runStep + steps));
 
 function reportDue(turn: Turn): void {
   const { link, work, clocks, stepMs } = turn.state;

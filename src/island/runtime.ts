@@ -204,9 +204,9 @@ export class IslandSession {
       case 'open':
         return this.#open(effect.content);
       case 'take': {
-        const { fragment, runStep } = effect;
+        const { fragment, place } = effect;
         const take = (): Promise<void> =>
-          this.#trainer.take(fragment, this.#newest[fragment]!, this.#kept(effect), runStep);
+          this.#trainer.take(fragment, this.#newest[fragment]!, this.#kept(effect), place);
         this.#counters.exchangeS += (await this.#timed('take', take))[0];
         return;
       }

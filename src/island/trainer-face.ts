@@ -18,12 +18,12 @@ export interface IslandTrainer {
   /** A copy of where it is with a fragment at a step boundary, packed. */
   snapshot(fragment: number): Promise<Float32Array>;
   /**
-   * Takes global parameters of a fragment, packed; they are what is evaluated from now on. `runStep` moves schedule and data
-   * ahead to where the run is.
+   * Takes global parameters of a fragment, packed; they are what is evaluated from now on.
    *
    * @param kept of its own parameters; with a share of 1 it trains on from where it is
+   * @param place in schedule and data to go on from
    */
-  take(fragment: number, parameters: Float32Array, kept: Kept, runStep: number): Promise<void>;
+  take(fragment: number, parameters: Float32Array, kept: Kept, place: number): Promise<void>;
   /** Summed loss in nats, and tokens, of part `part` of `of` of the held-out text under the global parameters. */
   evaluate(part: number, of: number): Promise<Evaluation>;
   save(checkpoint: string, clocks: readonly FragmentClock[], exchange: ExchangeState): Promise<void>;

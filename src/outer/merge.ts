@@ -2,7 +2,7 @@ import { type AveragingRule, average } from './averaging/index.ts';
 import { addChunk, squaresOf } from './codecs/index.ts';
 import type { Fragment } from './fragments.ts';
 import { normFactors } from './norm-bound.ts';
-import { type GlobalFragment, type OuterStep, outerStep } from './outer-optimizer.ts';
+import { type GlobalFragment, type OuterStep, outerStep, type Target } from './outer-optimizer.ts';
 import type { Weighting } from './settings.ts';
 
 /** Where one island is with a fragment, as its pseudo-gradient Δₘ = θ − θₘ, which need not be unpacked yet. */
@@ -46,6 +46,7 @@ export function weightOf(rule: Weighting, tokens: number, steps: number): number
  * The one merge path: bound the contributions' lengths, average them to Δ, take the outer step on θ. They are added in the
  * order given, so the same order gives the same bits.
  *
+ * @param into where θ and what the outer optimizer remembers go; new memory when left out
  * @returns a new fragment, and the Δ that led to it; when no contribution has weight, the same and nothing
  */
 export function mergeFragment(
@@ -53,11 +54,12 @@ export function mergeFragment(
   current: GlobalFragment,
   contributions: readonly Contribution[],
   rule: MergeRule,
+  into?: Target,
 ): { readonly merged: GlobalFragment; readonly delta: Float32Array } {
   const present = contributions.filter(({ weight }) => weight > 0);
   if (present.length === 0) return { merged: current, delta: new Float32Array(fragment.elements) };
   const delta = pseudoGradient(fragment, present, rule);
-  return { merged: outerStep(current, delta, rule), delta };
+  return { merged: outerStep(current, delta, rule, into), delta };
 }
 
 /**

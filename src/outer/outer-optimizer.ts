@@ -38,18 +38,35 @@ export function freshFragment(
   return { parameters, velocity: new Float32Array(parameters.length), second, steps: 0 };
 }
 
+/** Where a step puts its results; may be the arrays that it starts from. Memory of a large fragment costs more to touch anew than to compute. */
+export type Target = Pick<GlobalFragment, 'parameters' | 'velocity' | 'second'>;
+
+const freshTarget = ({ parameters, velocity, second }: GlobalFragment): Target => ({
+  parameters: new Float32Array(parameters.length),
+  velocity: new Float32Array(velocity.length),
+  second: new Float32Array(second.length),
+});
+
 /** Takes the outer step along the averaged pseudo-gradient Δ. */
-export function outerStep(current: GlobalFragment, delta: Float32Array, step: OuterStep): GlobalFragment {
+export function outerStep(
+  current: GlobalFragment,
+  delta: Float32Array,
+  step: OuterStep,
+  into: Target = freshTarget(current),
+): GlobalFragment {
   switch (step.optimizer) {
     case 'nesterov':
     case 'momentum':
-      return withMomentum(current, delta, step);
+      withMomentum(current, delta, step, into);
+      break;
     case 'delayed-nesterov':
-      return withDelayedMomentum(current, delta, step);
+      withDelayedMomentum(current, delta, step, into);
+      break;
     case 'adam':
     case 'yogi':
-      return adaptive(current, delta, step);
+      adaptive(current, delta, step, into);
   }
+  return { ...into, steps: current.steps + 1 };
 }
 
 /**
@@ -58,18 +75,17 @@ export function outerStep(current: GlobalFragment, delta: Float32Array, step: Ou
  * section 4).
  */
 function withMomentum(
-  { parameters, velocity, second, steps }: GlobalFragment,
+  { parameters, velocity }: GlobalFragment,
   delta: Float32Array,
   { rate, momentum, optimizer }: OuterStep,
-): GlobalFragment {
-  const [theta, v] = [new Float32Array(delta.length), new Float32Array(delta.length)];
+  into: Target,
+): void {
   const ahead = optimizer === 'nesterov';
   for (let i = 0; i < delta.length; i++) {
     const next = momentum * velocity[i]! + delta[i]!;
-    v[i] = next;
-    theta[i] = parameters[i]! - rate * (ahead ? delta[i]! + momentum * next : next);
+    into.velocity[i] = next;
+    into.parameters[i] = parameters[i]! - rate * (ahead ? delta[i]! + momentum * next : next);
   }
-  return { parameters: theta, velocity: v, second, steps: steps + 1 };
 }
 
 /**
@@ -81,18 +97,17 @@ function withDelayedMomentum(
   { parameters, velocity, second, steps }: GlobalFragment,
   delta: Float32Array,
   { rate, momentum, momentumPeriod }: OuterStep,
-): GlobalFragment {
+  into: Target,
+): void {
   const turn = (steps + 1) % momentumPeriod === 0;
-  const [theta, sums] = [new Float32Array(delta.length), new Float32Array(delta.length)];
-  const v = turn ? new Float32Array(delta.length) : velocity;
   for (let i = 0; i < delta.length; i++) {
     const share = delta[i]! / momentumPeriod;
     const sum = second[i]! + share;
-    if (turn) v[i] = momentum * velocity[i]! + sum;
-    else sums[i] = sum;
-    theta[i] = parameters[i]! - rate * (share + (turn ? momentum * v[i]! : 0));
+    const v = turn ? momentum * velocity[i]! + sum : velocity[i]!;
+    into.velocity[i] = v;
+    into.second[i] = turn ? 0 : sum;
+    into.parameters[i] = parameters[i]! - rate * (share + (turn ? momentum * v : 0));
   }
-  return { parameters: theta, velocity: v, second: sums, steps: steps + 1 };
 }
 
 /**
@@ -100,24 +115,19 @@ function withDelayedMomentum(
  * m ← β₁m + (1 − β₁)Δ, v ← β₂v + (1 − β₂)Δ² (Yogi: v ← v − (1 − β₂)Δ² sign(v − Δ²)), θ ← θ − ηm / (√v + τ).
  */
 function adaptive(
-  { parameters, velocity, second, steps }: GlobalFragment,
+  { parameters, velocity, second }: GlobalFragment,
   delta: Float32Array,
   { rate, momentum, secondMomentum, adaptivity, optimizer }: OuterStep,
-): GlobalFragment {
-  const [theta, m, v] = [
-    new Float32Array(delta.length),
-    new Float32Array(delta.length),
-    new Float32Array(delta.length),
-  ];
+  into: Target,
+): void {
   for (let i = 0; i < delta.length; i++) {
     const d = delta[i]!;
     const mean = momentum * velocity[i]! + (1 - momentum) * d;
     const fresh = (1 - secondMomentum) * d * d;
     const square =
       optimizer === 'adam' ? secondMomentum * second[i]! + fresh : second[i]! - fresh * Math.sign(second[i]! - d * d);
-    m[i] = mean;
-    v[i] = square;
-    theta[i] = parameters[i]! - (rate * mean) / (Math.sqrt(square) + adaptivity);
+    into.velocity[i] = mean;
+    into.second[i] = square;
+    into.parameters[i] = parameters[i]! - (rate * mean) / (Math.sqrt(square) + adaptivity);
   }
-  return { parameters: theta, velocity: m, second: v, steps: steps + 1 };
 }

@@ -1,11 +1,25 @@
 import type { z } from 'zod';
-import { type BrokenOff, type Content, encodeFrames, FrameAssembler, type Transfer } from './frame.ts';
+import { type BrokenOff, type Content, encodeFrames, type Frame, FrameAssembler, type Transfer } from './frame.ts';
 import { parseMessage } from './messages.ts';
 
-/** The little that a channel needs of a WebSocket; both `ws` and a browser's have it. */
+/** The little that a channel needs of a WebSocket. */
 export interface Socket {
-  /** @param sent called when the data have left this process */
-  send(data: string | Uint8Array, sent?: () => void): void;
+  send(text: string): void;
+  /** @param sent called when the frame has left this process */
+  sendFrame(frame: Frame, sent: () => void): void;
+}
+
+/** A `ws` socket: a frame is one message of two fragments, so that nothing is copied to put it together. */
+export const overWebSocket = (socket: FragmentingSocket): Socket => ({
+  send: (text) => socket.send(text),
+  sendFrame({ head, piece }, sent) {
+    socket.send(head, { binary: true, fin: false });
+    socket.send(piece, { binary: true, fin: true }, sent);
+  },
+});
+interface FragmentingSocket {
+  send(text: string): void;
+  send(data: Uint8Array, options: { binary: true; fin: boolean }, sent?: () => void): void;
 }
 
 /** One end of a connection: writes messages and transfers, reads and validates the peer's, counts bytes. */
@@ -47,8 +61,8 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
   async transfer(content: Content, payload: Uint8Array, hash?: string, from = 0): Promise<void> {
     let last: Promise<void> | undefined;
     for (const frame of encodeFrames(this.#transfers++, content, payload, hash, from)) {
-      this.sentBytes += frame.length;
-      last = new Promise((resolve) => this.#socket.send(frame, resolve));
+      this.sentBytes += frame.head.length + frame.piece.length;
+      last = new Promise((resolve) => this.#socket.sendFrame(frame, resolve));
     }
     await last;
   }

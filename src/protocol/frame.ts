@@ -116,20 +116,33 @@ export function* encodeFrames(
   payload: Uint8Array,
   hash = sha256(payload),
   from = 0,
-): Generator<Uint8Array> {
+): Generator<Frame> {
   for (let offset = from; offset === from || offset < payload.length; offset += PIECE_BYTES) {
     const piece = payload.subarray(offset, offset + PIECE_BYTES);
     const json = JSON.stringify({ transfer, content, totalBytes: payload.length, offset, sha256: hash });
     const header = new TextEncoder().encode(json);
-    const frame = new Uint8Array(PREFIX_BYTES + header.length + piece.length);
-    const view = new DataView(frame.buffer);
+    const head = new Uint8Array(PREFIX_BYTES + header.length);
+    const view = new DataView(head.buffer);
     view.setUint32(0, MAGIC, true);
     view.setUint8(4, FRAME_VERSION);
     view.setUint32(8, header.length, true);
-    frame.set(header, PREFIX_BYTES);
-    frame.set(piece, PREFIX_BYTES + header.length);
-    yield frame;
+    head.set(header, PREFIX_BYTES);
+    yield { head, piece };
   }
+}
+
+/** A frame in its two parts: the piece is not copied. */
+export interface Frame {
+  readonly head: Uint8Array;
+  readonly piece: Uint8Array;
+}
+
+/** A frame in one. */
+export function joined({ head, piece }: Frame): Uint8Array {
+  const frame = new Uint8Array(head.length + piece.length);
+  frame.set(head);
+  frame.set(piece, head.length);
+  return frame;
 }
 
 /** What came of a payload before its connection broke. */

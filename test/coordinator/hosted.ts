@@ -14,7 +14,7 @@ import { SqlRunStore } from '../../src/coordinator/store/sql-store.ts';
 import { openSqlite } from '../../src/coordinator/store/sqlite.ts';
 import type { Fragment } from '../../src/outer/fragments.ts';
 import type { OuterSettings } from '../../src/outer/settings.ts';
-import { Channel } from '../../src/protocol/channel.ts';
+import { Channel, overWebSocket } from '../../src/protocol/channel.ts';
 import { type Content, sha256 } from '../../src/protocol/frame.ts';
 import { helloText, type Identity, newIdentity, updateText } from '../../src/protocol/identity.ts';
 import { type Invitation, signInvitation } from '../../src/protocol/invitation.ts';
@@ -140,7 +140,7 @@ export class Puppet {
     this.name = name;
     this.identity = identity;
     this.socket = new WebSocket(`ws://127.0.0.1:${port}/v1/run`, { perMessageDeflate: false });
-    this.#channel = new Channel(this.socket, coordinatorMessageSchema, 1e6);
+    this.#channel = new Channel(overWebSocket(this.socket), coordinatorMessageSchema, 1e6);
     this.socket.on('message', (data: Buffer, isBinary) => {
       if (!isBinary) this.told.push(this.#channel.message(data.toString()));
       this.#changed();

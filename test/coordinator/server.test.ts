@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { islandOf } from '../../src/coordinator/roster.ts';
-import { encodeFrames } from '../../src/protocol/frame.ts';
+import { encodeFrames, joined } from '../../src/protocol/frame.ts';
 import { newIdentity, updateText } from '../../src/protocol/identity.ts';
 import { ADMIN, type Hosted, hosted, Puppet, RUN } from './hosted.ts';
 
@@ -196,11 +196,12 @@ describe('whatever comes over the network', () => {
     } as const;
     const identity = newIdentity();
     const signature = identity.sign(updateText(RUN, update, 'aa'));
-    const [valid] = encodeFrames(0, { kind: 'contribution', ...update, signature }, payload);
+    const [first] = encodeFrames(0, { kind: 'contribution', ...update, signature }, payload);
+    const valid = joined(first!);
     const mutated = fc
-      .tuple(fc.array(fc.tuple(fc.nat(valid!.length - 1), fc.nat(255)), { maxLength: 8 }), fc.nat(valid!.length))
+      .tuple(fc.array(fc.tuple(fc.nat(valid.length - 1), fc.nat(255)), { maxLength: 8 }), fc.nat(valid.length))
       .map(([changes, length]) => {
-        const bytes = valid!.slice();
+        const bytes = valid.slice();
         for (const [at, byte] of changes) bytes[at] = byte;
         return bytes.slice(0, length);
       });

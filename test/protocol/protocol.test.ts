@@ -3,7 +3,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Channel } from '../../src/protocol/channel.ts';
-import { type Content, encodeFrames, FrameAssembler, PIECE_BYTES, sha256 } from '../../src/protocol/frame.ts';
+import { type Content, encodeFrames, FrameAssembler, joined, PIECE_BYTES, sha256 } from '../../src/protocol/frame.ts';
 import { identityFromPem, updateText } from '../../src/protocol/identity.ts';
 import {
   coordinatorMessageSchema,
@@ -28,7 +28,7 @@ const update = {
 const DOCUMENTED = new Uint8Array(Float32Array.of(1, -2).buffer);
 const signature = identityFromPem(TEST_KEY).sign(updateText('demo-00000000', update, sha256(DOCUMENTED)));
 const contribution: Content = { kind: 'contribution', ...update, signature };
-const frames = (payload: Uint8Array): Uint8Array[] => [...encodeFrames(0, contribution, payload)];
+const frames = (payload: Uint8Array): Uint8Array[] => [...encodeFrames(0, contribution, payload)].map(joined);
 const through = (list: readonly Uint8Array[], assembler = new FrameAssembler(1e8)) =>
   list.map((frame) => assembler.accept(frame)).at(-1);
 
@@ -52,12 +52,13 @@ describe('frames', () => {
     const payload = Uint8Array.from({ length: 2.5 * PIECE_BYTES }, (_, i) => i * 7);
     const global: Content = { kind: 'preparation' };
     const before = new FrameAssembler(1e8);
-    before.accept([...encodeFrames(0, global, payload)][0]!);
+    before.accept(joined([...encodeFrames(0, global, payload)][0]!));
     expect(before.partial).toMatchObject({ hash: sha256(payload), received: PIECE_BYTES });
-    const rest = (from: number): Uint8Array[] => [...encodeFrames(5, global, payload, sha256(payload), from)];
+    const rest = (from: number): Uint8Array[] =>
+      [...encodeFrames(5, global, payload, sha256(payload), from)].map(joined);
     const after = new FrameAssembler(1e8, before.partial);
     // Another transfer may come first.
-    expect(after.accept([...encodeFrames(4, global, Uint8Array.of(1))][0]!)?.payload).toEqual(Uint8Array.of(1));
+    expect(after.accept(joined([...encodeFrames(4, global, Uint8Array.of(1))][0]!))?.payload).toEqual(Uint8Array.of(1));
     const cut = rest(PIECE_BYTES);
     expect(cut).toHaveLength(2);
     expect(through(cut, after)).toMatchObject({ content: global, payload });
@@ -154,8 +155,12 @@ describe('messages', () => {
 describe('channel', () => {
   it('counts the bytes of both directions alike', () => {
     const wire: (string | Uint8Array)[] = [];
-    const island = new Channel({ send: (data) => wire.push(data) }, coordinatorMessageSchema, 1e6);
-    const coordinator = new Channel({ send: () => {} }, islandMessageSchema, 1e6);
+    const island = new Channel(
+      { send: (text) => void wire.push(text), sendFrame: (frame) => void wire.push(joined(frame)) },
+      coordinatorMessageSchema,
+      1e6,
+    );
+    const coordinator = new Channel({ send: () => {}, sendFrame: () => {} }, islandMessageSchema, 1e6);
     island.send({ kind: 'alive' });
     island.transfer(contribution, new Uint8Array(1000));
     for (const data of wire) typeof data === 'string' ? coordinator.message(data) : coordinator.frame(data);

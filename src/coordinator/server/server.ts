@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { explainSystemError, HelioError } from '../../errors.ts';
-import { Channel } from '../../protocol/channel.ts';
+import { Channel, overWebSocket } from '../../protocol/channel.ts';
 import { type Content, MAX_FRAME_BYTES, type Parcel, type Transfer } from '../../protocol/frame.ts';
 import { isSignedBy, updateText } from '../../protocol/identity.ts';
 import {
@@ -204,7 +204,11 @@ export class RunServer {
   #accept(socket: WebSocket, address: string): void {
     const { aggregation, nowMs } = this.#options;
     const { mostBytes } = aggregation;
-    const channel = new Channel<typeof islandMessageSchema, CoordinatorMessage>(socket, islandMessageSchema, mostBytes);
+    const channel = new Channel<typeof islandMessageSchema, CoordinatorMessage>(
+      overWebSocket(socket),
+      islandMessageSchema,
+      mostBytes,
+    );
     const nonce = randomBytes(24).toString('base64url');
     const limit = messageLimit(nowMs());
     const taking = new Set<number>();

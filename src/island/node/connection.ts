@@ -4,7 +4,7 @@ import { HttpsProxyAgent } from 'https-proxy-agent';
 import { getProxyForUrl } from 'proxy-from-env';
 import { WebSocket } from 'ws';
 import { HelioError } from '../../errors.ts';
-import { Channel } from '../../protocol/channel.ts';
+import { Channel, overWebSocket } from '../../protocol/channel.ts';
 import { type BrokenOff, type Content, MAX_FRAME_BYTES } from '../../protocol/frame.ts';
 import { coordinatorMessageSchema, type IslandMessage } from '../../protocol/messages.ts';
 import type { Incoming } from '../runtime.ts';
@@ -38,7 +38,7 @@ export class WebSocketConnection {
   ) {
     this.#socket = socket;
     this.#channel = new Channel<typeof coordinatorMessageSchema, IslandMessage>(
-      socket,
+      overWebSocket(socket),
       coordinatorMessageSchema,
       MAX_PAYLOAD_BYTES,
       before,
@@ -76,6 +76,8 @@ export class WebSocketConnection {
         perMessageDeflate: false,
         maxPayload: MAX_FRAME_BYTES,
         handshakeTimeout: CONNECT_MS,
+        // Masks guard caches against scripts in a browser (RFC 6455, section 10.3). Of our own tensors a mask of zeros saves two passes over them.
+        generateMask: (mask) => void mask.fill(0),
         ...(route.localAddress === undefined ? {} : { localAddress: route.localAddress }),
         ...proxyFor(url),
         // The invitation vouches for this very certificate, and no authority has to.

@@ -53,14 +53,14 @@ export class LocalTrainer implements IslandTrainer {
     return own;
   }
 
-  async take(fragment: number, parameters: Float32Array, kept: Kept, runStep: number): Promise<void> {
+  async take(fragment: number, parameters: Float32Array, kept: Kept, place: number): Promise<void> {
     const { trainer, fragments } = this.#ready();
     const layout = fragments[fragment]!;
     await trainer.write(
       unpack(layout, parameters),
       kept.kind === 'share' ? kept : { kind: 'moved', from: unpack(layout, kept.from) },
     );
-    trainer.skipTo(runStep);
+    trainer.moveTo(place);
   }
 
   async evaluate(part: number, of: number): Promise<Evaluation> {

@@ -23,8 +23,8 @@ export class WorkerTrainer implements IslandTrainer {
   snapshot(fragment: number): Promise<Float32Array> {
     return this.#thread.call('snapshot', [fragment]);
   }
-  take(fragment: number, parameters: Float32Array, kept: Kept, runStep: number): Promise<void> {
-    return this.#thread.call('take', [fragment, parameters, kept, runStep]);
+  take(fragment: number, parameters: Float32Array, kept: Kept, place: number): Promise<void> {
+    return this.#thread.call('take', [fragment, parameters, kept, place]);
   }
   evaluate(part: number, of: number): ReturnType<IslandTrainer['evaluate']> {
     return this.#thread.call('evaluate', [part, of]);

@@ -163,6 +163,11 @@ export class Trainer {
     return this.#step;
   }
 
+  /** Goes on from another place in schedule and data. */
+  moveTo(step: number): void {
+    this.#step = step;
+  }
+
   /** Moves ahead in schedule and data to where the run is; never back. */
   skipTo(step: number): void {
     this.#step = Math.max(this.#step, step);

@@ -40,13 +40,15 @@ export interface Update {
   readonly sign: 1 | -1;
   /** What the codec kept from the last payload; of {@link Codec.memoryElements}, zeros at first. */
   readonly memory: Float32Array;
+  /** Whether what arrives is written over `base`, and what is left over over `residual`: a large fragment's memory is not touched anew for each. */
+  readonly inPlace?: boolean;
 }
 
 export interface Sent {
   readonly payload: Uint8Array<ArrayBuffer>;
   /** base + sign · what was encoded: what the reader will have, to the bit. */
-  readonly arrives: Float32Array<ArrayBuffer>;
-  readonly residual: Float32Array<ArrayBuffer>;
+  readonly arrives: Float32Array;
+  readonly residual: Float32Array;
   readonly memory: Float32Array;
 }
 
@@ -74,20 +76,27 @@ export function wantedOf({ parameters, base, residual, sign }: Update): Float32A
   return wanted;
 }
 
-/** What a codec that encodes whole fragments gives back. @param decoded is overwritten */
+/** Where a codec puts what arrives and what is left over. */
+export function placesFor({ base, residual, inPlace = false }: Update): Pick<Sent, 'arrives' | 'residual'> {
+  if (inPlace) return { arrives: base, residual };
+  return { arrives: new Float32Array(base.length), residual: new Float32Array(base.length) };
+}
+
+/** What a codec that encodes whole fragments gives back. */
 export function settled(
-  { base, sign }: Update,
+  update: Update,
   wanted: Float32Array,
-  decoded: Float32Array<ArrayBuffer>,
+  decoded: Float32Array,
   payload: Uint8Array<ArrayBuffer>,
   memory: Float32Array,
 ): Sent {
-  const residual = new Float32Array(wanted.length);
+  const { base, sign } = update;
+  const { arrives, residual } = placesFor(update);
   for (let i = 0; i < wanted.length; i++) {
     residual[i] = wanted[i]! - decoded[i]!;
-    decoded[i] = base[i]! + sign * decoded[i]!;
+    arrives[i] = base[i]! + sign * decoded[i]!;
   }
-  return { payload, arrives: decoded, residual, memory };
+  return { payload, arrives, residual, memory };
 }
 
 /** All numbers of a payload. */

@@ -1,5 +1,15 @@
 import type { NumberCodecName } from '../../protocol/codec-names.ts';
-import { BLOCK, type Codec, malformed, notFinite, type Sent, type Update, type Visitor, wholeBlocks } from './codec.ts';
+import {
+  BLOCK,
+  type Codec,
+  malformed,
+  notFinite,
+  placesFor,
+  type Sent,
+  type Update,
+  type Visitor,
+  wholeBlocks,
+} from './codec.ts';
 import { CHUNK, kernels, type Loops } from './kernels.ts';
 
 /**
@@ -134,10 +144,11 @@ export function numberCodec(name: NumberCodecName, elements: number): Codec {
 }
 
 /** Difference, encoding, and what is left over, all while a chunk is in the cache. */
-function sendNumbers(name: NumberCodecName, { parameters, base, residual, sign, memory }: Update): Sent {
+function sendNumbers(name: NumberCodecName, update: Update): Sent {
+  const { parameters, base, residual, sign, memory } = update;
   const { length } = parameters;
   const payload = new Uint8Array(encodedBytes(name, length));
-  const [arrives, left] = [new Float32Array(length), new Float32Array(length)];
+  const { arrives, residual: left } = placesFor(update);
   const { loops, ...chunk } = kernels();
   const prepare = (offset: number, count: number): void => {
     load(chunk.wanted, parameters, offset, count);

@@ -7,7 +7,7 @@ export function addChunk(sum: Float32Array, chunk: Float32Array, offset: number,
     const { loops, ...memory } = kernels();
     const place = sum.subarray(offset + start, offset + start + count);
     memory.sum.set(place);
-    memory.decoded.set(part);
+    load(memory.decoded, part);
     loops.accumulate(wholeBlocks(count), weight);
     place.set(memory.sum.subarray(0, count));
   });
@@ -18,9 +18,9 @@ export function differenceTo(base: Float32Array, chunk: Float32Array, offset: nu
   eachPart(chunk, (part, start, count) => {
     const { loops, ...memory } = kernels();
     memory.base.set(base.subarray(offset + start, offset + start + count));
-    memory.decoded.set(part);
+    load(memory.decoded, part);
     loops.difference(wholeBlocks(count));
-    part.set(memory.decoded.subarray(0, count));
+    load(part, memory.decoded.subarray(0, count));
   });
 }
 
@@ -29,11 +29,16 @@ export function squaresOf(chunk: Float32Array): number {
   let sum = 0;
   eachPart(chunk, (part, _, count) => {
     const { loops, decoded } = kernels();
-    decoded.set(part);
+    load(decoded, part);
     decoded.fill(0, count, wholeBlocks(count));
     sum += loops.squares(wholeBlocks(count));
   });
   return sum;
+}
+
+/** Copies a part, unless it is there already: what a codec decodes lies where the loops look for it. */
+function load(into: Float32Array, part: Float32Array): void {
+  if (part.buffer !== into.buffer || part.byteOffset !== into.byteOffset) into.set(part);
 }
 
 function eachPart(chunk: Float32Array, work: (part: Float32Array, start: number, count: number) => void): void {

@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import {
+  type IslandEffect,
+  type IslandEvent,
+  type IslandState,
+  newIsland,
+  reactIsland,
+} from '../../src/island/machine.ts';
+import type { OuterSettings } from '../../src/outer/settings.ts';
+import type { CoordinatorMessage } from '../../src/protocol/messages.ts';
+import type { Job } from '../../src/protocol/run-file.ts';
+import { settingsFor } from '../coordinator/world.ts';
+
+/** An island that trains, and what its machine decides. */
+class Island {
+  state: IslandState = newIsland;
+
+  constructor(change: Partial<OuterSettings>) {
+    const { outer } = settingsFor({ innerSteps: 10, overlapSteps: 4, ...change });
+    const fragments = Array.from({ length: outer.fragments }, (_, i) => i);
+    this.happens({ kind: 'connected' });
+    this.told({
+      kind: 'welcome',
+      protocol: 0,
+      run: 'r',
+      job: { outer, model: {} } as unknown as Job,
+      dataFolder: '',
+      shard: { index: 0, count: 1 },
+      leaseS: 10,
+      restore: null,
+      fragments,
+    });
+    this.happens({ kind: 'received', content: { kind: 'preparation' } });
+    for (const fragment of fragments)
+      this.happens({
+        kind: 'received',
+        content: { kind: 'global', fragment, version: 0, runStep: 0, stepsUntilDue: 10, round: 0 },
+      });
+    this.happens({ kind: 'prepared', restored: null, clocks: null, place: 0 });
+    this.told({ kind: 'start' });
+  }
+
+  happens(event: IslandEvent): readonly IslandEffect[] {
+    const { state, effects } = reactIsland(this.state, event);
+    this.state = state;
+    return effects;
+  }
+
+  told(message: CoordinatorMessage): readonly IslandEffect[] {
+    return this.happens({ kind: 'told', message });
+  }
+
+  steps(count: number): void {
+    for (let i = 0; i < count; i++) this.happens({ kind: 'stepped', tokens: 100, stepMs: 10 });
+  }
+
+  /** @param round the newest of its own that was merged */
+  merged(fragment: number, version: number, runStep: number, round: number): readonly IslandEffect[] {
+    const place = { fragment, version, runStep, stepsUntilDue: 10, round };
+    const content = { kind: 'merged', ...place, form: 'parameters', codec: 'f32' } as const;
+    this.happens({ kind: 'received', content });
+    return this.happens({ kind: 'opened', content });
+  }
+}
+
+const take = (effects: readonly IslandEffect[]) => effects.find(({ kind }) => kind === 'take');
+
+describe('an island that trains on while it is merged', () => {
+  it('drops what it did meanwhile, and goes over those data again', () => {
+    const island = new Island({});
+    island.steps(10);
+    island.told({ kind: 'pull', fragment: 0, version: 0 });
+    island.steps(3);
+    expect(island.state.place).toBe(13);
+    expect(take(island.merged(0, 1, 10, 1))).toMatchObject({ keep: { kind: 'share', share: 0 }, place: 10 });
+    expect(island.state.clocks[0]).toMatchObject({ steps: 0, stepsUntilDue: 10 });
+  });
+
+  it('or carries it over, and what came too late as well', () => {
+    const island = new Island({ carryOver: true });
+    island.steps(10);
+    island.told({ kind: 'pull', fragment: 0, version: 0 });
+    island.steps(3);
+    const first = take(island.merged(0, 1, 10, 1));
+    expect(first).toMatchObject({ keep: { kind: 'moved', from: 'handing-in' }, place: 13 });
+    island.steps(7);
+    const [contribute] = island.told({ kind: 'pull', fragment: 0, version: 1 });
+    expect(contribute).toMatchObject({ content: { round: 2, steps: 10, tokens: 1_000 } });
+    island.steps(2);
+    // Its second round is not in the merge that comes.
+    const second = take(island.merged(0, 2, 20, 1));
+    expect(second).toMatchObject({ keep: { kind: 'moved', from: 'receipt' }, place: 32 });
+    const [again] = island.told({ kind: 'pull', fragment: 0, version: 2 });
+    expect(again).toMatchObject({ content: { round: 3, steps: 12, tokens: 1_200 } });
+  });
+
+  it('stays at the place of the fragment that is furthest', () => {
+    const island = new Island({ fragments: 2 });
+    island.steps(10);
+    expect(take(island.merged(0, 1, 12, 0))).toMatchObject({ place: 12 });
+    island.steps(3);
+    // The other one has 13 steps from 0, this one 3 from 12.
+    expect(take(island.merged(1, 1, 14, 0))).toMatchObject({ place: 15 });
+  });
+});

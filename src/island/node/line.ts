@@ -55,7 +55,8 @@ export class ReconnectingLine implements Line {
 
   async next(timeoutMs: number): Promise<Incoming | 'timeout' | null> {
     const over = (): boolean => this.#closing.signal.aborted || this.#fault !== undefined;
-    if (this.#inbox.length === 0 && !over()) await this.#arrival(timeoutMs);
+    // Between two steps nobody waits: the socket delivers while the trainer's thread computes.
+    if (this.#inbox.length === 0 && timeoutMs > 0 && !over()) await this.#arrival(timeoutMs);
     const item = this.#inbox.shift();
     if (this.#inbox.length < MAX_INBOX) this.#connection?.resume();
     if (item?.kind === 'connected') this.#known = this.#connection;
@@ -122,12 +123,10 @@ export class ReconnectingLine implements Line {
 
   #arrival(timeoutMs: number): Promise<void> {
     return new Promise((resolve) => {
-      // A wait of nothing still lets the socket deliver what has come.
-      const timer = timeoutMs === 0 ? setImmediate(() => this.#wake?.()) : setTimeout(() => this.#wake?.(), timeoutMs);
+      const timer = setTimeout(() => this.#wake?.(), timeoutMs);
       this.#wake = () => {
         this.#wake = undefined;
-        clearTimeout(timer as NodeJS.Timeout);
-        clearImmediate(timer as NodeJS.Immediate);
+        clearTimeout(timer);
         resolve();
       };
     });

@@ -374,6 +374,26 @@ function fullSections(): readonly Section[] {
       main('medium', 400, [4]).filter(({ name }) => !/AdamW|steps|, 8/.test(name)),
       { baseline: 'data-parallel, 4' },
     ),
+    effect(
+      'few-bytes',
+      'Few bytes: fewer bits, or longer rounds? (medium model, 4 islands, 400 steps, one seed)',
+      [
+        { name: 'data-parallel, 4', trial: together('medium', 400, 4) },
+        ...(
+          [
+            [5, 'int4'],
+            [5, 'int2'],
+            [10, 'int4'],
+            [5, 'sign'],
+            [10, 'int2'],
+          ] as const
+        ).map(([innerSteps, codec]) => ({
+          name: `H ${innerSteps}, ${codec}`,
+          trial: auto('medium', 400, 4, { innerSteps, upCodec: codec, downCodec: codec }),
+        })),
+      ],
+      { baseline: 'data-parallel, 4', seeds: [1] },
+    ),
   ];
 }
 

@@ -1,5 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import path from 'node:path';
 import type { Traffic } from '../coordinator/server/options.ts';
 import { type Ending, RunServer } from '../coordinator/server/server.ts';
@@ -60,6 +61,7 @@ export interface HostOptions {
 /** Hosts one run from its first island to its report. @returns its summary, as written to the run's folder; undefined when it was handed over */
 export async function hostRun(options: HostOptions): Promise<Summary | undefined> {
   const startedAt = new Date();
+  await requireFreePort(options);
   const { prepared, folder, keptAs } = await open(options);
   const unlock = lockRun(folder);
   try {
@@ -165,6 +167,16 @@ async function host(
     await hide?.();
     await aggregation.close();
   }
+}
+
+/** Before anything is made or moved aside. @throws HelioError HELIO-4001 when the port is in use */
+async function requireFreePort({ host, port }: HostOptions): Promise<void> {
+  if (port === 0) return;
+  const probe = createServer();
+  await new Promise<void>((resolve, reject) => {
+    probe.once('error', (error) => reject(explainSystemError(error, `listen on ${host}:${port}`)));
+    probe.listen(port, host, () => probe.close(() => resolve()));
+  });
 }
 
 const isLoopback = (host: string): boolean => ['127.0.0.1', '::1', 'localhost'].includes(host);

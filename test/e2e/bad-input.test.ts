@@ -120,11 +120,13 @@ describe('bad input ends with one clear message and leaves nothing half-written'
     const blocker = createServer();
     await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
     const { port } = blocker.address() as { port: number };
-    const outcome = await run(['serve', tinyRun(folder, 'port'), '--port', String(port)], scratch());
+    const runs = scratch();
+    const outcome = await run(['serve', tinyRun(folder, 'port'), '--port', String(port)], runs);
     expect([outcome.status, outcome.stderr]).toEqual([
       1,
       expect.stringMatching(/HELIO-4001.*127\.0\.0\.1:\d+.*--port 0/s),
     ]);
+    expect(readdirSync(runs)).toEqual([]);
     blocker.close();
   });
 

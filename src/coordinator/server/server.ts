@@ -6,8 +6,7 @@ import { getRequestListener } from '@hono/node-server';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { explainSystemError, HelioError } from '../../errors.ts';
 import { Channel, overWebSocket } from '../../protocol/channel.ts';
-import { type Content, MAX_FRAME_BYTES, type Parcel, type Transfer } from '../../protocol/frame.ts';
-import { isSignedBy, updateText } from '../../protocol/identity.ts';
+import { MAX_FRAME_BYTES } from '../../protocol/frame.ts';
 import {
   type CoordinatorMessage,
   type IslandMessage,
@@ -17,12 +16,12 @@ import {
   RUN_PATH,
 } from '../../protocol/messages.ts';
 import { type Admission, admission } from '../admission.ts';
-import { isAwaited } from '../due.ts';
 import { Leases, silence } from '../leases.ts';
 import { deadlineMs } from '../merging.ts';
 import { isOver, react } from '../run.ts';
 import type { Effect, Event, RunState } from '../state.ts';
 import { httpSide } from './http.ts';
+import { Intake } from './intake.ts';
 import { Knocks } from './knocks.ts';
 import { ConnectionLimits, messageLimit } from './limits.ts';
 import { RunMetrics } from './metrics.ts';
@@ -51,6 +50,7 @@ export class RunServer {
   #deadline: NodeJS.Timeout | undefined;
   #state: RunState;
   readonly #performer: Performer;
+  readonly #intake: Intake;
   #hellos = 0;
   #suspended = false;
   readonly #leases: Leases;
@@ -80,6 +80,12 @@ export class RunServer {
       failed: (error) => this.#fail(error),
     };
     this.#performer = new Performer(options, crew, this.#metrics);
+    this.#intake = new Intake(options, this.#performer, {
+      state: () => this.#state,
+      contributed: (peer, event) => {
+        if (this.#peers.get(event.island) === peer) this.#dispatch(event);
+      },
+    });
     const { run, settings, version, adminToken } = options;
     const app = httpSide({
       version,
@@ -318,45 +324,7 @@ export class RunServer {
     // Every piece is a sign of life: over a thin link heartbeats wait behind what is being sent.
     this.#leases.seen(peer.name, this.#options.nowMs());
     const transfer = peer.channel.frame(data);
-    if (transfer === undefined) return;
-    void this.#contribute(peer, peer.name, transfer);
-  }
-
-  /** Takes a contribution only where one was asked for: nothing else may fill memory. */
-  async #contribute(peer: Peer, island: string, { content, payload, sha256: sum }: Transfer): Promise<void> {
-    if (
-      content.kind !== 'contribution' ||
-      !isSignedBy(peer.key, updateText(this.#options.run, content, sum), content.signature)
-    ) {
-      const what =
-        content.kind === 'contribution'
-          ? 'A contribution is not signed by its island.'
-          : `An island sent a transfer of kind ${content.kind}.`;
-      return this.#refuse(peer, new HelioError('HELIO-4004', what, 'Islands send contributions, signed for this run.'));
-    }
-    // One of each fragment at a time: what is sent again meanwhile is not kept.
-    if (peer.taking.has(content.fragment)) return;
-    peer.taking.add(content.fragment);
-    try {
-      const { form, codec } = content;
-      await this.#take(peer, island, content, { form, codec, payload });
-    } catch (error) {
-      this.#refuse(peer, error);
-    } finally {
-      peer.taking.delete(content.fragment);
-    }
-  }
-
-  async #take(peer: Peer, island: string, content: Content & { readonly kind: 'contribution' }, parcel: Parcel) {
-    const { fragment, version, round, steps, tokens } = content;
-    const awaited = (): boolean => isAwaited(this.#options.settings, this.#state, { island, fragment, version, round });
-    if (!awaited()) return;
-    // One that came late may be for the next merge already: it must not get into the one that is being summed up now.
-    while (this.#performer.busy) await this.#performer.settled();
-    if (!awaited()) return;
-    await this.#options.aggregation.contribute(fragment, island, parcel, steps);
-    if (this.#peers.get(island) === peer)
-      this.#dispatch({ kind: 'contributed', island, fragment, version, round, steps, tokens });
+    if (transfer !== undefined) this.#intake.take(peer, peer.name, transfer).catch((e) => this.#refuse(peer, e));
   }
 
   /** Says why, and closes. What a member of the run did so is counted against it. */

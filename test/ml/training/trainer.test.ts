@@ -131,6 +131,18 @@ describe('Trainer', () => {
     expect([...(await trainer.read([name])).get(name)!]).toEqual([...own.map((x) => Math.fround(0.25 * x + 0.75))]);
   });
 
+  it('keeps how far it moved on top of a merged fragment, and where it did not move has exactly that', async () => {
+    const trainer = await create();
+    const name = 'transformer.ln_f.weight';
+    const own = (await trainer.read([name])).get(name)!.slice();
+    const merged = own.map((_, i) => 0.1 * i);
+    const from = own.map((x, i) => (i === 0 ? x - 0.5 : x));
+    await trainer.write(new Map([[name, merged]]), { kind: 'moved', from: new Map([[name, from]]) });
+    const [first, ...rest] = (await trainer.read([name])).get(name)!;
+    expect(first).toBeCloseTo(0.5, 6);
+    expect(rest).toEqual([...merged.subarray(1)]);
+  });
+
   it('reads parameters of one moment while it trains', async () => {
     const trainer = await create();
     const name = 'transformer.wte.weight';

@@ -55,6 +55,15 @@ export function accumulate(count: u32, weight: f32): void {
   }
 }
 
+/** SUM ← SUM + weight · (BASE − DECODED). */
+export function accumulateDifference(count: u32, weight: f32): void {
+  const w = f32x4.splat(weight);
+  for (let i: u32 = 0; i < 4 * count; i += 16) {
+    const difference = f32x4.sub(v128.load(BASE + i), v128.load(DECODED + i));
+    v128.store(SUM + i, f32x4.add(v128.load(SUM + i), f32x4.mul(w, difference)));
+  }
+}
+
 /** The sum of squares of DECODED in double precision; not finite when one of them is not, or is beyond 1.8e19. */
 export function squares(count: u32): f64 {
   let low = f64x2.splat(0);

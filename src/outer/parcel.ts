@@ -1,5 +1,13 @@
 import type { Parcel } from '../protocol/frame.ts';
-import { addChunk, type Codec, differenceTo, malformed, squaresOf, type Update } from './codecs/index.ts';
+import {
+  addChunk,
+  addDifference,
+  type Codec,
+  differenceTo,
+  malformed,
+  squaresOf,
+  type Update,
+} from './codecs/index.ts';
 import { encodeNumbers, readNumbers } from './codecs/numbers.ts';
 import type { PseudoGradient } from './merge.ts';
 
@@ -48,7 +56,8 @@ export function openFragment(parcel: Parcel, codec: Codec, base: Float32Array): 
  */
 export function openContribution(parcel: Parcel, codec: Codec, theta: Float32Array): PseudoGradient {
   let squares = 0;
-  eachDelta(parcel, codec, theta, (chunk) => {
+  eachChunk(parcel, codec, (chunk, offset) => {
+    if (parcel.form === 'parameters') differenceTo(theta, chunk, offset);
     squares += squaresOf(chunk);
   });
   requireFinite(squares);
@@ -63,18 +72,10 @@ export function addContribution(
   sum: Float32Array,
   scale: number,
 ): void {
-  eachDelta(parcel, codec, theta, (chunk, offset) => addChunk(sum, chunk, offset, scale));
-}
-
-function eachDelta(
-  parcel: Pick<Parcel, 'form' | 'payload'>,
-  codec: Codec,
-  theta: Float32Array,
-  visit: (chunk: Float32Array, offset: number) => void,
-): void {
+  const whole = parcel.form === 'parameters';
   eachChunk(parcel, codec, (chunk, offset) => {
-    if (parcel.form === 'parameters') differenceTo(theta, chunk, offset);
-    visit(chunk, offset);
+    if (whole) addDifference(sum, theta, chunk, offset, scale);
+    else addChunk(sum, chunk, offset, scale);
   });
 }
 

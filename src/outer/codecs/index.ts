@@ -6,7 +6,7 @@ import { numberCodec } from './numbers.ts';
 import { topCodec } from './top.ts';
 
 export { type Codec, decodeAll, malformed, type Sent, type Update } from './codec.ts';
-export { addChunk, differenceTo, squaresOf } from './sums.ts';
+export { addChunk, addDifference, differenceTo, squaresOf } from './sums.ts';
 
 /** The codec of that name for a fragment. */
 export function codecFor(name: CodecName, fragment: Fragment): Codec {

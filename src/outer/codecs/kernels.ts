@@ -22,6 +22,7 @@ export interface Loops {
   settle(count: number, sign: number): void;
   difference(count: number): void;
   accumulate(count: number, weight: number): void;
+  accumulateDifference(count: number, weight: number): void;
   squares(count: number): number;
   finite(count: number): number;
   encodeBf16(count: number): number;

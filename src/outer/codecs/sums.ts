@@ -13,6 +13,25 @@ export function addChunk(sum: Float32Array, chunk: Float32Array, offset: number,
   });
 }
 
+/** sum ← sum + weight · (base − chunk), in one pass; otherwise as {@link addChunk}. */
+export function addDifference(
+  sum: Float32Array,
+  base: Float32Array,
+  chunk: Float32Array,
+  offset: number,
+  weight: number,
+): void {
+  eachPart(chunk, (part, start, count) => {
+    const { loops, ...memory } = kernels();
+    const place = sum.subarray(offset + start, offset + start + count);
+    memory.sum.set(place);
+    memory.base.set(base.subarray(offset + start, offset + start + count));
+    load(memory.decoded, part);
+    loops.accumulateDifference(wholeBlocks(count), weight);
+    place.set(memory.sum.subarray(0, count));
+  });
+}
+
 /** chunk ← base − chunk, where the chunk begins at `offset` of the base. In float32. */
 export function differenceTo(base: Float32Array, chunk: Float32Array, offset: number): void {
   eachPart(chunk, (part, start, count) => {

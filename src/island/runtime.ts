@@ -34,8 +34,8 @@ export interface Line {
   next(timeoutMs: number): Promise<Incoming | 'timeout' | null>;
   /** Ends a wait that is under way, as if its time were over. */
   wake(): void;
-  /** What came of a transfer before its connection broke; null when nothing is left over. */
-  readonly partial: IslandHello['partial'];
+  /** What came of transfers before their connection broke. */
+  readonly beginnings: IslandHello['beginnings'];
   close(): void;
 }
 type IslandHello = IslandMessage & { readonly kind: 'hello' };
@@ -248,7 +248,7 @@ export class IslandSession {
       threads,
       run,
       holds,
-      partial: this.#line.partial,
+      beginnings: this.#line.beginnings,
       engine: { ...engine, onProcessor: [...engine.onProcessor] },
     });
   }

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { type BrokenOff, type Content, encodeFrames, type Frame, FrameAssembler, type Transfer } from './frame.ts';
+import { type Beginning, type Content, encodeFrames, type Frame, FrameAssembler, type Transfer } from './frame.ts';
 import { parseMessage } from './messages.ts';
 
 /** The little that a channel needs of a WebSocket. */
@@ -34,17 +34,17 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
 
   /**
    * @param maxPayloadBytes largest transfer that the peer may send
-   * @param before what came of one on an earlier connection
+   * @param before what came of transfers on earlier connections
    */
-  constructor(socket: Socket, incoming: Incoming, maxPayloadBytes: number, before?: BrokenOff) {
+  constructor(socket: Socket, incoming: Incoming, maxPayloadBytes: number, before?: readonly Beginning[]) {
     this.#socket = socket;
     this.#incoming = incoming;
     this.#assembler = new FrameAssembler(maxPayloadBytes, before);
   }
 
-  /** What came of a transfer that is not whole. */
-  get partial(): BrokenOff | undefined {
-    return this.#assembler.partial;
+  /** What the next connection may go on with. */
+  get beginnings(): readonly Beginning[] {
+    return this.#assembler.beginnings;
   }
 
   send(message: Outgoing): void {

@@ -108,7 +108,7 @@ export const sha256 = (payload: Uint8Array): string => createHash('sha256').upda
  *
  * @param transfer number of the transfer, rising on each connection
  * @param hash SHA-256 of the payload, where it is known already
- * @param from how much of it the other side has: less than all
+ * @param from how much of it the other side has
  */
 export function* encodeFrames(
   transfer: number,
@@ -145,8 +145,8 @@ export function joined({ head, piece }: Frame): Uint8Array {
   return frame;
 }
 
-/** What came of a payload before its connection broke. */
-export interface BrokenOff {
+/** What came of a payload before its connection broke: its beginning, or all of it. */
+export interface Beginning {
   readonly hash: string;
   /** Of the whole payload's length. */
   readonly payload: Uint8Array<ArrayBuffer>;
@@ -156,18 +156,18 @@ export interface BrokenOff {
 /** Puts the frames of one connection together again; one transfer at a time, bounded in size. */
 export class FrameAssembler {
   readonly #maxPayloadBytes: number;
-  /** From an earlier connection, until its transfer goes on or joining is over. */
-  #before: BrokenOff | undefined;
+  /** From this connection and earlier ones, until their transfers go on or joining is over. */
+  #beginnings: readonly Beginning[];
   #open: { transfer: number; hash: string; payload: Uint8Array<ArrayBuffer>; received: number } | undefined;
 
-  constructor(maxPayloadBytes: number, before?: BrokenOff) {
+  constructor(maxPayloadBytes: number, before: readonly Beginning[] = []) {
     this.#maxPayloadBytes = maxPayloadBytes;
-    this.#before = before;
+    this.#beginnings = before;
   }
 
   /** What the next connection may go on with. */
-  get partial(): BrokenOff | undefined {
-    return this.#open === undefined || this.#open.received === 0 ? this.#before : this.#open;
+  get beginnings(): readonly Beginning[] {
+    return this.#open === undefined || this.#open.received === 0 ? this.#beginnings : [...this.#beginnings, this.#open];
   }
 
   /**
@@ -185,13 +185,15 @@ export class FrameAssembler {
       );
     }
     if (open.received + piece.length > open.payload.length) throw damaged('it is longer than its header says');
-    if (piece.length === 0 && open.payload.length > 0) throw damaged('it is empty');
+    if (piece.length === 0 && open.received < open.payload.length) throw damaged('it is empty');
     open.payload.set(piece, open.received);
     open.received += piece.length;
     if (open.received < open.payload.length) return undefined;
     this.#open = undefined;
-    if (header.content.kind === 'merged') this.#before = undefined;
     if (sha256(open.payload) !== open.hash) throw damaged('its SHA-256 is not the one it names');
+    if (header.content.kind === 'merged') this.#beginnings = [];
+    // What is large and never changes need not come twice, even if the connection breaks before all is there.
+    if (header.content.kind === 'base') this.#beginnings = [...this.#beginnings, open];
     return { content: header.content, payload: open.payload, sha256: open.hash };
   }
 
@@ -200,9 +202,9 @@ export class FrameAssembler {
       throw damaged(`it announces ${header.totalBytes} bytes and at most ${this.#maxPayloadBytes} are expected`);
     }
     const { transfer, sha256: hash, totalBytes, offset } = header;
-    const before = this.#before;
-    if (offset > 0 && before?.hash === hash && before.payload.length === totalBytes && before.received === offset) {
-      this.#before = undefined;
+    const before = this.#beginnings.find((beginning) => beginning.hash === hash);
+    if (offset > 0 && before?.payload.length === totalBytes && before.received === offset) {
+      this.#beginnings = this.#beginnings.filter((beginning) => beginning !== before);
       return { transfer, hash, payload: before.payload, received: offset };
     }
     return { transfer, hash, payload: new Uint8Array(totalBytes), received: 0 };

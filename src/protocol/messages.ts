@@ -72,8 +72,8 @@ export const islandMessageSchema = z.discriminatedUnion('kind', [
     /** The run that it has parameters of, and where it is with each fragment; null and empty when it comes anew. */
     run: run.nullable(),
     holds: z.array(z.strictObject({ version: counter, newest: counter, round: counter })).max(1_000),
-    /** What it has of a transfer that broke off: if that is sent again, it goes on from there. */
-    partial: z.strictObject({ sha256: z.string().regex(HASH_PATTERN), bytes: z.int().positive() }).nullable(),
+    /** What it has of payloads that it was sent before: if they are sent again, they go on from there. */
+    beginnings: z.array(z.strictObject({ sha256: z.string().regex(HASH_PATTERN), bytes: z.int().positive() })).max(8),
     /** Where it computes, and which operators its device does not have and leaves to the processor. */
     engine: z.strictObject({ device: z.string().max(32), onProcessor: z.array(z.string().max(64)).max(256) }),
   }),

@@ -123,7 +123,7 @@ export const helloOf = (island: string, identity: Identity, nonce: string, invit
   engine: { device: 'cpu', onProcessor: [] },
   run: null,
   holds: [],
-  partial: null,
+  beginnings: [],
 });
 
 /** An island's end of a connection, that says what the test wants it to say. */

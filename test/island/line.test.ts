@@ -42,7 +42,7 @@ it('a transfer that breaks off goes on where it was', async () => {
   });
   open = { coordinator, proxy, line };
   const identity = newIdentity();
-  const partials: (number | undefined)[] = [];
+  const beginnings: (number | undefined)[] = [];
   const whole: Content[] = [];
   for (let item = await line.next(5_000); !whole.some((c) => c.kind === 'global'); item = await line.next(5_000)) {
     if (item === null || item === 'timeout') throw new Error('nothing came any more');
@@ -50,14 +50,14 @@ it('a transfer that breaks off goes on where it was', async () => {
       whole.push(item.content);
       if (item.content.kind === 'global') expect(item.payload).toHaveLength(4 * elements);
     } else if (item.kind === 'told' && item.message.kind === 'challenge') {
-      partials.push(line.partial?.bytes);
+      beginnings.push(line.beginnings[0]?.bytes);
       line.send({
         ...helloOf('attic', identity, item.message.nonce, coordinator.invite()),
-        partial: line.partial,
+        beginnings: line.beginnings,
       });
     }
   }
-  const [first, second] = partials;
+  const [first, second] = beginnings;
   expect(first).toBeUndefined();
   // Whole pieces came before the cut; after it only the rest, and little beside it.
   expect(second! / MIB).toBeOneOf([1, 2, 3, 4]);

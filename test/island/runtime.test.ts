@@ -106,7 +106,7 @@ it.each(['', 'oneStepDelay: true, maxStaleness: 1, overlapSteps: 5'])(
         return item ?? 'timeout';
       },
       wake: () => {},
-      partial: null,
+      beginnings: [],
       close: () => {},
     };
     expect(await new IslandSession(host, line, trainer, exchange).run()).toBe('finished');

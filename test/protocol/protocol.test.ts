@@ -32,6 +32,17 @@ const frames = (payload: Uint8Array): Uint8Array[] => [...encodeFrames(0, contri
 const through = (list: readonly Uint8Array[], assembler = new FrameAssembler(1e8)) =>
   list.map((frame) => assembler.accept(frame)).at(-1);
 
+const MERGED = {
+  kind: 'merged',
+  fragment: 0,
+  version: 1,
+  runStep: 1,
+  stepsUntilDue: 1,
+  round: 1,
+  form: 'update',
+  codec: 'int4',
+} as const;
+
 describe('frames', () => {
   it('carry any payload whole, in pieces', () => {
     fc.assert(
@@ -50,27 +61,35 @@ describe('frames', () => {
 
   it('go on on the next connection with what came on the one before', () => {
     const payload = Uint8Array.from({ length: 2.5 * PIECE_BYTES }, (_, i) => i * 7);
-    const global: Content = { kind: 'preparation' };
+    const content: Content = { kind: 'base' };
+    const sent = (from: number, what = payload, kind: Content = content): Uint8Array[] =>
+      [...encodeFrames(5, kind, what, sha256(what), from)].map(joined);
     const before = new FrameAssembler(1e8);
-    before.accept(joined([...encodeFrames(0, global, payload)][0]!));
-    expect(before.partial).toMatchObject({ hash: sha256(payload), received: PIECE_BYTES });
-    const rest = (from: number): Uint8Array[] =>
-      [...encodeFrames(5, global, payload, sha256(payload), from)].map(joined);
-    const after = new FrameAssembler(1e8, before.partial);
+    before.accept(sent(0)[0]!);
+    expect(before.beginnings).toMatchObject([{ hash: sha256(payload), received: PIECE_BYTES }]);
+    const again = (beginnings = before.beginnings) =>
+      new FrameAssembler(
+        1e8,
+        beginnings.map((b) => ({ ...b })),
+      );
+    const after = again();
     // Another transfer may come first.
-    expect(after.accept(joined([...encodeFrames(4, global, Uint8Array.of(1))][0]!))?.payload).toEqual(Uint8Array.of(1));
-    const cut = rest(PIECE_BYTES);
-    expect(cut).toHaveLength(2);
-    expect(through(cut, after)).toMatchObject({ content: global, payload });
-    expect(after.partial).toBeUndefined();
+    expect(through(sent(0, Uint8Array.of(1), { kind: 'preparation' }), after)?.payload).toEqual(Uint8Array.of(1));
+    const rest = sent(PIECE_BYTES);
+    expect(rest).toHaveLength(2);
+    expect(through(rest, after)).toMatchObject({ content, payload });
+    // Of a base that is whole nothing has to come again, until joining is over.
+    const whole = again(after.beginnings);
+    expect(through(sent(payload.length), whole)).toMatchObject({ content, payload });
+    through(sent(0, Uint8Array.of(1), { ...MERGED }), whole);
+    expect(whole.beginnings).toEqual([]);
     // Whoever goes on from elsewhere, or with something else, is refused; and a damaged beginning is found out.
-    const again = () => new FrameAssembler(1e8, before.partial);
-    expect(() => again().accept(rest(2 * PIECE_BYTES)[0]!)).toThrow(/came where byte 0/);
-    expect(() => new FrameAssembler(1e8).accept(cut[0]!)).toThrow(/came where byte 0/);
-    const damaged = new FrameAssembler(1e8, { ...before.partial!, payload: payload.with(3, 0) });
-    expect(() => through(cut, damaged)).toThrow(/SHA-256/);
+    expect(() => again().accept(sent(2 * PIECE_BYTES)[0]!)).toThrow(/came where byte 0/);
+    expect(() => new FrameAssembler(1e8).accept(rest[0]!)).toThrow(/came where byte 0/);
+    const damaged = again([{ ...before.beginnings[0]!, payload: payload.with(3, 0) }]);
+    expect(() => through(rest, damaged)).toThrow(/SHA-256/);
     // It may also come from its beginning.
-    expect(through(rest(0), again())).toMatchObject({ payload });
+    expect(through(sent(0), again())).toMatchObject({ payload });
   });
 
   it('are the test vector of docs/protocol.md', () => {

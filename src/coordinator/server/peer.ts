@@ -15,8 +15,8 @@ export interface Peer {
   readonly channel: Channel<typeof islandMessageSchema, CoordinatorMessage>;
   /** Fragments of which a contribution is being taken. */
   readonly taking: Set<number>;
-  /** What it has of a transfer that broke off on an earlier connection, until that goes on. */
-  partial: Hello['partial'];
+  /** What it has of payloads that it was sent on earlier connections. */
+  beginnings: Hello['beginnings'];
   name: string | undefined;
   key: string;
   /** Rising with every hello. */

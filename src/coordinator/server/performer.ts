@@ -167,9 +167,8 @@ export class Performer {
   #transfer(peer: Peer | undefined, content: Content, payload: Uint8Array, sum = sha256(payload)): void {
     if (peer === undefined) return;
     if (peer.socket.bufferedAmount > MAX_BUFFERED_BYTES) return peer.socket.terminate();
-    const { partial } = peer;
-    const goesOn = partial?.sha256 === sum && partial.bytes < payload.length;
-    if (goesOn) peer.partial = null;
-    void peer.channel.transfer(content, payload, sum, goesOn ? partial.bytes : 0);
+    const there = peer.beginnings.find(({ sha256, bytes }) => sha256 === sum && bytes <= payload.length);
+    peer.beginnings = peer.beginnings.filter((beginning) => beginning !== there);
+    void peer.channel.transfer(content, payload, sum, there?.bytes ?? 0);
   }
 }

@@ -225,7 +225,7 @@ export class RunServer {
       limit,
       channel,
       taking,
-      partial: null,
+      beginnings: [],
       name: undefined,
       key: '',
       number: 0,
@@ -308,7 +308,7 @@ export class RunServer {
       before.socket.terminate();
     }
     peer.name = hello.island;
-    peer.partial = hello.partial;
+    peer.beginnings = hello.beginnings;
     peer.number = ++this.#hellos;
     this.#peers.set(hello.island, peer);
     this.#leases.seen(hello.island, this.#options.nowMs());

@@ -5,7 +5,7 @@ import { getProxyForUrl } from 'proxy-from-env';
 import { WebSocket } from 'ws';
 import { HelioError } from '../../errors.ts';
 import { Channel, overWebSocket } from '../../protocol/channel.ts';
-import { type BrokenOff, type Content, MAX_FRAME_BYTES } from '../../protocol/frame.ts';
+import { type Beginning, type Content, MAX_FRAME_BYTES } from '../../protocol/frame.ts';
 import { coordinatorMessageSchema, type IslandMessage } from '../../protocol/messages.ts';
 import type { Incoming } from '../runtime.ts';
 
@@ -31,11 +31,7 @@ export class WebSocketConnection {
   #transferSinceMs: number | undefined;
 
   /** @param put takes what comes, in order; last of all `lost`, with the error where there was one */
-  private constructor(
-    socket: WebSocket,
-    before: BrokenOff | undefined,
-    put: (item: Incoming, fault?: unknown) => void,
-  ) {
+  private constructor(socket: WebSocket, before: readonly Beginning[], put: (item: Incoming, fault?: unknown) => void) {
     this.#socket = socket;
     this.#channel = new Channel<typeof coordinatorMessageSchema, IslandMessage>(
       overWebSocket(socket),
@@ -64,7 +60,7 @@ export class WebSocketConnection {
   /** @throws HelioError HELIO-4002 when nobody answers, HELIO-4003 when it is not the coordinator that was meant, or it will not have us */
   static open(
     route: Route,
-    before: BrokenOff | undefined,
+    before: readonly Beginning[],
     /** Called before anything else comes. */
     opened: (connection: WebSocketConnection) => void,
     put: (item: Incoming, fault?: unknown) => void,
@@ -122,8 +118,8 @@ export class WebSocketConnection {
     if (this.#socket.readyState === WebSocket.OPEN) await this.#channel.transfer(content, payload, sha256);
   }
 
-  get partial(): BrokenOff | undefined {
-    return this.#channel.partial;
+  get beginnings(): readonly Beginning[] {
+    return this.#channel.beginnings;
   }
 
   pause(): void {

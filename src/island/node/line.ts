@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HelioError } from '../../errors.ts';
-import type { BrokenOff, Content } from '../../protocol/frame.ts';
+import type { Beginning, Content } from '../../protocol/frame.ts';
 import type { IslandMessage } from '../../protocol/messages.ts';
 import type { Incoming, Line } from '../runtime.ts';
 import { type Route, WebSocketConnection } from './connection.ts';
@@ -27,8 +27,8 @@ export class ReconnectingLine implements Line {
   /** The connection that is open, and the one that the session has been told of: only on that it speaks. */
   #connection: WebSocketConnection | undefined;
   #known: WebSocketConnection | undefined;
-  /** What came of a transfer that was cut off. */
-  #partial: BrokenOff | undefined;
+  /** What came of transfers before the last connection broke. */
+  #beginnings: readonly Beginning[] = [];
   #wake: (() => void) | undefined;
   #fault: { readonly error: unknown } | undefined;
 
@@ -45,8 +45,8 @@ export class ReconnectingLine implements Line {
     await this.#known?.transfer(content, payload, sha256);
   }
 
-  get partial(): { readonly sha256: string; readonly bytes: number } | null {
-    return this.#partial === undefined ? null : { sha256: this.#partial.hash, bytes: this.#partial.received };
+  get beginnings(): Line['beginnings'] {
+    return this.#beginnings.map(({ hash, received }) => ({ sha256: hash, bytes: received }));
   }
 
   wake(): void {
@@ -84,7 +84,7 @@ export class ReconnectingLine implements Line {
           this.#connection = connection;
           this.#deliver({ kind: 'connected' });
         };
-        await WebSocketConnection.open(route, this.#partial, opened, (item, fault) => this.#put(item, fault));
+        await WebSocketConnection.open(route, this.#beginnings, opened, (item, fault) => this.#put(item, fault));
         if (this.#closing.signal.aborted) this.#connection?.close();
         if (tries % routes.length > 0) log(`connected by ${describe(route)}`);
         return;
@@ -102,7 +102,7 @@ export class ReconnectingLine implements Line {
   #put(item: Incoming, fault: unknown): void {
     this.#deliver(item);
     if (item.kind !== 'lost') return;
-    this.#partial = this.#connection?.partial;
+    this.#beginnings = this.#connection?.beginnings ?? [];
     this.#connection = undefined;
     if (fault !== undefined) return this.#fail(fault);
     if (this.#closing.signal.aborted) return;

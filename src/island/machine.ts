@@ -385,7 +385,7 @@ function opened(turn: Turn, content: Merged): void {
     const keep: Keep =
       carried === null ? { kind: 'share', share: outer.localShare } : { kind: 'moved', from: carried.since };
     turn.clock(fragment, received(version, Math.max(clock.round, round) + 1, stepsUntilDue, carried));
-    turn.update({ place: placeOf(turn.state) });
+    turn.update({ place: nextPlace(turn.state, runStep) });
     turn.effect({ kind: 'take', fragment, keep, place: turn.state.place });
     turn.effect({ kind: 'rebase', fragment });
   }
@@ -394,8 +394,11 @@ function opened(turn: Turn, content: Merged): void {
   heedAll(turn);
 }
 
-const placeOf = ({ newest, clocks }: IslandState): number =>
-  Math.max(...clocks.map(({ steps }, fragment) => newest[fragment]!.runStep + steps));
+/** Where islands are merged one by one, the run's step is the mean of theirs, and says nothing of this one's own. */
+function nextPlace({ work, place, newest, clocks }: IslandState, runStep: number): number {
+  if (work!.outer.pull === 'due') return Math.max(place, runStep);
+  return Math.max(...clocks.map(({ steps }, fragment) => newest[fragment]!.runStep + steps));
+}
 
 function reportDue(turn: Turn): void {
   const { link, work, clocks, stepMs } = turn.state;

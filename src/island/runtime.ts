@@ -176,7 +176,7 @@ export class IslandSession {
   async #takeOpened(): Promise<void> {
     for (let next = this.#opened.shift(); next !== undefined; next = this.#opened.shift()) {
       const { fragment } = next.content;
-      this.#before[fragment] = this.#newest[fragment]!;
+      if (this.#state.work!.outer.carryOver) this.#before[fragment] = this.#newest[fragment]!;
       this.#newest[fragment] = next.parameters;
       await this.#dispatch({ kind: 'opened', content: next.content });
     }

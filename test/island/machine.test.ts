@@ -102,4 +102,11 @@ describe('an island that trains on while it is merged', () => {
     // The other one has 13 steps from 0, this one 3 from 12.
     expect(take(island.merged(1, 1, 14, 0))).toMatchObject({ place: 15 });
   });
+
+  it('does not go back where islands are merged one by one, as the run’s step is the mean of theirs', () => {
+    const island = new Island({ pull: 'due', quorum: 1, overlapSteps: 0, maxStaleness: 4 });
+    island.steps(10);
+    island.told({ kind: 'pull', fragment: 0, version: 0 });
+    expect(take(island.merged(0, 1, 3, 1))).toMatchObject({ place: 10 });
+  });
 });

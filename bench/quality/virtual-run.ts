@@ -216,7 +216,7 @@ class VirtualRun {
     const { outer } = this.#options;
     const job = { outer: { ...outer, strategy: 'auto' }, model: {} } as unknown as Job;
     const welcome = { kind: 'welcome', protocol: PROTOCOL_VERSION, run: 'virtual', job, dataFolder: '' } as const;
-    const rest = { shard: { index: 0, count: 1 }, leaseS: 2, restore: null, fragments: [...fragments] };
+    const rest = { shard: { index: 0, count: 1 }, leaseS: 2, restore: null, fragments: [...fragments], beginnings: [] };
     await this.#tell(island, { kind: 'told', message: { ...welcome, ...rest } });
     await this.#tell(island, { kind: 'received', content: { kind: 'preparation' } });
     for (const fragment of fragments)

@@ -24,8 +24,12 @@ import type { IslandExchange, IslandTrainer, Kept } from './trainer-face.ts';
 /** The way to the coordinator. It may be lost and found again; what is sent meanwhile is lost, and is asked for again. */
 export interface Line {
   send(message: IslandMessage): void;
-  /** Resolves when the last byte has left this process, or the connection is gone. */
-  transfer(content: Content, payload: Uint8Array, sha256: string): Promise<void>;
+  /**
+   * Resolves when the last byte has left this process, or the connection is gone.
+   *
+   * @param from how much of it the coordinator has
+   */
+  transfer(content: Content, payload: Uint8Array, sha256: string, from: number): Promise<void>;
   /**
    * What comes next; null once this side has closed it. Waits no longer than `timeoutMs`.
    *
@@ -52,6 +56,13 @@ export interface Span {
   readonly name: string;
   readonly startMs: number;
   readonly endMs: number;
+}
+
+/** A contribution on its way. */
+interface Outgoing {
+  readonly content: Content & { readonly kind: 'contribution' };
+  readonly payload: Uint8Array;
+  readonly hash: string;
 }
 
 /** The world as the runtime needs it. */
@@ -96,6 +107,10 @@ export class IslandSession {
   readonly #before: Float32Array[] = [];
   #preparation = '';
   #base: Uint8Array | null = null;
+  /** What it handed in of each fragment, until the next merge: if the connection breaks meanwhile, the transfer goes on. */
+  readonly #outbox: Outgoing[] = [];
+  /** What the coordinator had of its transfers when it welcomed the island. */
+  #known: Welcome['beginnings'] = [];
   /** Payloads of merged fragments that the machine is to be asked about. */
   readonly #payloads = new Map<Merged, Parcel['payload']>();
   /** Merged fragments that are open and wait for the end of the step. */
@@ -153,6 +168,7 @@ export class IslandSession {
   }
 
   async #handle(item: Incoming): Promise<void> {
+    if (item.kind === 'told' && item.message.kind === 'welcome') this.#known = item.message.beginnings;
     if (item.kind !== 'received') return this.#dispatch(item);
     const { content, payload, sinceMs } = item;
     switch (content.kind) {
@@ -178,6 +194,7 @@ export class IslandSession {
       const { fragment } = next.content;
       if (this.#state.work!.outer.carryOver) this.#before[fragment] = this.#newest[fragment]!;
       this.#newest[fragment] = next.parameters;
+      delete this.#outbox[fragment];
       await this.#dispatch({ kind: 'opened', content: next.content });
     }
     if (this.#fault !== undefined) throw this.#fault.error;
@@ -300,6 +317,12 @@ export class IslandSession {
   /** A copy at this step's boundary; packing and sending go on in the background. */
   async #contribute({ content }: IslandEffect & { readonly kind: 'contribute' }): Promise<void> {
     const { fragment, round } = content;
+    const before = this.#outbox[fragment];
+    const there = this.#known.find(({ sha256: hash }) => hash === before?.hash);
+    if (before !== undefined && before.content.round === round && there !== undefined) {
+      this.#known = [];
+      return this.#inBackground(() => this.#upload(before, there.bytes));
+    }
     const [seconds, own] = await this.#timed('copy', () => this.#trainer.snapshot(fragment));
     this.#counters.exchangeS += seconds;
     if (this.#state.work!.outer.carryOver) this.#handedIn[fragment] = own.slice();
@@ -309,12 +332,17 @@ export class IslandSession {
       const update = { ...content, form, codec };
       const hash = sha256(payload);
       const signature = this.#host.identity.sign(updateText(this.#state.work!.run, update, hash));
-      // Asked for on a connection that is gone, it is asked for again on the next.
-      if (this.#state.link !== 'joined') return;
-      const transfer = (): Promise<void> => this.#line.transfer({ ...update, signature }, payload, hash);
-      await this.#spanned('upload', 'contribution', transfer);
+      const outgoing = { content: { ...update, signature }, payload, hash };
+      this.#outbox[fragment] = outgoing;
+      await this.#upload(outgoing, 0);
     });
     this.#report();
+  }
+
+  async #upload({ content, payload, hash }: Outgoing, from: number): Promise<void> {
+    // Asked for on a connection that is gone, it is asked for again on the next.
+    if (this.#state.link !== 'joined') return;
+    await this.#spanned('upload', 'contribution', () => this.#line.transfer(content, payload, hash, from));
   }
 
   #inBackground(work: () => Promise<void>): void {

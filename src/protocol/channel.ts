@@ -32,14 +32,16 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
   sentBytes = 0;
   receivedBytes = 0;
 
-  /**
-   * @param maxPayloadBytes largest transfer that the peer may send
-   * @param before what came of transfers on earlier connections
-   */
-  constructor(socket: Socket, incoming: Incoming, maxPayloadBytes: number, before?: readonly Beginning[]) {
+  /** @param maxPayloadBytes largest transfer that the peer may send */
+  constructor(socket: Socket, incoming: Incoming, maxPayloadBytes: number) {
     this.#socket = socket;
     this.#incoming = incoming;
-    this.#assembler = new FrameAssembler(maxPayloadBytes, before);
+    this.#assembler = new FrameAssembler(maxPayloadBytes);
+  }
+
+  /** @param before what came of transfers on earlier connections: they may go on */
+  goOnWith(before: readonly Beginning[]): void {
+    this.#assembler.goOnWith(before);
   }
 
   /** What the next connection may go on with. */

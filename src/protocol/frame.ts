@@ -156,12 +156,16 @@ export interface Beginning {
 /** Puts the frames of one connection together again; one transfer at a time, bounded in size. */
 export class FrameAssembler {
   readonly #maxPayloadBytes: number;
-  /** From this connection and earlier ones, until their transfers go on or joining is over. */
-  #beginnings: readonly Beginning[];
+  /** From this connection and earlier ones, until their transfers go on, or what they were for is over. */
+  #beginnings: readonly Beginning[] = [];
   #open: { transfer: number; hash: string; payload: Uint8Array<ArrayBuffer>; received: number } | undefined;
 
-  constructor(maxPayloadBytes: number, before: readonly Beginning[] = []) {
+  constructor(maxPayloadBytes: number) {
     this.#maxPayloadBytes = maxPayloadBytes;
+  }
+
+  /** @param before what came of transfers on earlier connections: they may go on */
+  goOnWith(before: readonly Beginning[]): void {
     this.#beginnings = before;
   }
 
@@ -191,7 +195,7 @@ export class FrameAssembler {
     if (open.received < open.payload.length) return undefined;
     this.#open = undefined;
     if (sha256(open.payload) !== open.hash) throw damaged('its SHA-256 is not the one it names');
-    if (header.content.kind === 'merged') this.#beginnings = [];
+    if (header.content.kind === 'merged' || header.content.kind === 'contribution') this.#beginnings = [];
     // What is large and never changes need not come twice, even if the connection breaks before all is there.
     if (header.content.kind === 'base') this.#beginnings = [...this.#beginnings, open];
     return { content: header.content, payload: open.payload, sha256: open.hash };

@@ -22,6 +22,10 @@ const finite = z.number();
 const sentence = z.string().max(2_000);
 const run = z.string().regex(/^[A-Za-z0-9._-]{1,80}$/);
 
+const beginnings = z
+  .array(z.strictObject({ sha256: z.string().regex(HASH_PATTERN), bytes: z.int().positive() }))
+  .max(8);
+
 /** Counters of an island since its process began. Times are wall-clock seconds. */
 export const progressSchema = z.strictObject({
   step: counter,
@@ -73,7 +77,7 @@ export const islandMessageSchema = z.discriminatedUnion('kind', [
     run: run.nullable(),
     holds: z.array(z.strictObject({ version: counter, newest: counter, round: counter })).max(1_000),
     /** What it has of payloads that it was sent before: if they are sent again, they go on from there. */
-    beginnings: z.array(z.strictObject({ sha256: z.string().regex(HASH_PATTERN), bytes: z.int().positive() })).max(8),
+    beginnings,
     /** Where it computes, and which operators its device does not have and leaves to the processor. */
     engine: z.strictObject({ device: z.string().max(32), onProcessor: z.array(z.string().max(64)).max(256) }),
   }),
@@ -120,6 +124,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion('kind', [
     fragments: z.array(fragment).max(1_000),
     /** A checkpoint to restore, when the run itself was resumed from one. */
     restore: checkpoint.nullable(),
+    /** What came of the island's own transfers: one that is asked for again goes on from there. */
+    beginnings,
   }),
   z.strictObject({ kind: z.literal('start') }),
   z.strictObject({ kind: z.literal('pull'), fragment, version: counter }),

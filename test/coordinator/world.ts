@@ -347,6 +347,7 @@ export class World {
       shard: { index: 0, count: 1 },
       leaseS: settings.leaseMs / 1000,
       restore: null,
+      beginnings: [],
       fragments: [...fragments],
     };
     down({ kind: 'told', message: welcome });

@@ -1,12 +1,17 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
+import { FragmentExchange } from '../../src/island/fragment-exchange.ts';
 import { ReconnectingLine } from '../../src/island/node/line.ts';
+import { type IslandHost, IslandSession } from '../../src/island/runtime.ts';
+import type { IslandExchange, IslandTrainer } from '../../src/island/trainer-face.ts';
 import type { Content } from '../../src/protocol/frame.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
-import { type Hosted, helloOf, hosted } from '../coordinator/hosted.ts';
+import { FRAGMENT, type Hosted, helloOf, hosted } from '../coordinator/hosted.ts';
+
+/** A model of 16 MiB, and a way to its coordinator that breaks once, after 5 MiB in one direction. */
 
 const MIB = 2 ** 20;
-/** So much passes the first time. */
+const ELEMENTS = 4 * MIB;
 const CUT = 5 * MIB;
 
 let open: { readonly coordinator: Hosted; readonly proxy: Server; readonly line: ReconnectingLine } | undefined;
@@ -16,31 +21,39 @@ afterEach(async () => {
   await open?.coordinator.close();
 });
 
-it('a transfer that breaks off goes on where it was', async () => {
-  const elements = 4 * MIB;
-  const coordinator = await hosted({}, { elements });
+/** @returns bytes that passed in that direction: by connection, and in all at each merge */
+async function breaking(direction: 'up' | 'down') {
   const passed: number[] = [];
+  const untilMerge: number[] = [];
+  const coordinator = await hosted(
+    { onRecord: ({ kind }) => kind === 'merge' && untilMerge.push(passed.reduce((sum, bytes) => sum + bytes, 0)) },
+    { elements: ELEMENTS },
+  );
   const proxy = createServer((island: Socket) => {
     const server = connect(coordinator.server.port, '127.0.0.1');
     const number = passed.push(0) - 1;
-    for (const socket of [island, server]) socket.on('error', () => {});
-    island.pipe(server);
-    server.on('data', (data) => {
+    for (const socket of [island, server]) {
+      socket.on('error', () => {});
+      socket.on('close', () => [island, server].map((each) => each.destroy()));
+    }
+    const [counted, other] = direction === 'up' ? [island, server] : [server, island];
+    other.pipe(counted);
+    counted.on('data', (data) => {
       passed[number]! += data.length;
-      if (number > 0 || passed[number]! < CUT) return void island.write(data);
-      island.destroy();
-      server.destroy();
+      if (number > 0 || passed[number]! < CUT) return void other.write(data);
+      counted.destroy();
     });
-    server.on('close', () => island.end());
   });
   await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
   const url = `ws://127.0.0.1:${(proxy.address() as AddressInfo).port}/v1/run`;
-  const line = new ReconnectingLine({
-    routes: [{ url, fingerprint: undefined, localAddress: undefined }],
-    patienceS: 10,
-    log: () => {},
-  });
+  const routes = [{ url, fingerprint: undefined, localAddress: undefined }];
+  const line = new ReconnectingLine({ routes, patienceS: 10, log: () => {} });
   open = { coordinator, proxy, line };
+  return { coordinator, line, passed, untilMerge };
+}
+
+it('what an island is sent goes on where it broke off', async () => {
+  const { coordinator, line, passed } = await breaking('down');
   const identity = newIdentity();
   const beginnings: (number | undefined)[] = [];
   const whole: Content[] = [];
@@ -48,7 +61,7 @@ it('a transfer that breaks off goes on where it was', async () => {
     if (item === null || item === 'timeout') throw new Error('nothing came any more');
     if (item.kind === 'received') {
       whole.push(item.content);
-      if (item.content.kind === 'global') expect(item.payload).toHaveLength(4 * elements);
+      if (item.content.kind === 'global') expect(item.payload).toHaveLength(4 * ELEMENTS);
     } else if (item.kind === 'told' && item.message.kind === 'challenge') {
       beginnings.push(line.beginnings[0]?.bytes);
       line.send({
@@ -61,6 +74,56 @@ it('a transfer that breaks off goes on where it was', async () => {
   expect(first).toBeUndefined();
   // Whole pieces came before the cut; after it only the rest, and little beside it.
   expect(second! / MIB).toBeOneOf([1, 2, 3, 4]);
-  expect(passed[1]).toBeGreaterThan(4 * elements - second!);
-  expect(passed[1]).toBeLessThan(4 * elements - second! + MIB / 10);
+  expect(passed[1]).toBeGreaterThan(4 * ELEMENTS - second!);
+  expect(passed[1]).toBeLessThan(4 * ELEMENTS - second! + MIB / 10);
+});
+
+it('so does what it hands in', async () => {
+  const { coordinator, line, passed, untilMerge } = await breaking('up');
+  const host: IslandHost = {
+    name: 'attic',
+    identity: newIdentity(),
+    invitation: coordinator.invite(),
+    software: 'test',
+    threads: 1,
+    engine: { device: 'cpu', onProcessor: [] },
+    stateFolder: () => '',
+    dataPaths: undefined,
+    nowMs: () => performance.now(),
+    cpuS: () => 0,
+    peakMemoryBytes: () => 0,
+    trace: () => {},
+    say: () => {},
+  };
+  const fragment = { ...FRAGMENT, elements: ELEMENTS, tensors: [{ ...FRAGMENT.tensors[0]!, elements: ELEMENTS }] };
+  const trainer: IslandTrainer = {
+    prepare: async () => [fragment],
+    step: () => new Promise((resolve) => setImmediate(resolve, { loss: 1, gradNorm: 1, tokens: 10, skipped: false })),
+    snapshot: async () => new Float32Array(ELEMENTS).fill(0.5),
+    take: async () => {},
+    evaluate: async () => ({ lossSum: 1, tokens: 1 }),
+    save: async () => {},
+    restore: async () => null,
+    skipTo: async (step) => step,
+    release: async () => {},
+  };
+  let inner: FragmentExchange | undefined;
+  const exchange: IslandExchange = {
+    prepare: async (...args) => {
+      inner = new FragmentExchange(...args);
+    },
+    contribute: async (...args) => inner!.contribute(...args),
+    receive: async (...args) => inner!.receive(...args),
+    reset: async (...args) => inner!.reset(...args),
+    rebase: async (index) => inner!.rebase(index),
+    save: async () => inner!.save(),
+    load: async (state) => inner!.load(state),
+    release: async () => {},
+  };
+  void new IslandSession(host, line, trainer, exchange).run().catch(() => {});
+  await expect.poll(() => untilMerge.length, { timeout: 20_000 }).toBeGreaterThan(0);
+  // Once to the cut, and then the rest: had it begun again, there would be 5 MiB more.
+  expect(passed.length).toBeGreaterThanOrEqual(2);
+  expect(untilMerge[0]).toBeGreaterThan(4 * ELEMENTS);
+  expect(untilMerge[0]).toBeLessThan(4 * ELEMENTS + 3 * MIB);
 });

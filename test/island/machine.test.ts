@@ -28,6 +28,7 @@ class Island {
       shard: { index: 0, count: 1 },
       leaseS: 10,
       restore: null,
+      beginnings: [],
       fragments,
     });
     this.happens({ kind: 'received', content: { kind: 'preparation' } });

@@ -82,6 +82,7 @@ it.each(['', 'oneStepDelay: true, maxStaleness: 1, overlapSteps: 5'])(
         shard: { index: 0, count: 1 },
         leaseS: 10,
         restore: null,
+        beginnings: [],
         fragments: [0],
       }),
       received({ kind: 'preparation' }),

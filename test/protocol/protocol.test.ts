@@ -67,11 +67,11 @@ describe('frames', () => {
     const before = new FrameAssembler(1e8);
     before.accept(sent(0)[0]!);
     expect(before.beginnings).toMatchObject([{ hash: sha256(payload), received: PIECE_BYTES }]);
-    const again = (beginnings = before.beginnings) =>
-      new FrameAssembler(
-        1e8,
-        beginnings.map((b) => ({ ...b })),
-      );
+    const again = (beginnings = before.beginnings) => {
+      const assembler = new FrameAssembler(1e8);
+      assembler.goOnWith(beginnings);
+      return assembler;
+    };
     const after = again();
     // Another transfer may come first.
     expect(through(sent(0, Uint8Array.of(1), { kind: 'preparation' }), after)?.payload).toEqual(Uint8Array.of(1));

@@ -155,6 +155,7 @@ export class Performer {
       leaseS: settings.leaseMs / 1000,
       restore: state.restore,
       fragments: [...fragments],
+      beginnings: peer.channel.beginnings.map(({ hash, received }) => ({ sha256: hash, bytes: received })),
     });
     if (fresh) this.#transfer(peer, { kind: 'preparation' }, new TextEncoder().encode(preparation));
     if (fresh && base !== null) this.#transfer(peer, { kind: 'base' }, base);

@@ -20,6 +20,7 @@ import { Leases, silence } from '../leases.ts';
 import { deadlineMs } from '../merging.ts';
 import { isOver, react } from '../run.ts';
 import type { Effect, Event, RunState } from '../state.ts';
+import { BrokenOff } from './broken-off.ts';
 import { httpSide } from './http.ts';
 import { Intake } from './intake.ts';
 import { Knocks } from './knocks.ts';
@@ -51,6 +52,7 @@ export class RunServer {
   #state: RunState;
   readonly #performer: Performer;
   readonly #intake: Intake;
+  readonly #brokenOff = new BrokenOff();
   #hellos = 0;
   #suspended = false;
   readonly #leases: Leases;
@@ -309,6 +311,7 @@ export class RunServer {
     }
     peer.name = hello.island;
     peer.beginnings = hello.beginnings;
+    peer.channel.goOnWith(this.#brokenOff.take(hello.island));
     peer.number = ++this.#hellos;
     this.#peers.set(hello.island, peer);
     this.#leases.seen(hello.island, this.#options.nowMs());
@@ -341,6 +344,7 @@ export class RunServer {
   #forget(peer: Peer, reason: string): void {
     if (peer.name === undefined || this.#peers.get(peer.name) !== peer) return;
     this.#traffic.set(peer.name, this.trafficOf(peer.name));
+    this.#brokenOff.keep(peer.name, peer.channel.beginnings);
     this.#peers.delete(peer.name);
     this.#leases.end(peer.name);
     this.#dispatch({ kind: 'left', island: peer.name, reason });

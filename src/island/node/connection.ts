@@ -37,8 +37,8 @@ export class WebSocketConnection {
       overWebSocket(socket),
       coordinatorMessageSchema,
       MAX_PAYLOAD_BYTES,
-      before,
     );
+    this.#channel.goOnWith(before);
     this.#heartbeat = setInterval(() => this.send({ kind: 'alive' }), HEARTBEAT_MS);
     let fault: unknown;
     socket.on('message', (data: Buffer, isBinary) => {
@@ -114,8 +114,8 @@ export class WebSocketConnection {
     if (this.#socket.readyState === WebSocket.OPEN) this.#channel.send(message);
   }
 
-  async transfer(content: Content, payload: Uint8Array, sha256: string): Promise<void> {
-    if (this.#socket.readyState === WebSocket.OPEN) await this.#channel.transfer(content, payload, sha256);
+  async transfer(content: Content, payload: Uint8Array, sha256: string, from: number): Promise<void> {
+    if (this.#socket.readyState === WebSocket.OPEN) await this.#channel.transfer(content, payload, sha256, from);
   }
 
   get beginnings(): readonly Beginning[] {

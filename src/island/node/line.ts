@@ -41,8 +41,8 @@ export class ReconnectingLine implements Line {
     this.#known?.send(message);
   }
 
-  async transfer(content: Content, payload: Uint8Array, sha256: string): Promise<void> {
-    await this.#known?.transfer(content, payload, sha256);
+  async transfer(content: Content, payload: Uint8Array, sha256: string, from: number): Promise<void> {
+    await this.#known?.transfer(content, payload, sha256, from);
   }
 
   get beginnings(): Line['beginnings'] {

@@ -15,7 +15,7 @@ describe('outer settings that do not fit', () => {
     ['oneStepDelay: true', /maxStaleness 0 leaves those out/],
     ['oneStepDelay: true, maxStaleness: 1, pull: due', /oneStepDelay is for rounds together/],
     ['oneStepDelay: true, maxStaleness: 1, localShare: 0.5, overlapSteps: 2', /nothing is taken on arrival/],
-    ['carryOver: true, localShare: 0.5, overlapSteps: 2', /carryOver keeps all .* localShare 0\.5 a share/],
+    ['carryOver: true, localShare: 0.5, overlapSteps: 2', /carryOver keeps all .*localShare 0\.5 a share/],
     ['carryOver: true, oneStepDelay: true, maxStaleness: 1', /carryOver is about what is taken on arrival/],
     ['momentumPeriod: 4', /momentumPeriod 4 is delayed Nesterov's/],
   ])('%s is refused', (outer, message) => {

@@ -130,8 +130,8 @@ steps and so the same tokens, the same initial weights, text and schedule (20 st
 that was best for it among as many tried (sections \`tuning\`, 400 steps). Also shown: the untrained model, one island alone (1/M of the tokens), and one machine that takes M times as many
 steps. Losses are of the *merged* model, mean cross-entropy in nats a token, on held-out text; settings were chosen by one half of it, the
 figures are of the other. Mean of three seeds, ± half the distance from the best to the worst, unless a row says otherwise; gaps are of the means. Runs are in virtual time:
-the coordinator's own state machine and merging, the islands' own clocks and codecs, real models. A run with too few merged tokens is
-invalid, and left out.
+the coordinator's own state machine and merging, the islands' own machine and codecs, real models; a merged fragment is taken at the end of the step in which it
+comes. A run with too few merged tokens is invalid, and left out.
 
 **Models.** Llama layout, 8 sequences a step and island; small: 2 layers of 64, context 64, vocabulary 512, 0.14 M parameters; medium: 5 layers of 128,
 context 128, vocabulary 1,024, 1.14 M. Inner optimizer Muon (three Newton–Schulz steps, AdamW at a fifth of the rate for the rest) unless a

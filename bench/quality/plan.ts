@@ -141,13 +141,17 @@ const ahead = { ...APART, overlapSteps: 10, graceS: 0.5 } as const;
 
 function lostRows(steps: number, shares: readonly number[]): readonly Row[] {
   const rounds = (lost: number) => auto('small', steps, 4, { ...APART, graceS: 5 }, { lost });
-  const free = (lost: number) => ({ ...decoupled('small', steps, 4, ahead, { lost }), latencyS: 0.25 });
+  const free = (lost: number, outer: Partial<OuterSettings> = {}) => ({
+    ...decoupled('small', steps, 4, { ...ahead, ...outer }, { lost }),
+    latencyS: 0.25,
+  });
   return [
     { name: 'rounds, none lost', trial: rounds(0) },
     { name: 'decoupled, none lost', trial: free(0) },
     ...shares.flatMap((lost) => [
       { name: `rounds, ${100 * lost} % lost`, trial: rounds(lost) },
       { name: `decoupled, ${100 * lost} % lost`, trial: free(lost) },
+      { name: `decoupled, ${100 * lost} % lost, carried over`, trial: free(lost, { carryOver: true }) },
     ]),
   ];
 }

@@ -192,6 +192,11 @@ export class Aggregation {
     return parcel;
   }
 
+  /** Outer steps taken: the fragment's version. */
+  version(fragment: number): number {
+    return this.#states[fragment]!.global.steps;
+  }
+
   /** The whole fragment as it is now, for those who come. */
   whole(fragment: number): Parcel {
     return packWhole(this.#states[fragment]!.global.parameters);

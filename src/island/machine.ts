@@ -77,7 +77,7 @@ export type IslandEffect =
       readonly kind: 'hello';
       readonly nonce: string;
       readonly run: string | null;
-      readonly holds: IslandHello['holds'];
+      readonly holds: readonly Held[];
     }
   /** For the island's owner. */
   | { readonly kind: 'say'; readonly sentence: string }
@@ -107,7 +107,8 @@ export type Keep =
 const NOTHING: Keep = { kind: 'share', share: 0 };
 const EVERYTHING: Keep = { kind: 'share', share: 1 };
 type Contribution = Content & { readonly kind: 'contribution' };
-type IslandHello = IslandMessage & { readonly kind: 'hello' };
+/** Where it is with a fragment: the version it trains from, the newest that it has, and the number of its stretch of work. */
+type Held = Pick<FragmentClock, 'version' | 'round'> & { readonly newest: number };
 
 /** What it would do next: train, or hold until then at the latest. */
 export type Activity = { readonly kind: 'step' } | { readonly kind: 'hold'; readonly untilMs: number };

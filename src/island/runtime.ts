@@ -58,6 +58,9 @@ export interface Span {
   readonly endMs: number;
 }
 
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
 /** A contribution on its way. */
 interface Outgoing {
   readonly content: Content & { readonly kind: 'contribution' };
@@ -264,7 +267,7 @@ export class IslandSession {
       software,
       threads,
       run,
-      holds,
+      holds: holds.map((held, fragment) => ({ ...held, sha256: sha256(bytesOf(this.#newest[fragment]!)) })),
       beginnings: this.#line.beginnings,
       engine: { ...engine, onProcessor: [...engine.onProcessor] },
     });

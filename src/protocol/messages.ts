@@ -22,9 +22,8 @@ const finite = z.number();
 const sentence = z.string().max(2_000);
 const run = z.string().regex(/^[A-Za-z0-9._-]{1,80}$/);
 
-const beginnings = z
-  .array(z.strictObject({ sha256: z.string().regex(HASH_PATTERN), bytes: z.int().positive() }))
-  .max(8);
+const sha256 = z.string().regex(HASH_PATTERN);
+const beginnings = z.array(z.strictObject({ sha256, bytes: z.int().positive() })).max(8);
 
 /** Counters of an island since its process began. Times are wall-clock seconds. */
 export const progressSchema = z.strictObject({
@@ -73,9 +72,9 @@ export const islandMessageSchema = z.discriminatedUnion('kind', [
     invitation: z.string().max(MAX_INVITATION_CHARS).nullable(),
     software: z.string().max(64),
     threads: z.int().min(1).max(4096),
-    /** The run that it has parameters of, and where it is with each fragment; null and empty when it comes anew. */
+    /** The run that it has parameters of, and where it is with each fragment; null and empty when it comes anew. The hash is of the newest. */
     run: run.nullable(),
-    holds: z.array(z.strictObject({ version: counter, newest: counter, round: counter })).max(1_000),
+    holds: z.array(z.strictObject({ version: counter, newest: counter, round: counter, sha256 })).max(1_000),
     /** What it has of payloads that it was sent before: if they are sent again, they go on from there. */
     beginnings,
     /** Where it computes, and which operators its device does not have and leaves to the processor. */

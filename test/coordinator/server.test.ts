@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { islandOf } from '../../src/coordinator/roster.ts';
-import { encodeFrames, joined } from '../../src/protocol/frame.ts';
+import { encodeFrames, joined, sha256 } from '../../src/protocol/frame.ts';
 import { newIdentity, updateText } from '../../src/protocol/identity.ts';
 import { ADMIN, type Hosted, hosted, Puppet, RUN } from './hosted.ts';
 
@@ -103,6 +103,29 @@ describe('who comes in', () => {
     await yes.hears('welcome');
     expect((await no.hears('refused')).what).toContain('did not let this island in');
     expect(run.server.answerKnock('yes', true)).toBe(false);
+  });
+});
+
+describe('an island that comes back', () => {
+  const held = (parameters: readonly number[]) => ({
+    run: RUN,
+    holds: [{ version: 0, newest: 0, round: 1, sha256: sha256(new Uint8Array(Float32Array.from(parameters).buffer)) }],
+  });
+
+  it('goes on from where it is if it has the coordinator’s model', async () => {
+    const attic = puppet('attic');
+    await attic.hello(run.invite(), held(six(0)));
+    expect((await attic.hears('welcome')).fragments).toEqual([]);
+    expect(attic.told.some(({ kind }) => kind === 'wait')).toBe(false);
+  });
+
+  it('gets the model again, and is told so, if it has another under the same version', async () => {
+    const attic = puppet('attic');
+    await attic.hello(run.invite(), held(six(1)));
+    expect((await attic.hears('wait')).what).toMatch(
+      /Fragment 0 .* not the coordinator's at version 0: it is sent again/,
+    );
+    expect((await attic.hears('welcome')).fragments).toEqual([0]);
   });
 });
 

@@ -496,7 +496,7 @@ export class World {
     }
   }
 
-  #hello(island: SimIsland, holds: (IslandMessage & { kind: 'hello' })['holds']): void {
+  #hello(island: SimIsland, holds: (IslandEffect & { kind: 'hello' })['holds']): void {
     const { connection, name } = island;
     const life = this.#life;
     this.#post(`${name} up ${connection}`, () => {

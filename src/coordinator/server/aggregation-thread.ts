@@ -5,10 +5,13 @@ import { answerCalls } from '../../threads.ts';
 import { Aggregation, type AggregationSettings, type AggregationState } from '../aggregation.ts';
 import { hashOf } from '../store/blobs.ts';
 import { DiskShelf } from './disk-shelf.ts';
-import type { MergeResult } from './worker-aggregation.ts';
+import type { Digest, MergeResult } from './worker-aggregation.ts';
 
 /** The thread of `WorkerAggregation`. Payloads are made for one reader, and handed over. */
 let aggregation: Aggregation | undefined;
+
+/** Of each fragment, as it was when somebody last asked. */
+const digests: Digest[] = [];
 
 /** Contributions of all fragments that wait in memory; more wait on the disk. */
 const SHELF_BYTES = 2 ** 30;
@@ -26,6 +29,14 @@ const calls = {
   },
   follow(fragment: number, delta: Uint8Array<ArrayBuffer>): void {
     aggregation!.follow(fragment, new Float32Array(delta.buffer, delta.byteOffset, delta.byteLength / 4));
+  },
+  digest(fragment: number): Digest {
+    const version = aggregation!.version(fragment);
+    const known = digests[fragment];
+    if (known?.version === version) return known;
+    const digest = { version, sha256: hashOf(aggregation!.whole(fragment).payload) };
+    digests[fragment] = digest;
+    return digest;
   },
   whole: (fragment: number): Parcel => aggregation!.whole(fragment),
   state: (): AggregationState => aggregation!.state(),

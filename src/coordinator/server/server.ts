@@ -19,7 +19,7 @@ import { type Admission, admission } from '../admission.ts';
 import { Leases, silence } from '../leases.ts';
 import { deadlineMs } from '../merging.ts';
 import { isOver, react } from '../run.ts';
-import type { Effect, Event, RunState } from '../state.ts';
+import type { Effect, Event, Held, RunState } from '../state.ts';
 import { BrokenOff } from './broken-off.ts';
 import { httpSide } from './http.ts';
 import { Intake } from './intake.ts';
@@ -315,8 +315,25 @@ export class RunServer {
     peer.number = ++this.#hellos;
     this.#peers.set(hello.island, peer);
     this.#leases.seen(hello.island, this.#options.nowMs());
-    const holds = hello.run === this.#options.run ? hello.holds : [];
-    this.#dispatch({ kind: 'joined', island: hello.island, key: hello.key, invitation, holds });
+    const joined = (holds: readonly Held[]): void =>
+      this.#dispatch({ kind: 'joined', island: hello.island, key: hello.key, invitation, holds });
+    if (hello.run !== this.#options.run || hello.holds.length === 0) return joined([]);
+    this.#compare(peer, hello.holds)
+      .then((holds) => this.#peers.get(hello.island) === peer && joined(holds))
+      .catch((error: unknown) => this.#suspended || this.#fail(error));
+  }
+
+  /** What an island has under a version's number has to be what the coordinator has: after a restore from a copy it may be another model. */
+  async #compare(peer: Peer, holds: Hello['holds']): Promise<readonly Held[]> {
+    const { aggregation } = this.#options;
+    const own = await Promise.all(aggregation.fragments.map((_, fragment) => aggregation.digest(fragment)));
+    return holds.map(({ sha256, ...held }, fragment) => {
+      const beside = own[fragment];
+      if (beside === undefined || beside.version !== held.newest || beside.sha256 === sha256) return held;
+      const what = `Fragment ${fragment} of the model is not the coordinator's at version ${held.newest}: it is sent again, and what was trained on it is dropped.`;
+      peer.channel.send({ kind: 'wait', what });
+      return { ...held, round: 0 };
+    });
   }
 
   #receiveFrame(peer: Peer, data: Buffer): void {

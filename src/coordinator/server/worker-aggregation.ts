@@ -10,6 +10,12 @@ export interface MergeResult {
   readonly hash: string;
 }
 
+/** Of a fragment's parameters, float32. */
+export interface Digest {
+  readonly version: number;
+  readonly sha256: string;
+}
+
 /** `Aggregation` in a worker thread of its own, so that heartbeats and messages go on while it adds up. Calls keep their order. */
 export class WorkerAggregation {
   readonly fragments: readonly Fragment[];
@@ -51,6 +57,11 @@ export class WorkerAggregation {
   follow(fragment: number, delta: Uint8Array): Promise<void> {
     const copy = delta.slice();
     return this.#thread.call('follow', [fragment, copy], [copy.buffer]);
+  }
+
+  /** The version of a fragment after all merges that were asked for so far, and its hash. */
+  digest(fragment: number): Promise<Digest> {
+    return this.#thread.call('digest', [fragment]);
   }
 
   whole(fragment: number): Promise<Parcel> {

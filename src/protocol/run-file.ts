@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CODEC_PATTERN, type CodecName } from './codec-names.ts';
+import { CODEC_PATTERN, type CodecName, NUMBER_CODECS } from './codec-names.ts';
 import { AVERAGINGS, FRAGMENTATIONS, OUTER_OPTIMIZERS, STRATEGY_NAMES } from './outer-names.ts';
 
 /**
@@ -209,7 +209,7 @@ const codec = z
   .string()
   .regex(
     CODEC_PATTERN,
-    'must be f32, f16, bf16, int8, int4 or e3m0, alone or behind top-1/N+ (N from 2 to 4096) or low-rank-R+ (R from 1 to 256)',
+    `must be one of ${NUMBER_CODECS.join(', ')}, alone or behind top-1/N+ (N from 2 to 4096) or low-rank-R+ (R from 1 to 256)`,
   )
   // The pattern is the type.
   .transform((name) => name as CodecName);
@@ -280,7 +280,7 @@ const outerFields = {
     .max(100)
     .describe('μ of FedProx: pulls inner steps towards the newest global parameters.'),
   upCodec: codec.describe(
-    'How islands send: f32 is exact; the others carry differences with error feedback. int4, e3m0 …; top-1/64+int4: the largest number in 64; low-rank-8+int4: matrices as products of rank 8 at most.',
+    'How islands send: f32 is exact; the others carry differences with error feedback. int4, e3m0, int2, sign …; top-1/64+int4: the largest number in 64; low-rank-8+int4: matrices as products of rank 8 at most.',
   ),
   downCodec: codec.describe('How merged fragments come back.'),
 };

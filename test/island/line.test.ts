@@ -2,11 +2,12 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { afterEach, expect, it } from 'vitest';
 import { FragmentExchange } from '../../src/island/fragment-exchange.ts';
 import { ReconnectingLine } from '../../src/island/node/line.ts';
-import { type IslandHost, IslandSession } from '../../src/island/runtime.ts';
-import type { IslandExchange, IslandTrainer } from '../../src/island/trainer-face.ts';
+import { IslandSession } from '../../src/island/runtime.ts';
+import type { IslandExchange } from '../../src/island/trainer-face.ts';
 import type { Content } from '../../src/protocol/frame.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
 import { FRAGMENT, type Hosted, helloOf, hosted } from '../coordinator/hosted.ts';
+import { fakeHost, fakeTrainer } from './fakes.ts';
 
 /** A model of 16 MiB, and a way to its coordinator that breaks once, after 5 MiB in one direction. */
 
@@ -80,33 +81,12 @@ it('what an island is sent goes on where it broke off', async () => {
 
 it('so does what it hands in', async () => {
   const { coordinator, line, passed, untilMerge } = await breaking('up');
-  const host: IslandHost = {
-    name: 'attic',
-    identity: newIdentity(),
-    invitation: coordinator.invite(),
-    software: 'test',
-    threads: 1,
-    engine: { device: 'cpu', onProcessor: [] },
-    stateFolder: () => '',
-    dataPaths: undefined,
-    nowMs: () => performance.now(),
-    cpuS: () => 0,
-    peakMemoryBytes: () => 0,
-    trace: () => {},
-    say: () => {},
-  };
+  const host = fakeHost({ name: 'attic', invitation: coordinator.invite() });
   const fragment = { ...FRAGMENT, elements: ELEMENTS, tensors: [{ ...FRAGMENT.tensors[0]!, elements: ELEMENTS }] };
-  const trainer: IslandTrainer = {
+  const trainer = fakeTrainer({
     prepare: async () => [fragment],
-    step: () => new Promise((resolve) => setImmediate(resolve, { loss: 1, gradNorm: 1, tokens: 10, skipped: false })),
     snapshot: async () => new Float32Array(ELEMENTS).fill(0.5),
-    take: async () => {},
-    evaluate: async () => ({ lossSum: 1, tokens: 1 }),
-    save: async () => {},
-    restore: async () => null,
-    skipTo: async (step) => step,
-    release: async () => {},
-  };
+  });
   let inner: FragmentExchange | undefined;
   const exchange: IslandExchange = {
     prepare: async (...args) => {

@@ -1,43 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
-import { type Incoming, type IslandHost, IslandSession, type Line } from '../../src/island/runtime.ts';
-import type { IslandExchange, IslandTrainer } from '../../src/island/trainer-face.ts';
+import { type Incoming, IslandSession, type Line } from '../../src/island/runtime.ts';
+import type { IslandExchange } from '../../src/island/trainer-face.ts';
 import type { Content } from '../../src/protocol/frame.ts';
-import { newIdentity } from '../../src/protocol/identity.ts';
 import { type CoordinatorMessage, PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
+import { fakeHost, fakeTrainer } from './fakes.ts';
 
 /** An island between a scripted coordinator and a trainer that computes nothing: only the order of things is looked at. */
 
-const host: IslandHost = {
-  name: 'island-1',
-  identity: newIdentity(),
-  invitation: null,
-  software: 'test',
-  threads: 1,
-  engine: { device: 'cpu', onProcessor: [] },
-  stateFolder: () => '',
-  dataPaths: undefined,
-  nowMs: () => performance.now(),
-  cpuS: () => 0,
-  peakMemoryBytes: () => 0,
-  trace: () => {},
-  say: () => {},
-};
-const trainer: IslandTrainer = {
-  prepare: async () => [{ index: 0, elements: 1, tensors: [] }],
-  step: async () => {
-    await sleep(1);
-    return { loss: 1, gradNorm: 1, tokens: 10, skipped: false };
-  },
-  snapshot: async () => new Float32Array(1),
-  take: async () => {},
-  evaluate: async () => ({ lossSum: 1, tokens: 1 }),
-  save: async () => {},
-  restore: async () => null,
-  skipTo: async (step) => step,
-  release: async () => {},
-};
+const host = fakeHost();
+const trainer = fakeTrainer();
 /** Opening takes longer than the coordinator's next word. */
 const exchange: IslandExchange = {
   prepare: async () => {},

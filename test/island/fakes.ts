@@ -1,0 +1,35 @@
+import type { IslandHost } from '../../src/island/runtime.ts';
+import type { IslandTrainer } from '../../src/island/trainer-face.ts';
+import { newIdentity } from '../../src/protocol/identity.ts';
+
+/** The world of an island that does nothing of its own. */
+export const fakeHost = (change: Partial<IslandHost> = {}): IslandHost => ({
+  name: 'island-1',
+  identity: newIdentity(),
+  invitation: null,
+  software: 'test',
+  threads: 1,
+  engine: { device: 'cpu', onProcessor: [] },
+  stateFolder: () => '',
+  dataPaths: undefined,
+  nowMs: () => performance.now(),
+  cpuS: () => 0,
+  peakMemoryBytes: () => 0,
+  trace: () => {},
+  say: () => {},
+  ...change,
+});
+
+/** A trainer that computes nothing. */
+export const fakeTrainer = (change: Partial<IslandTrainer> = {}): IslandTrainer => ({
+  prepare: async () => [{ index: 0, elements: 1, tensors: [] }],
+  step: () => new Promise((resolve) => setTimeout(resolve, 1, { loss: 1, gradNorm: 1, tokens: 10, skipped: false })),
+  snapshot: async () => new Float32Array(1),
+  take: async () => {},
+  evaluate: async () => ({ lossSum: 1, tokens: 1 }),
+  save: async () => {},
+  restore: async () => null,
+  skipTo: async (step) => step,
+  release: async () => {},
+  ...change,
+});

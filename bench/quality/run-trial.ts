@@ -74,7 +74,7 @@ async function train(trial: Trial, initial: ReadonlyMap<string, Float32Array>) {
           : [sources[step % islands]!(Math.floor(step / islands))];
       await first!.step(...batches);
     }
-    const bytesPerIsland = who === 'together' ? 2 * 4 * countParameters(parametersOf(model)) * steps : 0;
+    const bytesPerIsland = who === 'together' && islands > 1 ? 2 * 4 * countParameters(parametersOf(model)) * steps : 0;
     const parameters = await first!.read(first!.specs.map(({ name }) => name));
     return {
       trainer: first!,

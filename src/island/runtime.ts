@@ -323,6 +323,7 @@ export class IslandSession {
     const before = this.#outbox[fragment];
     const there = this.#known.find(({ sha256: hash }) => hash === before?.hash);
     if (before !== undefined && before.content.round === round && there !== undefined) {
+      // Goes on as it was handed in, with the counters and the place of then.
       this.#known = [];
       return this.#inBackground(() => this.#upload(before, there.bytes));
     }

@@ -3,14 +3,7 @@ import { CHUNK, kernels } from './kernels.ts';
 
 /** sum ← sum + weight · chunk, where the chunk begins at `offset`. In float32, in the order of the calls. */
 export function addChunk(sum: Float32Array, chunk: Float32Array, offset: number, weight: number): void {
-  eachPart(chunk, (part, start, count) => {
-    const { loops, ...memory } = kernels();
-    const place = sum.subarray(offset + start, offset + start + count);
-    memory.sum.set(place);
-    load(memory.decoded, part);
-    loops.accumulate(wholeBlocks(count), weight);
-    place.set(memory.sum.subarray(0, count));
-  });
+  eachSum(sum, chunk, offset, (_, count) => kernels().loops.accumulate(count, weight));
 }
 
 /** sum ← sum + weight · (base − chunk), in one pass; otherwise as {@link addChunk}. */
@@ -21,13 +14,27 @@ export function addDifference(
   offset: number,
   weight: number,
 ): void {
-  eachPart(chunk, (part, start, count) => {
-    const { loops, ...memory } = kernels();
-    const place = sum.subarray(offset + start, offset + start + count);
+  eachSum(sum, chunk, offset, (beside, count) => {
+    const memory = kernels();
+    memory.base.set(base.subarray(beside.start, beside.end));
+    memory.loops.accumulateDifference(count, weight);
+  });
+}
+
+/** Puts each part of a chunk and of the sum that it belongs to before a loop, and keeps what it made of the sum. */
+function eachSum(
+  sum: Float32Array,
+  chunk: Float32Array,
+  offset: number,
+  add: (place: { readonly start: number; readonly end: number }, count: number) => void,
+): void {
+  eachPart(chunk, (part, from, count) => {
+    const memory = kernels();
+    const [start, end] = [offset + from, offset + from + count];
+    const place = sum.subarray(start, end);
     memory.sum.set(place);
-    memory.base.set(base.subarray(offset + start, offset + start + count));
     load(memory.decoded, part);
-    loops.accumulateDifference(wholeBlocks(count), weight);
+    add({ start, end }, wholeBlocks(count));
     place.set(memory.sum.subarray(0, count));
   });
 }

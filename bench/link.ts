@@ -101,7 +101,7 @@ async function measure({ steps, outer }: { readonly steps: number; readonly oute
       data: path.join(ROOT, 'data/austen/*.txt'),
       model: { layers: 5, width: 128, heads: 4 },
       islands: ISLANDS,
-      inner: { rate: 0.03, adamRate: 0.006 },
+      inner: { rate: 0.03 },
       outer,
       stop: { steps },
       evaluation: { everyMerges: 1_000, tokens: 4_096 },

@@ -51,7 +51,7 @@ export class Processes {
       data: path.join(ROOT, 'data/austen/*.txt'),
       model: { layers: 2, width: 64, heads: 4 },
       tokenizer: { vocabularySize: 512 },
-      inner: { rate: 0.06, adamRate: 0.012 },
+      inner: { rate: 0.04 },
       context: 64,
       batch: 8,
       islands,

@@ -14,7 +14,7 @@ export function aggregationOf(elements: number, codec: CodecName, newShelf?: () 
     tensors: [{ name: 'w', elements, rows: 1, role: 'other' }],
   };
   const settings = {
-    ...STRATEGIES.diloco({ islands: 4, steps: 100 }),
+    ...STRATEGIES.diloco({ islands: 4, steps: 100, inner: 'adamw' }),
     upCodec: codec,
     downCodec: 'f32',
     rate: 0.7,

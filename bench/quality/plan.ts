@@ -1,6 +1,6 @@
 import type { Averaging, OuterSettings } from '../../src/outer/settings.ts';
 import { chooseSettings, STRATEGIES, type Strategy } from '../../src/outer/settings.ts';
-import type { Attack, SizeName, Trial } from './trial.ts';
+import type { Attack, Inner, SizeName, Trial } from './trial.ts';
 
 /** What the quality benchmark runs: sections of rows, each row one setting with several seeds. */
 
@@ -23,11 +23,16 @@ export interface Section {
 
 const SEEDS = [1, 2, 3];
 
-/** Top rates by model and who steps: chosen on the validation half of the text by the sections `tuning`. */
-export const RATES = {
-  small: { together: 0.06, islands: 0.06, adamwTogether: 0.002, adamwIslands: 0.002 },
-  medium: { together: 0.045, islands: 0.06, adamwTogether: 0.002, adamwIslands: 0.002 },
-} as const satisfies Record<SizeName, unknown>;
+const muon = (rate: number, adamRate = 0.8 * rate, momentum = 0.8) =>
+  ({ kind: 'muon', rate, adamRate, momentum }) as const satisfies Inner;
+const adamw = (rate: number): Inner => ({ kind: 'adamw', rate });
+
+/** Inner optimizers by model, length and who steps: chosen on the validation half of the text by the sections `tuning`. */
+function innerOf(model: SizeName, steps: number, side: 'together' | 'islands') {
+  if (model === 'medium') return muon(0.03);
+  if (steps >= 1600) return muon(side === 'together' ? 0.02 : 0.015);
+  return muon(side === 'together' ? 0.06 : 0.04);
+}
 
 /** The field's defaults of a trial; `more` goes over them. */
 const base = (model: SizeName, steps: number, islands: number, more: Partial<Trial> = {}): Omit<Trial, 'seed'> => ({
@@ -36,7 +41,7 @@ const base = (model: SizeName, steps: number, islands: number, more: Partial<Tri
   steps,
   who: 'islands',
   islands,
-  inner: { kind: 'muon', rate: RATES[model].islands },
+  inner: innerOf(model, steps, 'islands'),
   outer: {},
   shards: 'mixed',
   lost: 0,
@@ -45,16 +50,23 @@ const base = (model: SizeName, steps: number, islands: number, more: Partial<Tri
   ...more,
 });
 
-const together = (model: SizeName, steps: number, islands: number, rate: number = RATES[model].together) =>
-  base(model, steps, islands, { who: 'together', inner: { kind: 'muon', rate } });
+const together = (model: SizeName, steps: number, islands: number, inner: Inner = innerOf(model, steps, 'together')) =>
+  base(model, steps, islands, { who: 'together', inner });
 
 /** DiLoCo as the default rule has it. */
 const auto = (model: SizeName, steps: number, islands: number, outer: Partial<OuterSettings> = {}, more = {}) =>
-  base(model, steps, islands, { outer: { ...chooseSettings({ islands, steps }), ...outer }, ...more });
+  base(model, steps, islands, { outer: { ...chooseSettings({ islands, steps, inner: 'muon' }), ...outer }, ...more });
+
+/** DiLoCo with AdamW inside, as the default rule has it. */
+const adamwIslands = (model: SizeName, steps: number, islands: number, rate: number) =>
+  base(model, steps, islands, {
+    inner: adamw(rate),
+    outer: chooseSettings({ islands, steps, inner: 'adamw' }),
+  });
 
 /** Four fragments in turn, merged a step after they were handed in; the rest as the default rule has it. */
 const inTurn = (steps: number, islands: number): Partial<OuterSettings> => ({
-  ...chooseSettings({ islands, steps }),
+  ...chooseSettings({ islands, steps, inner: 'muon' }),
   fragments: 4,
   overlapSteps: 2,
 });
@@ -70,19 +82,14 @@ const decoupled = (model: SizeName, steps: number, islands: number, outer: Parti
     ...more,
   });
 
-const adamw = (trial: Omit<Trial, 'seed'>, rate: number): Omit<Trial, 'seed'> => ({
-  ...trial,
-  inner: { kind: 'adamw', rate },
-});
-
 function main(model: SizeName, steps: number, counts: readonly number[], more: Partial<Trial> = {}): readonly Row[] {
   const row = (name: string, trial: Omit<Trial, 'seed'>): Row => ({ name, trial: { ...trial, ...more } });
   return [
     row('untrained', base(model, steps, 1, { who: 'untrained' })),
     row('one island alone', base(model, steps, 1, { who: 'together' })),
     row('one machine, 4 × the steps', base(model, steps, 4, { who: 'longer' })),
-    row('data-parallel, 4, AdamW', adamw(together(model, steps, 4), RATES[model].adamwTogether)),
-    row('DiLoCo, 4 islands, AdamW', adamw(auto(model, steps, 4), RATES[model].adamwIslands)),
+    row('data-parallel, 4, AdamW', together(model, steps, 4, adamw(0.002))),
+    row('DiLoCo, 4 islands, AdamW', adamwIslands(model, steps, 4, 0.002)),
     row('data-parallel, 4', together(model, steps, 4)),
     row('data-parallel, 8', together(model, steps, 8)),
     ...counts.map((islands) =>
@@ -97,7 +104,7 @@ function main(model: SizeName, steps: number, counts: readonly number[], more: P
 
 const named = (strategy: Strategy, steps: number, outer: Partial<OuterSettings> = {}): Omit<Trial, 'seed'> =>
   base('small', steps, 4, {
-    outer: { ...STRATEGIES[strategy]({ islands: 4, steps }), ...outer },
+    outer: { ...STRATEGIES[strategy]({ islands: 4, steps, inner: 'muon' }), ...outer },
     latencyS: outer.overlapSteps === undefined ? 0 : 1,
   });
 
@@ -158,7 +165,12 @@ function lostRows(steps: number, shares: readonly number[]): readonly Row[] {
 
 function speedRows(steps: number): readonly Row[] {
   const speeds = [1, 2, 4, 8];
-  const asynchronous = { ...STRATEGIES.async({ islands: 4, steps }), ...APART, momentum: 0.3, rate: 0.9 };
+  const asynchronous = {
+    ...STRATEGIES.async({ islands: 4, steps, inner: 'muon' }),
+    ...APART,
+    momentum: 0.3,
+    rate: 0.9,
+  };
   const rounds = (outer: Partial<OuterSettings>, more = {}) =>
     auto('small', steps, 4, { ...APART, graceS: 60, ...outer }, more);
   const free = (more = {}) => ({ ...decoupled('small', steps, 4, ahead, more), latencyS: 0.25 });
@@ -200,6 +212,25 @@ const overlapped = (tau: number, outer: Partial<OuterSettings> = {}) => ({
   latencyS: tau,
 });
 
+/** Data-parallel and DiLoCo, each with its own inner optimizer changed alike. */
+function bothSides(
+  [model, steps, islands]: readonly [SizeName, number, number],
+  what: string,
+  change: (own: ReturnType<typeof muon>) => Inner,
+): readonly Row[] {
+  const apart = change(innerOf(model, steps, 'islands'));
+  return [
+    {
+      name: `data-parallel, ${islands}, Muon, ${what}`,
+      trial: together(model, steps, islands, change(innerOf(model, steps, 'together'))),
+    },
+    { name: `DiLoCo, ${islands} islands, Muon, ${what}`, trial: { ...auto(model, steps, islands), inner: apart } },
+  ];
+}
+
+const tuningRows = (shape: readonly [SizeName, number, number], rates: readonly number[]): readonly Row[] =>
+  rates.flatMap((rate) => bothSides(shape, `rate ${rate}`, () => muon(rate)));
+
 function fullSections(): readonly Section[] {
   const four = (outer: Partial<OuterSettings>, more = {}) => auto('small', 400, 4, outer, more);
   const effect = (id: string, title: string, rows: readonly Row[], rest: Partial<Section> = {}): Section => ({
@@ -212,33 +243,35 @@ function fullSections(): readonly Section[] {
   return [
     {
       id: 'tuning',
-      title: 'Inner rates, by the validation half of the text (400 steps, one seed)',
+      title: 'Inner optimizers, by the validation half of the text (400 steps, one seed)',
       seeds: [1],
-      rows: [4, 8].flatMap((islands) => [
-        ...[0.02, 0.03, 0.045, 0.06, 0.09].flatMap((rate) => [
-          { name: `data-parallel, ${islands}, Muon ${rate}`, trial: together('small', 400, islands, rate) },
-          {
-            name: `DiLoCo, ${islands} islands, Muon ${rate}`,
-            trial: { ...auto('small', 400, islands), inner: { kind: 'muon' as const, rate } },
-          },
-        ]),
+      rows: [
+        ...tuningRows(['small', 400, 4], [0.02, 0.03, 0.04, 0.06, 0.09]),
+        ...tuningRows(['small', 400, 8], [0.03, 0.04, 0.06, 0.09]),
+        // One number after the other, at the best rate of each side.
+        ...[0.7, 0.9, 0.95].flatMap((momentum) =>
+          bothSides(['small', 400, 4], `momentum ${momentum}`, ({ rate, adamRate }) => muon(rate, adamRate, momentum)),
+        ),
+        ...[0.2, 0.4, 1.6].flatMap((share) =>
+          bothSides(['small', 400, 4], `AdamW at ${share} of its rate`, ({ rate }) => muon(rate, share * rate)),
+        ),
         ...[0.001, 0.002, 0.004, 0.008].flatMap((rate) => [
-          { name: `data-parallel, ${islands}, AdamW ${rate}`, trial: adamw(together('small', 400, islands), rate) },
-          { name: `DiLoCo, ${islands} islands, AdamW ${rate}`, trial: adamw(auto('small', 400, islands), rate) },
+          { name: `data-parallel, 4, AdamW ${rate}`, trial: together('small', 400, 4, adamw(rate)) },
+          { name: `DiLoCo, 4 islands, AdamW ${rate}`, trial: adamwIslands('small', 400, 4, rate) },
         ]),
-      ]),
+      ],
+    },
+    {
+      id: 'tuning-1600',
+      title: 'Inner rates of longer runs, by the validation half of the text (small model, 1,600 steps, one seed)',
+      seeds: [1],
+      rows: tuningRows(['small', 1600, 4], [0.015, 0.02, 0.03, 0.04]),
     },
     {
       id: 'tuning-medium',
       title: 'Inner rates of the medium model, by the validation half of the text (400 steps, one seed)',
       seeds: [1],
-      rows: [0.015, 0.02, 0.03, 0.045, 0.06].flatMap((rate) => [
-        { name: `data-parallel, 4, Muon ${rate}`, trial: together('medium', 400, 4, rate) },
-        {
-          name: `DiLoCo, 4 islands, Muon ${rate}`,
-          trial: { ...auto('medium', 400, 4), inner: { kind: 'muon' as const, rate } },
-        },
-      ]),
+      rows: tuningRows(['medium', 400, 4], [0.02, 0.03, 0.045]),
     },
     effect('main-small-400', 'Small model (0.14 M), 400 steps', main('small', 400, [1, 2, 4, 8, 16]), {
       baseline: 'data-parallel, 4',
@@ -251,51 +284,50 @@ function fullSections(): readonly Section[] {
         x: innerSteps,
         trial: four({ innerSteps }),
       })),
-      { axis: { label: 'H, inner steps between two merges', logarithmic: true }, baseline: 'H 5' },
+      { axis: { label: 'H, inner steps between two merges', logarithmic: true }, baseline: 'H 10' },
     ),
     effect(
       'outer-rate',
-      'η and μ of the outer optimizer (4 islands, H 5)',
+      'η and μ of the outer optimizer (4 islands, H 10)',
       (
         [
           [1, 0],
-          [1, 0.3],
           [0.9, 0.3],
           [0.9, 0.5],
           [0.9, 0.6],
-          [0.7, 0.5],
+          [0.8, 0.7],
+          [0.7, 0.8],
           [0.7, 0.9],
-          [0.4, 0.9],
         ] as const
       ).map(([rate, momentum]) => ({ name: `η ${rate}, μ ${momentum}`, trial: four({ rate, momentum }) })),
-      { baseline: 'η 0.9, μ 0.3' },
+      { baseline: 'η 0.8, μ 0.7' },
     ),
     effect(
       'start',
       'A synchronous start: steps merged one by one (4 islands)',
       (
         [
-          [0, 5],
-          [40, 5],
           [0, 10],
           [40, 10],
-          [80, 10],
+          [0, 20],
+          [40, 20],
         ] as const
       ).map(([startSteps, innerSteps]) => ({
         name: `${startSteps} steps, then H ${innerSteps}`,
         trial: four({ startSteps, innerSteps }),
       })),
-      { baseline: '0 steps, then H 5' },
+      { baseline: '0 steps, then H 10' },
     ),
-    effect('codecs', 'Codecs, both ways (4 islands, H 5)', codecRows(400, CODECS), { baseline: 'f32' }),
+    effect('codecs', 'Codecs, both ways (4 islands, H 10)', codecRows(400, CODECS), { baseline: 'f32' }),
     effect(
       'main-small-1600',
       'Small model (0.14 M), 1,600 steps',
       [
         ...main('small', 1600, [4, 8]).filter(({ name }) => !/(streaming|decoupled), 8/.test(name)),
-        { name: 'DiLoCo, 4 islands, H 5', trial: auto('small', 1600, 4, { innerSteps: 5 }) },
-        { name: 'DiLoCo, 4 islands, H 20', trial: auto('small', 1600, 4, { innerSteps: 20 }) },
-        { name: 'DiLoCo, 4 islands, H 50', trial: auto('small', 1600, 4, { innerSteps: 50 }) },
+        ...[10, 40].map((innerSteps) => ({
+          name: `DiLoCo, 4 islands, H ${innerSteps}`,
+          trial: auto('small', 1600, 4, { innerSteps }),
+        })),
       ],
       { baseline: 'data-parallel, 4' },
     ),
@@ -380,23 +412,25 @@ function fullSections(): readonly Section[] {
     ),
     effect(
       'few-bytes',
-      'Few bytes: fewer bits, or longer rounds? (medium model, 4 islands, 400 steps, one seed)',
+      'Few bytes: fewer bits, or longer rounds? (4 islands, 400 steps)',
       [
-        { name: 'data-parallel, 4', trial: together('medium', 400, 4) },
+        { name: 'data-parallel, 4', trial: together('small', 400, 4) },
         ...(
           [
-            [5, 'int4'],
-            [5, 'int2'],
             [10, 'int4'],
-            [5, 'sign'],
             [10, 'int2'],
+            [20, 'int4'],
+            [10, 'sign'],
+            [20, 'int2'],
+            [40, 'int4'],
+            [20, 'sign'],
           ] as const
         ).map(([innerSteps, codec]) => ({
           name: `H ${innerSteps}, ${codec}`,
-          trial: auto('medium', 400, 4, { innerSteps, upCodec: codec, downCodec: codec }),
+          trial: four({ innerSteps, upCodec: codec, downCodec: codec }),
         })),
       ],
-      { baseline: 'data-parallel, 4', seeds: [1] },
+      { baseline: 'data-parallel, 4' },
     ),
   ];
 }

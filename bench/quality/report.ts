@@ -21,8 +21,14 @@ interface Summary {
   readonly written: string | undefined;
 }
 
-/** A section's rows as the page has them, by their name. */
-type Page = ReadonlyMap<string, ReadonlyMap<string, string>>;
+/** A section as the page has it. */
+interface WrittenSection {
+  /** Rows by their names. */
+  readonly rows: ReadonlyMap<string, string>;
+  /** What the page says of a section that was measured before settings changed; it stays as long as one of its rows does. */
+  readonly caveat: string | undefined;
+}
+type Page = ReadonlyMap<string, WrittenSection>;
 
 export function readPage(folder: string): Page {
   const file = path.join(folder, 'quality.md');
@@ -31,7 +37,8 @@ export function readPage(folder: string): Page {
   return new Map(
     parts.map((part) => {
       const rows = part.split('\n').filter((line) => /^\| [^-]/.test(line));
-      return [/^`(.*)`/.exec(part)![1]!, new Map(rows.map((line) => [line.split(' | ')[0]!.slice(2), line]))];
+      const [, id, caveat] = /^`(.*)`(?: · (.*))?$/m.exec(part)!;
+      return [id!, { rows: new Map(rows.map((line) => [line.split(' | ')[0]!.slice(2), line])), caveat }];
     }),
   );
 }
@@ -42,7 +49,7 @@ const mean = (values: readonly number[]): number => values.reduce((sum, x) => su
 function summariesOf({ id, rows, seeds }: Section, results: Results, page: Page): readonly Summary[] {
   return rows.flatMap((row): readonly Summary[] => {
     const found = seeds.flatMap((seed) => results.of({ ...row.trial, seed }) ?? []);
-    const written = page.get(id)?.get(row.name);
+    const written = page.get(id)?.rows.get(row.name);
     if (written !== undefined && found.length < seeds.length) {
       const test = Number.parseFloat(written.split(' | ')[1]!);
       return [{ row, results: [], test, validation: test, spread: 0, written }];
@@ -116,7 +123,7 @@ export function writeReport(folder: string, sections: readonly Section[], result
   const parts = sections
     .map((section) => [section, summariesOf(section, results, page)] as const)
     .filter(([, summaries]) => summaries.length > 0)
-    .map(([section, summaries]) => sectionText(folder, section, summaries));
+    .map(([section, summaries]) => sectionText(folder, section, summaries, page.get(section.id)?.caveat));
   writeWhole(path.join(folder, 'quality.md'), `${HEAD}\n${parts.join('\n')}`);
 }
 
@@ -126,20 +133,25 @@ Written by \`npm run bench quality\`; \`-- --short\` does a small part of it in 
 goes on where it was; rows that it has not measured stay as they are written here.
 
 **The contract.** Each run of M islands stands beside ONE synchronous data-parallel run with M times the batch: the same number of optimizer
-steps and so the same tokens, the same initial weights, text and schedule (20 steps of warm-up, cosine to 5 %), each with the inner rate
-that was best for it among as many tried (sections \`tuning\`, 400 steps). Also shown: the untrained model, one island alone (1/M of the tokens), and one machine that takes M times as many
+steps and so the same tokens, the same initial weights, text and schedule (20 steps of warm-up, cosine to 5 %), each with the inner
+optimizer that was best for it among as many tried (sections \`tuning\`). Also shown: the untrained model, one island alone (1/M of the tokens), and one machine that takes M times as many
 steps. Losses are of the *merged* model, mean cross-entropy in nats a token, on held-out text; settings were chosen by one half of it, the
 figures are of the other. Mean of three seeds, ± half the distance from the best to the worst, unless a row says otherwise; gaps are of the means. Runs are in virtual time:
 the coordinator's own state machine and merging, the islands' own machine and codecs, real models; a merged fragment is taken at the end of the step in which it
 comes. A run with too few merged tokens is invalid, and left out.
 
 **Models.** Llama layout, 8 sequences a step and island; small: 2 layers of 64, context 64, vocabulary 512, 0.14 M parameters; medium: 5 layers of 128,
-context 128, vocabulary 1,024, 1.14 M. Inner optimizer Muon (three Newton–Schulz steps, AdamW at a fifth of the rate for the rest) unless a
-row says AdamW. *DiLoCo* is the default rule of the run file (\`strategy: auto\`): see docs/decisions/0010-default-outer-settings.md. *Bytes* are
+context 128, vocabulary 1,024, 1.14 M. Inner optimizer Muon (momentum 0.8, three Newton–Schulz steps, AdamW at 0.8 of the rate for the rest) unless
+a row says AdamW. *DiLoCo* is the default rule of the run file (\`strategy: auto\`): see docs/decisions/0010-default-outer-settings.md. *Bytes* are
 payload sent and received by an island, *fewer* is against float32 gradients up and down in every step.
 `;
 
-function sectionText(folder: string, section: Section, summaries: readonly Summary[]): string {
+function sectionText(
+  folder: string,
+  section: Section,
+  summaries: readonly Summary[],
+  caveat: string | undefined,
+): string {
   const bytesMatter = summaries.some(({ row }) => row.trial.who === 'islands');
   const flow = ['lost', 'speeds', 'overlap'].includes(section.id);
   const tuning = section.id.startsWith('tuning');
@@ -185,7 +197,9 @@ function sectionText(folder: string, section: Section, summaries: readonly Summa
     return `| ${cells.join(' | ')} |`;
   });
   const plot = plotOf(folder, section, summaries);
-  return `## ${section.title}\n\`${section.id}\`\n\n${plot}| ${heads.join(' | ')} |\n|${heads.map(() => ' --- |').join('')}\n${lines.join('\n')}\n`;
+  const kept = caveat !== undefined && summaries.some(({ written }) => written !== undefined);
+  const line = `\`${section.id}\`${kept ? ` · ${caveat}` : ''}`;
+  return `## ${section.title}\n${line}\n\n${plot}| ${heads.join(' | ')} |\n|${heads.map(() => ' --- |').join('')}\n${lines.join('\n')}\n`;
 }
 
 const percent = (share: number): string => `${share < 0 ? '−' : '+'}${Math.abs(100 * share).toFixed(2)} %`;

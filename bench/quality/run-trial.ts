@@ -7,7 +7,7 @@ import type { InnerOptimizer } from '../../src/ml/training/optimizer.ts';
 import { Trainer } from '../../src/ml/training/trainer.ts';
 import { STRATEGIES } from '../../src/outer/settings.ts';
 import { materialOf, sourcesOf } from './material.ts';
-import { ADAM_SHARE, SIZES, type Trial, type TrialResult } from './trial.ts';
+import { SIZES, type Trial, type TrialResult } from './trial.ts';
 import { runVirtually } from './virtual-run.ts';
 
 /** Trains as the trial says, and measures the merged model. */
@@ -38,8 +38,7 @@ export async function runTrial(trial: Trial): Promise<TrialResult> {
 function innerOf({ inner, outer }: Trial): InnerOptimizer {
   const { proximal = 0 } = outer;
   const adam = { betas: [0.9, 0.95] as const, epsilon: 1e-8, weightDecay: 0.1, proximal };
-  if (inner.kind === 'adamw') return { kind: 'adamw', rate: inner.rate, ...adam };
-  return { kind: 'muon', rate: inner.rate, momentum: 0.95, adamRate: inner.rate * ADAM_SHARE, ...adam };
+  return { ...inner, ...adam };
 }
 
 async function train(trial: Trial, initial: ReadonlyMap<string, Float32Array>) {
@@ -85,7 +84,7 @@ async function train(trial: Trial, initial: ReadonlyMap<string, Float32Array>) {
       ...quiet,
     };
   }
-  const outer = { ...STRATEGIES.fedavg({ islands, steps }), ...trial.outer };
+  const outer = { ...STRATEGIES.fedavg({ islands, steps, inner: trial.inner.kind }), ...trial.outer };
   const outcome = await runVirtually({
     outer,
     steps,

@@ -13,7 +13,7 @@ export interface Trial {
    */
   readonly who: 'islands' | 'together' | 'longer' | 'untrained';
   readonly islands: number;
-  readonly inner: { readonly kind: 'muon' | 'adamw'; readonly rate: number };
+  readonly inner: Inner;
   /** Over those of FedAvg. */
   readonly outer: Partial<OuterSettings>;
   /** mixed: every island reads all documents · by-document: each its own ones. */
@@ -46,6 +46,11 @@ export interface TrialResult {
   readonly wallS: number;
 }
 
+/** Rates are those at the top of the schedule; beside Muon, AdamW has `adamRate` for what is no matrix. */
+export type Inner =
+  | { readonly kind: 'adamw'; readonly rate: number }
+  | { readonly kind: 'muon'; readonly rate: number; readonly adamRate: number; readonly momentum: number };
+
 /** sign-flip: four times backwards · scaling: a hundred times too far · noise: with noise of its own length added a hundred times. */
 export type Attack = 'sign-flip' | 'scaling' | 'noise';
 
@@ -58,6 +63,3 @@ export const SIZES: Readonly<
   small: { layers: 2, width: 64, heads: 4, context: 64, batch: 8, vocabulary: 512 },
   medium: { layers: 5, width: 128, heads: 4, context: 128, batch: 8, vocabulary: 1024 },
 };
-
-/** Muon takes the last share for what is no matrix. */
-export const ADAM_SHARE = 0.2;

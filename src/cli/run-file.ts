@@ -64,16 +64,23 @@ export function parseRunFile(source: string, file: string): RunFile {
 /** Every choice made: a strategy's settings under what the file says, and Muon's or AdamW's own rate. */
 export function resolveJob(file: RunFile, name: string): Job {
   const { strategy, ...given } = file.outer;
-  const { optimizer, rate } = file.inner;
+  const { optimizer, rate = DEFAULT_RATES[optimizer], adamRate = ADAM_SHARE * rate } = file.inner;
   return jobSchema.parse({
     ...file,
     name: file.name ?? name,
-    inner: { ...file.inner, rate: rate ?? DEFAULT_RATES[optimizer] },
-    outer: { strategy, ...STRATEGIES[strategy]({ islands: file.islands, steps: file.stop.steps }), ...given },
+    inner: { ...file.inner, rate, adamRate },
+    outer: {
+      strategy,
+      ...STRATEGIES[strategy]({ islands: file.islands, steps: file.stop.steps, inner: optimizer }),
+      ...given,
+    },
   });
 }
 
-const DEFAULT_RATES = { muon: 0.02, adamw: 0.004, sgd: 0.05 } as const;
+/** Muon's by docs/decisions/0012-inner-optimizer.md. */
+const DEFAULT_RATES = { muon: 0.03, adamw: 0.004, sgd: 0.05 } as const;
+/** AdamW's rate beside Muon, of Muon's. */
+const ADAM_SHARE = 0.8;
 
 export const writeRunFile = (job: Job): string => stringify(job);
 

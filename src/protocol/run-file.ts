@@ -160,9 +160,17 @@ const innerSchema = z
     rate: positive
       .max(10)
       .optional()
-      .describe('Top learning rate; default 0.02 for Muon, 0.004 for AdamW, 0.05 for SGD.'),
-    adamRate: positive.max(10).default(0.004).describe("With Muon: AdamW's top rate for embeddings, biases and norms."),
-    muonMomentum: z.number().min(0).lt(1).default(0.95),
+      .describe('Top learning rate; default 0.03 for Muon, 0.004 for AdamW, 0.05 for SGD.'),
+    adamRate: positive
+      .max(10)
+      .optional()
+      .describe("With Muon: AdamW's top rate for embeddings, biases and norms; default 0.8 times Muon's."),
+    muonMomentum: z
+      .number()
+      .min(0)
+      .lt(1)
+      .default(0.8)
+      .describe('Nesterov momentum of Muon. Small batches like less of it than the 0.95 of large ones.'),
     newtonSchulzSteps: count(20).default(3).describe("Steps of Muon's iteration that orthogonalizes an update."),
     betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.95]),
     epsilon: positive.default(1e-8),
@@ -358,7 +366,7 @@ export type RunFile = z.output<typeof runFileSchema>;
 export const jobSchema = z.strictObject({
   ...common,
   name: common.name.unwrap(),
-  inner: innerSchema.unwrap().extend({ rate: positive.max(10) }),
+  inner: innerSchema.unwrap().extend({ rate: positive.max(10), adamRate: positive.max(10) }),
   outer: z.strictObject({ strategy, ...outerFields }),
 });
 export type Job = z.output<typeof jobSchema>;

@@ -16,7 +16,7 @@ describe('run file', () => {
     expect(job).toMatchObject({
       name: 'my',
       islands: 4,
-      inner: { optimizer: 'muon', rate: 0.02 },
+      inner: { optimizer: 'muon', rate: 0.03, adamRate: 0.024, muonMomentum: 0.8 },
       outer: { strategy: 'auto', quorum: 'all' },
     });
     expect(job.data).toEqual({ paths: ['texts/*.txt'], heldOut: 0.1, packing: true });

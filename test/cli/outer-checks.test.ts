@@ -48,11 +48,16 @@ describe('what is rounded', () => {
 });
 
 describe('the default', () => {
-  const outer = (steps: number) => job('', `stop: { steps: ${steps} }`).outer;
+  const outer = (steps: number, inner = '{}') => job('', `stop: { steps: ${steps} }\ninner: ${inner}`).outer;
 
   it('merges more seldom the longer the run, in four bits', () => {
-    expect([100, 400, 1600, 40_000, 1_000_000].map((steps) => outer(steps).innerSteps)).toEqual([5, 5, 10, 50, 100]);
-    expect(outer(400)).toMatchObject({ rate: 0.9, momentum: 0.3, upCodec: 'int4', downCodec: 'int4', startSteps: 0 });
+    expect([100, 400, 1600, 40_000, 1_000_000].map((steps) => outer(steps).innerSteps)).toEqual([10, 10, 20, 100, 100]);
+    expect(outer(400)).toMatchObject({ rate: 0.8, momentum: 0.7, upCodec: 'int4', downCodec: 'int4', startSteps: 0 });
     expect(outer(3).innerSteps).toBe(3);
+  });
+
+  it('with another inner optimizer than Muon merges twice as often, and with less momentum', () => {
+    expect(outer(400, '{ optimizer: adamw }')).toMatchObject({ innerSteps: 5, rate: 0.9, momentum: 0.3 });
+    expect(outer(1600, '{ optimizer: sgd }').innerSteps).toBe(10);
   });
 });

@@ -22,7 +22,7 @@ const handIn = (aggregation: Aggregation, round: number): void => {
 
 describe('aggregation', () => {
   it.each(Object.keys(STRATEGIES) as Strategy[])('goes on from its saved state to the same bits: %s', (strategy) => {
-    const settings = STRATEGIES[strategy]({ islands: 2, steps: 100 });
+    const settings = STRATEGIES[strategy]({ islands: 2, steps: 100, inner: 'adamw' });
     const start = { parameters: new Map([['w', new Float32Array(4)]]) };
     const straight = new Aggregation([fragment], settings, start);
     let resumed = new Aggregation([fragment], settings, start);

@@ -82,7 +82,7 @@ interface Work {
 }
 
 /** What strategies are told of the runs here. */
-export const SHAPE = { islands: 3, steps: 50 };
+export const SHAPE = { islands: 3, steps: 50, inner: 'adamw' } as const;
 const TOKENS = 100;
 const RUN = 'world';
 

@@ -67,7 +67,7 @@ export function tinyRun(folder: string, name: string, more: Readonly<Record<stri
     data: path.join(ROOT, 'data/austen/persuasion.txt'),
     model: { layers: 2, width: 64, heads: 4 },
     tokenizer: { vocabularySize: 512 },
-    inner: { rate: 0.03, adamRate: 0.006 },
+    inner: { rate: 0.03 },
     context: 64,
     batch: 4,
     islands: 4,

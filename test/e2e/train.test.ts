@@ -9,7 +9,7 @@ import { processesWith, ROOT, run, scratch, start, tinyRun } from './command.ts'
  * Validation loss after 100 steps. Measured over seeds 1 and 2: four islands that merge 4.15 and 4.14; one island
  * alone, with the same steps and all the text, 4.54 and 4.51; untrained 6.25.
  */
-const BOUND = 4.35;
+const BOUND = 4;
 
 const summaryIn = (folder: string): Summary =>
   JSON.parse(readFileSync(path.join(folder, 'summary.json'), 'utf8')) as Summary;

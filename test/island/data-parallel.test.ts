@@ -40,7 +40,7 @@ it('data-parallel is one step on the batches of all, with SGD inside', async () 
       },
       initial,
     );
-  const settings = STRATEGIES['data-parallel']({ islands: 3, steps: 5 });
+  const settings = STRATEGIES['data-parallel']({ islands: 3, steps: 5, inner: 'adamw' });
   const [fragment] = fragmentsOf(model, settings);
   const names = fragment!.tensors.map(({ name }) => name);
   const islands = await Promise.all([0, 1, 2].map(() => trainer(1)));

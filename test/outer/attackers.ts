@@ -98,7 +98,7 @@ function disguise(
  */
 export function federate(rule: Partial<MergeRule>, attack: Attack, attackers: number, islands: number): number {
   const random = seededRandom(17);
-  const settings: MergeRule = { ...STRATEGIES.fedavg({ islands, steps: 600 }), ...rule };
+  const settings: MergeRule = { ...STRATEGIES.fedavg({ islands, steps: 600, inner: 'adamw' }), ...rule };
   const data = Array.from({ length: islands }, (_, m) => {
     const own = examples(120, 1000 + m);
     return attack === 'label-flip' && m < attackers ? own.map(({ x }) => ({ x, label: 0 })) : own;

@@ -12,7 +12,7 @@ const one = (name: string, elements: number, role: 'embedding' | 'other' = 'othe
   elements,
   tensors: [{ name, elements, role }],
 });
-const fedavg = STRATEGIES.fedavg({ islands: 4, steps: 100 });
+const fedavg = STRATEGIES.fedavg({ islands: 4, steps: 100, inner: 'adamw' });
 const rule = (more: Partial<MergeRule>): MergeRule => ({ ...fedavg, ...more });
 const start = (...parameters: readonly number[]) => freshFragment(Float32Array.from(parameters), fedavg);
 const island = (weight: number, ...parameters: readonly number[]) => ({

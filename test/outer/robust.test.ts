@@ -15,7 +15,7 @@ const fragment = (elements: number): Fragment => ({
   elements,
   tensors: [{ name: 'w', elements, role: 'other' }],
 });
-const SHAPE = { islands: 4, steps: 100 };
+const SHAPE = { islands: 4, steps: 100, inner: 'adamw' } as const;
 /** The average of θ − θₘ for θ = 0, with equal shares. */
 const averaged = (averaging: Averaging, ...islands: readonly (readonly number[])[]): readonly number[] => {
   const elements = islands[0]!.length;
@@ -138,7 +138,7 @@ describe('outer optimizers', () => {
   it('delayed Nesterov: every arrival moves a little, every N-th with the momentum of all of them', () => {
     // N 2, η 0.5, μ 0.9: θ 1 − 0.5 · 0.4 / 2 = 0.9; then v (0.4 + 0.2) / 2 = 0.3, θ 0.9 − 0.5 (0.1 + 0.9 · 0.3) = 0.715;
     // then θ 0.715 − 0.5 · 0.05 = 0.69; then v 0.9 · 0.3 + (0.1 + 0.1) / 2 = 0.37, θ 0.69 − 0.5 (0.05 + 0.9 · 0.37) = 0.4985.
-    const rule = { ...STRATEGIES.async({ islands: 2, steps: 100 }), rate: 0.5, momentum: 0.9 };
+    const rule = { ...STRATEGIES.async({ islands: 2, steps: 100, inner: 'adamw' }), rate: 0.5, momentum: 0.9 };
     const thetas: number[] = [];
     let state = freshFragment(Float32Array.of(1), rule);
     for (const delta of [0.4, 0.2, 0.1, 0.1]) {
@@ -149,7 +149,7 @@ describe('outer optimizers', () => {
   });
 
   it('delayed Nesterov with N 1 is Nesterov', () => {
-    const rule = { ...STRATEGIES.async({ islands: 1, steps: 100 }), rate: 0.7, momentum: 0.9 };
+    const rule = { ...STRATEGIES.async({ islands: 1, steps: 100, inner: 'adamw' }), rate: 0.7, momentum: 0.9 };
     let [delayed, plain] = [freshFragment(Float32Array.of(1), rule), freshFragment(Float32Array.of(1), rule)];
     for (const delta of [0.4, -0.2, 0.1]) {
       delayed = outerStep(delayed, Float32Array.of(delta), rule);

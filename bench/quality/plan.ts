@@ -255,11 +255,16 @@ function fullSections(): readonly Section[] {
         ...[0.2, 0.4, 1.6].flatMap((share) =>
           bothSides(['small', 400, 4], `AdamW at ${share} of its rate`, ({ rate }) => muon(rate, share * rate)),
         ),
-        ...[0.001, 0.002, 0.004, 0.008].flatMap((rate) => [
-          { name: `data-parallel, 4, AdamW ${rate}`, trial: together('small', 400, 4, adamw(rate)) },
-          { name: `DiLoCo, 4 islands, AdamW ${rate}`, trial: adamwIslands('small', 400, 4, rate) },
-        ]),
       ],
+    },
+    {
+      id: 'tuning-adamw',
+      title: 'Rates of AdamW, by the validation half of the text (400 steps, one seed)',
+      seeds: [1],
+      rows: [0.001, 0.002, 0.004, 0.008].flatMap((rate) => [
+        { name: `data-parallel, 4, AdamW ${rate}`, trial: together('small', 400, 4, adamw(rate)) },
+        { name: `DiLoCo, 4 islands, AdamW ${rate}`, trial: adamwIslands('small', 400, 4, rate) },
+      ]),
     },
     {
       id: 'tuning-1600',
@@ -268,10 +273,16 @@ function fullSections(): readonly Section[] {
       rows: tuningRows(['small', 1600, 4], [0.015, 0.02, 0.03, 0.04]),
     },
     {
+      id: 'tuning-6400',
+      title: 'The same with 6,400 steps',
+      seeds: [1],
+      rows: tuningRows(['small', 6400, 4], [0.0075, 0.015]),
+    },
+    {
       id: 'tuning-medium',
       title: 'Inner rates of the medium model, by the validation half of the text (400 steps, one seed)',
       seeds: [1],
-      rows: tuningRows(['medium', 400, 4], [0.02, 0.03, 0.045]),
+      rows: tuningRows(['medium', 400, 4], [0.02, 0.03]),
     },
     effect('main-small-400', 'Small model (0.14 M), 400 steps', main('small', 400, [1, 2, 4, 8, 16]), {
       baseline: 'data-parallel, 4',

@@ -176,7 +176,7 @@ function sectionText(
       row.name,
       tuning
         ? validation.toFixed(4)
-        : `${test.toFixed(4)}${results.length > 1 ? ` ± ${spread.toFixed(4)}` : ', one seed'}`,
+        : `${test.toFixed(4)}${results.length > 1 ? ` ± ${spread.toFixed(4)}` : ''}${seedsNote(results.length)}`,
       ...(tuning ? [] : [gap]),
       ...(bytesMatter && !tuning
         ? [bytes === 0 ? '' : (bytes / 1e6).toFixed(2), bytes === 0 ? '' : `${Math.round(parallel / bytes)} ×`]
@@ -202,6 +202,7 @@ function sectionText(
   return `## ${section.title}\n${line}\n\n${plot}| ${heads.join(' | ')} |\n|${heads.map(() => ' --- |').join('')}\n${lines.join('\n')}\n`;
 }
 
+const seedsNote = (seeds: number): string => (seeds >= 3 ? '' : seeds === 2 ? ', two seeds' : ', one seed');
 const percent = (share: number): string => `${share < 0 ? '−' : '+'}${Math.abs(100 * share).toFixed(2)} %`;
 const percentPlain = (share: number): string => `${(100 * share).toFixed(1)} %`;
 

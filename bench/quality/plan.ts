@@ -1,86 +1,13 @@
 import type { Averaging, OuterSettings } from '../../src/outer/settings.ts';
-import { chooseSettings, STRATEGIES, type Strategy } from '../../src/outer/settings.ts';
-import type { Attack, Inner, SizeName, Trial } from './trial.ts';
+import { STRATEGIES, type Strategy } from '../../src/outer/settings.ts';
+import type { Row, Section } from './section.ts';
+import type { Attack, SizeName, Trial } from './trial.ts';
+import { adamw, adamwIslands, auto, base, decoupled, streaming, together } from './trials.ts';
+import { tuningSections } from './tuning.ts';
 
-/** What the quality benchmark runs: sections of rows, each row one setting with several seeds. */
-
-export interface Row {
-  readonly name: string;
-  /** For a plot: the row's place on the axis. */
-  readonly x?: number;
-  readonly trial: Omit<Trial, 'seed'>;
-}
-
-export interface Section {
-  readonly id: string;
-  readonly title: string;
-  /** What its rows are compared with: the name of one of them. */
-  readonly baseline?: string;
-  readonly axis?: { readonly label: string; readonly logarithmic?: boolean };
-  readonly seeds: readonly number[];
-  readonly rows: readonly Row[];
-}
+/** The benchmark's sections. */
 
 const SEEDS = [1, 2, 3];
-
-const muon = (rate: number, adamRate = 0.8 * rate, momentum = 0.8) =>
-  ({ kind: 'muon', rate, adamRate, momentum }) as const satisfies Inner;
-const adamw = (rate: number): Inner => ({ kind: 'adamw', rate });
-
-/** Inner optimizers by model, length and who steps: chosen on the validation half of the text by the sections `tuning`. */
-function innerOf(model: SizeName, steps: number, side: 'together' | 'islands') {
-  if (model === 'medium') return muon(0.03);
-  if (steps >= 1600) return muon(side === 'together' ? 0.02 : 0.015);
-  return muon(side === 'together' ? 0.06 : 0.04);
-}
-
-/** The field's defaults of a trial; `more` goes over them. */
-const base = (model: SizeName, steps: number, islands: number, more: Partial<Trial> = {}): Omit<Trial, 'seed'> => ({
-  corpus: 'austen',
-  model,
-  steps,
-  who: 'islands',
-  islands,
-  inner: innerOf(model, steps, 'islands'),
-  outer: {},
-  shards: 'mixed',
-  lost: 0,
-  speeds: [1],
-  latencyS: 0,
-  ...more,
-});
-
-const together = (model: SizeName, steps: number, islands: number, inner: Inner = innerOf(model, steps, 'together')) =>
-  base(model, steps, islands, { who: 'together', inner });
-
-/** DiLoCo as the default rule has it. */
-const auto = (model: SizeName, steps: number, islands: number, outer: Partial<OuterSettings> = {}, more = {}) =>
-  base(model, steps, islands, { outer: { ...chooseSettings({ islands, steps, inner: 'muon' }), ...outer }, ...more });
-
-/** DiLoCo with AdamW inside, as the default rule has it. */
-const adamwIslands = (model: SizeName, steps: number, islands: number, rate: number) =>
-  base(model, steps, islands, {
-    inner: adamw(rate),
-    outer: chooseSettings({ islands, steps, inner: 'adamw' }),
-  });
-
-/** Four fragments in turn, merged a step after they were handed in; the rest as the default rule has it. */
-const inTurn = (steps: number, islands: number): Partial<OuterSettings> => ({
-  ...chooseSettings({ islands, steps, inner: 'muon' }),
-  fragments: 4,
-  overlapSteps: 2,
-});
-const streaming = (model: SizeName, steps: number, islands: number, outer: Partial<OuterSettings> = {}) =>
-  base(model, steps, islands, {
-    outer: { ...inTurn(steps, islands), localShare: 0.5, upCodec: 'e3m0', ...outer },
-    latencyS: 1,
-  });
-const decoupled = (model: SizeName, steps: number, islands: number, outer: Partial<OuterSettings> = {}, more = {}) =>
-  base(model, steps, islands, {
-    outer: { ...inTurn(steps, islands), quorum: 1, graceS: 1, weighting: 'tokens-times-rate', ...outer },
-    latencyS: 1,
-    ...more,
-  });
 
 function main(model: SizeName, steps: number, counts: readonly number[], more: Partial<Trial> = {}): readonly Row[] {
   const row = (name: string, trial: Omit<Trial, 'seed'>): Row => ({ name, trial: { ...trial, ...more } });
@@ -212,25 +139,6 @@ const overlapped = (tau: number, outer: Partial<OuterSettings> = {}) => ({
   latencyS: tau,
 });
 
-/** Data-parallel and DiLoCo, each with its own inner optimizer changed alike. */
-function bothSides(
-  [model, steps, islands]: readonly [SizeName, number, number],
-  what: string,
-  change: (own: ReturnType<typeof muon>) => Inner,
-): readonly Row[] {
-  const apart = change(innerOf(model, steps, 'islands'));
-  return [
-    {
-      name: `data-parallel, ${islands}, Muon, ${what}`,
-      trial: together(model, steps, islands, change(innerOf(model, steps, 'together'))),
-    },
-    { name: `DiLoCo, ${islands} islands, Muon, ${what}`, trial: { ...auto(model, steps, islands), inner: apart } },
-  ];
-}
-
-const tuningRows = (shape: readonly [SizeName, number, number], rates: readonly number[]): readonly Row[] =>
-  rates.flatMap((rate) => bothSides(shape, `rate ${rate}`, () => muon(rate)));
-
 function fullSections(): readonly Section[] {
   const four = (outer: Partial<OuterSettings>, more = {}) => auto('small', 400, 4, outer, more);
   const effect = (id: string, title: string, rows: readonly Row[], rest: Partial<Section> = {}): Section => ({
@@ -241,49 +149,7 @@ function fullSections(): readonly Section[] {
     ...rest,
   });
   return [
-    {
-      id: 'tuning',
-      title: 'Inner optimizers, by the validation half of the text (400 steps, one seed)',
-      seeds: [1],
-      rows: [
-        ...tuningRows(['small', 400, 4], [0.02, 0.03, 0.04, 0.06, 0.09]),
-        ...tuningRows(['small', 400, 8], [0.03, 0.04, 0.06, 0.09]),
-        // One number after the other, at the best rate of each side.
-        ...[0.7, 0.9, 0.95].flatMap((momentum) =>
-          bothSides(['small', 400, 4], `momentum ${momentum}`, ({ rate, adamRate }) => muon(rate, adamRate, momentum)),
-        ),
-        ...[0.2, 0.4, 1.6].flatMap((share) =>
-          bothSides(['small', 400, 4], `AdamW at ${share} of its rate`, ({ rate }) => muon(rate, share * rate)),
-        ),
-      ],
-    },
-    {
-      id: 'tuning-adamw',
-      title: 'Rates of AdamW, by the validation half of the text (400 steps, one seed)',
-      seeds: [1],
-      rows: [0.001, 0.002, 0.004, 0.008].flatMap((rate) => [
-        { name: `data-parallel, 4, AdamW ${rate}`, trial: together('small', 400, 4, adamw(rate)) },
-        { name: `DiLoCo, 4 islands, AdamW ${rate}`, trial: adamwIslands('small', 400, 4, rate) },
-      ]),
-    },
-    {
-      id: 'tuning-1600',
-      title: 'Inner rates of longer runs, by the validation half of the text (small model, 1,600 steps, one seed)',
-      seeds: [1],
-      rows: tuningRows(['small', 1600, 4], [0.015, 0.02, 0.03, 0.04]),
-    },
-    {
-      id: 'tuning-6400',
-      title: 'The same with 6,400 steps',
-      seeds: [1],
-      rows: tuningRows(['small', 6400, 4], [0.0075, 0.015]),
-    },
-    {
-      id: 'tuning-medium',
-      title: 'Inner rates of the medium model, by the validation half of the text (400 steps, one seed)',
-      seeds: [1],
-      rows: tuningRows(['medium', 400, 4], [0.02, 0.03]),
-    },
+    ...tuningSections,
     effect('main-small-400', 'Small model (0.14 M), 400 steps', main('small', 400, [1, 2, 4, 8, 16]), {
       baseline: 'data-parallel, 4',
     }),

@@ -3,8 +3,8 @@ import path from 'node:path';
 import { lineChart, type Series } from '../../src/cli/report/chart.ts';
 import { writeWhole } from '../../src/files.ts';
 import type { Figure } from '../figures.ts';
-import type { Row, Section } from './plan.ts';
 import type { Results } from './pool.ts';
+import type { Row, Section } from './section.ts';
 import type { TrialResult } from './trial.ts';
 
 /** Tables, plots and figures of the quality benchmark. All losses are those on the half of the text that nothing was chosen by. */

@@ -17,10 +17,9 @@ import {
 } from '../../protocol/messages.ts';
 import { type Admission, admission } from '../admission.ts';
 import { Leases, silence } from '../leases.ts';
-import { deadlineMs } from '../merging.ts';
-import { isOver, react } from '../run.ts';
-import type { Effect, Event, Held, RunState } from '../state.ts';
+import type { Effect, Held, RunState } from '../state.ts';
 import { BrokenOff } from './broken-off.ts';
+import { Decider } from './decider.ts';
 import { httpSide } from './http.ts';
 import { Intake } from './intake.ts';
 import { Knocks } from './knocks.ts';
@@ -32,7 +31,6 @@ import { type Crew, Performer } from './performer.ts';
 
 export type Ending = Effect & { readonly kind: 'end' };
 
-const TICK_MS = 250;
 /** A socket that has not said hello is closed after this. */
 const HELLO_MS = 10_000;
 /** RFC 6455's registry: the service is restarting. */
@@ -47,45 +45,37 @@ export class RunServer {
   readonly #http: HttpServer;
   readonly #sockets: WebSocketServer;
   readonly #ended = Promise.withResolvers<Ending>();
-  readonly #ticker: NodeJS.Timeout;
-  #deadline: NodeJS.Timeout | undefined;
-  #state: RunState;
+  readonly #decider: Decider;
   readonly #performer: Performer;
   readonly #intake: Intake;
   readonly #brokenOff = new BrokenOff();
   #hellos = 0;
-  #suspended = false;
   readonly #leases: Leases;
   readonly #limits = new ConnectionLimits();
   readonly #metrics: RunMetrics;
   readonly #knocks = new Knocks();
-  /** The newest counters of islands, which decide nothing: they are logged with what does. */
-  readonly #progress = new Map<string, Event>();
 
   private constructor(options: ServerOptions, http: HttpServer) {
     this.#options = options;
-    this.#state = options.state;
     this.#leases = new Leases(options.settings.leaseMs);
     this.#http = http;
     this.#metrics = new RunMetrics(options.run, () => ({
-      state: this.#state,
+      state: this.#decider.state,
       connections: this.#sockets.clients.size,
       ...this.#allTraffic(),
     }));
     const crew: Crew = {
       peer: (island) => this.#peers.get(island),
       record: (record) => options.onRecord(record, (island) => this.trafficOf(island)),
-      logProgress: () => {
-        for (const island of this.#progress.keys()) this.#logProgress(options.nowMs(), island);
-      },
+      logProgress: () => this.#decider.logProgress(options.nowMs()),
       ended: (effect) => this.#ended.resolve(effect),
       failed: (error) => this.#fail(error),
     };
     this.#performer = new Performer(options, crew, this.#metrics);
     this.#intake = new Intake(options, this.#performer, {
-      state: () => this.#state,
+      state: () => this.#decider.state,
       contributed: (peer, event) => {
-        if (this.#peers.get(event.island) === peer) this.#dispatch(event);
+        if (this.#peers.get(event.island) === peer) this.#decider.take(event);
       },
     });
     const { run, settings, version, adminToken } = options;
@@ -94,7 +84,7 @@ export class RunServer {
       run,
       steps: settings.steps,
       adminToken,
-      state: () => this.#state,
+      state: () => this.#decider.state,
       metrics: this.#metrics,
       knocks: () => this.#knocks.list,
       answerKnock: (island, letIn) => this.answerKnock(island, letIn),
@@ -109,11 +99,12 @@ export class RunServer {
         return refuseUpgrade(socket, '429 Too Many Requests');
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket, address));
     });
-    this.#ticker = setInterval(() => {
-      this.#expire();
-      this.#dispatch({ kind: 'tick' });
-      options.store.flush().catch((error: unknown) => this.#fail(error));
-    }, TICK_MS);
+    this.#decider = new Decider(options, {
+      perform: ({ effects, ...rest }) =>
+        this.#performer.add(effects.map((effect) => ({ effect, ...rest, newestPeer: this.#hellos }))),
+      failed: (error) => this.#fail(error),
+      beforeTick: () => this.#expire(),
+    });
   }
 
   /** @throws HelioError HELIO-4001 when the port is in use */
@@ -124,7 +115,7 @@ export class RunServer {
       http.listen(options.port, options.host, resolve);
     });
     const server = new RunServer(options, http);
-    if (options.recoveredMs !== undefined) server.#dispatch({ kind: 'recovered', trainedMs: options.recoveredMs });
+    if (options.recoveredMs !== undefined) server.#decider.take({ kind: 'recovered', trainedMs: options.recoveredMs });
     return server;
   }
 
@@ -135,7 +126,7 @@ export class RunServer {
   }
 
   get state(): RunState {
-    return this.#state;
+    return this.#decider.state;
   }
 
   /** Resolves when the run is over. */
@@ -144,7 +135,7 @@ export class RunServer {
   }
 
   requestStop(): void {
-    this.#dispatch({ kind: 'stop-requested' });
+    this.#decider.take({ kind: 'stop-requested' });
   }
 
   /** Bytes exchanged with an island over all its connections. */
@@ -177,14 +168,13 @@ export class RunServer {
 
   /** Decides nothing any more, and does what was decided. */
   async #finishWork(): Promise<void> {
-    this.#suspended = true;
+    this.#decider.suspend();
     await this.#performer.settled();
   }
 
   async close(code = 1000): Promise<void> {
     await this.#finishWork();
-    clearInterval(this.#ticker);
-    clearTimeout(this.#deadline);
+    this.#decider.stop();
     for (const socket of this.#sockets.clients) socket.close(code);
     const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
     setTimeout(() => {
@@ -277,13 +267,13 @@ export class RunServer {
         return;
       case 'progress': {
         const { kind, ...progress } = message;
-        return this.#dispatch({ kind, island, progress });
+        return this.#decider.take({ kind, island, progress });
       }
       case 'leaving':
-        this.#dispatch({ kind: 'left', island, reason: message.reason });
+        this.#decider.take({ kind: 'left', island, reason: message.reason });
         return peer.socket.close(1000);
       default:
-        return this.#dispatch({ ...message, island });
+        return this.#decider.take({ ...message, island });
     }
   }
 
@@ -300,7 +290,7 @@ export class RunServer {
 
   #admission({ nonce }: Peer, hello: Hello): Admission {
     const { run, hostKey, nowS } = this.#options;
-    return admission({ run, hostKey, nonce, nowS: nowS() }, this.#state, hello);
+    return admission({ run, hostKey, nonce, nowS: nowS() }, this.#decider.state, hello);
   }
 
   #welcome(peer: Peer, hello: Hello, invitation: { readonly id: string; readonly uses: number } | null): void {
@@ -316,11 +306,11 @@ export class RunServer {
     this.#peers.set(hello.island, peer);
     this.#leases.seen(hello.island, this.#options.nowMs());
     const joined = (holds: readonly Held[]): void =>
-      this.#dispatch({ kind: 'joined', island: hello.island, key: hello.key, invitation, holds });
+      this.#decider.take({ kind: 'joined', island: hello.island, key: hello.key, invitation, holds });
     if (hello.run !== this.#options.run || hello.holds.length === 0) return joined([]);
     this.#compare(peer, hello.holds)
       .then((holds) => this.#peers.get(hello.island) === peer && joined(holds))
-      .catch((error: unknown) => this.#suspended || this.#fail(error));
+      .catch((error: unknown) => this.#decider.suspended || this.#fail(error));
   }
 
   /** What an island has under a version's number has to be what the coordinator has: after a restore from a copy it may be another model. */
@@ -354,7 +344,7 @@ export class RunServer {
     this.#metrics.refusals.inc({ code: error.code });
     peer.channel.send({ kind: 'refused', code: error.code, what: error.what.slice(0, 2_000), remedy: error.remedy });
     if (peer.name !== undefined && this.#peers.get(peer.name) === peer)
-      this.#dispatch({ kind: 'offended', island: peer.name, reason: error.what.slice(0, 500) });
+      this.#decider.take({ kind: 'offended', island: peer.name, reason: error.what.slice(0, 500) });
     peer.socket.close(1008, error.code);
   }
 
@@ -364,7 +354,7 @@ export class RunServer {
     this.#brokenOff.keep(peer.name, peer.channel.beginnings);
     this.#peers.delete(peer.name);
     this.#leases.end(peer.name);
-    this.#dispatch({ kind: 'left', island: peer.name, reason });
+    this.#decider.take({ kind: 'left', island: peer.name, reason });
   }
 
   /** Whoever was silent for too long is gone, connected or not. */
@@ -376,53 +366,11 @@ export class RunServer {
     }
   }
 
-  #dispatch(event: Event): void {
-    if (this.#suspended || (isOver(this.#state.phase) && event.kind !== 'recovered')) return;
-    const { settings, nowMs } = this.#options;
-    const now = nowMs();
-    try {
-      const { state, effects } = react(settings, this.#state, event, now);
-      const changed = state !== this.#state;
-      this.#state = state;
-      const seq = changed || effects.length > 0 ? this.#log(now, event) : 0;
-      this.#performer.add(effects.map((effect) => ({ effect, state, seq, newestPeer: this.#hellos })));
-      // Other fragments may be ready for their merge as well.
-      if (effects.some((effect) => effect.kind === 'merge')) this.#dispatch({ kind: 'tick' });
-      else if (changed) this.#tickInTime(now);
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
-
-  /** Windows close when they should, and not at the next regular tick. */
-  #tickInTime(now: number): void {
-    clearTimeout(this.#deadline);
-    const waitMs = (deadlineMs(this.#options.settings, this.#state) ?? Number.POSITIVE_INFINITY) - now;
-    if (waitMs < TICK_MS) this.#deadline = setTimeout(() => this.#dispatch({ kind: 'tick' }), Math.max(1, waitMs));
-  }
-
-  /** Remembers what decided something; counters wait for the next such event of their island, or the next merge. */
-  #log(now: number, event: Event): number {
-    const { store } = this.#options;
-    if (event.kind === 'progress') {
-      this.#progress.set(event.island, event);
-      return 0;
-    }
-    if (event.kind === 'left' || event.kind === 'joined') this.#logProgress(now, event.island);
-    return store.append(now, event);
-  }
-
-  #logProgress(now: number, island: string): void {
-    const progress = this.#progress.get(island);
-    if (progress !== undefined) this.#options.store.append(now, progress);
-    this.#progress.delete(island);
-  }
-
   /** A failure of our own (a full disk, a bug) ends the run with its cause; nothing goes on half-done. */
   #fail(error: unknown): void {
     this.#performer.drop();
     this.#ended.reject(error);
-    clearInterval(this.#ticker);
+    this.#decider.stop();
   }
 }
 

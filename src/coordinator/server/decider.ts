@@ -1,0 +1,111 @@
+import { deadlineMs } from '../merging.ts';
+import { isOver, react } from '../run.ts';
+import type { Effect, Event, RunState } from '../state.ts';
+import type { ServerOptions } from './options.ts';
+
+type Given = Pick<ServerOptions, 'settings' | 'state' | 'store' | 'nowMs'>;
+
+export interface Outcome {
+  readonly effects: readonly Effect[];
+  readonly state: RunState;
+  /** Number of the event in the log; 0 where it changed nothing. */
+  readonly seq: number;
+}
+
+const TICK_MS = 250;
+
+/** Where the run stands: takes events one by one to the pure machine, and logs those that decide. */
+export class Decider {
+  readonly #given: Given;
+  readonly #perform: (outcome: Outcome) => void;
+  readonly #fail: (error: unknown) => void;
+  readonly #ticker: NodeJS.Timeout;
+  #deadline: NodeJS.Timeout | undefined;
+  #state: RunState;
+  #suspended = false;
+  /** The newest counters of islands, which decide nothing: they are logged with what does. */
+  readonly #progress = new Map<string, Event>();
+
+  constructor(
+    given: Given,
+    hands: {
+      readonly perform: (outcome: Outcome) => void;
+      readonly failed: (error: unknown) => void;
+      /** Called before each regular tick. */
+      readonly beforeTick: () => void;
+    },
+  ) {
+    this.#given = given;
+    this.#state = given.state;
+    this.#perform = hands.perform;
+    this.#fail = hands.failed;
+    this.#ticker = setInterval(() => {
+      hands.beforeTick();
+      this.take({ kind: 'tick' });
+      given.store.flush().catch(hands.failed);
+    }, TICK_MS);
+  }
+
+  get state(): RunState {
+    return this.#state;
+  }
+
+  get suspended(): boolean {
+    return this.#suspended;
+  }
+
+  /** Decides nothing any more. */
+  suspend(): void {
+    this.#suspended = true;
+  }
+
+  /** Ends the ticks. */
+  stop(): void {
+    clearInterval(this.#ticker);
+    clearTimeout(this.#deadline);
+  }
+
+  take(event: Event): void {
+    if (this.#suspended || (isOver(this.#state.phase) && event.kind !== 'recovered')) return;
+    const { settings, nowMs } = this.#given;
+    const now = nowMs();
+    try {
+      const { state, effects } = react(settings, this.#state, event, now);
+      const changed = state !== this.#state;
+      this.#state = state;
+      const seq = changed || effects.length > 0 ? this.#log(now, event) : 0;
+      this.#perform({ effects, state, seq });
+      // Other fragments may be ready for their merge as well.
+      if (effects.some((effect) => effect.kind === 'merge')) this.take({ kind: 'tick' });
+      else if (changed) this.#tickInTime(now);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Logs the counters that were not logged yet: of one island, or of all. */
+  logProgress(now: number, islands: Iterable<string> = this.#progress.keys()): void {
+    for (const island of islands) {
+      const progress = this.#progress.get(island);
+      if (progress !== undefined) this.#given.store.append(now, progress);
+      this.#progress.delete(island);
+    }
+  }
+
+  /** Windows close when they should, and not at the next regular tick. */
+  #tickInTime(now: number): void {
+    clearTimeout(this.#deadline);
+    const waitMs = (deadlineMs(this.#given.settings, this.#state) ?? Number.POSITIVE_INFINITY) - now;
+    if (waitMs < TICK_MS) this.#deadline = setTimeout(() => this.take({ kind: 'tick' }), Math.max(1, waitMs));
+  }
+
+  /** Remembers what decided something; counters wait for the next such event of their island, or the next merge. */
+  #log(now: number, event: Event): number {
+    if (event.kind === 'progress') {
+      this.#progress.set(event.island, event);
+      return 0;
+    }
+    if (event.kind === 'left' || event.kind === 'joined') this.logProgress(now, [event.island]);
+    return this.#given.store.append(now, event);
+  }
+}

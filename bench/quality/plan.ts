@@ -205,6 +205,19 @@ function fullSections(): readonly Section[] {
       ],
       { baseline: 'data-parallel, 4' },
     ),
+    effect(
+      'length',
+      'How the gap falls with length (small model, 4 islands, one seed)',
+      [400, 1600, 6400, 25_600].flatMap((steps): readonly Row[] => [
+        { name: `data-parallel, ${steps} steps`, trial: together('small', steps, 4) },
+        {
+          name: `DiLoCo, ${steps} steps, H ${Math.sqrt(steps) / 2}`,
+          beside: `data-parallel, ${steps} steps`,
+          trial: auto('small', steps, 4),
+        },
+      ]),
+      { seeds: [1] },
+    ),
     effect('lost', 'Contributions that are lost (4 islands, 400 steps, H 20)', lostRows(400, [0.1, 0.3, 0.5]), {
       baseline: 'rounds, none lost',
     }),

@@ -69,8 +69,9 @@ function summariesOf({ id, rows, seeds }: Section, results: Results, page: Page)
   });
 }
 
-/** The data-parallel run of as many islands in the same section, or the section's own baseline. */
+/** The row that it names, or the data-parallel run of as many islands in the same section, or the section's own baseline. */
 function baselineOf(section: Section, summaries: readonly Summary[], row: Row): Summary | undefined {
+  if (row.beside !== undefined) return summaries.find((s) => s.row.name === row.beside);
   const parallel = summaries.find((s) => s.row.name === `data-parallel, ${row.trial.islands}`);
   return parallel ?? summaries.find((s) => s.row.name === section.baseline);
 }

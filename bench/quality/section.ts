@@ -6,6 +6,8 @@ export interface Row {
   readonly name: string;
   /** For a plot: the row's place on the axis. */
   readonly x?: number;
+  /** The row of the section that it is compared with, where that is another than the section's. */
+  readonly beside?: string;
   readonly trial: Omit<Trial, 'seed'>;
 }
 

@@ -11,9 +11,16 @@ export const adamw = (rate: number): Inner => ({ kind: 'adamw', rate });
 /** Inner optimizers by model, length and who steps: chosen on the validation half of the text by the sections `tuning`. */
 export function innerOf(model: SizeName, steps: number, side: 'together' | 'islands') {
   if (model === 'medium') return muon(0.03);
-  if (steps >= 1600) return muon(side === 'together' ? 0.02 : 0.015);
-  return muon(side === 'together' ? 0.06 : 0.04);
+  const [, rates] = RATES.findLast(([least]) => steps >= least) ?? RATES[0];
+  return muon(rates[side]);
 }
+/** By the least number of steps. The last ones follow the trend of those before. */
+const RATES = [
+  [0, { together: 0.06, islands: 0.04 }],
+  [1600, { together: 0.03, islands: 0.015 }],
+  [6400, { together: 0.015, islands: 0.0075 }],
+  [25_600, { together: 0.0075, islands: 0.004 }],
+] as const;
 
 /** The field's defaults of a trial; `more` goes over them. */
 export const base = (

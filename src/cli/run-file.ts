@@ -64,7 +64,7 @@ export function parseRunFile(source: string, file: string): RunFile {
 /** Every choice made: a strategy's settings under what the file says, and Muon's or AdamW's own rate. */
 export function resolveJob(file: RunFile, name: string): Job {
   const { strategy, ...given } = file.outer;
-  const { optimizer, rate = DEFAULT_RATES[optimizer], adamRate = ADAM_SHARE * rate } = file.inner;
+  const { optimizer, rate = defaultRate(optimizer, file.stop.steps), adamRate = ADAM_SHARE * rate } = file.inner;
   return jobSchema.parse({
     ...file,
     name: file.name ?? name,
@@ -77,9 +77,11 @@ export function resolveJob(file: RunFile, name: string): Job {
   });
 }
 
-/** Muon's by docs/decisions/0012-inner-optimizer.md. */
-const DEFAULT_RATES = { muon: 0.03, adamw: 0.004, sgd: 0.05 } as const;
-/** AdamW's rate beside Muon, of Muon's. */
+/** Muon's falls with the root of the run's length, and AdamW beside it has a share of it: docs/decisions/0012-inner-optimizer.md. */
+function defaultRate(optimizer: RunFile['inner']['optimizer'], steps: number): number {
+  if (optimizer === 'muon') return Math.min(0.03, Math.max(0.004, Number((0.6 / Math.sqrt(steps)).toPrecision(2))));
+  return optimizer === 'adamw' ? 0.004 : 0.05;
+}
 const ADAM_SHARE = 0.8;
 
 export const writeRunFile = (job: Job): string => stringify(job);

@@ -160,7 +160,9 @@ const innerSchema = z
     rate: positive
       .max(10)
       .optional()
-      .describe('Top learning rate; default 0.03 for Muon, 0.004 for AdamW, 0.05 for SGD.'),
+      .describe(
+        'Top learning rate; default 0.004 for AdamW, 0.05 for SGD, and for Muon 0.6 / √steps, from 0.03 for short runs to 0.004 for long ones.',
+      ),
     adamRate: positive
       .max(10)
       .optional()

@@ -22,6 +22,16 @@ describe('run file', () => {
     expect(job.data).toEqual({ paths: ['texts/*.txt'], heldOut: 0.1, packing: true });
   });
 
+  it.each([
+    [100, 0.03],
+    [1600, 0.015],
+    [1_000_000, 0.004],
+  ])('takes a lower rate for a longer run: %s steps at %s', (steps, rate) => {
+    const { inner } = resolveJob(parseRunFile(`data: a\nstop: { steps: ${steps} }`, 'f'), 'f');
+    expect(inner.rate).toBe(rate);
+    expect(inner.adamRate).toBeCloseTo(0.8 * rate, 12);
+  });
+
   it('lets the file override what the strategy says', () => {
     const job = resolveJob(parseRunFile('data: a\nouter: { strategy: fedavg, innerSteps: 7 }', 'f'), 'f');
     expect(job.outer).toMatchObject({ rate: 1, momentum: 0, innerSteps: 7 });

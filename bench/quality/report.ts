@@ -45,10 +45,15 @@ export function readPage(folder: string): Page {
 
 const mean = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0) / values.length;
 
-/** What was measured takes the place of what was written once all seeds of a row are there. */
+/**
+ * What was measured takes the place of what was written once all seeds of a row are there; in a section with a caveat, once all
+ * rows are, so that none stands beside one that was measured otherwise.
+ */
 function summariesOf({ id, rows, seeds }: Section, results: Results, page: Page): readonly Summary[] {
+  const foundOf = (row: Row) => seeds.flatMap((seed) => results.of({ ...row.trial, seed }) ?? []);
+  const old = page.get(id)?.caveat !== undefined && rows.some((row) => foundOf(row).length < seeds.length);
   return rows.flatMap((row): readonly Summary[] => {
-    const found = seeds.flatMap((seed) => results.of({ ...row.trial, seed }) ?? []);
+    const found = old ? [] : foundOf(row);
     const written = page.get(id)?.rows.get(row.name);
     if (written !== undefined && found.length < seeds.length) {
       const test = Number.parseFloat(written.split(' | ')[1]!);

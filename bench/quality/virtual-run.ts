@@ -3,15 +3,14 @@ import { isAwaited, placeOf } from '../../src/coordinator/due.ts';
 import { initialState, isOver, react } from '../../src/coordinator/run.ts';
 import type { Effect, Event, RunSettings, RunState } from '../../src/coordinator/state.ts';
 import { FragmentExchange } from '../../src/island/fragment-exchange.ts';
+import { activity, reactIsland } from '../../src/island/machine.ts';
 import {
-  activity,
   type IslandEffect,
   type IslandEvent,
   type IslandState,
   type Merged,
   newIsland,
-  reactIsland,
-} from '../../src/island/machine.ts';
+} from '../../src/island/state.ts';
 import type { BatchSource } from '../../src/ml/data/batches.ts';
 import type { Random } from '../../src/ml/tensor/random.ts';
 import type { Trainer } from '../../src/ml/training/trainer.ts';

@@ -1,7 +1,6 @@
 import { HelioError } from '../errors.ts';
-import type { OuterSettings } from '../outer/settings.ts';
 import type { Content } from '../protocol/frame.ts';
-import { type CoordinatorMessage, type IslandMessage, PROTOCOL_VERSION } from '../protocol/messages.ts';
+import { type CoordinatorMessage, PROTOCOL_VERSION } from '../protocol/messages.ts';
 import {
   type FragmentClock,
   handedIn,
@@ -12,121 +11,15 @@ import {
   stepped,
   unmerged,
 } from './fragment-clock.ts';
+import type { Activity, Global, IslandEffect, IslandEvent, IslandState, Keep, Merged, Welcome, Word } from './state.ts';
 
 /**
  * The island's one decision function, as the coordinator's `react`: pure, with time as an argument. What it decides is done by a
  * session (`runtime.ts`), by the seeded world of the tests, or by a benchmark in virtual time.
  */
 
-export type Merged = Content & { readonly kind: 'merged' };
-export type Global = Content & { readonly kind: 'global' };
-export type Welcome = CoordinatorMessage & { readonly kind: 'welcome' };
-
-export interface IslandState {
-  /** lost: nobody at the other end · joining: has said hello, and is told where the run is · joined: may answer and report. */
-  readonly link: 'lost' | 'joining' | 'joined';
-  /** What it was welcomed to; null before the first time. */
-  readonly work: { readonly run: string; readonly outer: OuterSettings } | null;
-  /** What it is still sent while it joins. */
-  readonly awaited: {
-    readonly welcome: Welcome;
-    readonly preparation: boolean;
-    readonly base: boolean;
-    readonly fragments: readonly number[];
-  } | null;
-  /** Whether data, graph and parameters are there. */
-  readonly prepared: boolean;
-  readonly training: boolean;
-  readonly clocks: readonly FragmentClock[];
-  /** The newest of each fragment that it has; with one step of delay its clock may be of the one before. */
-  readonly newest: readonly (Merged | Global)[];
-  /** Merged fragments that came, and those of them that are open. */
-  readonly arrived: number;
-  readonly opened: number;
-  /** What was said after fragments that are still being opened: words count in the order in which they were sent. */
-  readonly later: readonly { readonly after: number; readonly word: Word }[];
-  /** Its place in schedule and data: as many steps as the run has merged and it has taken since. Work that was dropped is gone over again. */
-  readonly place: number;
-  /** Milliseconds of an inner step, smoothed. */
-  readonly stepMs: number;
-}
-
-/** A word that is about the fragments that came before it. */
-type Word = CoordinatorMessage & { readonly kind: 'pull' | 'evaluate' | 'checkpoint' | 'stop' };
-
-export type IslandEvent =
-  | { readonly kind: 'connected' }
-  | { readonly kind: 'lost' }
-  | { readonly kind: 'told'; readonly message: CoordinatorMessage }
-  /** A transfer is there; whoever does the work keeps its payload. */
-  | { readonly kind: 'received'; readonly content: Content }
-  | {
-      readonly kind: 'prepared';
-      /** The checkpoint of its own that it goes on from; null clocks: with its moments alone. */
-      readonly restored: string | null;
-      readonly clocks: readonly FragmentClock[] | null;
-      readonly place: number;
-    }
-  | { readonly kind: 'opened'; readonly content: Merged }
-  | { readonly kind: 'stepped'; readonly tokens: number; readonly stepMs: number };
-
-/** Done one after the other, in this order; what is to go on beside training says so. */
-export type IslandEffect =
-  /** Says who it is, with the challenge signed. */
-  | {
-      readonly kind: 'hello';
-      readonly nonce: string;
-      readonly run: string | null;
-      readonly holds: readonly Held[];
-    }
-  /** For the island's owner. */
-  | { readonly kind: 'say'; readonly sentence: string }
-  | { readonly kind: 'send'; readonly message: IslandMessage }
-  /** Data, graph, parameters and the own checkpoint; answered by `prepared`. */
-  | { readonly kind: 'prepare'; readonly welcome: Welcome }
-  /** Unpacks a merged fragment beside training; answered by `opened`. */
-  | { readonly kind: 'open'; readonly content: Merged }
-  /** Takes the newest global parameters of a fragment, and goes on from a place in schedule and data. */
-  | { readonly kind: 'take'; readonly fragment: number; readonly keep: Keep; readonly place: number }
-  /** Makes a fragment that came whole the newest of the exchange. */
-  | { readonly kind: 'reset'; readonly content: Global }
-  /** The next contribution differs from the newest global parameters. */
-  | { readonly kind: 'rebase'; readonly fragment: number }
-  /** A copy now; packs and sends it beside training. */
-  | { readonly kind: 'contribute'; readonly content: Omit<Contribution, 'form' | 'codec' | 'signature'> }
-  | { readonly kind: 'evaluate'; readonly message: CoordinatorMessage & { readonly kind: 'evaluate' } }
-  | { readonly kind: 'save'; readonly checkpoint: string; readonly clocks: readonly FragmentClock[] }
-  | { readonly kind: 'end'; readonly reason: 'finished' | 'interrupted' | 'failed' };
-/**
- * What an island keeps of its own when it takes global parameters: a share α of where it is, θ ← α θ + (1 − α) θ_global; or the way that it went since it
- * handed in, or since it received the fragment, θ ← θ_global + (θ − θ_from).
- */
-export type Keep =
-  | { readonly kind: 'share'; readonly share: number }
-  | { readonly kind: 'moved'; readonly from: 'handing-in' | 'receipt' };
 const NOTHING: Keep = { kind: 'share', share: 0 };
 const EVERYTHING: Keep = { kind: 'share', share: 1 };
-type Contribution = Content & { readonly kind: 'contribution' };
-/** Where it is with a fragment: the version it trains from, the newest that it has, and the number of its stretch of work. */
-type Held = Pick<FragmentClock, 'version' | 'round'> & { readonly newest: number };
-
-/** What it would do next: train, or hold until then at the latest. */
-export type Activity = { readonly kind: 'step' } | { readonly kind: 'hold'; readonly untilMs: number };
-
-export const newIsland: IslandState = {
-  link: 'lost',
-  work: null,
-  awaited: null,
-  prepared: false,
-  training: false,
-  clocks: [],
-  newest: [],
-  arrived: 0,
-  opened: 0,
-  later: [],
-  place: 0,
-  stepMs: 0,
-};
 
 /** @throws HelioError HELIO-4003 when the coordinator refuses the island, HELIO-4004 when it says what makes no sense */
 export function reactIsland(

@@ -8,17 +8,16 @@ import {
   PROTOCOL_VERSION,
   type Progress,
 } from '../protocol/messages.ts';
+import { activity, reactIsland } from './machine.ts';
+import { withOwnData } from './own-data.ts';
 import {
-  activity,
   type IslandEffect,
   type IslandEvent,
   type IslandState,
   type Merged,
   newIsland,
-  reactIsland,
   type Welcome,
-} from './machine.ts';
-import { withOwnData } from './own-data.ts';
+} from './state.ts';
 import type { IslandExchange, IslandTrainer, Kept } from './trainer-face.ts';
 
 /** The way to the coordinator. It may be lost and found again; what is sent meanwhile is lost, and is asked for again. */

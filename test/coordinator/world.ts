@@ -6,15 +6,14 @@ import { islandOf } from '../../src/coordinator/roster.ts';
 import { initialState, isOver, react, runStepOf } from '../../src/coordinator/run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../../src/coordinator/state.ts';
 import type { CommittedMerge, History, LoggedEvent } from '../../src/coordinator/store/run-store.ts';
+import { activity, reactIsland } from '../../src/island/machine.ts';
 import {
-  activity,
   type IslandEffect,
   type IslandEvent,
   type IslandState,
   newIsland,
-  reactIsland,
   type Welcome,
-} from '../../src/island/machine.ts';
+} from '../../src/island/state.ts';
 import type { Random } from '../../src/ml/tensor/random.ts';
 import { STRATEGIES } from '../../src/outer/settings.ts';
 import { type IslandMessage, NO_PROGRESS, PROTOCOL_VERSION } from '../../src/protocol/messages.ts';

@@ -1,11 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  type IslandEffect,
-  type IslandEvent,
-  type IslandState,
-  newIsland,
-  reactIsland,
-} from '../../src/island/machine.ts';
+import { reactIsland } from '../../src/island/machine.ts';
+import { type IslandEffect, type IslandEvent, type IslandState, newIsland } from '../../src/island/state.ts';
 import type { OuterSettings } from '../../src/outer/settings.ts';
 import type { CoordinatorMessage } from '../../src/protocol/messages.ts';
 import type { Job } from '../../src/protocol/run-file.ts';

@@ -1,6 +1,5 @@
-import type { Provider } from '../ml/engine/session.ts';
-import { type Content, decodeFloats, type Parcel, sha256, type Transfer } from '../protocol/frame.ts';
-import { helloText, type Identity, updateText } from '../protocol/identity.ts';
+import { type Content, decodeFloats, type Parcel, sha256 } from '../protocol/frame.ts';
+import { helloText, updateText } from '../protocol/identity.ts';
 import {
   type CoordinatorMessage,
   type IslandMessage,
@@ -8,6 +7,7 @@ import {
   PROTOCOL_VERSION,
   type Progress,
 } from '../protocol/messages.ts';
+import type { Incoming, IslandHost, Line, Span } from './host.ts';
 import { activity, reactIsland } from './machine.ts';
 import { withOwnData } from './own-data.ts';
 import {
@@ -20,43 +20,6 @@ import {
 } from './state.ts';
 import type { IslandExchange, IslandTrainer, Kept } from './trainer-face.ts';
 
-/** The way to the coordinator. It may be lost and found again; what is sent meanwhile is lost, and is asked for again. */
-export interface Line {
-  send(message: IslandMessage): void;
-  /**
-   * Resolves when the last byte has left this process, or the connection is gone.
-   *
-   * @param from how much of it the coordinator has
-   */
-  transfer(content: Content, payload: Uint8Array, sha256: string, from: number): Promise<void>;
-  /**
-   * What comes next; null once this side has closed it. Waits no longer than `timeoutMs`.
-   *
-   * @throws HelioError when the coordinator stays away for too long, or will not have us
-   */
-  next(timeoutMs: number): Promise<Incoming | 'timeout' | null>;
-  /** Ends a wait that is under way, as if its time were over. */
-  wake(): void;
-  /** What came of transfers before their connection broke. */
-  readonly beginnings: IslandHello['beginnings'];
-  close(): void;
-}
-type IslandHello = IslandMessage & { readonly kind: 'hello' };
-export type Incoming =
-  | { readonly kind: 'connected' }
-  | { readonly kind: 'lost' }
-  | { readonly kind: 'told'; readonly message: CoordinatorMessage }
-  /** @property sinceMs when its first byte came */
-  | (Omit<Transfer, 'sha256'> & { readonly kind: 'received'; readonly sinceMs: number });
-
-/** Something that took time on the island: one bar in its timeline. */
-export interface Span {
-  readonly lane: 'training' | 'exchange' | 'upload' | 'download';
-  readonly name: string;
-  readonly startMs: number;
-  readonly endMs: number;
-}
-
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
 
@@ -65,28 +28,6 @@ interface Outgoing {
   readonly content: Content & { readonly kind: 'contribution' };
   readonly payload: Uint8Array;
   readonly hash: string;
-}
-
-/** The world as the runtime needs it. */
-export interface IslandHost {
-  readonly name: string;
-  readonly identity: Identity;
-  /** Leave to join; null for one that asks for the host's leave. */
-  readonly invitation: string | null;
-  readonly software: string;
-  readonly threads: number;
-  /** Where the engine computes, and the operators that it leaves to the processor there. */
-  readonly engine: { readonly device: Provider; readonly onProcessor: readonly string[] };
-  /** Folder for the island's own checkpoints of a run. */
-  stateFolder(run: string): string;
-  /** The owner's data as absolute paths, where they differ from those that the run names. */
-  readonly dataPaths: readonly string[] | undefined;
-  nowMs(): number;
-  cpuS(): number;
-  peakMemoryBytes(): number;
-  trace(span: Span): void;
-  /** Tells the island's owner. */
-  say(sentence: string): void;
 }
 
 export type Ending = 'finished' | 'interrupted' | 'failed';

@@ -1,4 +1,4 @@
-import type { IslandHost } from '../../src/island/runtime.ts';
+import type { IslandHost } from '../../src/island/host.ts';
 import type { IslandTrainer } from '../../src/island/trainer-face.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
 

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
-import { type Incoming, IslandSession, type Line } from '../../src/island/runtime.ts';
+import type { Incoming, Line } from '../../src/island/host.ts';
+import { IslandSession } from '../../src/island/runtime.ts';
 import type { IslandExchange } from '../../src/island/trainer-face.ts';
 import type { Content } from '../../src/protocol/frame.ts';
 import { type CoordinatorMessage, PROTOCOL_VERSION } from '../../src/protocol/messages.ts';

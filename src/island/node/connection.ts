@@ -7,7 +7,7 @@ import { HelioError } from '../../errors.ts';
 import { Channel, overWebSocket } from '../../protocol/channel.ts';
 import { type Beginning, type Content, MAX_FRAME_BYTES } from '../../protocol/frame.ts';
 import { coordinatorMessageSchema, type IslandMessage } from '../../protocol/messages.ts';
-import type { Incoming } from '../runtime.ts';
+import type { Incoming } from '../host.ts';
 
 /** Largest fragment that an island takes from a coordinator. */
 const MAX_PAYLOAD_BYTES = 2 ** 31 - 1;

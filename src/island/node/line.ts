@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { HelioError } from '../../errors.ts';
 import type { Beginning, Content } from '../../protocol/frame.ts';
 import type { IslandMessage } from '../../protocol/messages.ts';
-import type { Incoming, Line } from '../runtime.ts';
+import type { Incoming, Line } from '../host.ts';
 import { type Route, WebSocketConnection } from './connection.ts';
 
 /** Unread items at which the island stops reading from the socket. */

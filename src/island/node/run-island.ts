@@ -1,7 +1,8 @@
 import { operatorsOnProcessor } from '../../ml/engine/capabilities.ts';
 import type { Provider } from '../../ml/engine/session.ts';
 import type { Identity } from '../../protocol/identity.ts';
-import { type Ending, type IslandHost, IslandSession } from '../runtime.ts';
+import type { IslandHost } from '../host.ts';
+import { type Ending, IslandSession } from '../runtime.ts';
 import type { Route } from './connection.ts';
 import { ReconnectingLine } from './line.ts';
 import { TraceFile } from './trace-file.ts';

@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { explainSystemError } from '../../errors.ts';
 import { writeWhole } from '../../files.ts';
-import type { Span } from '../runtime.ts';
+import type { Span } from '../host.ts';
 
 /**
  * An island's timeline in the Trace Event Format, which ui.perfetto.dev opens: one process an island, one thread a lane. The

@@ -81,6 +81,14 @@ function baselineOf(section: Section, summaries: readonly Summary[], row: Row): 
   return parallel ?? summaries.find((s) => s.row.name === section.baseline);
 }
 
+/** Of means over the same seeds: where one of the two has fewer, of as many. */
+function gapOf(own: Pick<Summary, 'test' | 'results'>, beside: Summary): number {
+  const seeds = Math.min(own.results.length, beside.results.length);
+  if (seeds === 0) return own.test / beside.test - 1;
+  const first = ({ results }: Pick<Summary, 'results'>) => mean(results.slice(0, seeds).map(({ test }) => test));
+  return first(own) / first(beside) - 1;
+}
+
 const slug = (name: string): string => name.toLowerCase().replaceAll(/[^a-zητμα0-9.]+/g, '-');
 
 /** Of what this run and those before it measured here; not of what stands on the page alone. */
@@ -100,7 +108,7 @@ export function figuresOf(sections: readonly Section[], results: Results, page: 
       };
       const beside = baselineOf(section, summaries, row);
       if (beside === undefined || beside.row === row || row.trial.who !== 'islands') return [loss];
-      const gap = 100 * (test / beside.test - 1);
+      const gap = 100 * gapOf({ test, results: found }, beside);
       const target = targetOf(section, row);
       const met = target === null ? null : gap <= target;
       const shown = target === null ? null : `≤ +${target} %`;
@@ -174,7 +182,7 @@ function sectionText(
     const { row, results, test, validation, spread, written } = summary;
     if (written !== undefined) return written;
     const beside = baselineOf(section, summaries, row);
-    const gap = beside === undefined || beside === summary ? '' : percent(test / beside.test - 1);
+    const gap = beside === undefined || beside === summary ? '' : percent(gapOf(summary, beside));
     const [first] = results;
     const bytes = mean(results.map(({ bytesPerIsland }) => bytesPerIsland));
     const parallel = 8 * first!.parameters * row.trial.steps;

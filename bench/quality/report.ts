@@ -104,7 +104,7 @@ export function figuresOf(sections: readonly Section[], results: Results, page: 
         value: test,
         unit: 'nats/token',
         ...plain,
-        note: `± ${spread.toFixed(4)}, ${found.length} seeds`,
+        note: found.length === 1 ? 'one seed' : `± ${spread.toFixed(4)}, ${found.length} seeds`,
       };
       const beside = baselineOf(section, summaries, row);
       if (beside === undefined || beside.row === row || row.trial.who !== 'islands') return [loss];

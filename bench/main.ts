@@ -7,6 +7,7 @@ import { engine } from './engine.ts';
 import { link } from './link.ts';
 import { quality } from './quality/index.ts';
 import { robust } from './robust.ts';
+import { scale } from './scale/index.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -26,6 +27,7 @@ const benches: Readonly<Record<string, () => Promise<boolean>>> = {
   link: () => link(common),
   quality: () => quality({ ...common, only: values.only }),
   robust: () => robust(common),
+  scale: () => scale(common),
 };
 const bench = benches[positionals[0] ?? ''];
 if (bench === undefined) {

@@ -7,7 +7,7 @@ import { tokenize } from '../../src/ml/data/tokenized-text.ts';
 import { loadTokenizer } from '../../src/ml/data/tokenizer.ts';
 import { llamaHiddenWidth } from '../../src/ml/models/llama.ts';
 import type { LanguageConfig } from '../../src/ml/models/model.ts';
-import { type CorpusName, SIZES, type SizeName, type Trial } from './trial.ts';
+import { batchOf, type CorpusName, SIZES, type SizeName, type Trial } from './trial.ts';
 
 /** Text and models of the quality benchmark. */
 
@@ -65,14 +65,43 @@ function prepare(corpus: CorpusName, size: SizeName): Material {
   };
 }
 
-/** What each island reads. */
-export function sourcesOf({ corpus, model, shards, islands, seed }: Trial): readonly BatchSource[] {
+/** The held-out batches of a half, joined to those that the trial's graph takes. */
+export function heldOut(trial: Trial, half: 'validation' | 'test'): readonly Batch[] {
+  const batches = materialOf(trial)[half];
+  const many = batchOf(trial) / SIZES[trial.model].batch;
+  if (!Number.isInteger(batches.length / many))
+    throw new Error(`a batch of ${batchOf(trial)} divides no held-out text`);
+  return Array.from({ length: batches.length / many }, (_, i) => joined(batches.slice(i * many, (i + 1) * many)));
+}
+
+function joined(batches: readonly Batch[]): Batch {
+  const { shape, targetShape } = batches[0]!;
+  return {
+    input: BigInt64Array.from(batches.flatMap(({ input }) => [...(input as BigInt64Array)])),
+    shape: [batches.length * shape[0]!, ...shape.slice(1)],
+    targets: BigInt64Array.from(batches.flatMap(({ targets }) => [...(targets as BigInt64Array)])),
+    targetShape: [batches.length * targetShape[0]!],
+    weights: Float32Array.from(batches.flatMap(({ weights }) => [...weights])),
+    count: batches.reduce((sum, { count }) => sum + count, 0),
+  };
+}
+
+/** The text of each island. */
+export function shardsOf({ corpus, model, shards, islands }: Trial): readonly TokenStream[] {
   const { everything, documents } = materialOf({ corpus, model });
-  const { batch, context } = SIZES[model];
-  return Array.from({ length: islands }, (_, m) => {
-    const stream = shards === 'mixed' ? part(everything, m, islands, context) : documents[m % documents.length]!;
-    return batchesOf(stream, batch, context, 1_000 * seed + m);
-  });
+  const { context } = SIZES[model];
+  return Array.from({ length: islands }, (_, m) =>
+    shards === 'mixed' ? part(everything, m, islands, context) : documents[m % documents.length]!,
+  );
+}
+
+/** By what an island's windows are drawn. */
+export const shardSeed = (seed: number, island: number): number => 1_000 * seed + island;
+
+/** What each island reads. */
+export function sourcesOf(trial: Trial): readonly BatchSource[] {
+  const { context } = SIZES[trial.model];
+  return shardsOf(trial).map((stream, m) => batchesOf(stream, batchOf(trial), context, shardSeed(trial.seed, m)));
 }
 
 /** Every so manieth passage of the text, so that all islands have of every document, and none what another has. */

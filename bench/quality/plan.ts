@@ -17,17 +17,20 @@ function main(model: SizeName, steps: number, counts: readonly number[], more: P
     row('one machine, 4 × the steps', base(model, steps, 4, { who: 'longer' })),
     row('data-parallel, 4, AdamW', together(model, steps, 4, adamw(0.002))),
     row('DiLoCo, 4 islands, AdamW', adamwIslands(model, steps, 4, 0.002)),
-    row('data-parallel, 4', together(model, steps, 4)),
-    row('data-parallel, 8', together(model, steps, 8)),
-    ...counts.map((islands) =>
-      row(`DiLoCo, ${islands} island${islands === 1 ? '' : 's'}`, auto(model, steps, islands)),
+    ...counts.flatMap((islands) =>
+      islands === 1 ? [] : [row(`data-parallel, ${islands}`, together(model, steps, islands))],
     ),
-    ...[4, 8].flatMap((islands) => [
-      row(`streaming, ${islands} islands`, streaming(model, steps, islands)),
-      row(`decoupled, ${islands} islands`, decoupled(model, steps, islands)),
+    ...counts.map((islands) => beside(islands, row(`DiLoCo, ${counted(islands)}`, auto(model, steps, islands)))),
+    ...counts.flatMap((islands) => [
+      beside(islands, row(`streaming, ${counted(islands)}`, streaming(model, steps, islands))),
+      beside(islands, row(`decoupled, ${counted(islands)}`, decoupled(model, steps, islands))),
     ]),
   ];
 }
+
+const counted = (islands: number): string => `${islands} island${islands === 1 ? '' : 's'}`;
+/** One island has no data-parallel run of as many. */
+const beside = (islands: number, row: Row): Row => (islands === 1 ? { ...row, beside: 'one island alone' } : row);
 
 const named = (strategy: Strategy, steps: number, outer: Partial<OuterSettings> = {}): Omit<Trial, 'seed'> =>
   base('small', steps, 4, {
@@ -47,7 +50,7 @@ function shortSections(): readonly Section[] {
       title: 'A small model, 200 steps, one seed',
       baseline: 'data-parallel, 4',
       seeds: [1],
-      rows: main('small', steps, [1, 4, 8]).filter(({ name }) => !/, 8$|streaming, 8|decoupled, 8/.test(name)),
+      rows: main('small', steps, [1, 4, 8]).filter(({ name }) => !/(streaming|decoupled), [18]/.test(name)),
     },
     {
       id: 'codecs',
@@ -201,7 +204,10 @@ function fullSections(): readonly Section[] {
       'Small model (0.14 M), 1,600 steps',
       [
         ...main('small', 1600, [4, 8]).filter(({ name }) => !/streaming|decoupled, 8/.test(name)),
-        { name: 'DiLoCo, 4 islands, H 40', trial: auto('small', 1600, 4, { innerSteps: 40 }) },
+        ...[50, 100, 500].map((innerSteps) => ({
+          name: `DiLoCo, 4 islands, H ${innerSteps}`,
+          trial: auto('small', 1600, 4, { innerSteps }),
+        })),
       ],
       { baseline: 'data-parallel, 4' },
     ),
@@ -293,9 +299,9 @@ function fullSections(): readonly Section[] {
     ),
     effect(
       'main-medium-400',
-      'Medium model (1.1 M), 400 steps',
+      'Medium model (1.1 M), 400 steps (one seed; three in [scale.md](scale.md))',
       main('medium', 400, [4]).filter(({ name }) => !/AdamW|steps|, 8/.test(name)),
-      { baseline: 'data-parallel, 4' },
+      { baseline: 'data-parallel, 4', seeds: [1] },
     ),
     effect(
       'few-bytes',

@@ -6,8 +6,8 @@ import { seededRandom } from '../../src/ml/tensor/random.ts';
 import type { InnerOptimizer } from '../../src/ml/training/optimizer.ts';
 import { Trainer } from '../../src/ml/training/trainer.ts';
 import { STRATEGIES } from '../../src/outer/settings.ts';
-import { materialOf, sourcesOf } from './material.ts';
-import { SIZES, type Trial, type TrialResult } from './trial.ts';
+import { heldOut, materialOf, sourcesOf } from './material.ts';
+import { batchOf, SIZES, type Trial, type TrialResult } from './trial.ts';
 import { runVirtually } from './virtual-run.ts';
 
 /** Trains as the trial says, and measures the merged model. */
@@ -18,12 +18,11 @@ export async function runTrial(trial: Trial): Promise<TrialResult> {
   const trained = await train(trial, initial);
   const judge = trained.trainer;
   await judge.write(trained.parameters);
-  const material = materialOf(trial);
-  const loss = async (batches: typeof material.test): Promise<number> => {
-    const { lossSum, tokens } = await judge.evaluate(batches);
+  const loss = async (half: 'validation' | 'test'): Promise<number> => {
+    const { lossSum, tokens } = await judge.evaluate(heldOut(trial, half));
     return lossSum / tokens;
   };
-  const [validation, test] = [await loss(material.validation), await loss(material.test)];
+  const [validation, test] = [await loss('validation'), await loss('test')];
   for (const trainer of trained.all) await trainer.release();
   const { trainer: _, all: __, parameters: ___, ...figures } = trained;
   return {
@@ -54,7 +53,7 @@ async function train(trial: Trial, initial: ReadonlyMap<string, Float32Array>) {
       model,
       optimizer: innerOf(trial),
       schedule: { warmUpSteps: 20, totalSteps, finalShare: 0.05 },
-      batchSize: SIZES[trial.model].batch,
+      batchSize: batchOf(trial),
       microBatches: who === 'together' ? islands : 1,
       clipNorm: 1,
       threads: 1,
@@ -62,7 +61,7 @@ async function train(trial: Trial, initial: ReadonlyMap<string, Float32Array>) {
     trainers.push(await Trainer.create(options, initial));
   }
   const [first] = trainers;
-  const tokensPerStep = SIZES[trial.model].batch * SIZES[trial.model].context;
+  const tokensPerStep = batchOf(trial) * SIZES[trial.model].context;
   const quiet = { merges: 0, goodput: 1, peakBytesPerS: 0, meanBytesPerS: 0, virtualS: totalSteps };
   if (alone) {
     for (let step = 0; step < (who === 'untrained' ? 0 : totalSteps); step++) {

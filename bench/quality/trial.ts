@@ -13,6 +13,8 @@ export interface Trial {
    */
   readonly who: 'islands' | 'together' | 'longer' | 'untrained';
   readonly islands: number;
+  /** Sequences a step and island; the model's when left out. */
+  readonly batch?: number;
   readonly inner: Inner;
   /** Over those of FedAvg. */
   readonly outer: Partial<OuterSettings>;
@@ -63,3 +65,5 @@ export const SIZES: Readonly<
   small: { layers: 2, width: 64, heads: 4, context: 64, batch: 8, vocabulary: 512 },
   medium: { layers: 5, width: 128, heads: 4, context: 128, batch: 8, vocabulary: 1024 },
 };
+
+export const batchOf = ({ model, batch }: Pick<Trial, 'model' | 'batch'>): number => batch ?? SIZES[model].batch;

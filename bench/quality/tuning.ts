@@ -61,10 +61,4 @@ export const tuningSections: readonly Section[] = [
     seeds: [1],
     rows: tuningRows(['small', 6400, 4], [0.0075, 0.015]),
   },
-  {
-    id: 'tuning-medium',
-    title: 'Inner rates of the medium model, by the validation half of the text (400 steps, one seed)',
-    seeds: [1],
-    rows: tuningRows(['medium', 400, 4], [0.02, 0.03]),
-  },
 ];

@@ -20,19 +20,25 @@ export interface Batch {
 export type BatchSource = (step: number) => Batch;
 
 /**
- * Draws windows of a token stream in epochs: each epoch starts at another offset, cuts the stream into windows
+ * Where windows of a token stream begin, in epochs: each epoch starts at another offset, cuts the stream into windows
  * that do not overlap and visits them in a new random order.
  *
- * @param stream token ids, at least `context + 1` of them
+ * @param length tokens of the stream, at least `context + 1`
+ * @returns the place of window number `index` (from 0)
  */
-export function batchesOf(stream: TokenStream, batch: number, context: number, seed: number): BatchSource {
-  const windowsPerEpoch = Math.max(1, Math.floor((stream.length - context) / context));
-  const slack = stream.length - windowsPerEpoch * context;
+export function windowStarts(length: number, context: number, seed: number): (index: number) => number {
+  const windowsPerEpoch = Math.max(1, Math.floor((length - context) / context));
+  const slack = length - windowsPerEpoch * context;
   const epochAt = epochs(windowsPerEpoch, seed, (epoch) => seededRandom(seed, epoch).integer(Math.min(context, slack)));
-  const start = (index: number): number => {
+  return (index) => {
     const { offset, order } = epochAt(Math.floor(index / windowsPerEpoch));
     return offset + order(index % windowsPerEpoch) * context;
   };
+}
+
+/** Draws windows of a token stream, see {@link windowStarts}. */
+export function batchesOf(stream: TokenStream, batch: number, context: number, seed: number): BatchSource {
+  const start = windowStarts(stream.length, context, seed);
   return (step) => {
     const windows = Array.from({ length: batch }, (_, row) => stream.read(start(step * batch + row), context + 1));
     return tokenBatch(windows, batch, context);

@@ -200,11 +200,29 @@ function fullSections(): readonly Section[] {
     ),
     effect('codecs', 'Codecs, both ways (4 islands, H 10)', codecRows(400, CODECS), { baseline: 'f32' }),
     effect(
+      'codecs-momentum',
+      'Codecs that lose much, and momentum outside (4 islands, H 10, one seed)',
+      (['int2', 'sign', 'top-1/16+int4', 'low-rank-16+int4'] as const).flatMap((codec) =>
+        (
+          [
+            [0.8, 0.7],
+            [0.9, 0.5],
+            [0.9, 0.3],
+            [1, 0],
+          ] as const
+        ).map(([rate, momentum]) => ({
+          name: `${codec}, η ${rate}, μ ${momentum}`,
+          trial: four({ rate, momentum, upCodec: codec, downCodec: codec }),
+        })),
+      ),
+      { seeds: [1] },
+    ),
+    effect(
       'main-small-1600',
       'Small model (0.14 M), 1,600 steps',
       [
         ...main('small', 1600, [4, 8]).filter(({ name }) => !/streaming|decoupled, 8/.test(name)),
-        ...[50, 100, 500].map((innerSteps) => ({
+        ...[100, 500].map((innerSteps) => ({
           name: `DiLoCo, 4 islands, H ${innerSteps}`,
           trial: auto('small', 1600, 4, { innerSteps }),
         })),

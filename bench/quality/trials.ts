@@ -51,8 +51,17 @@ export const together = (
 ) => base(model, steps, islands, { who: 'together', inner });
 
 /** DiLoCo as the default rule has it. */
-export const auto = (model: SizeName, steps: number, islands: number, outer: Partial<OuterSettings> = {}, more = {}) =>
-  base(model, steps, islands, { outer: { ...chooseSettings({ islands, steps, inner: 'muon' }), ...outer }, ...more });
+export const auto = (
+  model: SizeName,
+  steps: number,
+  islands: number,
+  outer: Partial<OuterSettings> = {},
+  more = {},
+) => {
+  const { upCodec, downCodec } = outer;
+  const rule = chooseSettings({ islands, steps, inner: 'muon', upCodec, downCodec });
+  return base(model, steps, islands, { outer: { ...rule, ...outer }, ...more });
+};
 
 /** DiLoCo with AdamW inside, as the default rule has it. */
 export const adamwIslands = (model: SizeName, steps: number, islands: number, rate: number) =>

@@ -1,5 +1,6 @@
 import { dueStepOf } from '../coordinator/due.ts';
 import { HelioError } from '../errors.ts';
+import { codecParts } from '../protocol/codec-names.ts';
 import type { Job } from '../protocol/run-file.ts';
 
 /** Outer settings that do not fit: refused, or said aloud. None is silently changed. */
@@ -77,8 +78,9 @@ export function checkOuter({ outer, inner, islands }: Job): void {
 
 /** What the settings make of a run that its owner may not expect, a sentence each. */
 export function outerNotices({ outer, islands, stop }: Job): readonly string[] {
-  const { innerSteps, fragments, averaging, faultyShare } = outer;
+  const { strategy, innerSteps, fragments, averaging, faultyShare, momentum } = outer;
   const { steps } = stop;
+  const sparse = [outer.upCodec, outer.downCodec].find((codec) => codecParts(codec).kind !== 'numbers');
   const when = (condition: boolean, sentence: string): readonly string[] => (condition ? [sentence] : []);
   const dueSteps = Array.from({ length: fragments }, (_, p) => dueStepOf(outer, p));
   const faulty = Math.ceil(faultyShare * islands);
@@ -98,6 +100,10 @@ export function outerNotices({ outer, islands, stop }: Job): readonly string[] {
     ...when(
       averaging.endsWith('krum') && islands <= 2 * faulty + 2,
       `outer.averaging ${averaging} promises to survive ${faulty} of more than ${2 * faulty + 2} islands, and there are ${islands}: here it is a heuristic.`,
+    ),
+    ...when(
+      strategy === 'auto' && sparse !== undefined && momentum > 0.3,
+      `outer.momentum ${momentum} runs on without what ${sparse} holds back, and such runs may diverge: left out, it is 0 beside that codec.`,
     ),
   ];
 }

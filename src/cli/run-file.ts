@@ -64,6 +64,7 @@ export function parseRunFile(source: string, file: string): RunFile {
 /** Every choice made: a strategy's settings under what the file says, and Muon's or AdamW's own rate. */
 export function resolveJob(file: RunFile, name: string): Job {
   const { strategy, ...given } = file.outer;
+  const codecs = { upCodec: given.upCodec, downCodec: given.downCodec };
   const { optimizer, rate = defaultRate(optimizer, file.stop.steps), adamRate = ADAM_SHARE * rate } = file.inner;
   return jobSchema.parse({
     ...file,
@@ -71,7 +72,7 @@ export function resolveJob(file: RunFile, name: string): Job {
     inner: { ...file.inner, rate, adamRate },
     outer: {
       strategy,
-      ...STRATEGIES[strategy]({ islands: file.islands, steps: file.stop.steps, inner: optimizer }),
+      ...STRATEGIES[strategy]({ islands: file.islands, steps: file.stop.steps, inner: optimizer, ...codecs }),
       ...given,
     },
   });

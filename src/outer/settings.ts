@@ -1,4 +1,4 @@
-import type { CodecName } from '../protocol/codec-names.ts';
+import { type CodecName, codecParts } from '../protocol/codec-names.ts';
 import type { AVERAGINGS, FRAGMENTATIONS, OUTER_OPTIMIZERS, STRATEGY_NAMES } from '../protocol/outer-names.ts';
 
 /** What an outer strategy is made of. DiLoCo, FedAvg and Decoupled DiLoCo differ in nothing else. */
@@ -74,11 +74,13 @@ export type Pull = 'present' | 'due';
 
 export type Strategy = (typeof STRATEGY_NAMES)[number];
 
-/** What a strategy may depend on: how many islands are expected, how many inner steps each is to take, and by which optimizer. */
+/** What a strategy may depend on: how many islands are expected, how many inner steps each is to take, by which optimizer, and how updates travel where that is said. */
 export interface RunShape {
   readonly islands: number;
   readonly steps: number;
   readonly inner: 'muon' | 'adamw' | 'sgd';
+  readonly upCodec?: CodecName | undefined;
+  readonly downCodec?: CodecName | undefined;
 }
 
 /** One fragment, everybody, weighted by tokens, all in float32. */
@@ -193,8 +195,19 @@ export const STRATEGIES: Readonly<Record<Strategy, (run: RunShape) => OuterSetti
  * to the outer optimizer (Nesterov, η 0.8, μ 0.7) and need half as many merges: H from 10 at 400 steps to 100 at 40,000; with
  * the others η 0.9, μ 0.3, and H from 5 at 400 steps.
  */
-export function chooseSettings({ steps, inner }: RunShape): OuterSettings {
-  const [least, share, rate, momentum] = inner === 'muon' ? [10, 1 / 2, 0.8, 0.7] : [5, 1 / 4, 0.9, 0.3];
+export function chooseSettings({ steps, inner, upCodec = 'int4', downCodec = 'int4' }: RunShape): OuterSettings {
+  const [least, share] = inner === 'muon' ? [10, 1 / 2] : [5, 1 / 4];
   const innerSteps = Math.min(steps, Math.max(least, Math.min(100, Math.round(Math.sqrt(steps) * share))));
-  return { ...ROUNDS, innerSteps, rate, momentum, upCodec: 'int4', downCodec: 'int4' };
+  return { ...ROUNDS, innerSteps, ...outerStepFor(inner, [upCodec, downCodec]), upCodec, downCodec };
+}
+
+/** The less of a difference travels at once, the less momentum: what error feedback holds back comes late, and momentum has run on without it by then. */
+function outerStepFor(
+  inner: RunShape['inner'],
+  codecs: readonly CodecName[],
+): Pick<OuterSettings, 'rate' | 'momentum'> {
+  const parts = codecs.map(codecParts);
+  if (parts.some(({ kind }) => kind !== 'numbers')) return { rate: 1, momentum: 0 };
+  const oneBit = parts.some(({ numbers }) => numbers === 'sign');
+  return inner === 'muon' && !oneBit ? { rate: 0.8, momentum: 0.7 } : { rate: 0.9, momentum: 0.3 };
 }

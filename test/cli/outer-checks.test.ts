@@ -37,6 +37,7 @@ describe('what is rounded', () => {
     ['innerSteps: 30', /the last round has only 20 steps/],
     ['innerSteps: 5000', /merged once, at the last step/],
     ['innerSteps: 10, fragments: 4', /fragments are due at steps 3, 5, 8, 10 of a round/],
+    ['upCodec: top-1/64+int4, momentum: 0.7', /momentum 0\.7 runs on without what top-1\/64\+int4 holds back/],
     ['innerSteps: 10, averaging: krum', /promises to survive 1 of more than 4 islands, and there are 4/],
   ])('%s is said aloud', (outer, message) => {
     expect(outerNotices(job(outer)).join(' ')).toMatch(message);
@@ -54,6 +55,17 @@ describe('the default', () => {
     expect([100, 400, 1600, 40_000, 1_000_000].map((steps) => outer(steps).innerSteps)).toEqual([10, 10, 20, 100, 100]);
     expect(outer(400)).toMatchObject({ rate: 0.8, momentum: 0.7, upCodec: 'int4', downCodec: 'int4', startSteps: 0 });
     expect(outer(3).innerSteps).toBe(3);
+  });
+
+  it.each([
+    ['sign', 0.9, 0.3],
+    ['top-1/64+int4', 1, 0],
+    ['low-rank-8+int4', 1, 0],
+    ['int2', 0.8, 0.7],
+  ])('has the momentum that %s bears, whichever way it goes', (codec, rate, momentum) => {
+    for (const way of ['upCodec', 'downCodec'])
+      expect(job(`${way}: ${codec}`).outer).toMatchObject({ rate, momentum, [way]: codec });
+    expect(job(`upCodec: ${codec}, momentum: 0.1`).outer.momentum).toBe(0.1);
   });
 
   it('with another inner optimizer than Muon merges twice as often, and with less momentum', () => {

@@ -301,7 +301,18 @@ function fullSections(): readonly Section[] {
     ]),
     effect('strategies', 'Strategies by their names (4 islands, 400 steps)', [
       ...(
-        ['fedavg', 'fedavgm', 'fedadam', 'fedyogi', 'fedprox', 'diloco', 'muloco', 'sparseloco', 'async'] as const
+        [
+          'data-parallel',
+          'fedavg',
+          'fedavgm',
+          'fedadam',
+          'fedyogi',
+          'fedprox',
+          'diloco',
+          'muloco',
+          'sparseloco',
+          'async',
+        ] as const
       ).map((strategy) => ({ name: strategy, trial: named(strategy, 400) })),
       { name: 'streaming', trial: named('streaming', 400, { fragments: 3, overlapSteps: 2 }) },
       { name: 'decoupled', trial: named('decoupled', 400, { overlapSteps: 5 }) },

@@ -77,9 +77,10 @@ export function checkOuter({ outer, inner, islands }: Job): void {
 }
 
 /** What the settings make of a run that its owner may not expect, a sentence each. */
-export function outerNotices({ outer, islands, stop }: Job): readonly string[] {
+export function outerNotices({ outer, inner, islands, stop }: Job): readonly string[] {
   const { strategy, innerSteps, fragments, averaging, faultyShare, momentum } = outer;
   const { steps } = stop;
+  const hasMomentum = outer.optimizer !== 'adam' && outer.optimizer !== 'yogi';
   const sparse = [outer.upCodec, outer.downCodec].find((codec) => codecParts(codec).kind !== 'numbers');
   const when = (condition: boolean, sentence: string): readonly string[] => (condition ? [sentence] : []);
   const dueSteps = Array.from({ length: fragments }, (_, p) => dueStepOf(outer, p));
@@ -100,6 +101,10 @@ export function outerNotices({ outer, islands, stop }: Job): readonly string[] {
     ...when(
       averaging.endsWith('krum') && islands <= 2 * faulty + 2,
       `outer.averaging ${averaging} promises to survive ${faulty} of more than ${2 * faulty + 2} islands, and there are ${islands}: here it is a heuristic.`,
+    ),
+    ...when(
+      inner.optimizer === 'muon' && hasMomentum && momentum >= 0.9,
+      `outer.momentum ${momentum} is the papers', who have AdamW inside; with Muon inside it overshoots. Say inner.optimizer adamw, or an outer.momentum of 0.7 at most.`,
     ),
     ...when(
       strategy === 'auto' && sparse !== undefined && momentum > 0.3,

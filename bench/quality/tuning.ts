@@ -59,6 +59,6 @@ export const tuningSections: readonly Section[] = [
     id: 'tuning-6400',
     title: 'The same with 6,400 steps',
     seeds: [1],
-    rows: tuningRows(['small', 6400, 4], [0.0075, 0.015]),
+    rows: tuningRows(['small', 6400, 4], [0.0075, 0.011, 0.015]),
   },
 ];

@@ -198,7 +198,12 @@ function fullSections(): readonly Section[] {
       })),
       { baseline: '0 steps, then H 10' },
     ),
-    effect('codecs', 'Codecs, both ways (4 islands, H 10)', codecRows(400, CODECS), { baseline: 'f32' }),
+    effect(
+      'codecs',
+      'Codecs, both ways, each with the η and μ that the rule has for it (4 islands, H 10)',
+      codecRows(400, CODECS),
+      { baseline: 'f32' },
+    ),
     effect(
       'codecs-momentum',
       'Codecs that lose much, and momentum outside (4 islands, H 10, one seed)',

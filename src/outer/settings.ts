@@ -123,8 +123,8 @@ const ROUNDS: OuterSettings = {
  * - diloco: Nesterov, H 500, η 0.7, μ 0.9 (arXiv 2311.08105) · muloco: the same with Muon inside; H 30, η 0.7 and the μ 0.5 that
  *   served it best in a speed run (arXiv 2505.23725; KellerJordan/modded-nanogpt, pull request 277).
  * - data-parallel: the synchronous baseline, everything in float32 after every step, and nobody goes on before. With SGD without
- *   momentum inside it is one step on the batches of all; with an inner optimizer that remembers, each island's remembers its own
- *   gradients, and the loss is that of one machine with all batches (docs/results/quality.md, H 1).
+ *   momentum inside it is one step on the batches of all. Muon and AdamW step on each island's own gradient before parameters are
+ *   averaged: Muon's loss is then some 3 % above that of one optimizer with all batches (docs/results/quality.md, strategies).
  * - streaming: fragments of layers in turn, overlapped, mixed by halves, four bits up (arXiv 2501.18512: H 100, η 0.4, α 0.5).
  * - decoupled: fragments on a minimum quorum, overlapped with training, so that nobody holds (arXiv 2604.21428).
  * - dilocox: the merge of a round is taken one round later, low rank and four bits (arXiv 2506.21263).

@@ -14,8 +14,10 @@ export class Results {
     this.#file = file;
     makeFolder(path.dirname(file));
     if (!existsSync(file)) return;
-    for (const line of readFileSync(file, 'utf8').split('\n')) {
-      // A line that was cut off by the end of its process is done again.
+    const text = readFileSync(file, 'utf8');
+    // A line that was cut off by the end of its process is done again, and nothing is written on behind it.
+    if (text !== '' && !text.endsWith('\n')) appendFileSync(file, '\n');
+    for (const line of text.split('\n')) {
       if (!line.endsWith('}')) continue;
       const { key, result } = JSON.parse(line) as { readonly key: string; readonly result: TrialResult };
       this.#known.set(key, result);

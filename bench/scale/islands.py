@@ -318,15 +318,24 @@ def train(folder, layout, job):
     return zip(runs, *(evaluate(folder, job, layout, merged, half) for half in ("validation", "test")))
 
 
+def finished(path):
+    """Keys of the runs that are there. A line that was cut off by the end of its process is done again."""
+    if not os.path.exists(path):
+        return set()
+    with open(path) as file:
+        lines = file.read().split("\n")
+    if lines[-1] != "":
+        with open(path, "a") as file:
+            file.write("\n")
+    return {json.loads(line)["key"] for line in lines if line.endswith("}")}
+
+
 def main():
     folder, limit = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else math.inf
     with open(os.path.join(folder, "plan.json")) as file:
         plan = json.load(file)
     path, began = os.path.join(folder, "results.jsonl"), time.time()
-    done = set()
-    if os.path.exists(path):
-        with open(path) as file:
-            done = {json.loads(line)["key"] for line in file}
+    done = finished(path)
     device = torch.cuda.get_device_name() if DEVICE == "cuda" else "a processor"
     print(f"On {device}.", file=sys.stderr, flush=True)
     for job in plan["jobs"]:

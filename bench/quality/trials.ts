@@ -18,7 +18,7 @@ export function innerOf(model: SizeName, steps: number, side: 'together' | 'isla
 const RATES = [
   [0, { together: 0.06, islands: 0.04 }],
   [1600, { together: 0.03, islands: 0.015 }],
-  [6400, { together: 0.0075, islands: 0.0075 }],
+  [6400, { together: 0.011, islands: 0.0075 }],
   [25_600, { together: 0.0075, islands: 0.004 }],
 ] as const;
 

@@ -333,7 +333,7 @@ function fullSections(): readonly Section[] {
     ),
     effect(
       'main-medium-400',
-      'Medium model (1.1 M), 400 steps (one seed; three in [scale.md](scale.md))',
+      'Medium model (1.1 M), 400 steps (one seed; three in scale.md)',
       main('medium', 400, [4]).filter(({ name }) => !/AdamW|steps|, 8/.test(name)),
       { baseline: 'data-parallel, 4', seeds: [1] },
     ),

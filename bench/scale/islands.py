@@ -331,7 +331,10 @@ def finished(path):
 
 
 def main():
-    folder, limit = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else math.inf
+    folder = sys.argv[1] if len(sys.argv) > 1 else "."
+    limit = float(sys.argv[2]) if len(sys.argv) > 2 else math.inf
+    if not os.path.exists(os.path.join(folder, "plan.json")):
+        sys.exit(f"There is no plan.json in {folder}. `npm run bench scale` prepares a folder; name it as the first argument.")
     with open(os.path.join(folder, "plan.json")) as file:
         plan = json.load(file)
     path, began = os.path.join(folder, "results.jsonl"), time.time()

@@ -26,7 +26,7 @@ export interface Outer {
   readonly codec: CodecName;
 }
 
-export const SEEDS = [1, 2, 3];
+const SEEDS = [1, 2, 3];
 
 const together = (model: SizeName, [steps, batch, islands]: Shape, rates: readonly number[], momentum = 0.9): Row => ({
   model,

@@ -54,6 +54,7 @@ export const ERROR_CODES = {
   'HELIO-4003': 4, // protocol: peer refused us, or speaks another version
   'HELIO-4004': 4, // protocol: malformed or oversized message
   'HELIO-4005': 4, // protocol: an island that was banned from the run
+  'HELIO-4006': 4, // protocol: two versions of Heliotrope that have none in common
   'HELIO-5001': 5, // no island came, or none answered in time
   'HELIO-5002': 1, // an island could not be kept running
 } as const;

@@ -1,6 +1,6 @@
 import { WebSocket } from 'ws';
 import { newIdentity } from '../../src/protocol/identity.ts';
-import { helloOf } from '../../test/coordinator/hosted.ts';
+import { FRESH, helloOf } from '../../test/coordinator/hosted.ts';
 
 /**
  * `node idle-clients.ts PORT COUNT FIRST INVITATION`: so many islands that are there and do nothing, with heartbeats every two seconds. They
@@ -12,18 +12,18 @@ const AT_ONCE = 8;
 
 function join(number: number): Promise<WebSocket> {
   return new Promise((resolve, reject) => {
-    const identity = newIdentity();
     const island = `idle-${number}`;
     const localAddress = `127.0.${1 + (number % 20)}.1`;
     const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/run`, { perMessageDeflate: false, localAddress });
     socket.on('error', reject);
-    socket.on('message', (data: Buffer, isBinary) => {
+    socket.on('message', async (data: Buffer, isBinary) => {
       if (isBinary) return;
       const message = JSON.parse(data.toString()) as { kind: string; nonce: string };
       if (message.kind === 'challenge') {
-        const hello = helloOf(island, identity, message.nonce, invitation);
+        const hello = await helloOf(island, await newIdentity(), message.nonce, invitation);
         socket.send(JSON.stringify(hello));
-      } else if (message.kind === 'welcome') resolve(socket);
+      } else if (message.kind === 'admitted') socket.send(JSON.stringify(FRESH));
+      else if (message.kind === 'welcome') resolve(socket);
       else if (message.kind === 'refused') reject(new Error(data.toString()));
     });
   });

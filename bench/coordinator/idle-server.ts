@@ -6,7 +6,7 @@ const run = await hosted({});
 process.send!({
   kind: 'serving',
   port: run.server.port,
-  invitation: run.invite({ uses: 1_000_000, expiresAt: Math.floor(Date.now() / 1000) + 3_600 }),
+  invitation: await run.invite({ uses: 1_000_000, expiresAt: Math.floor(Date.now() / 1000) + 3_600 }),
 });
 let before = process.cpuUsage();
 let beforeMs = performance.now();

@@ -276,7 +276,7 @@ async function step(short: boolean): Promise<readonly Figure[]> {
       RUN,
       String(bytes),
       codec,
-      served.invite({ uses: 100 }),
+      await served.invite({ uses: 100 }),
     ];
     const { stdout } = await run(process.execPath, ['--disable-warning=ExperimentalWarning', ...args]);
     const { seconds: stepS } = JSON.parse(stdout) as { seconds: number };

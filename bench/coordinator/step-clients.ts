@@ -1,8 +1,9 @@
 import { WebSocket } from 'ws';
 import { overWebSocket } from '../../src/protocol/channel.ts';
-import { encodeFrames, sha256 } from '../../src/protocol/frame.ts';
+import { encodeFrames } from '../../src/protocol/frame.ts';
+import { contentHash } from '../../src/protocol/hash.ts';
 import { newIdentity, updateText } from '../../src/protocol/identity.ts';
-import { helloOf } from '../../test/coordinator/hosted.ts';
+import { FRESH, helloOf } from '../../test/coordinator/hosted.ts';
 
 /**
  * `node step-clients.ts PORT ISLANDS RUN BYTES CODEC INVITATION`: islands that hand in a contribution of so many bytes when they are asked, and take what was
@@ -17,11 +18,11 @@ const [port, islands, run, bytes, codec, invitation] = process.argv.slice(2) as 
   string,
 ];
 const payload = new Uint8Array(Number(bytes));
-const hash = sha256(payload);
+const hash = await contentHash(payload);
 let firstPullMs = Number.POSITIVE_INFINITY;
 
-const lives = Array.from({ length: Number(islands) }, (_, m) => {
-  const identity = newIdentity();
+const lives = Array.from({ length: Number(islands) }, async (_, m) => {
+  const identity = await newIdentity();
   const island = `step-${m}`;
   const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/run`, {
     perMessageDeflate: false,
@@ -33,7 +34,7 @@ const lives = Array.from({ length: Number(islands) }, (_, m) => {
   return new Promise<number>((resolve, reject) => {
     let mergedBytes = 0;
     socket.on('error', reject);
-    socket.on('message', (data: Buffer, isBinary) => {
+    socket.on('message', async (data: Buffer, isBinary) => {
       if (isBinary) {
         const header = JSON.parse(data.subarray(12, 12 + data.readUInt32LE(8)).toString()) as {
           content: { kind: string };
@@ -53,7 +54,9 @@ const lives = Array.from({ length: Number(islands) }, (_, m) => {
       };
       switch (message.kind) {
         case 'challenge':
-          return say(helloOf(island, identity, message.nonce, invitation));
+          return say(await helloOf(island, identity, message.nonce, invitation));
+        case 'admitted':
+          return say(FRESH);
         case 'welcome':
           return say({ kind: 'ready', restored: null });
         case 'evaluate':
@@ -65,9 +68,9 @@ const lives = Array.from({ length: Number(islands) }, (_, m) => {
         case 'pull': {
           firstPullMs = Math.min(firstPullMs, performance.now());
           const update = { fragment: 0, version: 0, round: 1, steps: 5, tokens: 50, form: 'update', codec } as const;
-          const signature = identity.sign(updateText(run, update, hash));
-          for (const frame of encodeFrames(0, { kind: 'contribution', ...update, signature } as never, payload, hash))
-            wire.sendFrame(frame, () => {});
+          const signature = await identity.sign(updateText(run, update, hash));
+          const content = { kind: 'contribution', ...update, signature } as never;
+          for (const frame of encodeFrames({ content, payload, hash })) wire.sendFrame(frame, () => {});
           return;
         }
         case 'refused':

@@ -14,11 +14,12 @@ import {
 import type { BatchSource } from '../../src/ml/data/batches.ts';
 import type { Random } from '../../src/ml/tensor/random.ts';
 import type { Trainer } from '../../src/ml/training/trainer.ts';
-import { type Fragment, pack, unpack } from '../../src/outer/fragments.ts';
+import { type Fragment, manifestOf, pack, unpack } from '../../src/outer/fragments.ts';
 import type { OuterSettings } from '../../src/outer/settings.ts';
 import type { Parcel } from '../../src/protocol/frame.ts';
-import { NO_PROGRESS, PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
+import { NO_PROGRESS } from '../../src/protocol/messages.ts';
 import type { Job } from '../../src/protocol/run-file.ts';
+import { OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/versions.ts';
 import type { Attack } from './trial.ts';
 
 /**
@@ -129,10 +130,19 @@ class VirtualRun {
   }
 
   async run(): Promise<void> {
-    const challenge = { kind: 'challenge', protocol: PROTOCOL_VERSION, nonce: 'virtual' } as const;
+    const versions = { protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL };
+    const challenge = { kind: 'challenge', ...versions, nonce: 'virtual' } as const;
+    const admitted = {
+      kind: 'admitted',
+      protocol: PROTOCOL_VERSION,
+      run: 'virtual',
+      capabilities: [],
+      leaseS: 2,
+    } as const;
     for (const island of this.#islands) {
       await this.#tell(island, { kind: 'connected' });
       await this.#tell(island, { kind: 'told', message: challenge });
+      await this.#tell(island, { kind: 'told', message: { ...admitted, capabilities: [] } });
     }
     let tickMs = TICK_MS;
     while (!isOver(this.#state.phase)) {
@@ -183,12 +193,9 @@ class VirtualRun {
         const { form, codec } = parcel;
         for (const name of effect.receivers) {
           const receiver = this.#islands.find((other) => other.name === name)!;
-          const content: Merged = {
-            kind: 'merged',
-            ...placeOf(this.#settings, this.#state, fragment, name),
-            form,
-            codec,
-          };
+          const place = placeOf(this.#settings, this.#state, fragment, name);
+          const { runStep } = this.#state.fragments[fragment]!;
+          const content: Merged = { kind: 'merged', ...place, runStep, form, codec };
           this.#bytes += parcel.payload.length;
           const arrive = () => this.#arrive(receiver, content, { ...parcel, payload: parcel.payload.slice() });
           this.#post(async () => (receiver.stepping ? void receiver.later.push(arrive) : arrive()));
@@ -214,15 +221,17 @@ class VirtualRun {
   async #welcome(island: Island, fragments: readonly number[]): Promise<void> {
     const { outer } = this.#options;
     const job = { outer: { ...outer, strategy: 'auto' }, model: {} } as unknown as Job;
-    const welcome = { kind: 'welcome', protocol: PROTOCOL_VERSION, run: 'virtual', job, dataFolder: '' } as const;
-    const rest = { shard: { index: 0, count: 1 }, leaseS: 2, restore: null, fragments: [...fragments], beginnings: [] };
+    const manifest = manifestOf(this.#options.fragments);
+    const welcome = { kind: 'welcome', run: 'virtual', job, manifest, hostKey: '', dataFolder: '' } as const;
+    const rest = { shard: { index: 0, count: 1 }, restore: null, fragments: [...fragments], beginnings: [] };
     await this.#tell(island, { kind: 'told', message: { ...welcome, ...rest } });
     await this.#tell(island, { kind: 'received', content: { kind: 'preparation' } });
-    for (const fragment of fragments)
-      await this.#tell(island, {
-        kind: 'received',
-        content: { kind: 'global', ...placeOf(this.#settings, this.#state, fragment, island.name) },
-      });
+    for (const fragment of fragments) {
+      const place = placeOf(this.#settings, this.#state, fragment, island.name);
+      const { version, runStep } = this.#state.fragments[fragment]!;
+      await this.#tell(island, { kind: 'told', message: { kind: 'place', ...place } });
+      await this.#tell(island, { kind: 'received', content: { kind: 'global', fragment, version, runStep } });
+    }
   }
 
   #post(deliver: () => Promise<void>): void {

@@ -34,13 +34,13 @@ export function readServed(folder: string): Served {
 }
 
 /** An invitation with a signature of the run's host, and where to go with it. */
-export function inviteTo(
+export async function inviteTo(
   { run, addresses, fingerprint, secure }: Served,
   host: Identity,
   { uses, expiresAt }: { readonly uses: number; readonly expiresAt: number },
-): string {
+): Promise<string> {
   const id = randomBytes(9).toString('base64url');
-  const invitation = signInvitation({ run, role: 'island', id, expiresAt, uses }, host);
+  const invitation = await signInvitation({ run, role: 'island', id, expiresAt, uses }, host);
   return writeLink({ addresses, secure, fingerprint: fingerprint ?? undefined, invitation });
 }
 

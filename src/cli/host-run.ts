@@ -79,7 +79,7 @@ async function host(
   startedAt: Date,
 ): Promise<Summary | undefined> {
   const run = runIdentity(prepared.job.name, folder);
-  const identity = keptIdentity(path.join(folder, 'run.key'));
+  const identity = await keptIdentity(path.join(folder, 'run.key'));
   const tls = await tlsOf(options.tls, folder);
   const { store, blobs } = await openStores(options, folder, run);
   const settings = settingsOf(prepared, options);
@@ -112,6 +112,7 @@ async function host(
     port: options.port,
     tls,
     hostKey: identity.publicKey,
+    sign: identity.sign,
     adminToken: adminTokenOf(folder),
     version: VERSION,
     nowMs: () => performance.now(),
@@ -132,7 +133,10 @@ async function host(
   const hide = code === null ? undefined : announce({ ...served, code, port: server.port });
   options.emit({
     kind: 'serving',
-    invitation: inviteTo(served, identity, { uses: 1_000_000, expiresAt: Math.floor(Date.now() / 1000) + STANDING_S }),
+    invitation: await inviteTo(served, identity, {
+      uses: 1_000_000,
+      expiresAt: Math.floor(Date.now() / 1000) + STANDING_S,
+    }),
     code,
     port: server.port,
     folder,

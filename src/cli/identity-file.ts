@@ -9,10 +9,10 @@ import { type Identity, identityFromPem, newIdentity } from '../protocol/identit
  *
  * @throws HelioError HELIO-3001 when the file is no Ed25519 key, HELIO-3002 to 3004 when it cannot be written
  */
-export function keptIdentity(file: string): Identity {
-  if (!existsSync(file)) make(file);
+export async function keptIdentity(file: string): Promise<Identity> {
+  if (!existsSync(file)) await make(file);
   try {
-    return identityFromPem(readFileSync(file, 'utf8'));
+    return await identityFromPem(readFileSync(file, 'utf8'));
   } catch (error) {
     throw new HelioError(
       'HELIO-3001',
@@ -24,11 +24,12 @@ export function keptIdentity(file: string): Identity {
 }
 
 /** Of two processes that make it at once, one does, and both use that. */
-function make(file: string): void {
+async function make(file: string): Promise<void> {
   const temporary = `${file}.${process.pid}.tmp`;
+  const { pem } = await newIdentity();
   try {
     makeFolder(path.dirname(file));
-    writeFileSync(temporary, newIdentity().toPem(), { mode: 0o600, flush: true });
+    writeFileSync(temporary, pem, { mode: 0o600, flush: true });
     linkSync(temporary, file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw explainSystemError(error, `write ${file}`);

@@ -24,12 +24,12 @@ export type Admission =
   | { readonly kind: 'knocks' };
 
 /** @throws HelioError HELIO-4003 when it is not who it says, or its invitation is worth nothing, HELIO-4005 when it was banned */
-export function admission(
+export async function admission(
   { run, hostKey, nonce, nowS }: Doorkeeper,
   { islands, banned }: Pick<RunState, 'islands' | 'banned'>,
   hello: Pick<IslandMessage & { readonly kind: 'hello' }, 'island' | 'key' | 'signature' | 'invitation'>,
-): Admission {
-  if (!isSignedBy(hello.key, helloText(nonce, hello.island), hello.signature)) {
+): Promise<Admission> {
+  if (!(await isSignedBy(hello.key, helloText(nonce, hello.island), hello.signature))) {
     throw new HelioError(
       'HELIO-4003',
       `The island ${hello.island} did not show that it holds its key.`,
@@ -52,6 +52,6 @@ export function admission(
   }
   if (known !== undefined) return { kind: 'admitted', invitation: null };
   if (hello.invitation === null) return { kind: 'knocks' };
-  const { id, uses } = readInvitation(hello.invitation, hostKey, run, nowS);
+  const { id, uses } = await readInvitation(hello.invitation, hostKey, run, nowS);
   return { kind: 'admitted', invitation: { id, uses } };
 }

@@ -84,11 +84,10 @@ export function partOfRound(step: Step, index: number, { arrived }: Pulling): nu
 
 /** What an island is told of a fragment together with its parameters. */
 export function placeOf(settings: RunSettings, state: RunState, fragment: number, island: string) {
-  const { version, runStep } = state.fragments[fragment]!;
+  const { version } = state.fragments[fragment]!;
   return {
     fragment,
     version,
-    runStep,
     stepsUntilDue: stepsUntilDue(settings, state, fragment, island),
     round: newestRound(state, fragment, island),
   };

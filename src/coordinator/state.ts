@@ -175,6 +175,8 @@ export type Event =
       readonly key: string;
       /** Null for one that the host let in himself, or that the run knows. */
       readonly invitation: { readonly id: string; readonly uses: number } | null;
+      /** Whether it can measure the model; one that does not say so can. */
+      readonly evaluates?: boolean;
       readonly holds: readonly Held[];
     }
   /** It did what no honest island does: a broken frame, a foreign signature, numbers that are not finite. */
@@ -213,8 +215,11 @@ export type Event =
   | { readonly kind: 'stop-requested' }
   | { readonly kind: 'tick' };
 
+/** What the machine itself says; what an island is welcomed with is put together where the model is. */
+export type Word = Exclude<CoordinatorMessage, { readonly kind: 'welcome' }>;
+
 export type Effect =
-  | { readonly kind: 'send'; readonly island: string; readonly message: CoordinatorMessage }
+  | { readonly kind: 'send'; readonly island: string; readonly message: Word }
   /** Welcomes an island, and sends it these fragments as they are now; a fresh one also what its data and model need. */
   | {
       readonly kind: 'send-state';

@@ -1,6 +1,5 @@
-import type { CoordinatorMessage } from '../protocol/messages.ts';
 import { islandOf, withIsland } from './roster.ts';
-import type { Effect, FragmentState, Island, RunRecord, RunSettings, RunState } from './state.ts';
+import type { Effect, FragmentState, Island, RunRecord, RunSettings, RunState, Word } from './state.ts';
 
 /** One reaction under way: the state so far and the effects so far. It lives within one call of `react`. */
 export class Step {
@@ -43,7 +42,7 @@ export class Step {
     this.effects.push(effect);
   }
 
-  send(island: string, message: CoordinatorMessage): void {
+  send(island: string, message: Word): void {
     this.effect({ kind: 'send', island, message });
   }
 

@@ -1,7 +1,8 @@
 import type { Provider } from '../ml/engine/session.ts';
-import type { Content, Transfer } from '../protocol/frame.ts';
+import type { Packed, Transfer } from '../protocol/frame.ts';
 import type { Identity } from '../protocol/identity.ts';
 import type { CoordinatorMessage, IslandMessage } from '../protocol/messages.ts';
+import type { Receipt } from '../protocol/receipts.ts';
 
 /** The world as a session needs it: the machine that it runs on, and the way to the coordinator. */
 
@@ -18,6 +19,12 @@ export interface IslandHost {
   stateFolder(run: string): string;
   /** The owner's data as absolute paths, where they differ from those that the run names. */
   readonly dataPaths: readonly string[] | undefined;
+  /** Whether it can measure the model on held-out data. */
+  readonly evaluates: boolean;
+  /** What runs it: a hidden tab may keep silent for longer than a process. */
+  readonly kind: 'process' | 'tab' | 'cluster';
+  /** Keeps what the host has signed of its merged work. */
+  keepReceipt(receipt: Receipt, signature: string): void;
   nowMs(): number;
   cpuS(): number;
   peakMemoryBytes(): number;
@@ -34,7 +41,7 @@ export interface Line {
    *
    * @param from how much of it the coordinator has
    */
-  transfer(content: Content, payload: Uint8Array, sha256: string, from: number): Promise<void>;
+  transfer(packed: Packed, from: number): Promise<void>;
   /**
    * What comes next; null once this side has closed it. Waits no longer than `timeoutMs`.
    *
@@ -44,16 +51,16 @@ export interface Line {
   /** Ends a wait that is under way, as if its time were over. */
   wake(): void;
   /** What came of transfers before their connection broke. */
-  readonly beginnings: IslandHello['beginnings'];
+  readonly beginnings: Resume['beginnings'];
   close(): void;
 }
-type IslandHello = IslandMessage & { readonly kind: 'hello' };
+type Resume = IslandMessage & { readonly kind: 'resume' };
 export type Incoming =
   | { readonly kind: 'connected' }
   | { readonly kind: 'lost' }
   | { readonly kind: 'told'; readonly message: CoordinatorMessage }
   /** @property sinceMs when its first byte came */
-  | (Omit<Transfer, 'sha256'> & { readonly kind: 'received'; readonly sinceMs: number });
+  | (Omit<Transfer, 'hash'> & { readonly kind: 'received'; readonly sinceMs: number });
 
 /** Something that took time on the island: one bar in its timeline. */
 export interface Span {

@@ -117,6 +117,7 @@ function layoutOf(spec: ParameterSpec): TensorLayout {
   const layer = LAYER.exec(spec.name)?.[1];
   return {
     name: spec.name,
+    shape: spec.shape,
     elements: elementsOf(spec),
     role: spec.role === 'embedding' ? 'embedding' : 'other',
     ...(rest.length > 0 ? { rows: rows! } : {}),

@@ -1,6 +1,7 @@
 import { HelioError } from '../errors.ts';
 import type { Content } from '../protocol/frame.ts';
-import { type CoordinatorMessage, PROTOCOL_VERSION } from '../protocol/messages.ts';
+import type { CoordinatorMessage } from '../protocol/messages.ts';
+import { agreedVersion, OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../protocol/versions.ts';
 import {
   type FragmentClock,
   handedIn,
@@ -11,7 +12,19 @@ import {
   stepped,
   unmerged,
 } from './fragment-clock.ts';
-import type { Activity, Global, IslandEffect, IslandEvent, IslandState, Keep, Merged, Welcome, Word } from './state.ts';
+import type {
+  Activity,
+  Global,
+  IslandEffect,
+  IslandEvent,
+  IslandState,
+  Keep,
+  Merged,
+  Place,
+  Told,
+  Welcome,
+  Word,
+} from './state.ts';
 
 /**
  * The island's one decision function, as the coordinator's `react`: pure, with time as an argument. What it decides is done by a
@@ -68,7 +81,7 @@ class Turn {
 function accept(turn: Turn, event: IslandEvent): void {
   switch (event.kind) {
     case 'connected':
-      return turn.update({ link: 'joining', awaited: null });
+      return turn.update({ link: 'joining', awaited: null, places: [] });
     case 'lost':
       // What was asked on the old connection is asked again on the next; that the run is over is final.
       return turn.update({
@@ -93,25 +106,37 @@ function accept(turn: Turn, event: IslandEvent): void {
   }
 }
 
-function greet(turn: Turn, { nonce, protocol }: CoordinatorMessage & { readonly kind: 'challenge' }): void {
-  if (protocol !== PROTOCOL_VERSION) {
+const OWN = { protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL };
+
+function admitted(turn: Turn, { run }: CoordinatorMessage & { readonly kind: 'admitted' }): void {
+  const { work, prepared, clocks, newest } = turn.state;
+  if (work !== null && work.run !== run) {
     throw new HelioError(
       'HELIO-4003',
-      `The coordinator speaks protocol ${protocol}, this island ${PROTOCOL_VERSION}.`,
-      'Install the same version of Heliotrope on both.',
+      `Another run is hosted there now: ${run}, and this island is part of ${work.run}.`,
+      'Join again to take part in that one.',
     );
   }
-  const { work, prepared, clocks, newest } = turn.state;
   const holds = prepared ? clocks.map(({ version, round }, i) => ({ version, round, newest: newest[i]!.version })) : [];
-  turn.effect({ kind: 'hello', nonce, run: prepared ? work!.run : null, holds });
+  turn.effect({ kind: 'resume', run: prepared ? run : null, holds });
 }
 
-function told(turn: Turn, message: CoordinatorMessage): void {
+function told(turn: Turn, message: Told): void {
   switch (message.kind) {
     case 'challenge':
-      return greet(turn, message);
-    case 'wait':
-      return turn.effect({ kind: 'say', sentence: message.what });
+      agreedVersion(OWN, message, 'coordinator');
+      return turn.effect({ kind: 'hello', nonce: message.nonce });
+    case 'standing':
+      return turn.effect({ kind: 'say', sentence: describeStanding(message) });
+    case 'admitted':
+      return admitted(turn, message);
+    // Its connection has heard that the coordinator is there.
+    case 'alive':
+      return;
+    case 'place':
+      return turn.update({ places: withPlace(turn.state.places, message) });
+    case 'receipt':
+      return turn.effect({ kind: 'receipt', message });
     case 'welcome':
       return welcomed(turn, message);
     case 'start':
@@ -157,15 +182,8 @@ function heed(turn: Turn, word: Word): void {
 }
 
 function welcomed(turn: Turn, welcome: Welcome): void {
-  const { link, work, prepared } = turn.state;
+  const { link, prepared } = turn.state;
   if (link !== 'joining' || turn.state.awaited !== null) throw senseless('welcomed this island twice');
-  if (work !== null && work.run !== welcome.run) {
-    throw new HelioError(
-      'HELIO-4003',
-      `Another run is hosted there now: ${welcome.run}, and this island is part of ${work.run}.`,
-      'Join again to take part in that one.',
-    );
-  }
   const { outer, model } = welcome.job;
   const withBase = model.lora !== undefined;
   if (welcome.fragments.some((fragment) => fragment >= outer.fragments))
@@ -187,16 +205,33 @@ function receive(turn: Turn, content: Content): void {
     case 'global':
       if (awaited === null || !awaited.fragments.includes(content.fragment)) return;
       turn.update({ awaited: { ...awaited, fragments: awaited.fragments.filter((f) => f !== content.fragment) } });
-      takeWhole(turn, content);
+      takeWhole(turn, { ...content, ...placeFor(turn, content) });
       return finishJoining(turn);
     case 'merged':
       if (turn.state.clocks[content.fragment] === undefined) throw noSuchFragment(content.fragment);
       turn.update({ arrived: turn.state.arrived + 1 });
-      return turn.effect({ kind: 'open', content });
+      return turn.effect({ kind: 'open', content: { ...content, ...placeFor(turn, content) } });
     case 'contribution':
       throw senseless('sent a contribution');
   }
 }
+
+function withPlace(places: IslandState['places'], place: Place): IslandState['places'] {
+  const changed = [...places];
+  changed[place.fragment] = place;
+  return changed;
+}
+
+/** What was told of a version before it came. */
+function placeFor(turn: Turn, { fragment, version }: Pick<Place, 'fragment' | 'version'>) {
+  const place = turn.state.places[fragment];
+  if (place?.version !== version) throw senseless(`sent version ${version} of fragment ${fragment} without its place`);
+  const { stepsUntilDue, round } = place;
+  return { stepsUntilDue, round };
+}
+
+const describeStanding = ({ state, reason, next, fix }: CoordinatorMessage & { readonly kind: 'standing' }): string =>
+  `${state} (${reason})${next === null ? '' : `: ${next.what}`}${fix === null ? '' : ` · ${fix}`}`;
 
 /** Before everything is prepared, fragments are only noted: they are prepared together. */
 function takeWhole(turn: Turn, content: Global): void {

@@ -1,12 +1,13 @@
-import { type Content, decodeFloats, type Parcel, sha256 } from '../protocol/frame.ts';
-import { helloText, updateText } from '../protocol/identity.ts';
-import {
-  type CoordinatorMessage,
-  type IslandMessage,
-  NO_PROGRESS,
-  PROTOCOL_VERSION,
-  type Progress,
-} from '../protocol/messages.ts';
+import { HelioError } from '../errors.ts';
+import { fragmentsIn } from '../outer/fragments.ts';
+import { type Content, decodeFloats, type Packed, type Parcel } from '../protocol/frame.ts';
+import { contentHash } from '../protocol/hash.ts';
+import { helloText, isSignedBy, updateText } from '../protocol/identity.ts';
+import { readJob } from '../protocol/job.ts';
+import { faultOf } from '../protocol/manifest.ts';
+import { type CoordinatorMessage, type IslandMessage, NO_PROGRESS, type Progress } from '../protocol/messages.ts';
+import { receiptText } from '../protocol/receipts.ts';
+import { CAPABILITIES, OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../protocol/versions.ts';
 import type { Incoming, IslandHost, Line, Span } from './host.ts';
 import { activity, reactIsland } from './machine.ts';
 import { withOwnData } from './own-data.ts';
@@ -16,6 +17,7 @@ import {
   type IslandState,
   type Merged,
   newIsland,
+  type Told,
   type Welcome,
 } from './state.ts';
 import type { IslandExchange, IslandTrainer, Kept } from './trainer-face.ts';
@@ -24,11 +26,9 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =
   new Uint8Array(buffer, byteOffset, byteLength);
 
 /** A contribution on its way. */
-interface Outgoing {
-  readonly content: Content & { readonly kind: 'contribution' };
-  readonly payload: Uint8Array;
-  readonly hash: string;
-}
+type Outgoing = Packed & { readonly content: Content & { readonly kind: 'contribution' } };
+
+const keyOf = ({ fragment, version }: Pick<Merged, 'fragment' | 'version'>): string => `${fragment}:${version}`;
 
 export type Ending = 'finished' | 'interrupted' | 'failed';
 
@@ -52,10 +52,13 @@ export class IslandSession {
   #base: Uint8Array | null = null;
   /** What it handed in of each fragment, until the next merge: if the connection breaks meanwhile, the transfer goes on. */
   readonly #outbox: Outgoing[] = [];
+  /** Contributions are signed one after the other, and so sent in the order in which they were asked for. */
+  #signing: Promise<void> = Promise.resolve();
   /** What the coordinator had of its transfers when it welcomed the island. */
   #known: Welcome['beginnings'] = [];
-  /** Payloads of merged fragments that the machine is to be asked about. */
-  readonly #payloads = new Map<Merged, Parcel['payload']>();
+  #hostKey = '';
+  /** Payloads of merged fragments that the machine is to be asked about, by fragment and version. */
+  readonly #payloads = new Map<string, Parcel['payload']>();
   /** Merged fragments that are open and wait for the end of the step. */
   readonly #opened: { readonly content: Merged; readonly parameters: Float32Array }[] = [];
   /** The first error of what goes on while the trainer computes. */
@@ -111,7 +114,7 @@ export class IslandSession {
   }
 
   async #handle(item: Incoming): Promise<void> {
-    if (item.kind === 'told' && item.message.kind === 'welcome') this.#known = item.message.beginnings;
+    if (item.kind === 'told') return this.#dispatch({ kind: 'told', message: this.#read(item.message) });
     if (item.kind !== 'received') return this.#dispatch(item);
     const { content, payload, sinceMs } = item;
     switch (content.kind) {
@@ -125,11 +128,25 @@ export class IslandSession {
         this.#newest[content.fragment] = decodeFloats(payload);
         break;
       case 'merged':
-        this.#payloads.set(content, payload);
+        this.#payloads.set(keyOf(content), payload);
         this.#host.trace({ lane: 'download', name: 'merged', startMs: sinceMs, endMs: this.#host.nowMs() });
         break;
     }
     await this.#dispatch({ kind: 'received', content });
+  }
+
+  /** @throws HelioError HELIO-4004 when the manifest makes no sense, HELIO-4006 when the run is of another version */
+  #read(message: CoordinatorMessage): Told {
+    if (message.kind !== 'welcome') return message;
+    const { job, unknown } = readJob(message.job);
+    const left = unknown.join(', ');
+    if (left !== '') this.#host.say(`this version of Heliotrope does not know, and leaves out, ${left} of the run`);
+    const fault = faultOf(message.manifest, job.outer.fragments);
+    if (fault !== undefined)
+      throw new HelioError('HELIO-4004', `The run's manifest is wrong: ${fault}.`, 'Report it to the host of the run.');
+    this.#known = message.beginnings;
+    this.#hostKey = message.hostKey;
+    return { ...message, job };
   }
 
   async #takeOpened(): Promise<void> {
@@ -153,6 +170,10 @@ export class IslandSession {
     switch (effect.kind) {
       case 'hello':
         return this.#hello(effect);
+      case 'resume':
+        return this.#resume(effect);
+      case 'receipt':
+        return this.#keepReceipt(effect.message);
       case 'say':
         return this.#host.say(effect.sentence);
       case 'send':
@@ -195,31 +216,49 @@ export class IslandSession {
     return { kind: 'moved', from: (keep.from === 'receipt' ? this.#before : this.#handedIn)[fragment]! };
   }
 
-  #hello({ nonce, run, holds }: IslandEffect & { readonly kind: 'hello' }): void {
-    const { name, identity, invitation, software, threads, engine } = this.#host;
+  async #hello({ nonce }: IslandEffect & { readonly kind: 'hello' }): Promise<void> {
+    const { name, identity, invitation, software, threads, engine, evaluates, kind } = this.#host;
     this.#line.send({
       kind: 'hello',
       protocol: PROTOCOL_VERSION,
+      oldest: OLDEST_PROTOCOL,
+      capabilities: [...CAPABILITIES],
       island: name,
       key: identity.publicKey,
-      signature: identity.sign(helloText(nonce, name)),
+      signature: await identity.sign(helloText(nonce, name)),
       invitation,
       software,
       threads,
-      run,
-      holds: holds.map((held, fragment) => ({ ...held, sha256: sha256(bytesOf(this.#newest[fragment]!)) })),
-      beginnings: this.#line.beginnings,
+      host: kind,
+      evaluates,
       engine: { ...engine, onProcessor: [...engine.onProcessor] },
     });
   }
 
-  async #prepare({ run, job: given, shard, dataFolder, restore }: Welcome): Promise<void> {
+  async #resume({ run, holds }: IslandEffect & { readonly kind: 'resume' }): Promise<void> {
+    const hashes = await Promise.all(holds.map((_, fragment) => contentHash(bytesOf(this.#newest[fragment]!))));
+    const hashed = holds.map((held, fragment) => ({ ...held, hash: hashes[fragment]! }));
+    this.#line.send({ kind: 'resume', run, holds: hashed, beginnings: this.#line.beginnings });
+  }
+
+  /** A receipt that is not this island's, or that the host has not signed, is worth nothing. */
+  async #keepReceipt({ receipt, signature }: CoordinatorMessage & { readonly kind: 'receipt' }): Promise<void> {
+    const { name, identity } = this.#host;
+    const mine = receipt.island === name && receipt.key === identity.publicKey;
+    if (mine && (await isSignedBy(this.#hostKey, receiptText(receipt), signature)))
+      this.#host.keepReceipt(receipt, signature);
+    else this.#host.say('the coordinator sent a receipt that its host has not signed');
+  }
+
+  async #prepare({ run, job: given, manifest, shard, dataFolder, restore }: Welcome): Promise<void> {
     const job = withOwnData(given, this.#host.dataPaths);
     const fragments = Array.from({ length: job.outer.fragments }, (_, i) => this.#newest[i]!);
-    const layout = await this.#trainer.prepare(
+    const layout = fragmentsIn(manifest);
+    await this.#trainer.prepare(
       {
         run,
         job,
+        fragments: layout,
         shard,
         dataFolder,
         preparation: this.#preparation,
@@ -248,8 +287,8 @@ export class IslandSession {
   /** Opens a merged fragment in the background; it is taken at the end of the step that is then under way. */
   #open(content: Merged): void {
     const { fragment, round, form, codec } = content;
-    const parcel: Parcel = { form, codec, payload: this.#payloads.get(content)! };
-    this.#payloads.delete(content);
+    const parcel: Parcel = { form, codec, payload: this.#payloads.get(keyOf(content))! };
+    this.#payloads.delete(keyOf(content));
     this.#inBackground(async () => {
       const open = (): Promise<Float32Array> => this.#exchange.receive(fragment, parcel, round);
       this.#opened.push({ content, parameters: await this.#spanned('exchange', 'open', open) });
@@ -261,7 +300,7 @@ export class IslandSession {
   async #contribute({ content }: IslandEffect & { readonly kind: 'contribute' }): Promise<void> {
     const { fragment, round } = content;
     const before = this.#outbox[fragment];
-    const there = this.#known.find(({ sha256: hash }) => hash === before?.hash);
+    const there = this.#known.find(({ hash }) => hash === before?.hash);
     if (before !== undefined && before.content.round === round && there !== undefined) {
       // Goes on as it was handed in, with the counters and the place of then.
       this.#known = [];
@@ -271,22 +310,29 @@ export class IslandSession {
     this.#counters.exchangeS += seconds;
     if (this.#state.work!.outer.carryOver) this.#handedIn[fragment] = own.slice();
     const pack = this.#spanned('exchange', 'pack', () => this.#exchange.contribute(fragment, own, round));
-    this.#inBackground(async () => {
-      const { form, codec, payload } = await pack;
-      const update = { ...content, form, codec };
-      const hash = sha256(payload);
-      const signature = this.#host.identity.sign(updateText(this.#state.work!.run, update, hash));
-      const outgoing = { content: { ...update, signature }, payload, hash };
-      this.#outbox[fragment] = outgoing;
-      await this.#upload(outgoing, 0);
-    });
+    const signed = this.#signing.then(async () => this.#sign(content, await pack));
+    this.#signing = signed.then(
+      () => {},
+      () => {},
+    );
+    this.#inBackground(async () => this.#upload(await signed, 0));
     this.#report();
   }
 
-  async #upload({ content, payload, hash }: Outgoing, from: number): Promise<void> {
+  async #sign(of: Omit<Outgoing['content'], 'form' | 'codec' | 'signature'>, parcel: Parcel): Promise<Outgoing> {
+    const { form, codec, payload } = parcel;
+    const update = { ...of, form, codec };
+    const hash = await contentHash(payload);
+    const signature = await this.#host.identity.sign(updateText(this.#state.work!.run, update, hash));
+    const outgoing: Outgoing = { content: { ...update, signature }, payload, hash };
+    this.#outbox[of.fragment] = outgoing;
+    return outgoing;
+  }
+
+  async #upload(outgoing: Outgoing, from: number): Promise<void> {
     // Asked for on a connection that is gone, it is asked for again on the next.
     if (this.#state.link !== 'joined') return;
-    await this.#spanned('upload', 'contribution', () => this.#line.transfer(content, payload, hash, from));
+    await this.#spanned('upload', 'contribution', () => this.#line.transfer(outgoing, from));
   }
 
   #inBackground(work: () => Promise<void>): void {

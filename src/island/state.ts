@@ -1,13 +1,19 @@
 import type { OuterSettings } from '../outer/settings.ts';
 import type { Content } from '../protocol/frame.ts';
 import type { CoordinatorMessage, IslandMessage } from '../protocol/messages.ts';
+import type { Job } from '../protocol/run-file.ts';
 import type { FragmentClock } from './fragment-clock.ts';
 
 /** What an island knows of its run, what happens to it, and what it decides. */
 
-export type Merged = Content & { readonly kind: 'merged' };
-export type Global = Content & { readonly kind: 'global' };
-export type Welcome = CoordinatorMessage & { readonly kind: 'welcome' };
+/** What the coordinator told this island alone of a fragment that it is sent. */
+export type Place = CoordinatorMessage & { readonly kind: 'place' };
+export type Merged = Content & { readonly kind: 'merged' } & Pick<Place, 'stepsUntilDue' | 'round'>;
+export type Global = Content & { readonly kind: 'global' } & Pick<Place, 'stepsUntilDue' | 'round'>;
+export type Welcome = Omit<CoordinatorMessage & { readonly kind: 'welcome' }, 'job'> & { readonly job: Job };
+
+/** What the coordinator says, its job read. */
+export type Told = Exclude<CoordinatorMessage, { readonly kind: 'welcome' }> | Welcome;
 
 export interface IslandState {
   /** lost: nobody at the other end · joining: has said hello, and is told where the run is · joined: may answer and report. */
@@ -27,6 +33,8 @@ export interface IslandState {
   readonly clocks: readonly FragmentClock[];
   /** The newest of each fragment that it has; with one step of delay its clock may be of the one before. */
   readonly newest: readonly (Merged | Global)[];
+  /** Of each fragment the place that was told for the version that comes next. */
+  readonly places: readonly (Place | undefined)[];
   /** Merged fragments that came, and those of them that are open. */
   readonly arrived: number;
   readonly opened: number;
@@ -44,7 +52,7 @@ export type Word = CoordinatorMessage & { readonly kind: 'pull' | 'evaluate' | '
 export type IslandEvent =
   | { readonly kind: 'connected' }
   | { readonly kind: 'lost' }
-  | { readonly kind: 'told'; readonly message: CoordinatorMessage }
+  | { readonly kind: 'told'; readonly message: Told }
   /** A transfer is there; whoever does the work keeps its payload. */
   | { readonly kind: 'received'; readonly content: Content }
   | {
@@ -60,12 +68,11 @@ export type IslandEvent =
 /** Done one after the other, in this order; what is to go on beside training says so. */
 export type IslandEffect =
   /** Says who it is, with the challenge signed. */
-  | {
-      readonly kind: 'hello';
-      readonly nonce: string;
-      readonly run: string | null;
-      readonly holds: readonly Held[];
-    }
+  | { readonly kind: 'hello'; readonly nonce: string }
+  /** Says what it has of the run that it was let into. */
+  | { readonly kind: 'resume'; readonly run: string | null; readonly holds: readonly Held[] }
+  /** Keeps what the host signed. */
+  | { readonly kind: 'receipt'; readonly message: CoordinatorMessage & { readonly kind: 'receipt' } }
   /** For the island's owner. */
   | { readonly kind: 'say'; readonly sentence: string }
   | { readonly kind: 'send'; readonly message: IslandMessage }
@@ -107,6 +114,7 @@ export const newIsland: IslandState = {
   training: false,
   clocks: [],
   newest: [],
+  places: [],
   arrived: 0,
   opened: 0,
   later: [],

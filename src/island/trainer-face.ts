@@ -11,9 +11,9 @@ export interface IslandTrainer {
   /**
    * Reads data, compiles the step, and takes the global parameters, one packed array a fragment.
    *
-   * @returns how the fragments are laid out
+   * @throws HelioError HELIO-4006 when its model is not the one that the assignment's fragments are made of
    */
-  prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<readonly Fragment[]>;
+  prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<void>;
   step(): Promise<StepResult>;
   /** A copy of where it is with a fragment at a step boundary, packed. */
   snapshot(fragment: number): Promise<Float32Array>;
@@ -67,6 +67,8 @@ export interface IslandExchange {
 export interface Assignment {
   readonly run: string;
   readonly job: Job;
+  /** What is exchanged, as the run's manifest has it. */
+  readonly fragments: readonly Fragment[];
   readonly shard: { readonly index: number; readonly count: number };
   readonly dataFolder: string;
   /** How data become numbers, as JSON (`job-data.ts`). */

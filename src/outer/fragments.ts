@@ -1,10 +1,13 @@
 import { HelioError } from '../errors.ts';
+import { elementsOfShape, type Manifest } from '../protocol/manifest.ts';
 import type { Fragmentation } from './settings.ts';
 
 /** A named array as the outer room knows it. */
 export interface TensorLayout {
   readonly name: string;
   readonly elements: number;
+  /** Left out where only the number of elements matters. */
+  readonly shape?: readonly number[];
   /** Of a matrix, its rows. */
   readonly rows?: number;
   /** The layer that it is in; left out outside of all. */
@@ -115,4 +118,32 @@ export function unpack(fragment: Fragment, packed: Float32Array): ReadonlyMap<st
       return [name, packed.subarray(offset - elements, offset)];
     }),
   );
+}
+
+export const shapeOf = ({ shape, rows, elements }: TensorLayout): readonly number[] =>
+  shape ?? (rows === undefined ? [elements] : [rows, elements / rows]);
+
+/** The fragments as islands are told of them. */
+export const manifestOf = (fragments: readonly Fragment[]): Manifest => ({
+  tensors: fragments.flatMap(({ tensors }, fragment) => {
+    let end = 0;
+    return tensors.map((tensor) => {
+      const offset = end;
+      end += tensor.elements;
+      return { name: tensor.name, shape: [...shapeOf(tensor)], role: tensor.role, fragment, offset };
+    });
+  }),
+});
+
+/** @param manifest whose fragments have no gaps (`faultOf`) */
+export function fragmentsIn({ tensors }: Manifest): readonly Fragment[] {
+  const fragments: { index: number; tensors: TensorLayout[]; elements: number }[] = [];
+  for (const { name, shape, role, fragment } of tensors) {
+    fragments[fragment] ??= { index: fragment, tensors: [], elements: 0 };
+    const elements = elementsOfShape(shape);
+    const [rows, ...rest] = shape;
+    fragments[fragment].tensors.push({ name, shape, elements, role, ...(rest.length > 0 ? { rows: rows! } : {}) });
+    fragments[fragment].elements += elements;
+  }
+  return fragments;
 }

@@ -1,11 +1,11 @@
 import type { z } from 'zod';
-import { type Beginning, type Content, encodeFrames, type Frame, FrameAssembler, type Transfer } from './frame.ts';
-import { parseMessage } from './messages.ts';
+import { type Beginning, encodeFrames, type Frame, FrameAssembler, type Packed, type Transfer } from './frame.ts';
+import { MAX_MESSAGE_BYTES, parseMessage } from './messages.ts';
 
 /** The little that a channel needs of a WebSocket. */
 export interface Socket {
   send(text: string): void;
-  /** @param sent called when the frame has left this process */
+  /** @param sent called when the frame has left this process, or the connection is gone */
   sendFrame(frame: Frame, sent: () => void): void;
 }
 
@@ -22,12 +22,30 @@ interface FragmentingSocket {
   send(data: Uint8Array, options: { binary: true; fin: boolean }, sent?: () => void): void;
 }
 
-/** One end of a connection: writes messages and transfers, reads and validates the peer's, counts bytes. */
+/** Pieces that a slow reader may have under way; the rest waits as it is, shared with all others who are sent the same. */
+const PIECES_AHEAD = 4;
+
+/** What waits to be sent: words and transfers, in this order. */
+type Waiting =
+  | { readonly kind: 'text'; readonly text: string }
+  | {
+      readonly kind: 'frames';
+      readonly frames: Iterator<Frame>;
+      readonly bytes: number;
+      readonly sent: () => void;
+      underWay: number;
+      ended: boolean;
+    };
+
+/** One end of a connection: writes messages and transfers in order, reads and validates the peer's, counts bytes. */
 export class Channel<Incoming extends z.ZodType, Outgoing> {
   readonly #socket: Socket;
   readonly #incoming: Incoming;
   readonly #assembler: FrameAssembler;
-  #transfers = 0;
+  readonly #waiting: Waiting[] = [];
+  #ahead = 0;
+  #pumping = false;
+  #waitingBytes = 0;
   /** Bytes sent and received on the wire, without WebSocket's own 2–14 bytes a frame. */
   sentBytes = 0;
   receivedBytes = 0;
@@ -49,10 +67,18 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
     return this.#assembler.beginnings;
   }
 
+  /** Bytes of payloads that wait for a reader who is slow. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
   send(message: Outgoing): void {
-    const json = JSON.stringify(message);
-    this.sentBytes += json.length;
-    this.#socket.send(json);
+    this.#put({ kind: 'text', text: JSON.stringify(message) });
+  }
+
+  /** A word that is not about what was sent before it: it waits for nothing. */
+  sendAtOnce(message: Outgoing): void {
+    this.#write(JSON.stringify(message));
   }
 
   /**
@@ -60,24 +86,71 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
    *
    * @param from how much of it the peer has already
    */
-  async transfer(content: Content, payload: Uint8Array, hash?: string, from = 0): Promise<void> {
-    let last: Promise<void> | undefined;
-    for (const frame of encodeFrames(this.#transfers++, content, payload, hash, from)) {
-      this.sentBytes += frame.head.length + frame.piece.length;
-      last = new Promise((resolve) => this.#socket.sendFrame(frame, resolve));
-    }
-    await last;
+  transfer(packed: Packed, from = 0): Promise<void> {
+    const bytes = packed.payload.length - from;
+    const frames = encodeFrames(packed, from);
+    return new Promise((sent) => this.#put({ kind: 'frames', frames, bytes, sent, underWay: 0, ended: false }));
   }
 
-  /** @throws HelioError HELIO-4004 */
-  message(data: string): z.output<Incoming> {
+  /**
+   * Undefined for a kind that this version does not know.
+   *
+   * @throws HelioError HELIO-4004
+   */
+  message(data: string, mostBytes = MAX_MESSAGE_BYTES): z.output<Incoming> | undefined {
     this.receivedBytes += data.length;
-    return parseMessage(this.#incoming, data);
+    return parseMessage(this.#incoming, data, mostBytes);
   }
 
-  /** @throws HelioError HELIO-4004 */
-  frame(data: Uint8Array): Transfer | undefined {
+  /** @throws HelioError HELIO-4004; the promise too */
+  frame(data: Uint8Array): Promise<Transfer> | undefined {
     this.receivedBytes += data.length;
     return this.#assembler.accept(data);
+  }
+
+  #put(item: Waiting): void {
+    this.#waiting.push(item);
+    if (item.kind === 'frames') this.#waitingBytes += item.bytes;
+    this.#pump();
+  }
+
+  /** Sends what may be sent; a piece that has left makes room for the next. */
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    for (let next = this.#waiting[0]; next !== undefined && this.#ahead < PIECES_AHEAD; next = this.#waiting[0]) {
+      if (next.kind === 'text') {
+        this.#waiting.shift();
+        this.#write(next.text);
+        continue;
+      }
+      const { value: frame, done } = next.frames.next();
+      if (done !== true) {
+        this.#writeFrame(frame, next);
+        continue;
+      }
+      this.#waiting.shift();
+      next.ended = true;
+      if (next.underWay === 0) next.sent();
+    }
+    this.#pumping = false;
+  }
+
+  #writeFrame(frame: Frame, of: Waiting & { readonly kind: 'frames' }): void {
+    this.sentBytes += frame.head.length + frame.piece.length;
+    this.#ahead++;
+    of.underWay++;
+    this.#socket.sendFrame(frame, () => {
+      this.#ahead--;
+      of.underWay--;
+      this.#waitingBytes -= frame.piece.length;
+      if (of.ended && of.underWay === 0) of.sent();
+      this.#pump();
+    });
+  }
+
+  #write(text: string): void {
+    this.sentBytes += text.length;
+    this.#socket.send(text);
   }
 }

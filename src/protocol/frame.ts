@@ -1,27 +1,23 @@
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { HelioError } from '../errors.ts';
 import { CODEC_PATTERN, type CodecName } from './codec-names.ts';
+import { HASH_PATTERN, PIECE_BYTES, PieceHasher } from './hash.ts';
 import { SIGNATURE_PATTERN } from './identity.ts';
 
 /**
  * Bulk data in binary frames: "HELI", a version byte, three zero bytes, the header's length (uint32, little-endian),
  * the header (JSON, UTF-8), then a piece of the payload. A payload larger than one piece travels in several frames
- * in order, so that control messages pass between them.
+ * in order, so that control messages pass between them. Nothing in a frame is about one receiver: it is made once, and may be sent to many,
+ * relayed, and asked for by its hash.
  */
 
 const MAGIC = 0x494c4548; // "HELI" read as a little-endian uint32
-const FRAME_VERSION = 1;
+const FRAME_VERSION = 2;
 const PREFIX_BYTES = 12;
 const MAX_HEADER_BYTES = 4_096;
 
-/** Payload bytes in one frame. */
-export const PIECE_BYTES = 1024 * 1024;
 /** Largest frame that a peer may send. */
 export const MAX_FRAME_BYTES = PREFIX_BYTES + MAX_HEADER_BYTES + PIECE_BYTES;
-
-/** A SHA-256 in hexadecimal digits. */
-export const HASH_PATTERN = /^[0-9a-f]{64}$/;
 
 const counter = z.int().min(0);
 
@@ -40,16 +36,12 @@ const version = {
   version: counter,
   /** The run's step at that merge. */
   runStep: counter,
-  /** Inner steps from receiving it until the island reports the fragment due. */
-  stepsUntilDue: counter,
-  /** The newest round of this island's work on the fragment that the coordinator has merged, or has for its next merge. */
-  round: counter,
 };
 
-/** What a transfer carries. */
+/** What a transfer carries. What a receiver is told of it alone is in the message `place` before. */
 export const contentSchema = z.discriminatedUnion('kind', [
   /** Island → coordinator: where it is with a fragment, and what it did since it received `version`, its base. */
-  z.strictObject({
+  z.object({
     kind: z.literal('contribution'),
     fragment: counter,
     version: counter,
@@ -63,23 +55,27 @@ export const contentSchema = z.discriminatedUnion('kind', [
     signature: z.string().regex(SIGNATURE_PATTERN),
   }),
   /** Coordinator → island: what was merged, and when the fragment is next due. */
-  z.strictObject({ kind: z.literal('merged'), ...version, form, codec }),
+  z.object({ kind: z.literal('merged'), ...version, form, codec }),
   /** Coordinator → island: a fragment as it is now, for one who comes; float32. */
-  z.strictObject({ kind: z.literal('global'), ...version }),
+  z.object({ kind: z.literal('global'), ...version }),
   /** Coordinator → island: how data become numbers in this run, as JSON: its tokenizer, or the layout of its table. */
-  z.strictObject({ kind: z.literal('preparation') }),
+  z.object({ kind: z.literal('preparation') }),
   /** Coordinator → island: the frozen weights that adapters are trained on, as a safetensors file. */
-  z.strictObject({ kind: z.literal('base') }),
+  z.object({ kind: z.literal('base') }),
 ]);
 export type Content = z.output<typeof contentSchema>;
 
-const headerSchema = z.strictObject({
-  transfer: counter,
+const headerSchema = z.object({
   content: contentSchema,
-  totalBytes: counter,
+  totalBytes: z
+    .int()
+    .min(0)
+    .max(2 ** 43),
   offset: counter,
-  sha256: z.string().regex(HASH_PATTERN),
+  /** Of the whole payload (`hash.ts`). */
+  hash: z.string().regex(HASH_PATTERN),
 });
+type Header = z.output<typeof headerSchema>;
 
 /** A fragment on its way: a payload, and how to read it. */
 export interface Parcel {
@@ -98,28 +94,25 @@ export interface Transfer {
   readonly content: Content;
   readonly payload: Uint8Array<ArrayBuffer>;
   /** Of the payload, checked. */
-  readonly sha256: string;
+  readonly hash: string;
 }
 
-export const sha256 = (payload: Uint8Array): string => createHash('sha256').update(payload).digest('hex');
+/** A payload that is ready to be sent, to one or to many. */
+export interface Packed {
+  readonly content: Content;
+  readonly payload: Uint8Array;
+  readonly hash: string;
+}
 
 /**
  * Cuts a payload into frames.
  *
- * @param transfer number of the transfer, rising on each connection
- * @param hash SHA-256 of the payload, where it is known already
  * @param from how much of it the other side has
  */
-export function* encodeFrames(
-  transfer: number,
-  content: Content,
-  payload: Uint8Array,
-  hash = sha256(payload),
-  from = 0,
-): Generator<Frame> {
+export function* encodeFrames({ content, payload, hash }: Packed, from = 0): Generator<Frame> {
   for (let offset = from; offset === from || offset < payload.length; offset += PIECE_BYTES) {
     const piece = payload.subarray(offset, offset + PIECE_BYTES);
-    const json = JSON.stringify({ transfer, content, totalBytes: payload.length, offset, sha256: hash });
+    const json = JSON.stringify({ content, totalBytes: payload.length, offset, hash } satisfies Header);
     const header = new TextEncoder().encode(json);
     const head = new Uint8Array(PREFIX_BYTES + header.length);
     const view = new DataView(head.buffer);
@@ -153,12 +146,17 @@ export interface Beginning {
   readonly received: number;
 }
 
+interface Open extends Beginning {
+  received: number;
+  readonly hasher: PieceHasher;
+}
+
 /** Puts the frames of one connection together again; one transfer at a time, bounded in size. */
 export class FrameAssembler {
   readonly #maxPayloadBytes: number;
   /** From this connection and earlier ones, until their transfers go on, or what they were for is over. */
   #beginnings: readonly Beginning[] = [];
-  #open: { transfer: number; hash: string; payload: Uint8Array<ArrayBuffer>; received: number } | undefined;
+  #open: Open | undefined;
 
   constructor(maxPayloadBytes: number) {
     this.#maxPayloadBytes = maxPayloadBytes;
@@ -175,47 +173,54 @@ export class FrameAssembler {
   }
 
   /**
-   * Takes the next frame; returns the transfer once it is whole and its hash is right.
+   * Takes the next frame. The last one of a transfer gives it, once its hash is known to be right.
    *
-   * @throws HelioError HELIO-4004 on a foreign, oversized, disordered or damaged frame
+   * @throws HelioError HELIO-4004 on a foreign, oversized, disordered or damaged frame; the promise on a wrong hash
    */
-  accept(frame: Uint8Array): Transfer | undefined {
+  accept(frame: Uint8Array): Promise<Transfer> | undefined {
     const { header, piece } = parseFrame(frame);
     if (this.#open === undefined) this.#open = this.#begin(header);
     const open = this.#open;
-    if (header.transfer !== open.transfer || header.offset !== open.received || header.sha256 !== open.hash) {
+    if (header.hash !== open.hash || header.offset !== open.received || header.totalBytes !== open.payload.length) {
       throw damaged(
-        `piece at ${header.offset} of transfer ${header.transfer} came where byte ${open.received} of transfer ${open.transfer} belongs`,
+        `piece at ${header.offset} of ${header.hash.slice(0, 8)} came where byte ${open.received} of ${open.hash.slice(0, 8)} belongs`,
       );
     }
     if (open.received + piece.length > open.payload.length) throw damaged('it is longer than its header says');
-    if (piece.length === 0 && open.received < open.payload.length) throw damaged('it is empty');
+    const isLast = open.received + piece.length === open.payload.length;
+    if (piece.length !== PIECE_BYTES && !isLast) throw damaged(`it has ${piece.length} bytes and is not the last one`);
     open.payload.set(piece, open.received);
+    if (piece.length > 0) open.hasher.add(piece);
     open.received += piece.length;
-    if (open.received < open.payload.length) return undefined;
+    if (!isLast) return undefined;
     this.#open = undefined;
-    if (sha256(open.payload) !== open.hash) throw damaged('its SHA-256 is not the one it names');
-    if (header.content.kind === 'merged' || header.content.kind === 'contribution') this.#beginnings = [];
+    const { kind } = header.content;
+    if (kind === 'merged' || kind === 'contribution') this.#beginnings = [];
     // What is large and never changes need not come twice, even if the connection breaks before all is there.
-    if (header.content.kind === 'base') this.#beginnings = [...this.#beginnings, open];
-    return { content: header.content, payload: open.payload, sha256: open.hash };
+    if (kind === 'base') this.#beginnings = [...this.#beginnings, open];
+    return checked(header.content, open);
   }
 
-  #begin(header: z.output<typeof headerSchema>) {
-    if (header.totalBytes > this.#maxPayloadBytes) {
-      throw damaged(`it announces ${header.totalBytes} bytes and at most ${this.#maxPayloadBytes} are expected`);
-    }
-    const { transfer, sha256: hash, totalBytes, offset } = header;
+  #begin({ hash, totalBytes, offset }: Header): Open {
+    if (totalBytes > this.#maxPayloadBytes)
+      throw damaged(`it announces ${totalBytes} bytes and at most ${this.#maxPayloadBytes} are expected`);
     const before = this.#beginnings.find((beginning) => beginning.hash === hash);
-    if (offset > 0 && before?.payload.length === totalBytes && before.received === offset) {
-      this.#beginnings = this.#beginnings.filter((beginning) => beginning !== before);
-      return { transfer, hash, payload: before.payload, received: offset };
-    }
-    return { transfer, hash, payload: new Uint8Array(totalBytes), received: 0 };
+    if (offset === 0 || before?.payload.length !== totalBytes || before.received !== offset)
+      return { hash, payload: new Uint8Array(totalBytes), received: 0, hasher: new PieceHasher() };
+    this.#beginnings = this.#beginnings.filter((beginning) => beginning !== before);
+    const hasher = new PieceHasher();
+    for (let at = 0; at < offset; at += PIECE_BYTES)
+      hasher.add(before.payload.subarray(at, Math.min(offset, at + PIECE_BYTES)));
+    return { hash, payload: before.payload, received: offset, hasher };
   }
 }
 
-function parseFrame(frame: Uint8Array): { header: z.output<typeof headerSchema>; piece: Uint8Array } {
+async function checked(content: Content, { hash, payload, hasher }: Open): Promise<Transfer> {
+  if ((await hasher.end()) !== hash) throw damaged('its hash is not the one that it names');
+  return { content, payload, hash };
+}
+
+function parseFrame(frame: Uint8Array): { header: Header; piece: Uint8Array } {
   if (frame.length < PREFIX_BYTES) throw damaged(`it has ${frame.length} bytes`);
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   if (view.getUint32(0, true) !== MAGIC) throw damaged('it does not begin with "HELI"');

@@ -1,65 +1,97 @@
-import {
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  type KeyObject,
-  sign as signWith,
-  verify as verifyWith,
-} from 'node:crypto';
-
-/** Ed25519 (RFC 8032): who an island is, and who a run's host is. Keys and signatures travel in base64url without padding. */
+/**
+ * Ed25519 (RFC 8032): who an island is, and who a run's host is. Keys and signatures travel in base64url without padding. By WebCrypto, so that a browser
+ * does the same, and signing waits for no thread that has other work.
+ */
 export interface Identity {
   /** The 32 bytes of the public key: 43 characters. */
   readonly publicKey: string;
   /** @returns a signature of 64 bytes: 86 characters */
-  sign(text: string): string;
+  sign(text: string): Promise<string>;
   /** The private key as PKCS #8 PEM, for a file that nobody else may read. */
-  toPem(): string;
+  readonly pem: string;
 }
 
 export const KEY_PATTERN = /^[A-Za-z0-9_-]{43}$/;
 export const SIGNATURE_PATTERN = /^[A-Za-z0-9_-]{86}$/;
 
-/** The bytes in front of every Ed25519 public key in SubjectPublicKeyInfo (RFC 8410, section 4). */
-const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
+const ALGORITHM = 'Ed25519';
+/** The bytes in front of the 32 of every private Ed25519 key in PKCS #8 (RFC 8410, section 7). */
+const PKCS8_PREFIX = Uint8Array.of(
+  0x30,
+  0x2e,
+  0x02,
+  0x01,
+  0x00,
+  0x30,
+  0x05,
+  0x06,
+  0x03,
+  0x2b,
+  0x65,
+  0x70,
+  0x04,
+  0x22,
+  0x04,
+  0x20,
+);
 
-export const newIdentity = (): Identity => identityOf(generateKeyPairSync('ed25519').privateKey);
+const textBytes = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
+
+export async function newIdentity(): Promise<Identity> {
+  const { privateKey } = (await crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])) as {
+    readonly privateKey: PrivateKey;
+  };
+  return identityOf(privateKey);
+}
+type PrivateKey = Parameters<typeof crypto.subtle.sign>[1];
 
 /** @throws Error when the text is no private Ed25519 key */
-export function identityFromPem(pem: string): Identity {
-  const key = createPrivateKey(pem);
-  if (key.asymmetricKeyType !== 'ed25519') throw new Error(`a key of type ${key.asymmetricKeyType}, not ed25519`);
-  return identityOf(key);
+export async function identityFromPem(pem: string): Promise<Identity> {
+  const [, body] = /-----BEGIN PRIVATE KEY-----([A-Za-z0-9+/=\s]+)-----END PRIVATE KEY-----/.exec(pem) ?? [];
+  const der = fromBase64((body ?? '').replace(/\s/g, ''));
+  if (der.length !== PKCS8_PREFIX.length + 32 || PKCS8_PREFIX.some((byte, i) => der[i] !== byte))
+    throw new Error('it holds no private Ed25519 key in PKCS #8');
+  return identityOf(await crypto.subtle.importKey('pkcs8', der, ALGORITHM, true, ['sign']));
 }
 
-function identityOf(privateKey: KeyObject): Identity {
-  const spki = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
+async function identityOf(key: PrivateKey): Promise<Identity> {
+  const { x } = (await crypto.subtle.exportKey('jwk', key)) as { readonly x?: string };
+  const der = new Uint8Array((await crypto.subtle.exportKey('pkcs8', key)) as ArrayBuffer);
   return {
-    publicKey: spki.subarray(SPKI_PREFIX.length).toString('base64url'),
-    sign: (text) => signWith(null, Buffer.from(text), privateKey).toString('base64url'),
-    toPem: () => String(privateKey.export({ type: 'pkcs8', format: 'pem' })),
+    publicKey: x!,
+    sign: async (text) => base64url(new Uint8Array(await crypto.subtle.sign(ALGORITHM, key, textBytes(text)))),
+    pem: `-----BEGIN PRIVATE KEY-----\n${btoa(String.fromCharCode(...der))}\n-----END PRIVATE KEY-----\n`,
   };
 }
 
 /** Whether the holder of a public key has signed a text; false for whatever is no key or no signature. */
-export function isSignedBy(publicKey: string, text: string, signature: string): boolean {
+export async function isSignedBy(publicKey: string, text: string, signature: string): Promise<boolean> {
   if (!KEY_PATTERN.test(publicKey) || !SIGNATURE_PATTERN.test(signature)) return false;
   try {
-    const der = Buffer.concat([SPKI_PREFIX, Buffer.from(publicKey, 'base64url')]);
-    const key = createPublicKey({ key: der, type: 'spki', format: 'der' });
-    return verifyWith(null, Buffer.from(text), key, Buffer.from(signature, 'base64url'));
+    const key = await crypto.subtle.importKey('raw', fromBase64(publicKey), ALGORITHM, false, ['verify']);
+    return await crypto.subtle.verify(ALGORITHM, key, fromBase64(signature), textBytes(text));
   } catch {
     return false;
   }
 }
 
+export const base64url = (bytes: Uint8Array): string =>
+  btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '');
+
+/** Of either alphabet. @throws Error when it is none */
+export const fromBase64 = (text: string): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (character) => character.charCodeAt(0));
+
 /** What an island signs to show that it holds its key now: the coordinator's challenge makes it of use once. */
 export const helloText = (nonce: string, island: string): string => `heliotrope hello\n${nonce}\n${island}`;
 
 /** What an island signs with every contribution: bound to run, fragment, round and bytes, it is of use nowhere else. */
-export function updateText(run: string, update: SignedUpdate, sha256: string): string {
+export function updateText(run: string, update: SignedUpdate, hash: string): string {
   const { fragment, version, round, steps, tokens, form, codec } = update;
-  return `heliotrope update\n${JSON.stringify([run, fragment, version, round, steps, tokens, form, codec, sha256])}`;
+  return `heliotrope update\n${JSON.stringify([run, fragment, version, round, steps, tokens, form, codec, hash])}`;
 }
 
 export interface SignedUpdate {

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { HelioError } from '../errors.ts';
-import { type Identity, isSignedBy } from './identity.ts';
+import { base64url, fromBase64, type Identity, isSignedBy } from './identity.ts';
 
 /** Leave to join a run, signed by its host: for whom, until when, and how often. */
-export const invitationSchema = z.strictObject({
+export const invitationSchema = z.object({
   run: z.string().regex(/^[A-Za-z0-9._-]{1,80}$/),
   role: z.literal('island'),
   /** Tells invitations of a run apart. */
@@ -19,9 +19,9 @@ export type Invitation = z.output<typeof invitationSchema>;
 export const MAX_INVITATION_CHARS = 1_024;
 
 /** BASE64URL(JSON).SIGNATURE */
-export function signInvitation(invitation: Invitation, host: Identity): string {
-  const body = Buffer.from(JSON.stringify(invitation)).toString('base64url');
-  return `${body}.${host.sign(signedText(body))}`;
+export async function signInvitation(invitation: Invitation, host: Identity): Promise<string> {
+  const body = base64url(new TextEncoder().encode(JSON.stringify(invitation)));
+  return `${body}.${await host.sign(signedText(body))}`;
 }
 
 /**
@@ -30,11 +30,11 @@ export function signInvitation(invitation: Invitation, host: Identity): string {
  * @param nowS seconds since 1970
  * @throws HelioError HELIO-4003 saying what is wrong with it
  */
-export function readInvitation(text: string, hostKey: string, run: string, nowS: number): Invitation {
+export async function readInvitation(text: string, hostKey: string, run: string, nowS: number): Promise<Invitation> {
   const [body, signature, ...rest] = text.split('.');
   if (body === undefined || signature === undefined || rest.length > 0 || text.length > MAX_INVITATION_CHARS)
     throw refused('The invitation is not whole.', 'Copy it whole from what the host sent.');
-  if (!isSignedBy(hostKey, signedText(body), signature))
+  if (!(await isSignedBy(hostKey, signedText(body), signature)))
     throw refused("The invitation was not signed by this run's host.", 'Ask the host for one of this run.');
   const invitation = parse(body);
   if (invitation === undefined) throw refused('The invitation cannot be read.', 'Ask the host for another.');
@@ -54,7 +54,7 @@ const signedText = (body: string): string => `heliotrope invitation\n${body}`;
 
 function parse(body: string): Invitation | undefined {
   try {
-    return invitationSchema.safeParse(JSON.parse(Buffer.from(body, 'base64url').toString())).data;
+    return invitationSchema.safeParse(JSON.parse(new TextDecoder().decode(fromBase64(body)))).data;
   } catch {
     return undefined;
   }

@@ -15,10 +15,12 @@ import { openSqlite } from '../../src/coordinator/store/sqlite.ts';
 import type { Fragment } from '../../src/outer/fragments.ts';
 import type { OuterSettings } from '../../src/outer/settings.ts';
 import { Channel, overWebSocket } from '../../src/protocol/channel.ts';
-import { type Content, sha256 } from '../../src/protocol/frame.ts';
+import type { Content } from '../../src/protocol/frame.ts';
+import { contentHash } from '../../src/protocol/hash.ts';
 import { helloText, type Identity, newIdentity, updateText } from '../../src/protocol/identity.ts';
 import { type Invitation, signInvitation } from '../../src/protocol/invitation.ts';
-import { type CoordinatorMessage, coordinatorMessageSchema, PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
+import { type CoordinatorMessage, coordinatorMessageSchema, MAX_WELCOME_BYTES } from '../../src/protocol/messages.ts';
+import { OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/versions.ts';
 import { settingsFor } from './world.ts';
 
 /** A real coordinator on a real port, with a model of six numbers, for tests that speak to it. */
@@ -37,7 +39,7 @@ export interface Hosted {
   readonly host: Identity;
   readonly records: RunRecord[];
   readonly knocks: Knock[];
-  invite(change?: Partial<Invitation>): string;
+  invite(change?: Partial<Invitation>): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -51,7 +53,7 @@ export async function hosted(
   }: { elements?: number; islands?: number; outer?: Partial<OuterSettings>; leaseMs?: number } = {},
 ): Promise<Hosted> {
   const folder = mkdtempSync(path.join(tmpdir(), 'heliotrope-hosted-'));
-  const host = newIdentity();
+  const host = await newIdentity();
   const settings = settingsFor(
     { innerSteps: 5, graceS: 0.2, quorum: 1, ...outer },
     { expectedIslands: islands, leaseMs },
@@ -83,6 +85,7 @@ export async function hosted(
     port: 0,
     tls: undefined,
     hostKey: host.publicKey,
+    sign: host.sign,
     adminToken: ADMIN,
     version: '0.0.0',
     nowMs: () => performance.now(),
@@ -111,38 +114,48 @@ export async function hosted(
 }
 
 /** An island's first words, after the challenge. */
-export const helloOf = (island: string, identity: Identity, nonce: string, invitation: string | null) => ({
+export const helloOf = async (island: string, identity: Identity, nonce: string, invitation: string | null) => ({
   kind: 'hello' as const,
   protocol: PROTOCOL_VERSION,
+  oldest: OLDEST_PROTOCOL,
+  capabilities: ['receipts'],
   island,
   key: identity.publicKey,
-  signature: identity.sign(helloText(nonce, island)),
+  signature: await identity.sign(helloText(nonce, island)),
   invitation,
   software: 'test',
   threads: 1,
+  host: 'process' as const,
+  evaluates: true,
   engine: { device: 'cpu', onProcessor: [] },
-  run: null,
-  holds: [],
-  beginnings: [],
 });
+
+type Invited = string | null | Promise<string>;
+
+/** What an island says that comes anew, once it is let in. */
+export const FRESH = { kind: 'resume', run: null, holds: [], beginnings: [] } as const;
 
 /** An island's end of a connection, that says what the test wants it to say. */
 export class Puppet {
   readonly socket: WebSocket;
   readonly told: CoordinatorMessage[] = [];
-  readonly identity: Identity;
+  readonly identity: Promise<Identity>;
   readonly name: string;
+  /** What it says that it has, once it is let in. */
+  resume: object = FRESH;
   readonly #channel: Channel<typeof coordinatorMessageSchema, unknown>;
   readonly #listeners = new Set<() => void>();
   closed = false;
 
-  constructor(port: number, name: string, identity = newIdentity()) {
+  constructor(port: number, name: string, identity: Identity | Promise<Identity> = newIdentity()) {
     this.name = name;
-    this.identity = identity;
+    this.identity = Promise.resolve(identity);
     this.socket = new WebSocket(`ws://127.0.0.1:${port}/v1/run`, { perMessageDeflate: false });
     this.#channel = new Channel(overWebSocket(this.socket), coordinatorMessageSchema, 1e6);
     this.socket.on('message', (data: Buffer, isBinary) => {
-      if (!isBinary) this.told.push(this.#channel.message(data.toString()));
+      const message = isBinary ? undefined : this.#channel.message(data.toString(), MAX_WELCOME_BYTES);
+      if (message !== undefined) this.told.push(message);
+      if (message?.kind === 'admitted') this.say(this.resume);
       this.#changed();
     });
     this.socket.on('error', () => {});
@@ -172,13 +185,15 @@ export class Puppet {
     });
   }
 
-  async hello(invitation: string | null, change: Record<string, unknown> = {}): Promise<void> {
+  async hello(invitation: Invited, change: Record<string, unknown> = {}): Promise<void> {
     const { nonce } = await this.hears('challenge');
-    this.say({ ...helloOf(this.name, this.identity, nonce, invitation), ...change });
+    const { resume, ...hello } = change;
+    this.resume = { ...FRESH, ...(resume as object | undefined) };
+    this.say({ ...(await helloOf(this.name, await this.identity, nonce, await invitation)), ...hello });
   }
 
   /** Joins, answers validation, and trains until the coordinator asks for its contribution. */
-  async untilPulled(invitation: string | null): Promise<void> {
+  async untilPulled(invitation: Invited): Promise<void> {
     await this.hello(invitation);
     await this.hears('welcome');
     this.say({ kind: 'ready', restored: null });
@@ -212,8 +227,9 @@ export class Puppet {
       form: 'parameters',
       codec: 'f32',
     } as const;
-    const signature = this.identity.sign(updateText(RUN, update, sha256(payload)));
-    await this.#channel.transfer({ ...update, signature, ...change } as Content, payload);
+    const hash = await contentHash(payload);
+    const signature = await (await this.identity).sign(updateText(RUN, update, hash));
+    await this.#channel.transfer({ content: { ...update, signature, ...change } as Content, payload, hash });
   }
 
   close(): void {

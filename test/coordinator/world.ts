@@ -16,8 +16,9 @@ import {
 } from '../../src/island/state.ts';
 import type { Random } from '../../src/ml/tensor/random.ts';
 import { STRATEGIES } from '../../src/outer/settings.ts';
-import { type IslandMessage, NO_PROGRESS, PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
+import { type IslandMessage, NO_PROGRESS } from '../../src/protocol/messages.ts';
 import type { Job } from '../../src/protocol/run-file.ts';
+import { OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/versions.ts';
 
 /**
  * A world for the pure machines of coordinator and islands: clocks of their own, links that delay and break, processes that crash and begin
@@ -310,16 +311,15 @@ export class World {
     this.#flush();
     this.#committed.push({ seq, fragment, version, blob: '' });
     for (const { island } of weights) this.#credit(island, fragment, state);
-    for (const island of receivers)
+    const { runStep } = state.fragments[fragment]!;
+    for (const island of receivers) {
+      const place = placeOf(this.options.settings, state, fragment, island);
+      this.#down(island, decision, { kind: 'told', message: { kind: 'place', ...place } });
       this.#down(island, decision, {
         kind: 'received',
-        content: {
-          kind: 'merged',
-          ...placeOf(this.options.settings, state, fragment, island),
-          form: 'parameters',
-          codec: 'f32',
-        },
+        content: { kind: 'merged', fragment, version, runStep, form: 'parameters', codec: 'f32' },
       });
+    }
   }
 
   /** No step of an island may be in two merges of a fragment. */
@@ -339,23 +339,23 @@ export class World {
     const job = { outer: { ...settings.outer, strategy: 'fedavg' }, model: {} } as unknown as Job;
     const welcome: Welcome = {
       kind: 'welcome',
-      protocol: PROTOCOL_VERSION,
       run: RUN,
       job,
+      manifest: { tensors: [] },
+      hostKey: '',
       dataFolder: '',
       shard: { index: 0, count: 1 },
-      leaseS: settings.leaseMs / 1000,
       restore: null,
       beginnings: [],
       fragments: [...fragments],
     };
     down({ kind: 'told', message: welcome });
     down({ kind: 'received', content: { kind: 'preparation' } });
-    for (const fragment of fragments)
-      down({
-        kind: 'received',
-        content: { kind: 'global', ...placeOf(this.options.settings, decision.state, fragment, island) },
-      });
+    for (const fragment of fragments) {
+      const { version, runStep } = decision.state.fragments[fragment]!;
+      down({ kind: 'told', message: { kind: 'place', ...placeOf(settings, decision.state, fragment, island) } });
+      down({ kind: 'received', content: { kind: 'global', fragment, version, runStep } });
+    }
   }
 
   // The network: what is sent on one connection arrives in order, after delays, or not at all.
@@ -444,8 +444,10 @@ export class World {
 
   #connected(island: SimIsland): void {
     this.#tell(island, { kind: 'connected' });
-    const challenge = { kind: 'challenge', protocol: PROTOCOL_VERSION, nonce: 'world' } as const;
-    this.#tell(island, { kind: 'told', message: challenge });
+    const versions = { protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL };
+    this.#tell(island, { kind: 'told', message: { kind: 'challenge', ...versions, nonce: 'world' } });
+    const admitted = { protocol: PROTOCOL_VERSION, capabilities: [], run: RUN, leaseS: 10 };
+    this.#tell(island, { kind: 'told', message: { kind: 'admitted', ...admitted } });
   }
 
   #tell(island: SimIsland, event: IslandEvent): void {
@@ -462,7 +464,7 @@ export class World {
   #act(island: SimIsland, effect: IslandEffect, before: IslandState): void {
     const { name } = island;
     switch (effect.kind) {
-      case 'hello':
+      case 'resume':
         return this.#hello(island, effect.holds);
       case 'send':
         return this.#say(island, effect.message);
@@ -495,7 +497,7 @@ export class World {
     }
   }
 
-  #hello(island: SimIsland, holds: (IslandEffect & { kind: 'hello' })['holds']): void {
+  #hello(island: SimIsland, holds: (IslandEffect & { kind: 'resume' })['holds']): void {
     const { connection, name } = island;
     const life = this.#life;
     this.#post(`${name} up ${connection}`, () => {

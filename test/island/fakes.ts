@@ -2,16 +2,21 @@ import type { IslandHost } from '../../src/island/host.ts';
 import type { IslandTrainer } from '../../src/island/trainer-face.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
 
+const IDENTITY = await newIdentity();
+
 /** The world of an island that does nothing of its own. */
 export const fakeHost = (change: Partial<IslandHost> = {}): IslandHost => ({
   name: 'island-1',
-  identity: newIdentity(),
+  identity: IDENTITY,
   invitation: null,
   software: 'test',
   threads: 1,
   engine: { device: 'cpu', onProcessor: [] },
   stateFolder: () => '',
   dataPaths: undefined,
+  evaluates: true,
+  kind: 'process',
+  keepReceipt: () => {},
   nowMs: () => performance.now(),
   cpuS: () => 0,
   peakMemoryBytes: () => 0,
@@ -22,7 +27,7 @@ export const fakeHost = (change: Partial<IslandHost> = {}): IslandHost => ({
 
 /** A trainer that computes nothing. */
 export const fakeTrainer = (change: Partial<IslandTrainer> = {}): IslandTrainer => ({
-  prepare: async () => [{ index: 0, elements: 1, tensors: [] }],
+  prepare: async () => {},
   step: () => new Promise((resolve) => setTimeout(resolve, 1, { loss: 1, gradNorm: 1, tokens: 10, skipped: false })),
   snapshot: async () => new Float32Array(1),
   take: async () => {},

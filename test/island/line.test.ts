@@ -6,7 +6,7 @@ import { IslandSession } from '../../src/island/runtime.ts';
 import type { IslandExchange } from '../../src/island/trainer-face.ts';
 import type { Content } from '../../src/protocol/frame.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
-import { FRAGMENT, type Hosted, helloOf, hosted } from '../coordinator/hosted.ts';
+import { FRESH, type Hosted, helloOf, hosted } from '../coordinator/hosted.ts';
 import { fakeHost, fakeTrainer } from './fakes.ts';
 
 /** A model of 16 MiB, and a way to its coordinator that breaks once, after 5 MiB in one direction. */
@@ -55,7 +55,7 @@ async function breaking(direction: 'up' | 'down') {
 
 it('what an island is sent goes on where it broke off', async () => {
   const { coordinator, line, passed } = await breaking('down');
-  const identity = newIdentity();
+  const identity = await newIdentity();
   const beginnings: (number | undefined)[] = [];
   const whole: Content[] = [];
   for (let item = await line.next(5_000); !whole.some((c) => c.kind === 'global'); item = await line.next(5_000)) {
@@ -65,10 +65,9 @@ it('what an island is sent goes on where it broke off', async () => {
       if (item.content.kind === 'global') expect(item.payload).toHaveLength(4 * ELEMENTS);
     } else if (item.kind === 'told' && item.message.kind === 'challenge') {
       beginnings.push(line.beginnings[0]?.bytes);
-      line.send({
-        ...helloOf('attic', identity, item.message.nonce, coordinator.invite()),
-        beginnings: line.beginnings,
-      });
+      line.send(await helloOf('attic', identity, item.message.nonce, await coordinator.invite()));
+    } else if (item.kind === 'told' && item.message.kind === 'admitted') {
+      line.send({ ...FRESH, holds: [], beginnings: line.beginnings });
     }
   }
   const [first, second] = beginnings;
@@ -81,10 +80,8 @@ it('what an island is sent goes on where it broke off', async () => {
 
 it('so does what it hands in', async () => {
   const { coordinator, line, passed, untilMerge } = await breaking('up');
-  const host = fakeHost({ name: 'attic', invitation: coordinator.invite() });
-  const fragment = { ...FRAGMENT, elements: ELEMENTS, tensors: [{ ...FRAGMENT.tensors[0]!, elements: ELEMENTS }] };
+  const host = fakeHost({ name: 'attic', invitation: await coordinator.invite() });
   const trainer = fakeTrainer({
-    prepare: async () => [fragment],
     snapshot: async () => new Float32Array(ELEMENTS).fill(0.5),
   });
   let inner: FragmentExchange | undefined;

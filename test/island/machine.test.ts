@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { reactIsland } from '../../src/island/machine.ts';
-import { type IslandEffect, type IslandEvent, type IslandState, newIsland } from '../../src/island/state.ts';
+import { type IslandEffect, type IslandEvent, type IslandState, newIsland, type Told } from '../../src/island/state.ts';
 import type { OuterSettings } from '../../src/outer/settings.ts';
-import type { CoordinatorMessage } from '../../src/protocol/messages.ts';
 import type { Job } from '../../src/protocol/run-file.ts';
 import { settingsFor } from '../coordinator/world.ts';
 
@@ -16,22 +15,21 @@ class Island {
     this.happens({ kind: 'connected' });
     this.told({
       kind: 'welcome',
-      protocol: 0,
       run: 'r',
+      manifest: { tensors: [] },
+      hostKey: '',
       job: { outer, model: {} } as unknown as Job,
       dataFolder: '',
       shard: { index: 0, count: 1 },
-      leaseS: 10,
       restore: null,
       beginnings: [],
       fragments,
     });
     this.happens({ kind: 'received', content: { kind: 'preparation' } });
-    for (const fragment of fragments)
-      this.happens({
-        kind: 'received',
-        content: { kind: 'global', fragment, version: 0, runStep: 0, stepsUntilDue: 10, round: 0 },
-      });
+    for (const fragment of fragments) {
+      this.told({ kind: 'place', fragment, version: 0, stepsUntilDue: 10, round: 0 });
+      this.happens({ kind: 'received', content: { kind: 'global', fragment, version: 0, runStep: 0 } });
+    }
     this.happens({ kind: 'prepared', restored: null, clocks: null, place: 0 });
     this.told({ kind: 'start' });
   }
@@ -42,7 +40,7 @@ class Island {
     return effects;
   }
 
-  told(message: CoordinatorMessage): readonly IslandEffect[] {
+  told(message: Told): readonly IslandEffect[] {
     return this.happens({ kind: 'told', message });
   }
 
@@ -52,10 +50,10 @@ class Island {
 
   /** @param round the newest of its own that was merged */
   merged(fragment: number, version: number, runStep: number, round: number): readonly IslandEffect[] {
-    const place = { fragment, version, runStep, stepsUntilDue: 10, round };
-    const content = { kind: 'merged', ...place, form: 'parameters', codec: 'f32' } as const;
+    const content = { kind: 'merged', fragment, version, runStep, form: 'parameters', codec: 'f32' } as const;
+    this.told({ kind: 'place', fragment, version, stepsUntilDue: 10, round });
     this.happens({ kind: 'received', content });
-    return this.happens({ kind: 'opened', content });
+    return this.happens({ kind: 'opened', content: { ...content, stepsUntilDue: 10, round } });
   }
 }
 

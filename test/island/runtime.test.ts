@@ -5,7 +5,8 @@ import type { Incoming, Line } from '../../src/island/host.ts';
 import { IslandSession } from '../../src/island/runtime.ts';
 import type { IslandExchange } from '../../src/island/trainer-face.ts';
 import type { Content } from '../../src/protocol/frame.ts';
-import { type CoordinatorMessage, PROTOCOL_VERSION } from '../../src/protocol/messages.ts';
+import type { CoordinatorMessage } from '../../src/protocol/messages.ts';
+import { OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/versions.ts';
 import { fakeHost, fakeTrainer } from './fakes.ts';
 
 /** An island between a scripted coordinator and a trainer that computes nothing: only the order of things is looked at. */
@@ -34,44 +35,49 @@ it.each(['', 'oneStepDelay: true, maxStaleness: 1, overlapSteps: 5'])(
       parseRunFile(`data: a\nouter: { innerSteps: 20, ${outer} }\nstop: { steps: 100 }`, 'f'),
       'f',
     );
-    const place = (version: number) => ({ fragment: 0, version, runStep: 0, stepsUntilDue: 20, round: version });
+    const told = (message: CoordinatorMessage): Incoming => ({ kind: 'told', message });
+    const place = (version: number): Incoming =>
+      told({ kind: 'place', fragment: 0, version, stepsUntilDue: 20, round: version });
     const received = (content: Content): Incoming => ({
       kind: 'received',
       sinceMs: 0,
       payload: new Uint8Array(4),
       content,
     });
-    const merged = (version: number): Incoming =>
-      received({ kind: 'merged', ...place(version), form: 'parameters', codec: 'f32' });
-    const told = (message: CoordinatorMessage): Incoming => ({ kind: 'told', message });
+    const merged = (version: number): Incoming[] => [
+      place(version),
+      received({ kind: 'merged', fragment: 0, version, runStep: 0, form: 'parameters', codec: 'f32' }),
+    ];
     const script: Incoming[] = [
       { kind: 'connected' },
-      told({ kind: 'challenge', protocol: PROTOCOL_VERSION, nonce: 'a'.repeat(32) }),
+      told({ kind: 'challenge', protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL, nonce: 'a'.repeat(32) }),
+      told({ kind: 'admitted', protocol: PROTOCOL_VERSION, capabilities: [], run: 'r', leaseS: 10 }),
       told({
         kind: 'welcome',
-        protocol: PROTOCOL_VERSION,
         run: 'r',
+        manifest: { tensors: [{ name: 'w', shape: [1], role: 'other', fragment: 0, offset: 0 }] },
+        hostKey: '',
         job,
         dataFolder: '',
         shard: { index: 0, count: 1 },
-        leaseS: 10,
         restore: null,
         beginnings: [],
         fragments: [0],
       }),
       received({ kind: 'preparation' }),
-      received({ kind: 'global', ...place(0) }),
+      place(0),
+      received({ kind: 'global', fragment: 0, version: 0, runStep: 0 }),
       told({ kind: 'start' }),
-      merged(1),
+      ...merged(1),
       told({ kind: 'pull', fragment: 0, version: 1 }),
-      merged(2),
+      ...merged(2),
       told({ kind: 'pull', fragment: 0, version: 2 }),
       told({ kind: 'stop', reason: 'finished' }),
     ];
     const sent: Content[] = [];
     const line: Line = {
       send: () => {},
-      transfer: async (content) => {
+      transfer: async ({ content }) => {
         sent.push(content);
       },
       next: async () => {
@@ -85,7 +91,8 @@ it.each(['', 'oneStepDelay: true, maxStaleness: 1, overlapSteps: 5'])(
       close: () => {},
     };
     expect(await new IslandSession(host, line, trainer, exchange).run()).toBe('finished');
-    await sleep(0);
+    // Hashed and signed beside training.
+    await expect.poll(() => sent.length).toBe(2);
     const bases = sent.map((content) => (content.kind === 'contribution' ? content.version : -1));
     // With one step of delay a fragment is taken after the contribution, so each base lies one behind, and never two.
     expect(bases).toEqual(outer === '' ? [1, 2] : [0, 1]);

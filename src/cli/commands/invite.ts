@@ -19,7 +19,10 @@ export async function invite(
 ): Promise<number> {
   const folder = findRun(context.runs, run);
   const expiresAt = Math.floor(Date.now() / 1000 + expires);
-  const link = inviteTo(readServed(folder), keptIdentity(path.join(folder, 'run.key')), { uses, expiresAt });
+  const link = await inviteTo(readServed(folder), await keptIdentity(path.join(folder, 'run.key')), {
+    uses,
+    expiresAt,
+  });
   if (context.json) printJson({ run, role, uses, expiresAt: new Date(1000 * expiresAt).toISOString(), link });
   else print(`heliotrope join '${link}'`);
   return 0;

@@ -47,7 +47,7 @@ export async function join(
   const link = where === undefined || CODE_PATTERN.test(where) ? await findOnLan(where, context) : readLink(where);
   if (link === undefined) return 0;
   const { addresses, secure, fingerprint, invitation } = link;
-  const identity = keptIdentity(path.join(options.state ?? stateFolder(context.environment), 'island.key'));
+  const identity = await keptIdentity(path.join(options.state ?? stateFolder(context.environment), 'island.key'));
   const controller = new AbortController();
   stopSignal().addEventListener('abort', () => controller.abort());
   // With the parent gone nobody would start us again or read what we write: leave at once.

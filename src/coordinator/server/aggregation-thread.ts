@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import type { Fragment } from '../../outer/fragments.ts';
 import type { Parcel } from '../../protocol/frame.ts';
+import { contentHash } from '../../protocol/hash.ts';
 import { answerCalls } from '../../threads.ts';
 import { Aggregation, type AggregationSettings, type AggregationState } from '../aggregation.ts';
 import { hashOf } from '../store/blobs.ts';
@@ -30,11 +31,11 @@ const calls = {
   follow(fragment: number, delta: Uint8Array<ArrayBuffer>): void {
     aggregation!.follow(fragment, new Float32Array(delta.buffer, delta.byteOffset, delta.byteLength / 4));
   },
-  digest(fragment: number): Digest {
+  async digest(fragment: number): Promise<Digest> {
     const version = aggregation!.version(fragment);
     const known = digests[fragment];
     if (known?.version === version) return known;
-    const digest = { version, sha256: hashOf(aggregation!.whole(fragment).payload) };
+    const digest = { version, hash: await contentHash(aggregation!.whole(fragment).payload) };
     digests[fragment] = digest;
     return digest;
   },

@@ -29,9 +29,9 @@ export class Intake {
   }
 
   /** @throws HelioError HELIO-4004 when it is none, not signed by its island, or cannot be read */
-  async take(peer: Peer, island: string, { content, payload, sha256 }: Transfer): Promise<void> {
+  async take(peer: Peer, island: string, { content, payload, hash }: Transfer): Promise<void> {
     if (content.kind !== 'contribution') throw unwanted(`An island sent a transfer of kind ${content.kind}.`);
-    if (!isSignedBy(peer.key, updateText(this.#options.run, content, sha256), content.signature))
+    if (!(await isSignedBy(peer.key, updateText(this.#options.run, content, hash), content.signature)))
       throw unwanted('A contribution is not signed by its island.');
     // One of each fragment at a time: what is sent again meanwhile is not kept.
     if (peer.taking.has(content.fragment)) return;

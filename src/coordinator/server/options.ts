@@ -26,8 +26,9 @@ export interface ServerOptions {
   readonly port: number;
   /** Certificate and key in PEM; undefined: connections are not encrypted. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
-  /** The public key of who signs invitations. */
+  /** The public key of who signs invitations and receipts, and the hand that signs. */
   readonly hostKey: string;
+  readonly sign: (text: string) => Promise<string>;
   /** What the host shows on the HTTP side. */
   readonly adminToken: string;
   readonly version: string;

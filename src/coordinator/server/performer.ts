@@ -1,5 +1,6 @@
-import { type Content, sha256 } from '../../protocol/frame.ts';
-import { PROTOCOL_VERSION } from '../../protocol/messages.ts';
+import { manifestOf } from '../../outer/fragments.ts';
+import type { Content, Packed } from '../../protocol/frame.ts';
+import { contentHash } from '../../protocol/hash.ts';
 import { placeOf } from '../due.ts';
 import { islandOf } from '../roster.ts';
 import type { Effect, RunRecord, RunState } from '../state.ts';
@@ -28,8 +29,9 @@ export interface Crew {
   failed(error: unknown): void;
 }
 
-/** An island that does not take what it is sent is cut off. */
-const MAX_BUFFERED_BYTES = 2 ** 30;
+/** How far behind an island may lie with what it is sent: so many times the whole model, and at least so much. */
+const MODELS_BEHIND = 4;
+const BYTES_BEHIND = 64 * 2 ** 20;
 
 /** Does what the machine decides, one after the other: sums, stores, and sends. */
 export class Performer {
@@ -37,6 +39,10 @@ export class Performer {
   readonly #crew: Crew;
   readonly #metrics: RunMetrics;
   readonly #decisions: Decision[] = [];
+  readonly #mostBehind: number;
+  /** What every joiner is sent: made and hashed once, and shared. */
+  #preparation: Promise<readonly Packed[]> | undefined;
+  readonly #wholes = new Map<number, Promise<Packed>>();
   #busy = false;
   #working: Promise<void> = Promise.resolve();
 
@@ -44,6 +50,8 @@ export class Performer {
     this.#options = options;
     this.#crew = crew;
     this.#metrics = metrics;
+    const elements = options.aggregation.fragments.reduce((sum, fragment) => sum + fragment.elements, 0);
+    this.#mostBehind = BYTES_BEHIND + MODELS_BEHIND * 4 * elements + (options.base?.length ?? 0);
   }
 
   get busy(): boolean {
@@ -121,10 +129,23 @@ export class Performer {
     await store.commitMerge({ seq: decision.seq, fragment, version, blob: hash });
     committed();
     const { form, codec, payload } = parcel;
-    const sum = sha256(payload);
+    const { settings } = this.#options;
+    const { runStep } = decision.state.fragments[fragment]!;
+    const packed: Packed = {
+      content: { kind: 'merged', fragment, version, runStep, form, codec },
+      payload,
+      hash: await contentHash(payload),
+    };
+    this.#wholes.delete(fragment);
+    if (form === 'parameters')
+      this.#wholes.set(
+        fragment,
+        Promise.resolve({ ...packed, content: { kind: 'global', fragment, version, runStep } }),
+      );
     for (const island of receivers) {
-      const place = placeOf(this.#options.settings, decision.state, fragment, island);
-      this.#transfer(this.#peerOf(island, decision), { kind: 'merged', ...place, form, codec }, payload, sum);
+      const peer = this.#peerOf(island, decision);
+      peer?.channel.send({ kind: 'place', ...placeOf(settings, decision.state, fragment, island) });
+      this.#transfer(peer, packed);
     }
   }
 
@@ -140,36 +161,64 @@ export class Performer {
   }
 
   async #sendState(effect: Effect & { readonly kind: 'send-state' }, decision: Decision): Promise<void> {
-    const { run, job, dataFolder, settings, preparation, base, aggregation } = this.#options;
+    const { run, job, dataFolder, settings, aggregation, hostKey } = this.#options;
     const { island, fresh, fragments } = effect;
     const { state } = decision;
     const peer = this.#peerOf(island, decision);
     if (peer === undefined) return;
     peer.channel.send({
       kind: 'welcome',
-      protocol: PROTOCOL_VERSION,
       run,
       job,
+      manifest: manifestOf(aggregation.fragments),
+      hostKey,
       dataFolder,
       shard: { index: islandOf(state.islands, island)!.shard % job.islands, count: job.islands },
-      leaseS: settings.leaseMs / 1000,
       restore: state.restore,
       fragments: [...fragments],
-      beginnings: peer.channel.beginnings.map(({ hash, received }) => ({ sha256: hash, bytes: received })),
+      beginnings: peer.channel.beginnings.map(({ hash, received }) => ({ hash, bytes: received })),
     });
-    if (fresh) this.#transfer(peer, { kind: 'preparation' }, new TextEncoder().encode(preparation));
-    if (fresh && base !== null) this.#transfer(peer, { kind: 'base' }, base);
+    if (fresh) for (const packed of await this.#prepared()) this.#transfer(peer, packed);
     for (const fragment of fragments) {
-      const { payload } = await aggregation.whole(fragment);
-      this.#transfer(peer, { kind: 'global', ...placeOf(settings, state, fragment, island) }, payload);
+      const whole = await this.#whole(fragment, state);
+      peer.channel.send({ kind: 'place', ...placeOf(settings, state, fragment, island) });
+      this.#transfer(peer, whole);
     }
   }
 
-  #transfer(peer: Peer | undefined, content: Content, payload: Uint8Array, sum = sha256(payload)): void {
+  /** What a new island needs before it can begin. */
+  #prepared(): Promise<readonly Packed[]> {
+    const { preparation, base } = this.#options;
+    const pack = async (content: Content, payload: Uint8Array) => ({
+      content,
+      payload,
+      hash: await contentHash(payload),
+    });
+    this.#preparation ??= Promise.all([
+      pack({ kind: 'preparation' }, new TextEncoder().encode(preparation)),
+      ...(base === null ? [] : [pack({ kind: 'base' }, base)]),
+    ]);
+    return this.#preparation;
+  }
+
+  /** A fragment as it is now: until its next merge it is the same for all who come. */
+  #whole(fragment: number, state: RunState): Promise<Packed> {
+    const known = this.#wholes.get(fragment);
+    if (known !== undefined) return known;
+    const { version, runStep } = state.fragments[fragment]!;
+    const whole = this.#options.aggregation.whole(fragment).then(async ({ payload }): Promise<Packed> => {
+      return { content: { kind: 'global', fragment, version, runStep }, payload, hash: await contentHash(payload) };
+    });
+    this.#wholes.set(fragment, whole);
+    return whole;
+  }
+
+  /** Whoever lies too far behind with taking what it is sent is cut off: it comes back, and is sent the newest. */
+  #transfer(peer: Peer | undefined, packed: Packed): void {
     if (peer === undefined) return;
-    if (peer.socket.bufferedAmount > MAX_BUFFERED_BYTES) return peer.socket.terminate();
-    const there = peer.beginnings.find(({ sha256, bytes }) => sha256 === sum && bytes <= payload.length);
+    if (peer.channel.waitingBytes > this.#mostBehind) return peer.socket.terminate();
+    const there = peer.beginnings.find(({ hash, bytes }) => hash === packed.hash && bytes <= packed.payload.length);
     peer.beginnings = peer.beginnings.filter((beginning) => beginning !== there);
-    void peer.channel.transfer(content, payload, sum, there?.bytes ?? 0);
+    void peer.channel.transfer(packed, there?.bytes ?? 0);
   }
 }

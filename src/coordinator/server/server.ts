@@ -12,10 +12,11 @@ import {
   type IslandMessage,
   islandMessageSchema,
   MAX_MESSAGE_BYTES,
-  PROTOCOL_VERSION,
   RUN_PATH,
 } from '../../protocol/messages.ts';
-import { type Admission, admission } from '../admission.ts';
+import { standing } from '../../protocol/standing.ts';
+import { agreedVersion, CAPABILITIES, OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../protocol/versions.ts';
+import { admission } from '../admission.ts';
 import { Leases, silence } from '../leases.ts';
 import type { Effect, Held, RunState } from '../state.ts';
 import { BrokenOff } from './broken-off.ts';
@@ -26,7 +27,7 @@ import { Knocks } from './knocks.ts';
 import { ConnectionLimits, messageLimit } from './limits.ts';
 import { RunMetrics } from './metrics.ts';
 import type { ServerOptions, Traffic } from './options.ts';
-import type { Hello, Peer } from './peer.ts';
+import type { Hello, Peer, Resume } from './peer.ts';
 import { type Crew, Performer } from './performer.ts';
 
 export type Ending = Effect & { readonly kind: 'end' };
@@ -36,6 +37,7 @@ const HELLO_MS = 10_000;
 /** RFC 6455's registry: the service is restarting. */
 const SERVICE_RESTART = 1012;
 const MAX_SOCKETS = 20_000;
+const OWN_VERSIONS = { protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL };
 
 /** Carries events from sockets to the pure machine, and its effects back. */
 export class RunServer {
@@ -188,14 +190,13 @@ export class RunServer {
     const knock = this.#knocks.take(island, letIn);
     if (knock === undefined) return false;
     const { peer, hello } = knock;
-    try {
+    const answer = async (): Promise<void> => {
       if (!letIn) throw new HelioError('HELIO-4003', 'The host did not let this island in.', 'Ask the host.');
       // Another may have come under its name while it waited.
-      this.#admission(peer, hello);
-      this.#welcome(peer, hello, null);
-    } catch (error) {
-      this.#refuse(peer, error);
-    }
+      await this.#admission(peer, hello);
+      this.#admit(peer, hello, null);
+    };
+    answer().catch((error: unknown) => this.#refuse(peer, error));
     return true;
   }
 
@@ -217,18 +218,25 @@ export class RunServer {
       limit,
       channel,
       taking,
+      stage: 'stranger',
       beginnings: [],
+      capabilities: [],
       name: undefined,
       key: '',
+      evaluates: true,
+      invitation: null,
+      taken: { bytes: 0, atMs: nowMs() },
       number: 0,
     };
     const patience = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
-    channel.send({ kind: 'challenge', protocol: PROTOCOL_VERSION, nonce });
+    channel.send({ kind: 'challenge', ...OWN_VERSIONS, nonce });
     socket.on('message', (data: Buffer, isBinary) => {
+      // Nothing that a refused one says is looked at.
+      if (peer.stage === 'refused') return;
       try {
         if (isBinary) this.#receiveFrame(peer, data);
         else this.#receive(peer, this.#read(peer, data.toString()));
-        if (peer.key !== '') clearTimeout(patience);
+        if (peer.stage !== 'stranger') clearTimeout(patience);
       } catch (error) {
         this.#refuse(peer, error);
       }
@@ -241,29 +249,27 @@ export class RunServer {
     });
   }
 
-  /** @throws HelioError HELIO-4003 when it is of another version, HELIO-4004 when it is malformed or one too many */
-  #read(peer: Peer, text: string): IslandMessage {
+  /** @returns undefined for a kind that is not known @throws HelioError HELIO-4004 when it is malformed or one too many */
+  #read(peer: Peer, text: string): IslandMessage | undefined {
     if (!peer.limit.take(this.#options.nowMs()))
       throw new HelioError('HELIO-4004', 'The island sends more messages than it may.', 'Send fewer.');
-    const version = peer.key === '' ? versionOf(text) : PROTOCOL_VERSION;
-    if (version === PROTOCOL_VERSION) return peer.channel.message(text);
-    throw new HelioError(
-      'HELIO-4003',
-      `The island speaks protocol ${version}, the coordinator ${PROTOCOL_VERSION}.`,
-      'Install the same version of Heliotrope on both.',
-    );
+    if (peer.stage === 'stranger') requireVersion(text);
+    return peer.channel.message(text);
   }
 
-  #receive(peer: Peer, message: IslandMessage): void {
+  #receive(peer: Peer, message: IslandMessage | undefined): void {
+    if (message === undefined) return;
     if (message.kind === 'hello') return this.#greet(peer, message);
+    if (message.kind === 'alive') return this.#answerAlive(peer);
     const island = peer.name;
-    if (island === undefined && message.kind === 'alive') return;
     if (island === undefined)
       throw new HelioError('HELIO-4004', `The first message was ${message.kind}.`, 'Say hello first.');
     if (this.#peers.get(island) !== peer) return;
     this.#leases.seen(island, this.#options.nowMs());
     switch (message.kind) {
-      case 'alive':
+      case 'resume':
+        return this.#resume(peer, island, message);
+      case 'standing':
         return;
       case 'progress': {
         const { kind, ...progress } = message;
@@ -277,51 +283,90 @@ export class RunServer {
     }
   }
 
+  #answerAlive(peer: Peer): void {
+    if (peer.name !== undefined && this.#peers.get(peer.name) === peer)
+      this.#leases.seen(peer.name, this.#options.nowMs());
+    peer.channel.sendAtOnce({ kind: 'alive' });
+  }
+
   #greet(peer: Peer, hello: Hello): void {
-    if (peer.key !== '')
+    if (peer.stage !== 'stranger')
       throw new HelioError('HELIO-4004', 'The island said hello twice.', 'Open one connection an island.');
-    const admitted = this.#admission(peer, hello);
-    peer.key = hello.key;
-    if (admitted.kind === 'admitted') return this.#welcome(peer, hello, admitted.invitation);
+    peer.stage = 'checking';
+    agreedVersion(OWN_VERSIONS, hello, 'island');
+    this.#admission(peer, hello)
+      .then((admitted) => {
+        if (peer.socket.readyState !== peer.socket.OPEN) return;
+        if (admitted.kind === 'admitted') return this.#admit(peer, hello, admitted.invitation);
+        this.#knock(peer, hello);
+      })
+      .catch((error: unknown) => this.#refuse(peer, error));
+  }
+
+  #knock(peer: Peer, hello: Hello): void {
+    peer.stage = 'knocking';
     const knock = this.#knocks.add(peer, hello, () => this.answerKnock(hello.island, false));
-    peer.channel.send({ kind: 'wait', what: `The host is asked whether ${hello.island} may join.` });
+    const what = `The host is asked whether ${hello.island} may join.`;
+    peer.channel.send({ kind: 'standing', ...standing('waiting', 'host-is-asked', what) });
     this.#options.onKnock(knock);
   }
 
-  #admission({ nonce }: Peer, hello: Hello): Admission {
+  #admission({ nonce }: Peer, hello: Hello): ReturnType<typeof admission> {
     const { run, hostKey, nowS } = this.#options;
     return admission({ run, hostKey, nonce, nowS: nowS() }, this.#decider.state, hello);
   }
 
-  #welcome(peer: Peer, hello: Hello, invitation: { readonly id: string; readonly uses: number } | null): void {
+  /** It is who it says, and may come: it is asked what it has. A connection under the same name is replaced. */
+  #admit(peer: Peer, hello: Hello, invitation: Peer['invitation']): void {
     const before = this.#peers.get(hello.island);
     if (before !== undefined) {
       this.#forget(before, 'the island connected anew');
       before.socket.terminate();
     }
+    const { run, settings, nowMs } = this.#options;
+    const own: readonly string[] = CAPABILITIES;
+    peer.stage = 'admitted';
     peer.name = hello.island;
-    peer.beginnings = hello.beginnings;
+    peer.key = hello.key;
+    peer.evaluates = hello.evaluates;
+    peer.invitation = invitation;
+    peer.capabilities = hello.capabilities.filter((name) => own.includes(name));
     peer.channel.goOnWith(this.#brokenOff.take(hello.island));
     peer.number = ++this.#hellos;
     this.#peers.set(hello.island, peer);
-    this.#leases.seen(hello.island, this.#options.nowMs());
-    const joined = (holds: readonly Held[]): void =>
-      this.#decider.take({ kind: 'joined', island: hello.island, key: hello.key, invitation, holds });
-    if (hello.run !== this.#options.run || hello.holds.length === 0) return joined([]);
-    this.#compare(peer, hello.holds)
-      .then((holds) => this.#peers.get(hello.island) === peer && joined(holds))
+    this.#leases.seen(hello.island, nowMs());
+    peer.channel.send({
+      kind: 'admitted',
+      protocol: agreedVersion(OWN_VERSIONS, hello, 'island'),
+      capabilities: [...peer.capabilities],
+      run,
+      leaseS: settings.leaseMs / 1000,
+    });
+  }
+
+  #resume(peer: Peer, island: string, { run, holds, beginnings }: Resume): void {
+    if (peer.stage !== 'admitted')
+      throw new HelioError('HELIO-4004', 'The island said twice what it has.', 'Say it once a connection.');
+    peer.stage = 'joined';
+    peer.beginnings = beginnings;
+    const { key, invitation, evaluates } = peer;
+    const joined = (held: readonly Held[]): void =>
+      this.#decider.take({ kind: 'joined', island, key, invitation, evaluates, holds: held });
+    if (run !== this.#options.run || holds.length === 0) return joined([]);
+    this.#compare(peer, holds)
+      .then((held) => this.#peers.get(island) === peer && joined(held))
       .catch((error: unknown) => this.#decider.suspended || this.#fail(error));
   }
 
   /** What an island has under a version's number has to be what the coordinator has: after a restore from a copy it may be another model. */
-  async #compare(peer: Peer, holds: Hello['holds']): Promise<readonly Held[]> {
+  async #compare(peer: Peer, holds: Resume['holds']): Promise<readonly Held[]> {
     const { aggregation } = this.#options;
     const own = await Promise.all(aggregation.fragments.map((_, fragment) => aggregation.digest(fragment)));
-    return holds.map(({ sha256, ...held }, fragment) => {
+    return holds.map(({ hash, ...held }, fragment) => {
       const beside = own[fragment];
-      if (beside === undefined || beside.version !== held.newest || beside.sha256 === sha256) return held;
+      if (beside === undefined || beside.version !== held.newest || beside.hash === hash) return held;
       const what = `Fragment ${fragment} of the model is not the coordinator's at version ${held.newest}: it is sent again, and what was trained on it is dropped.`;
-      peer.channel.send({ kind: 'wait', what });
+      peer.channel.send({ kind: 'standing', ...standing('joining', 'model-differs', what) });
       return { ...held, round: 0 };
     });
   }
@@ -334,11 +379,14 @@ export class RunServer {
     // Every piece is a sign of life: over a thin link heartbeats wait behind what is being sent.
     this.#leases.seen(peer.name, this.#options.nowMs());
     const transfer = peer.channel.frame(data);
-    if (transfer !== undefined) this.#intake.take(peer, peer.name, transfer).catch((e) => this.#refuse(peer, e));
+    const island = peer.name;
+    transfer?.then((whole) => this.#intake.take(peer, island, whole)).catch((error) => this.#refuse(peer, error));
   }
 
   /** Says why, and closes. What a member of the run did so is counted against it. */
   #refuse(peer: Peer, cause: unknown): void {
+    if (peer.stage === 'refused') return;
+    peer.stage = 'refused';
     const what = cause instanceof Error ? cause.message : String(cause);
     const error = cause instanceof HelioError ? cause : new HelioError('HELIO-4004', what, 'Report this.');
     this.#metrics.refusals.inc({ code: error.code });
@@ -378,13 +426,16 @@ function refuseUpgrade(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
 }
 
-/** The protocol that a hello names, also one whose other fields we do not know. */
-function versionOf(text: string): number {
-  if (text.length > MAX_MESSAGE_BYTES) return PROTOCOL_VERSION;
+/** A hello of a version that we do not share may have another form: that is told as a skew, and not as a fault. */
+function requireVersion(text: string): void {
+  if (text.length > MAX_MESSAGE_BYTES) return;
+  let hello: Readonly<Record<string, unknown>>;
   try {
-    const { kind, protocol } = JSON.parse(text) as { kind?: unknown; protocol?: unknown };
-    return kind === 'hello' && typeof protocol === 'number' ? protocol : PROTOCOL_VERSION;
+    hello = (JSON.parse(text) ?? {}) as Readonly<Record<string, unknown>>;
   } catch {
-    return PROTOCOL_VERSION;
+    return;
   }
+  const { kind, protocol, oldest } = hello;
+  if (kind !== 'hello' || typeof protocol !== 'number') return;
+  agreedVersion(OWN_VERSIONS, { protocol, oldest: typeof oldest === 'number' ? oldest : protocol }, 'island');
 }

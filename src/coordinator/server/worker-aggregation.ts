@@ -13,7 +13,7 @@ export interface MergeResult {
 /** Of a fragment's parameters, float32. */
 export interface Digest {
   readonly version: number;
-  readonly sha256: string;
+  readonly hash: string;
 }
 
 /** `Aggregation` in a worker thread of its own, so that heartbeats and messages go on while it adds up. Calls keep their order. */

@@ -5,8 +5,9 @@ import { getProxyForUrl } from 'proxy-from-env';
 import { WebSocket } from 'ws';
 import { HelioError } from '../../errors.ts';
 import { Channel, overWebSocket } from '../../protocol/channel.ts';
-import { type Beginning, type Content, MAX_FRAME_BYTES } from '../../protocol/frame.ts';
-import { coordinatorMessageSchema, type IslandMessage } from '../../protocol/messages.ts';
+import { type Beginning, MAX_FRAME_BYTES, type Packed } from '../../protocol/frame.ts';
+import { InOrder } from '../../protocol/in-order.ts';
+import { coordinatorMessageSchema, type IslandMessage, MAX_WELCOME_BYTES } from '../../protocol/messages.ts';
 import type { Incoming } from '../host.ts';
 
 /** Largest fragment that an island takes from a coordinator. */
@@ -39,21 +40,28 @@ export class WebSocketConnection {
       MAX_PAYLOAD_BYTES,
     );
     this.#channel.goOnWith(before);
-    this.#heartbeat = setInterval(() => this.send({ kind: 'alive' }), HEARTBEAT_MS);
+    this.#heartbeat = setInterval(() => {
+      if (socket.readyState === WebSocket.OPEN) this.#channel.sendAtOnce({ kind: 'alive' });
+    }, HEARTBEAT_MS);
     let fault: unknown;
+    const failed = (error: unknown): void => {
+      fault ??= error;
+      socket.close(1008);
+    };
+    const inOrder = new InOrder<Incoming>((item) => put(item, item.kind === 'lost' ? fault : undefined), failed);
     socket.on('message', (data: Buffer, isBinary) => {
+      if (fault !== undefined) return;
       try {
-        if (isBinary) this.#transferred(data, put);
-        else put({ kind: 'told', message: this.#channel.message(data.toString()) });
+        const item = isBinary ? this.#transferred(data) : this.#told(data.toString());
+        if (item !== undefined) inOrder.put(item);
       } catch (error) {
-        fault = error;
-        socket.close(1008);
+        failed(error);
       }
     });
     socket.on('error', () => socket.terminate());
     socket.on('close', () => {
       clearInterval(this.#heartbeat);
-      put({ kind: 'lost' }, fault);
+      inOrder.put({ kind: 'lost' });
     });
   }
 
@@ -114,8 +122,8 @@ export class WebSocketConnection {
     if (this.#socket.readyState === WebSocket.OPEN) this.#channel.send(message);
   }
 
-  async transfer(content: Content, payload: Uint8Array, sha256: string, from: number): Promise<void> {
-    if (this.#socket.readyState === WebSocket.OPEN) await this.#channel.transfer(content, payload, sha256, from);
+  async transfer(packed: Packed, from: number): Promise<void> {
+    if (this.#socket.readyState === WebSocket.OPEN) await this.#channel.transfer(packed, from);
   }
 
   get beginnings(): readonly Beginning[] {
@@ -136,12 +144,18 @@ export class WebSocketConnection {
     setTimeout(() => this.#socket.terminate(), 1_000).unref();
   }
 
-  #transferred(frame: Buffer, put: (item: Incoming) => void): void {
+  #told(text: string): Incoming | undefined {
+    const message = this.#channel.message(text, MAX_WELCOME_BYTES);
+    return message === undefined ? undefined : { kind: 'told', message };
+  }
+
+  #transferred(frame: Buffer): Promise<Incoming> | undefined {
     this.#transferSinceMs ??= performance.now();
     const transfer = this.#channel.frame(frame);
-    if (transfer === undefined) return;
-    put({ kind: 'received', ...transfer, sinceMs: this.#transferSinceMs });
+    if (transfer === undefined) return undefined;
+    const sinceMs = this.#transferSinceMs;
     this.#transferSinceMs = undefined;
+    return transfer.then(({ content, payload }) => ({ kind: 'received', content, payload, sinceMs }));
   }
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HelioError } from '../../errors.ts';
-import type { Beginning, Content } from '../../protocol/frame.ts';
+import type { Beginning, Packed } from '../../protocol/frame.ts';
 import type { IslandMessage } from '../../protocol/messages.ts';
 import type { Incoming, Line } from '../host.ts';
 import { type Route, WebSocketConnection } from './connection.ts';
@@ -41,12 +41,12 @@ export class ReconnectingLine implements Line {
     this.#known?.send(message);
   }
 
-  async transfer(content: Content, payload: Uint8Array, sha256: string, from: number): Promise<void> {
-    await this.#known?.transfer(content, payload, sha256, from);
+  async transfer(packed: Packed, from: number): Promise<void> {
+    await this.#known?.transfer(packed, from);
   }
 
   get beginnings(): Line['beginnings'] {
-    return this.#beginnings.map(({ hash, received }) => ({ sha256: hash, bytes: received }));
+    return this.#beginnings.map(({ hash, received }) => ({ hash, bytes: received }));
   }
 
   wake(): void {

@@ -1,14 +1,14 @@
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { nodeRuntime } from '../../ml/engine/node-runtime.ts';
-import { parametersOf } from '../../ml/models/model.ts';
-import type { ParameterArrays } from '../../ml/tensor/parameters.ts';
+import { type ModelConfig, parametersOf } from '../../ml/models/model.ts';
+import { type ParameterArrays, trainable } from '../../ml/tensor/parameters.ts';
 import { decodeSafetensors } from '../../ml/tensor/safetensors.ts';
 import { type Evaluation, type StepResult, Trainer } from '../../ml/training/trainer.ts';
-import { type Fragment, unpack } from '../../outer/fragments.ts';
+import { type Fragment, shapeOf, unpack } from '../../outer/fragments.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
 import type { ExchangeState } from '../fragment-exchange.ts';
-import { type DataSizes, fragmentsOf, modelOf, trainingOf } from '../layout.ts';
+import { type DataSizes, modelOf, trainingOf } from '../layout.ts';
 import type { Assignment, IslandTrainer, Kept } from '../trainer-face.ts';
 import { loadIslandCheckpoint, saveIslandCheckpoint } from './island-checkpoint.ts';
 import { type IslandData, openIslandData, type Preparation, tokenizerOf } from './job-data.ts';
@@ -19,7 +19,6 @@ export class LocalTrainer implements IslandTrainer {
   #work:
     | {
         readonly assignment: Assignment;
-        readonly fragments: readonly Fragment[];
         readonly trainer: Trainer;
         readonly data: IslandData;
       }
@@ -30,9 +29,8 @@ export class LocalTrainer implements IslandTrainer {
     this.#onProgress = onProgress;
   }
 
-  async prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<readonly Fragment[]> {
+  async prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<void> {
     this.#work = await prepareWork(assignment, fragments, this.#onProgress);
-    return this.#work.fragments;
   }
 
   async step(): Promise<StepResult> {
@@ -43,8 +41,8 @@ export class LocalTrainer implements IslandTrainer {
   }
 
   async snapshot(fragment: number): Promise<Float32Array> {
-    const { trainer, fragments } = this.#ready();
-    const { elements, tensors } = fragments[fragment]!;
+    const { trainer, assignment } = this.#ready();
+    const { elements, tensors } = assignment.fragments[fragment]!;
     const own = new Float32Array(elements);
     await trainer.read(
       tensors.map((t) => t.name),
@@ -54,8 +52,8 @@ export class LocalTrainer implements IslandTrainer {
   }
 
   async take(fragment: number, parameters: Float32Array, kept: Kept, place: number): Promise<void> {
-    const { trainer, fragments } = this.#ready();
-    const layout = fragments[fragment]!;
+    const { trainer, assignment } = this.#ready();
+    const layout = assignment.fragments[fragment]!;
     await trainer.write(
       unpack(layout, parameters),
       kept.kind === 'share' ? kept : { kind: 'moved', from: unpack(layout, kept.from) },
@@ -113,12 +111,12 @@ async function prepareWork(
   packed: readonly Float32Array[],
   onProgress: (share: number) => void,
 ) {
-  const { job, shard, dataFolder, threads, device, stateFolder } = assignment;
+  const { job, shard, dataFolder, threads, device, stateFolder, fragments } = assignment;
   const preparation = JSON.parse(assignment.preparation) as Preparation;
   const model = modelOf(job, sizesOf(preparation));
   const cache = path.join(stateFolder, 'tokens');
   const data = await openIslandData(job, preparation, shard, dataFolder, cache, onProgress);
-  const fragments = fragmentsOf(model, job.outer);
+  requireSame(fragments, model);
   const trained = fragments.flatMap((fragment, i) => [...unpack(fragment, packed[i]!)]);
   const parameters = new Map([...frozenOf(assignment), ...trained]);
   requireAll(
@@ -134,7 +132,6 @@ async function prepareWork(
   return {
     // The trainer has the base now; the file that it came in need not be kept.
     assignment: { ...assignment, base: null },
-    fragments,
     trainer,
     data,
   };
@@ -149,6 +146,20 @@ function frozenOf({ base }: Assignment): ParameterArrays {
   if (base === null) return new Map();
   const { tensors } = decodeSafetensors(base, 'the base that the coordinator sent');
   return new Map([...tensors].map(([name, { data }]) => [name, data]));
+}
+
+/** What is exchanged has to be what is trained here: names and shapes; in which order is the run's affair. */
+function requireSame(fragments: readonly Fragment[], model: ModelConfig): void {
+  const own = new Map(trainable(parametersOf(model)).map((spec) => [spec.name, spec.shape.join(' × ')]));
+  const given = new Map(fragments.flatMap(({ tensors }) => tensors.map((t) => [t.name, shapeOf(t).join(' × ')])));
+  const differing = [...new Set([...own.keys(), ...given.keys()])].find((name) => own.get(name) !== given.get(name));
+  if (differing === undefined) return;
+  const of = (shape: string | undefined): string => (shape === undefined ? 'has no such tensor' : `has it as ${shape}`);
+  throw new HelioError(
+    'HELIO-4006',
+    `Of ${differing} the run's manifest ${of(given.get(differing))}, and the model that this island builds ${of(own.get(differing))}.`,
+    'Install the version of Heliotrope that the host has. A model that is given from outside trains on PyTorch islands alone.',
+  );
 }
 
 function requireAll(parameters: ParameterArrays, names: readonly string[]): void {

@@ -5,6 +5,7 @@ import type { IslandHost } from '../host.ts';
 import { type Ending, IslandSession } from '../runtime.ts';
 import type { Route } from './connection.ts';
 import { ReconnectingLine } from './line.ts';
+import { ReceiptFile } from './receipt-file.ts';
 import { TraceFile } from './trace-file.ts';
 import { WorkerExchange } from './worker-exchange.ts';
 import { WorkerTrainer } from './worker-trainer.ts';
@@ -38,6 +39,7 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
   const trace = options.traceFile === undefined ? undefined : new TraceFile(options.traceFile, options.name);
   const trainer = new WorkerTrainer(tokenizing(options.log));
   const exchange = new WorkerExchange();
+  const receipts = new ReceiptFile(options.stateFolder);
   const host: IslandHost = {
     name: options.name,
     identity: options.identity,
@@ -47,6 +49,9 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
     engine: { device: options.device, onProcessor: operatorsOnProcessor(options.device) },
     stateFolder: options.stateFolder,
     dataPaths: options.dataPaths,
+    evaluates: true,
+    kind: 'process',
+    keepReceipt: (receipt, signature) => receipts.add(receipt, signature),
     nowMs: () => performance.now(),
     cpuS: () => (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
     peakMemoryBytes: () => process.resourceUsage().maxRSS * 1024,

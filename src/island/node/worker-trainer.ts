@@ -1,4 +1,3 @@
-import type { Fragment } from '../../outer/fragments.ts';
 import { ThreadClient } from '../../threads.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
 import type { ExchangeState } from '../fragment-exchange.ts';
@@ -14,7 +13,7 @@ export class WorkerTrainer implements IslandTrainer {
     this.#thread = new ThreadClient(module, 'training', (share) => onProgress(share as number));
   }
 
-  prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<readonly Fragment[]> {
+  prepare(assignment: Assignment, fragments: readonly Float32Array[]): Promise<void> {
     return this.#thread.call('prepare', [assignment, fragments]);
   }
   step(): ReturnType<IslandTrainer['step']> {

@@ -1,0 +1,36 @@
+import { appendFileSync, renameSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { explainSystemError } from '../../errors.ts';
+import { makeFolder } from '../../files.ts';
+import type { Receipt } from '../../protocol/receipts.ts';
+
+/** Bytes of a file of receipts; then it is kept once more under another name, and the one before that goes. */
+const MOST_BYTES = 16 * 2 ** 20;
+
+/** An island's own account: what the host has signed of its work, one a line, in its state folder. */
+export class ReceiptFile {
+  readonly #folderOf: (run: string) => string;
+  #bytes: number | undefined;
+
+  constructor(folderOf: (run: string) => string) {
+    this.#folderOf = folderOf;
+  }
+
+  /** @throws HelioError HELIO-3002 to 3004 when it cannot be written */
+  add(receipt: Receipt, signature: string): void {
+    const file = path.join(this.#folderOf(receipt.run), 'receipts.jsonl');
+    const line = `${JSON.stringify({ ...receipt, signature })}\n`;
+    try {
+      makeFolder(path.dirname(file));
+      this.#bytes ??= statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+      if (this.#bytes > MOST_BYTES) {
+        renameSync(file, `${file}.1`);
+        this.#bytes = 0;
+      }
+      appendFileSync(file, line);
+      this.#bytes += line.length;
+    } catch (error) {
+      throw explainSystemError(error, `write ${file}`);
+    }
+  }
+}

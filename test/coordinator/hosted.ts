@@ -37,6 +37,7 @@ export const ADMIN = 'the-host-alone';
 export interface Hosted {
   readonly server: RunServer;
   readonly host: Identity;
+  readonly store: SqlRunStore;
   readonly records: RunRecord[];
   readonly knocks: Knock[];
   invite(change?: Partial<Invitation>): Promise<string>;
@@ -98,6 +99,7 @@ export async function hosted(
   return {
     server,
     host,
+    store,
     records,
     knocks,
     invite: (rest = {}) =>

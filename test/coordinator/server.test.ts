@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { islandOf } from '../../src/coordinator/roster.ts';
 import { encodeFrames, joined } from '../../src/protocol/frame.ts';
 import { contentHash } from '../../src/protocol/hash.ts';
-import { type Identity, newIdentity, updateText } from '../../src/protocol/identity.ts';
+import { type Identity, isSignedBy, newIdentity, updateText } from '../../src/protocol/identity.ts';
+import { receiptText } from '../../src/protocol/receipts.ts';
 import { ADMIN, type Hosted, hosted, Puppet, RUN } from './hosted.ts';
 
 let run: Hosted;
@@ -158,6 +159,22 @@ describe('a contribution', () => {
     expect(islandOf(run.server.state.islands, 'attic')!.merged).toEqual([1]);
   });
 
+  it('that was merged is signed for by the host, and kept', async () => {
+    const attic = puppet('attic');
+    await attic.untilPulled(run.invite());
+    await attic.contribute(six(2));
+    const { receipt, signature } = await attic.hears('receipt');
+    const { publicKey } = await attic.identity;
+    expect(receipt).toMatchObject({ run: RUN, island: 'attic', key: publicKey, fragment: 0, version: 0, merged: 1 });
+    expect(receipt).toMatchObject({ round: 1, steps: 5, tokens: 50, share: 1 });
+    expect(await isSignedBy(run.host.publicKey, receiptText(receipt), signature)).toBe(true);
+    expect(await isSignedBy(run.host.publicKey, receiptText({ ...receipt, tokens: 51 }), signature)).toBe(false);
+    const update = { ...receipt, form: 'parameters', codec: 'f32' };
+    expect(await isSignedBy(publicKey, updateText(RUN, update, receipt.hash), receipt.handedIn)).toBe(true);
+    expect(await run.store.receipts('attic')).toEqual([{ receipt, signature }]);
+    expect(await run.store.receipts('nobody')).toEqual([]);
+  });
+
   it.each<[string, (p: Puppet) => Promise<void>, RegExp]>([
     ['with numbers that are not finite', (p) => p.contribute([1, 2, Number.NaN, 4, 5, 6]), /not finite/],
     ['of another length', (p) => p.contribute([1, 2, 3]), /bytes/],
@@ -206,6 +223,27 @@ describe('a contribution', () => {
       what: expect.stringMatching(/banned from this run: A frame is damaged: it has 3 bytes/),
     });
     expect(run.server.state.banned).toHaveProperty(identity.publicKey);
+  });
+});
+
+describe('many who join and do not read', () => {
+  it('share one copy of the model', async () => {
+    const elements = 10_000_000;
+    const large = await hosted({}, { elements });
+    const invitation = large.invite({ uses: 100 });
+    const before = process.memoryUsage().arrayBuffers;
+    const idle = Array.from({ length: 20 }, (_, i) => new Puppet(large.server.port, `idle-${i}`));
+    for (const each of idle) {
+      await each.hello(invitation);
+      await each.hears('welcome');
+      each.socket.pause();
+    }
+    await sleep(500);
+    const models = (process.memoryUsage().arrayBuffers - before) / (4 * elements);
+    for (const each of idle) each.close();
+    await large.close();
+    // The copy, and what is under way to each: at most four pieces, and what the sockets hold.
+    expect(models).toBeLessThan(5);
   });
 });
 

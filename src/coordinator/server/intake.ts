@@ -6,6 +6,7 @@ import type { Event, RunState } from '../state.ts';
 import type { ServerOptions } from './options.ts';
 import type { Peer } from './peer.ts';
 import type { Performer } from './performer.ts';
+import type { Receipts } from './receipts.ts';
 
 type Contribution = Content & { readonly kind: 'contribution' };
 
@@ -20,9 +21,11 @@ export interface Desk {
 export class Intake {
   readonly #options: ServerOptions;
   readonly #performer: Performer;
+  readonly #receipts: Receipts;
   readonly #desk: Desk;
 
-  constructor(options: ServerOptions, performer: Performer, desk: Desk) {
+  constructor(options: ServerOptions, performer: Performer, receipts: Receipts, desk: Desk) {
+    this.#receipts = receipts;
     this.#options = options;
     this.#performer = performer;
     this.#desk = desk;
@@ -38,14 +41,14 @@ export class Intake {
     peer.taking.add(content.fragment);
     try {
       const { form, codec } = content;
-      await this.#keep(peer, island, content, { form, codec, payload });
+      await this.#keep(peer, island, content, { form, codec, payload }, hash);
     } finally {
       peer.taking.delete(content.fragment);
     }
   }
 
-  async #keep(peer: Peer, island: string, content: Contribution, parcel: Parcel): Promise<void> {
-    const { fragment, version, round, steps, tokens } = content;
+  async #keep(peer: Peer, island: string, content: Contribution, parcel: Parcel, hash: string): Promise<void> {
+    const { fragment, version, round, steps, tokens, signature } = content;
     const { settings, aggregation } = this.#options;
     const awaited = (): boolean => isAwaited(settings, this.#desk.state(), { island, fragment, version, round });
     if (!awaited()) return;
@@ -53,6 +56,7 @@ export class Intake {
     while (this.#performer.busy) await this.#performer.settled();
     if (!awaited()) return;
     await aggregation.contribute(fragment, island, parcel, steps);
+    this.#receipts.handedIn(fragment, island, { key: peer.key, version, round, steps, tokens, hash, signature });
     this.#desk.contributed(peer, { kind: 'contributed', island, fragment, version, round, steps, tokens });
   }
 }

@@ -7,6 +7,7 @@ import type { Effect, RunRecord, RunState } from '../state.ts';
 import type { RunMetrics } from './metrics.ts';
 import type { ServerOptions } from './options.ts';
 import type { Peer } from './peer.ts';
+import type { Receipts } from './receipts.ts';
 
 /**
  * An effect, the state that it was decided in, and the number of the event that led to it. It is for the connections that there were then: an
@@ -38,6 +39,7 @@ export class Performer {
   readonly #options: ServerOptions;
   readonly #crew: Crew;
   readonly #metrics: RunMetrics;
+  readonly #receipts: Receipts;
   readonly #decisions: Decision[] = [];
   readonly #mostBehind: number;
   /** What every joiner is sent: made and hashed once, and shared. */
@@ -46,7 +48,8 @@ export class Performer {
   #busy = false;
   #working: Promise<void> = Promise.resolve();
 
-  constructor(options: ServerOptions, crew: Crew, metrics: RunMetrics) {
+  constructor(options: ServerOptions, crew: Crew, metrics: RunMetrics, receipts: Receipts) {
+    this.#receipts = receipts;
     this.#options = options;
     this.#crew = crew;
     this.#metrics = metrics;
@@ -147,6 +150,9 @@ export class Performer {
       peer?.channel.send({ kind: 'place', ...placeOf(settings, decision.state, fragment, island) });
       this.#transfer(peer, packed);
     }
+    this.#receipts
+      .merged(fragment, version, weights, (island) => this.#peerOf(island, decision))
+      .catch((error: unknown) => this.#crew.failed(error));
   }
 
   async #save(id: string, state: RunState, seq: number): Promise<void> {

@@ -29,6 +29,7 @@ import { RunMetrics } from './metrics.ts';
 import type { ServerOptions, Traffic } from './options.ts';
 import type { Hello, Peer, Resume } from './peer.ts';
 import { type Crew, Performer } from './performer.ts';
+import { Receipts } from './receipts.ts';
 
 export type Ending = Effect & { readonly kind: 'end' };
 
@@ -50,6 +51,7 @@ export class RunServer {
   readonly #decider: Decider;
   readonly #performer: Performer;
   readonly #intake: Intake;
+  readonly #receipts: Receipts;
   readonly #brokenOff = new BrokenOff();
   #hellos = 0;
   readonly #leases: Leases;
@@ -73,8 +75,9 @@ export class RunServer {
       ended: (effect) => this.#ended.resolve(effect),
       failed: (error) => this.#fail(error),
     };
-    this.#performer = new Performer(options, crew, this.#metrics);
-    this.#intake = new Intake(options, this.#performer, {
+    this.#receipts = new Receipts(options);
+    this.#performer = new Performer(options, crew, this.#metrics, this.#receipts);
+    this.#intake = new Intake(options, this.#performer, this.#receipts, {
       state: () => this.#decider.state,
       contributed: (peer, event) => {
         if (this.#peers.get(event.island) === peer) this.#decider.take(event);
@@ -172,6 +175,7 @@ export class RunServer {
   async #finishWork(): Promise<void> {
     this.#decider.suspend();
     await this.#performer.settled();
+    await this.#receipts.settled();
   }
 
   async close(code = 1000): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Event, RunSettings, RunState } from '../state.ts';
+import type { SignedReceipt } from './receipts.ts';
 
 /**
  * A run's memory: an append-only log of the events that decided something, the merges that are done, and snapshots to begin from. What
@@ -27,6 +28,10 @@ export interface RunStore {
   load(history: History): Promise<void>;
   /** Forgets the events after this one, which led to nothing that was committed. */
   truncate(seq: number): Promise<void>;
+  /** Keeps what the host has signed of a merge, for 400 days (`receipts.ts`). */
+  addReceipts(receipts: readonly SignedReceipt[]): Promise<void>;
+  /** The newest receipts, of one island or of all. */
+  receipts(island: string | null): Promise<readonly SignedReceipt[]>;
   /** Every blob that is referred to. */
   blobs(): Promise<readonly string[]>;
   close(): Promise<void>;

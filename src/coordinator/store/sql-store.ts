@@ -1,6 +1,7 @@
 import { HelioError } from '../../errors.ts';
 import type { Event, RunSettings, RunState } from '../state.ts';
 import type { Database, Row, Transaction } from './database.ts';
+import { insertReceipts, RECEIPTS_TABLE, type SignedReceipt, selectReceipts } from './receipts.ts';
 import type { CommittedMerge, History, LoggedEvent, RunStore, Snapshot } from './run-store.ts';
 
 /** Version of the tables; a store from a newer one is not touched. */
@@ -18,6 +19,7 @@ const TABLES = [
     PRIMARY KEY (run, number))`,
   `CREATE TABLE IF NOT EXISTS helio_checkpoints (run TEXT NOT NULL, id TEXT NOT NULL, seq BIGINT NOT NULL, state TEXT NOT NULL,
     blobs TEXT NOT NULL, committed BIGINT NOT NULL, PRIMARY KEY (run, id))`,
+  RECEIPTS_TABLE,
 ];
 
 /** A run's memory in a database: SQLite and PostgreSQL alike. Many events share one transaction, and one wait for the disk. */
@@ -186,6 +188,14 @@ export class SqlRunStore implements RunStore {
       await transaction.query('DELETE FROM helio_events WHERE run = $1 AND seq > $2', [this.#run, seq]);
       this.#seq = seq;
     });
+  }
+
+  addReceipts(receipts: readonly SignedReceipt[]): Promise<void> {
+    return this.#transact((transaction) => insertReceipts(transaction, this.#run, receipts));
+  }
+
+  receipts(island: string | null): Promise<readonly SignedReceipt[]> {
+    return this.#transact((transaction) => selectReceipts(transaction, this.#run, island));
   }
 
   blobs(): Promise<readonly string[]> {

@@ -1,0 +1,87 @@
+import { type Receipt, receiptText } from '../../protocol/receipts.ts';
+import type { SignedReceipt } from '../store/receipts.ts';
+import type { ServerOptions } from './options.ts';
+import type { Peer } from './peer.ts';
+
+/** What an island has signed of a contribution that waits for its merge. */
+export interface HandedIn {
+  readonly key: string;
+  readonly version: number;
+  readonly round: number;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly hash: string;
+  readonly signature: string;
+}
+
+type Weights = readonly { readonly island: string; readonly weight: number }[];
+type PeerOf = (island: string) => Peer | undefined;
+
+/** Signs for what was merged, keeps that, and tells whoever wants to know. One of an island and fragment waits at a time. */
+export class Receipts {
+  readonly #options: Pick<ServerOptions, 'run' | 'sign' | 'store' | 'nowS'>;
+  readonly #waiting: Map<string, HandedIn>[] = [];
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(options: Pick<ServerOptions, 'run' | 'sign' | 'store' | 'nowS'>) {
+    this.#options = options;
+  }
+
+  handedIn(fragment: number, island: string, what: HandedIn): void {
+    this.#waiting[fragment] ??= new Map();
+    this.#waiting[fragment].set(island, what);
+  }
+
+  /** Resolves when all that was merged so far is signed and kept. */
+  settled(): Promise<void> {
+    return this.#last;
+  }
+
+  /** Of a merge that was committed; signing and keeping go on beside the run. @throws what the store does */
+  merged(fragment: number, version: number, weights: Weights, peerOf: PeerOf): Promise<void> {
+    const waiting = this.#waiting[fragment] ?? new Map<string, HandedIn>();
+    this.#waiting[fragment] = new Map();
+    const work = this.#give(fragment, version, weights, waiting, peerOf);
+    this.#last = Promise.all([this.#last, work]).then(
+      () => {},
+      () => {},
+    );
+    return work;
+  }
+
+  async #give(
+    fragment: number,
+    version: number,
+    weights: Weights,
+    waiting: ReadonlyMap<string, HandedIn>,
+    peerOf: PeerOf,
+  ): Promise<void> {
+    const { run, sign, store, nowS } = this.#options;
+    const sum = weights.reduce((total, { weight }) => total + weight, 0);
+    const atS = Math.floor(nowS());
+    const signed = await Promise.all(
+      weights.flatMap(({ island, weight }) => {
+        const what = waiting.get(island);
+        if (what === undefined) return [];
+        const { signature: handedIn, ...rest } = what;
+        const receipt: Receipt = {
+          run,
+          island,
+          fragment,
+          merged: version,
+          share: weight / sum,
+          atS,
+          handedIn,
+          ...rest,
+        };
+        return [sign(receiptText(receipt)).then((signature): SignedReceipt => ({ receipt, signature }))];
+      }),
+    );
+    if (signed.length === 0) return;
+    await store.addReceipts(signed);
+    for (const { receipt, signature } of signed) {
+      const peer = peerOf(receipt.island);
+      if (peer?.capabilities.includes('receipts') === true) peer.channel.send({ kind: 'receipt', receipt, signature });
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import type { Receipt } from '../../protocol/receipts.ts';
+import type { Transaction } from './database.ts';
+
+/** What the host has signed of islands' work: kept beyond checkpoints, as an account that either side may show long after. */
+
+export interface SignedReceipt {
+  readonly receipt: Receipt;
+  /** The host's. */
+  readonly signature: string;
+}
+
+/** Seconds that receipts are kept: 400 days. */
+export const RECEIPTS_KEPT_S = 400 * 86_400;
+/** Receipts that one question is answered with. */
+export const MOST_RECEIPTS = 10_000;
+/** Rows in one statement. */
+const ROWS = 500;
+
+export const RECEIPTS_TABLE = `CREATE TABLE IF NOT EXISTS helio_receipts (run TEXT NOT NULL, island TEXT NOT NULL, fragment BIGINT NOT NULL,
+    merged BIGINT NOT NULL, at_s BIGINT NOT NULL, receipt TEXT NOT NULL, PRIMARY KEY (run, fragment, merged, island))`;
+
+/** A receipt that is there already is left as it is: a merge is signed for once. */
+export async function insertReceipts(
+  transaction: Transaction,
+  run: string,
+  receipts: readonly SignedReceipt[],
+): Promise<void> {
+  for (let from = 0; from < receipts.length; from += ROWS) {
+    const some = receipts.slice(from, from + ROWS);
+    const places = some.map((_, i) => `($1, ${[2, 3, 4, 5, 6].map((column) => `$${5 * i + column}`).join(', ')})`);
+    const values = some.flatMap(({ receipt, signature }) => {
+      const { island, fragment, merged, atS } = receipt;
+      return [island, fragment, merged, atS, JSON.stringify({ receipt, signature })];
+    });
+    await transaction.query(
+      `INSERT INTO helio_receipts (run, island, fragment, merged, at_s, receipt) VALUES ${places.join(', ')} ON CONFLICT DO NOTHING`,
+      [run, ...values],
+    );
+  }
+  const newest = receipts.at(-1)?.receipt.atS ?? 0;
+  await transaction.query('DELETE FROM helio_receipts WHERE run = $1 AND at_s < $2', [run, newest - RECEIPTS_KEPT_S]);
+}
+
+/** The newest ones, of one island or of all. */
+export async function selectReceipts(
+  transaction: Transaction,
+  run: string,
+  island: string | null,
+): Promise<readonly SignedReceipt[]> {
+  const [which, values] = island === null ? ['', [run]] : ['AND island = $2', [run, island]];
+  const rows = await transaction.query(
+    `SELECT receipt FROM helio_receipts WHERE run = $1 ${which} ORDER BY at_s DESC, fragment, merged, island LIMIT ${MOST_RECEIPTS}`,
+    values,
+  );
+  return rows.map((row) => JSON.parse(String(row.receipt)) as SignedReceipt);
+}

@@ -40,6 +40,7 @@ export const ERROR_CODES = {
   'HELIO-1004': 2, // tokenizer: foreign file, or more tokens asked than the corpus supports
   'HELIO-1005': 2, // run name or folder: not found, not a run
   'HELIO-1006': 2, // command line: unknown option or value
+  'HELIO-1007': 2, // data: the run names files that the island's owner has not opened to it
   'HELIO-2001': 1, // engine: graph or session could not be built or run
   'HELIO-2002': 1, // training diverged (loss or gradient is not finite)
   'HELIO-2003': 2, // engine: a device or precision that this machine does not have

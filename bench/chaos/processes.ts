@@ -196,7 +196,8 @@ export class Processes {
     const state = path.join(this.folder, name);
     mkdirSync(state, { recursive: true });
     const log = openSync(path.join(state, 'island.log'), 'a');
-    const args = ['join', link.href, '--name', name, '--threads', '1', '--state', state];
+    const root = this.#served!.dataRoot;
+    const args = ['join', link.href, '--name', name, '--threads', '1', '--state', state, '--data-root', root];
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
       cwd: this.folder,
       stdio: ['ignore', 'ignore', log],

@@ -31,6 +31,7 @@ import { openStores } from './stores.ts';
 import { sampleBoth, summarize } from './summarize.ts';
 import { type TlsOptions, tlsOf } from './tls.ts';
 import { savePreparation, saveTrained } from './trained-model.ts';
+import { travellingJob } from './travelling-job.ts';
 
 export interface HostOptions {
   /** A run file to begin with, or the folder of a run to go on with. */
@@ -95,10 +96,11 @@ async function host(
     throw error;
   });
   completeMetrics(folder, records);
+  const { job: told, dataRoot } = travellingJob(prepared.job, prepared.dataFolder);
   const server = await RunServer.start({
     run,
-    job: prepared.job,
-    dataFolder: prepared.dataFolder,
+    job: told,
+    dataFolder: '',
     preparation: JSON.stringify(prepared.preparation),
     base: frozenFile(prepared),
     settings,
@@ -140,6 +142,7 @@ async function host(
     code,
     port: server.port,
     folder,
+    dataRoot,
     islands: prepared.job.islands,
     steps: prepared.job.stop.steps,
     parameters: prepared.parameterCount,

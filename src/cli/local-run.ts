@@ -9,13 +9,15 @@ import { joinTraces } from '../island/node/trace-file.ts';
 import { ENTRY } from './context.ts';
 import type { LiveRecord, ServeLine, Summary } from './records.ts';
 
+type Serving = ServeLine & { readonly kind: 'serving' };
+
 /** `serve` and N × `join` as processes of this machine, watched over: what `train` is. */
 export interface LocalRunOptions {
   /** Arguments of `serve`: a run file, or `--resume RUN`. */
   readonly serveArguments: readonly string[];
   /** Where islands compute. */
   readonly device: string;
-  readonly onServing: (line: ServeLine & { kind: 'serving' }) => void;
+  readonly onServing: (line: Serving) => void;
   readonly onRecord: (record: LiveRecord) => void;
   /** Something that the user should know, as a sentence. */
   readonly onNotice: (sentence: string) => void;
@@ -67,7 +69,7 @@ class CoordinatorKeeper {
   readonly #options: LocalRunOptions;
   readonly #islands: IslandKeeper;
   #serve: ChildProcess | undefined;
-  #served: (ServeLine & { kind: 'serving' }) | undefined;
+  #served: Serving | undefined;
   #stopping = false;
 
   constructor(options: LocalRunOptions, islands: IslandKeeper) {
@@ -126,7 +128,7 @@ class CoordinatorKeeper {
         case 'serving':
           if (this.#served === undefined) {
             this.#options.onServing(line);
-            this.#islands.start(line.invitation, line.islands, line.folder);
+            this.#islands.start(line);
           }
           this.#served = line;
           break;
@@ -185,9 +187,9 @@ class IslandKeeper {
     return this.#hopeless.promise;
   }
 
-  start(invitation: string, count: number, folder: string): void {
-    const threads = Math.max(1, Math.floor(availableParallelism() / count));
-    for (let i = 1; i <= count; i++) this.#launch(`island-${i}`, invitation, threads, folder);
+  start(serving: Serving): void {
+    const threads = Math.max(1, Math.floor(availableParallelism() / serving.islands));
+    for (let i = 1; i <= serving.islands; i++) this.#launch(`island-${i}`, serving, threads);
   }
 
   noMoreRestarts(): void {
@@ -206,7 +208,8 @@ class IslandKeeper {
     clearTimeout(patience);
   }
 
-  #launch(name: string, invitation: string, threads: number, folder: string): void {
+  #launch(name: string, serving: Serving, threads: number): void {
+    const { invitation, folder, dataRoot } = serving;
     const state = path.join(folder, 'islands', name);
     makeFolder(state);
     const child = spawnSelf(
@@ -222,6 +225,9 @@ class IslandKeeper {
         state,
         '--trace',
         path.join(state, 'trace.json'),
+        // The run file is this machine's own: its islands read what it names.
+        '--data-root',
+        dataRoot,
         '--parent',
         '--quiet',
       ],
@@ -248,7 +254,7 @@ class IslandKeeper {
         return this.#giveUp(name, `${how}) after ${MAX_RESTARTS} restarts: ${lastWords.trim()}`);
       this.#notice(`${name} crashed (${how}); the run goes on without it; starting it again`);
       setTimeout(() => {
-        if (this.#restarting) this.#launch(name, invitation, threads, folder);
+        if (this.#restarting) this.#launch(name, serving, threads);
       }, RESTART_MS);
     });
   }

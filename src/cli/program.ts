@@ -130,13 +130,14 @@ export function buildProgram(finish: (status: number) => void): Command {
   command(
     'join [invitation]',
     'take part in a run as one island: by link, by the code of a run on this network, or see what is there',
-    "  heliotrope join                 # runs on this network\n  heliotrope join amber-fox-42\n  heliotrope join 'http://192.168.1.20:7420/join#invitation=…'\n  heliotrope join LINK --name attic --threads 4 --data ./my-texts",
+    "  heliotrope join                 # runs on this network\n  heliotrope join amber-fox-42\n  heliotrope join 'http://192.168.1.20:7420/join#invitation=…'\n  heliotrope join LINK --name attic --threads 4 --data ./my-texts\n  heliotrope join LINK --data-root /mnt/texts   # where the run's own data are on this machine too",
   )
     .option('--name <name>', "the island's name; the same name takes up its place again")
     .option('--threads <n>', 'threads to compute with', whole(1, 1_024))
     .addOption(device())
     .option('--state <folder>', "folder for this island's checkpoints")
     .option('--data <path>', 'train on these files instead of those the run names; may be repeated', collect)
+    .option('--data-root <folder>', 'let the run read what it names in this folder; may be repeated', collect)
     .option('--patience <seconds>', 'how long to look for a coordinator that does not answer', number(0, 1e7), 60)
     .option('--parent', 'stop when stdin is closed')
     .option('--quiet', 'print errors only')

@@ -19,6 +19,8 @@ export type ServeLine =
       readonly code: string | null;
       readonly port: number;
       readonly folder: string;
+      /** The folder of this machine that holds the data, for islands that are started here: `join --data-root`. */
+      readonly dataRoot: string;
       readonly islands: number;
       readonly steps: number;
       readonly parameters: number;

@@ -3,6 +3,7 @@ import type { Packed, Transfer } from '../protocol/frame.ts';
 import type { Identity } from '../protocol/identity.ts';
 import type { CoordinatorMessage, IslandMessage } from '../protocol/messages.ts';
 import type { Receipt } from '../protocol/receipts.ts';
+import type { DataAccess } from './own-data.ts';
 
 /** The world as a session needs it: the machine that it runs on, and the way to the coordinator. */
 
@@ -17,8 +18,8 @@ export interface IslandHost {
   readonly engine: { readonly device: Provider; readonly onProcessor: readonly string[] };
   /** Folder for the island's own checkpoints of a run. */
   stateFolder(run: string): string;
-  /** The owner's data as absolute paths, where they differ from those that the run names. */
-  readonly dataPaths: readonly string[] | undefined;
+  /** What its owner lets it read, by absolute paths. */
+  readonly data: DataAccess;
   /** Whether it can measure the model on held-out data. */
   readonly evaluates: boolean;
   /** What runs it: a hidden tab may keep silent for longer than a process. */

@@ -1,17 +1,38 @@
 import { HelioError } from '../errors.ts';
 import type { Job } from '../protocol/run-file.ts';
 
-/** The job with the owner's files instead of those that it names. */
-export function withOwnData(job: Job, paths: readonly string[] | undefined): Job {
-  if (paths === undefined) return job;
-  if ('paths' in job.data) return { ...job, data: { ...job.data, paths: [...paths] } };
-  if ('table' in job.data) return { ...job, data: { ...job.data, table: [...paths] } };
-  const [images, labels] = paths;
-  if (images !== undefined && labels !== undefined && paths.length === 2)
-    return { ...job, data: { ...job.data, images, labels } };
-  throw new HelioError(
-    'HELIO-1006',
-    `The run trains on images, and --data names ${paths.length} file${paths.length === 1 ? '' : 's'}.`,
-    'Give --data twice: the images, then their labels.',
-  );
+/** What an island's owner lets it read: files of his own in place of the run's, or the run's where they lie inside folders that he named. */
+export type DataAccess =
+  | { readonly kind: 'own'; readonly paths: readonly string[] }
+  | { readonly kind: 'inside'; readonly folders: readonly string[] };
+
+/** What a host's run may read of an island whose owner said nothing. */
+export const NOTHING: DataAccess = { kind: 'inside', folders: [] };
+
+/** The files, folders and globs that a job names; of images the images, then their labels. */
+export function namedData({ data }: Job): readonly string[] {
+  if ('paths' in data) return data.paths;
+  return 'table' in data ? data.table : [data.images, data.labels];
+}
+
+/** The job with other files, in the order of {@link namedData}. */
+export function withData(job: Job, files: readonly string[]): Job {
+  if ('paths' in job.data) return { ...job, data: { ...job.data, paths: [...files] } };
+  if ('table' in job.data) return { ...job, data: { ...job.data, table: [...files] } };
+  const [images, labels] = files;
+  return { ...job, data: { ...job.data, images: images!, labels: labels! } };
+}
+
+/** The job with the owner's files instead of those that it names, where he gave some. */
+export function withOwnData(job: Job, access: DataAccess): Job {
+  if (access.kind !== 'own') return job;
+  const { paths } = access;
+  if ('images' in job.data && paths.length !== 2) {
+    throw new HelioError(
+      'HELIO-1006',
+      `The run trains on images, and --data names ${paths.length} file${paths.length === 1 ? '' : 's'}.`,
+      'Give --data twice: the images, then their labels.',
+    );
+  }
+  return withData(job, paths);
 }

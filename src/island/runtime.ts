@@ -250,8 +250,8 @@ export class IslandSession {
     else this.#host.say('the coordinator sent a receipt that its host has not signed');
   }
 
-  async #prepare({ run, job: given, manifest, shard, dataFolder, restore }: Welcome): Promise<void> {
-    const job = withOwnData(given, this.#host.dataPaths);
+  async #prepare({ run, job: given, manifest, shard, restore }: Welcome): Promise<void> {
+    const job = withOwnData(given, this.#host.data);
     const fragments = Array.from({ length: job.outer.fragments }, (_, i) => this.#newest[i]!);
     const layout = fragmentsIn(manifest);
     await this.#trainer.prepare(
@@ -260,7 +260,7 @@ export class IslandSession {
         job,
         fragments: layout,
         shard,
-        dataFolder,
+        data: this.#host.data,
         preparation: this.#preparation,
         base: this.#base,
         threads: this.#host.threads,

@@ -5,6 +5,7 @@ import type { Parcel } from '../protocol/frame.ts';
 import type { Job } from '../protocol/run-file.ts';
 import type { FragmentClock } from './fragment-clock.ts';
 import type { ExchangeSettings, ExchangeState } from './fragment-exchange.ts';
+import type { DataAccess } from './own-data.ts';
 
 /** What an island asks of whatever trains: a worker thread here, a browser's worker or a cluster elsewhere. */
 export interface IslandTrainer {
@@ -70,7 +71,8 @@ export interface Assignment {
   /** What is exchanged, as the run's manifest has it. */
   readonly fragments: readonly Fragment[];
   readonly shard: { readonly index: number; readonly count: number };
-  readonly dataFolder: string;
+  /** What of the job's data its owner lets it read. */
+  readonly data: DataAccess;
   /** How data become numbers, as JSON (`job-data.ts`). */
   readonly preparation: string;
   /** Frozen weights that adapters are trained on, as a safetensors file; null where everything is trained. */

@@ -6,6 +6,8 @@ import path from 'node:path';
 /** Runs the real command in processes of its own, as a user would. */
 
 export const ROOT = path.resolve(import.meta.dirname, '../..');
+/** Where the data of {@link tinyRun} are. */
+const TINY_DATA = path.join(ROOT, 'data/austen');
 const MAIN = path.join(ROOT, 'src/cli/main.ts');
 
 export interface Outcome {
@@ -26,7 +28,15 @@ export interface Running {
 export function start(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}): Running {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
     cwd,
-    env: { ...process.env, npm_lifecycle_event: '', NO_COLOR: '1', HELIOTROPE_HOME: path.join(cwd, 'home'), ...env },
+    env: {
+      ...process.env,
+      npm_lifecycle_event: '',
+      NO_COLOR: '1',
+      HELIOTROPE_HOME: path.join(cwd, 'home'),
+      // `train` names the folder of its data to its islands itself.
+      ...(args[0] === 'join' ? { HELIOTROPE_DATA_ROOT: TINY_DATA } : {}),
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';
@@ -64,7 +74,7 @@ export const scratch = (): string => mkdtempSync(path.join(tmpdir(), 'heliotrope
 export function tinyRun(folder: string, name: string, more: Readonly<Record<string, unknown>> = {}): string {
   const file = path.join(folder, `${name}.yaml`);
   const tiny = {
-    data: path.join(ROOT, 'data/austen/persuasion.txt'),
+    data: path.join(TINY_DATA, 'persuasion.txt'),
     model: { layers: 2, width: 64, heads: 4 },
     tokenizer: { vocabularySize: 512 },
     inner: { rate: 0.03 },

@@ -1,4 +1,5 @@
 import type { IslandHost } from '../../src/island/host.ts';
+import { NOTHING } from '../../src/island/own-data.ts';
 import type { IslandTrainer } from '../../src/island/trainer-face.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
 
@@ -13,7 +14,7 @@ export const fakeHost = (change: Partial<IslandHost> = {}): IslandHost => ({
   threads: 1,
   engine: { device: 'cpu', onProcessor: [] },
   stateFolder: () => '',
-  dataPaths: undefined,
+  data: NOTHING,
   evaluates: true,
   kind: 'process',
   keepReceipt: () => {},

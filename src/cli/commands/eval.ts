@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { trainingOf } from '../../island/layout.ts';
+import { trustedFiles } from '../../island/node/data-files.ts';
 import {
   checkLength,
   heldOutBatches,
@@ -101,6 +102,7 @@ async function heldOutExamples(job: Job, folder: string, data: readonly string[]
   if (!existsSync(file))
     throw new HelioError('HELIO-3001', `${folder} has no preparation.json.`, 'Restore the folder from a copy.');
   const preparation = JSON.parse(readFileSync(file, 'utf8')) as Preparation;
-  const { heldOut } = await openIslandData(job, preparation, { index: 0, count: 1 }, folder, folder, () => {});
+  const files = trustedFiles(job, folder);
+  const { heldOut } = await openIslandData(job, preparation, { index: 0, count: 1 }, files, folder, () => {});
   return { batches: heldOut, tokensPerCharacter: null };
 }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import type { Route } from '../../island/node/connection.ts';
 import { runIsland } from '../../island/node/run-island.ts';
+import type { DataAccess } from '../../island/own-data.ts';
 import { requireProvider } from '../../ml/engine/node-runtime.ts';
 import type { Provider } from '../../ml/engine/session.ts';
 import { type InvitationLink, readLink } from '../../protocol/invitation.ts';
@@ -20,6 +21,7 @@ export interface JoinOptions {
   readonly device: Provider;
   readonly state?: string;
   readonly data?: readonly string[];
+  readonly dataRoot?: readonly string[];
   readonly patience: number;
   readonly parent?: boolean;
   readonly quiet?: boolean;
@@ -65,7 +67,7 @@ export async function join(
     threads: options.threads ?? availableParallelism(),
     device: options.device,
     stateFolder: (run) => options.state ?? path.join(stateFolder(context.environment), 'islands', `${run}-${name}`),
-    dataPaths: options.data?.map((p) => path.resolve(p)),
+    data: accessOf(options),
     patienceS: options.patience,
     log,
     traceFile: options.trace,
@@ -74,6 +76,12 @@ export async function join(
   log(`the run is over for this island: ${ending}`);
   if (context.json) printJson({ island: name, ending });
   return ending === 'failed' ? 1 : ending === 'interrupted' && controller.signal.aborted ? 130 : 0;
+}
+
+/** What the owner named. His own files count alone; with neither, nothing is read that a host names. */
+function accessOf({ data, dataRoot = [] }: JoinOptions): DataAccess {
+  if (data !== undefined) return { kind: 'own', paths: data.map((p) => path.resolve(p)) };
+  return { kind: 'inside', folders: dataRoot.map((p) => path.resolve(p)) };
 }
 
 const SEARCH_S = 4;

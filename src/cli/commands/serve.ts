@@ -104,6 +104,7 @@ function show(options: ServeOptions, context: CommandContext): (line: ServeLine)
     painter.say(`listening on ${options.host}:${line.port}${(options.tls ?? options.tlsCert) ? ', encrypted' : ''}`);
     painter.say(`folder ${path.relative('', line.folder) || '.'}; waiting for ${line.islands} islands. Join with:`);
     painter.say(`heliotrope join '${line.invitation}'`);
+    painter.say(`with --data for its own files, or where it has the run's: --data-root ${line.dataRoot}`);
     if (line.code !== null) painter.say(`or, on this network: heliotrope join ${line.code}`);
     for (const notice of line.notices) painter.say(notice);
     const local = ['127.0.0.1', '::1', 'localhost'].includes(options.host);

@@ -11,7 +11,7 @@ import {
   evaluationBatches,
 } from '../../ml/data/batches.ts';
 import { trainBpe } from '../../ml/data/bpe-training.ts';
-import { type Corpus, openCorpus, openDocuments, type Passages } from '../../ml/data/corpus.ts';
+import { type Corpus, openDocuments, openFiles, type Passages } from '../../ml/data/corpus.ts';
 import {
   applyScaling,
   checkExamples,
@@ -29,6 +29,7 @@ import { type TokenizedText, tokenize, tokenizePassages } from '../../ml/data/to
 import { loadTokenizer, type Tokenizer } from '../../ml/data/tokenizer.ts';
 import type { Job } from '../../protocol/run-file.ts';
 import type { DataSizes } from '../layout.ts';
+import { trustedFiles } from './data-files.ts';
 
 /**
  * How a run's data become numbers: decided once by the coordinator, sent to every island, and kept with the model.
@@ -92,7 +93,7 @@ export async function prepareData(job: Job, folder: string, given?: Preparation)
 }
 
 async function prepareExamples(job: Job, folder: string, given: Preparation | undefined): Promise<DataSummary> {
-  const { set, layout } = await readExamples(job, folder, given);
+  const { set, layout } = await readExamples(job, trustedFiles(job, folder), given);
   const { training, validation } = splitExamples(set.count, job.data.heldOut);
   checkExamples(shardOfRows(training, job.islands - 1, job.islands), `Each of the ${job.islands} shards of the data`);
   checkExamples(validation, 'The held-out part');
@@ -112,7 +113,7 @@ async function prepareExamples(job: Job, folder: string, given: Preparation | un
 }
 
 function prepareText(job: Job, folder: string, given: Preparation | undefined): DataSummary {
-  const corpus = corpusOf(job, folder);
+  const corpus = corpusOf(job, trustedFiles(job, folder));
   const tokenizerJson = given?.kind === 'text' ? given.tokenizerJson : makeTokenizer(job, folder, corpus.training);
   const source = 'path' in job.tokenizer ? job.tokenizer.path : 'the trained tokenizer';
   const tokenizer = loadTokenizer(tokenizerJson, source, given?.kind === 'text' ? given.endOfText : undefined);
@@ -171,21 +172,21 @@ function* spread(passages: Passages): Generator<string> {
 /**
  * Reads an island's part of the data.
  *
- * @param folder where relative paths start
+ * @param files what it is read from, as `data-files.ts` found them
  * @param cache where tokens of a text larger than memory are kept
  */
 export async function openIslandData(
   job: Job,
   preparation: Preparation,
   shard: { readonly index: number; readonly count: number },
-  folder: string,
+  files: readonly string[],
   cache: string,
   onProgress: (share: number) => void,
 ): Promise<IslandData> {
   const seed = job.seed * 1_000_003 + shard.index;
   const rows = job.batch / job.inner.microBatches;
   if (preparation.kind !== 'text') {
-    const { set } = await readExamples(job, folder, preparation);
+    const { set } = await readExamples(job, files, preparation);
     applyScaling(set, preparation.scaling);
     const { training, validation } = splitExamples(set.count, job.data.heldOut);
     const mine = shardOfRows(training, shard.index, shard.count);
@@ -196,7 +197,7 @@ export async function openIslandData(
     };
   }
   const tokenizer = tokenizerOf(preparation);
-  const corpus = corpusOf(job, folder);
+  const corpus = corpusOf(job, files);
   const what = `Shard ${shard.index + 1} of ${shard.count} of the corpus`;
   const key = JSON.stringify([
     createHash('sha256').update(preparation.tokenizerJson).digest('hex'),
@@ -231,19 +232,18 @@ export function heldOutBatches(job: Job, { tokens, documents }: TokenizedText, m
 
 /** Held-out text of a job, or all of other files. */
 export const heldOutOf = (job: Job, folder: string, other: readonly string[] | undefined): Passages =>
-  other === undefined ? corpusOf(job, folder).validation : openDocuments(other, process.cwd());
+  other === undefined ? corpusOf(job, trustedFiles(job, folder)).validation : openDocuments(other, process.cwd());
 
-const corpusOf = ({ data }: Job, folder: string): Corpus =>
-  openCorpus((data as { paths: readonly string[] }).paths, folder, data.heldOut);
+const corpusOf = ({ data }: Job, files: readonly string[]): Corpus => openFiles(files, data.heldOut);
 
 async function readExamples(
   { data, model }: Job,
-  folder: string,
+  files: readonly string[],
   given: Preparation | undefined,
 ): Promise<{ readonly set: ExampleSet; readonly layout: TableLayout | undefined }> {
   if ('images' in data) {
-    const labels = path.resolve(folder, data.labels);
-    const set = readIdx(path.resolve(folder, data.images), labels);
+    const [images, labels] = files;
+    const set = readIdx(images!, labels!);
     if (given?.kind === 'images' && set.outputs > given.outputs) {
       throw new HelioError(
         'HELIO-1003',
@@ -256,7 +256,6 @@ async function readExamples(
     return { set: { ...set, shape }, layout: undefined };
   }
   if (!('table' in data)) throw new TypeError('text is no set of examples');
-  const files = data.table.map((file) => path.resolve(folder, file));
   const rows = await readRows(files);
   const task = model.task ?? 'classification';
   const layout = given?.kind === 'table' ? given.layout : layOut(rows, data.target, task, files.join(', '));

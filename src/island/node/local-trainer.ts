@@ -10,6 +10,7 @@ import type { FragmentClock } from '../fragment-clock.ts';
 import type { ExchangeState } from '../fragment-exchange.ts';
 import { type DataSizes, modelOf, trainingOf } from '../layout.ts';
 import type { Assignment, IslandTrainer, Kept } from '../trainer-face.ts';
+import { permittedFiles } from './data-files.ts';
 import { loadIslandCheckpoint, saveIslandCheckpoint } from './island-checkpoint.ts';
 import { type IslandData, openIslandData, type Preparation, tokenizerOf } from './job-data.ts';
 
@@ -111,11 +112,12 @@ async function prepareWork(
   packed: readonly Float32Array[],
   onProgress: (share: number) => void,
 ) {
-  const { job, shard, dataFolder, threads, device, stateFolder, fragments } = assignment;
+  const { job, shard, threads, device, stateFolder, fragments } = assignment;
+  const files = permittedFiles(job, assignment.data);
   const preparation = JSON.parse(assignment.preparation) as Preparation;
   const model = modelOf(job, sizesOf(preparation));
   const cache = path.join(stateFolder, 'tokens');
-  const data = await openIslandData(job, preparation, shard, dataFolder, cache, onProgress);
+  const data = await openIslandData(job, preparation, shard, files, cache, onProgress);
   requireSame(fragments, model);
   const trained = fragments.flatMap((fragment, i) => [...unpack(fragment, packed[i]!)]);
   const parameters = new Map([...frozenOf(assignment), ...trained]);

@@ -1,7 +1,9 @@
 import { operatorsOnProcessor } from '../../ml/engine/capabilities.ts';
 import type { Provider } from '../../ml/engine/session.ts';
 import type { Identity } from '../../protocol/identity.ts';
+import { farewell } from '../farewell.ts';
 import type { IslandHost } from '../host.ts';
+import type { DataAccess } from '../own-data.ts';
 import { type Ending, IslandSession } from '../runtime.ts';
 import type { Route } from './connection.ts';
 import { ReconnectingLine } from './line.ts';
@@ -19,8 +21,8 @@ export interface NodeIslandOptions {
   readonly threads: number;
   readonly device: Provider;
   readonly stateFolder: (run: string) => string;
-  /** The owner's own data instead of the paths that the run names. */
-  readonly dataPaths: readonly string[] | undefined;
+  /** What its owner lets it read, by absolute paths. */
+  readonly data: DataAccess;
   /** How long to look for a coordinator that does not answer (any more). */
   readonly patienceS: number;
   readonly log: (sentence: string) => void;
@@ -48,7 +50,7 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
     threads: options.threads,
     engine: { device: options.device, onProcessor: operatorsOnProcessor(options.device) },
     stateFolder: options.stateFolder,
-    dataPaths: options.dataPaths,
+    data: options.data,
     evaluates: true,
     kind: 'process',
     keepReceipt: (receipt, signature) => receipts.add(receipt, signature),
@@ -68,8 +70,7 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
   try {
     return await new IslandSession(host, line, trainer, exchange).run();
   } catch (error) {
-    const reason = error instanceof Error ? error.message.slice(0, 1_900) : String(error);
-    line.send({ kind: 'leaving', reason });
+    line.send({ kind: 'leaving', reason: farewell(error) });
     throw error;
   } finally {
     options.signal.removeEventListener('abort', leave);

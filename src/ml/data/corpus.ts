@@ -43,15 +43,27 @@ const PIECE_BYTES = 2 ** 20;
 const MAX_LINE_BYTES = 2 ** 26;
 
 /**
- * Opens text files and JSON Lines (objects with `text`, or with `prompt` and `completion`) that match `patterns`.
- *
- * Held out is, by document: of many text files or lines every 1/share-th, of few the end of each.
+ * Opens what matches `patterns`, as {@link openFiles} does.
  *
  * @param base folder that relative patterns start from
  * @throws HelioError HELIO-1003 when a pattern matches nothing, or a file is empty, unreadable or no text
  */
-export function openCorpus(patterns: readonly string[], base: string, share: number): Corpus {
-  const files = patterns.flatMap((pattern) => expand(pattern, base)).map(inspect);
+export const openCorpus = (patterns: readonly string[], base: string, share: number): Corpus =>
+  openFiles(
+    patterns.flatMap((pattern) => filesOf(pattern, base)),
+    share,
+  );
+
+/**
+ * Opens text files and JSON Lines (objects with `text`, or with `prompt` and `completion`).
+ *
+ * Held out is, by document: of many text files or lines every 1/share-th, of few the end of each.
+ *
+ * @param places the files, as they are: nothing in their names is a pattern
+ * @throws HelioError HELIO-1003 when a file is empty, unreadable or no text
+ */
+export function openFiles(places: readonly string[], share: number): Corpus {
+  const files = places.map(inspect);
   const every = Math.round(1 / share);
   const texts = files.filter(({ kind }) => kind === 'text');
   const wholeFiles = texts.length >= 2 * every;
@@ -72,7 +84,7 @@ export function openCorpus(patterns: readonly string[], base: string, share: num
     documents: () => readParts(parts, held, from, to),
   });
   const heldBytes = parts.reduce((sum, part) => sum + spanOf(part, true)[1] - spanOf(part, true)[0], 0);
-  requireText(parts, patterns);
+  requireText(parts, places);
   return {
     files,
     training: passages(false, 0, total),
@@ -85,7 +97,7 @@ export function openCorpus(patterns: readonly string[], base: string, share: num
 /** All documents that match, none held out. */
 export function openDocuments(patterns: readonly string[], base: string): Passages {
   const parts = patterns
-    .flatMap((pattern) => expand(pattern, base))
+    .flatMap((pattern) => filesOf(pattern, base))
     .map(inspect)
     .map(
       (file): FilePart => ({
@@ -107,7 +119,7 @@ function requireText(parts: readonly FilePart[], patterns: readonly string[]): v
   }
   throw new HelioError(
     'HELIO-1003',
-    `The corpus ${patterns.join(', ')} holds no text.`,
+    `The corpus ${patterns.slice(0, 5).join(', ')}${patterns.length > 5 ? ' …' : ''} holds no text.`,
     'Point data.paths at files with text in them.',
   );
 }
@@ -225,22 +237,36 @@ function countLines(file: string, end: number): number {
   return lines;
 }
 
-function expand(pattern: string, base: string): readonly string[] {
+/** Whether a path is a glob. */
+export const GLOB = /[*?[{]/;
+
+/**
+ * Files that a path, a folder or a glob names, in order of their names.
+ *
+ * @param base folder that a relative one starts from; what is in its own name is no pattern
+ * @throws HelioError HELIO-1003 when there are none, unless there may be none
+ */
+export function filesOf(
+  pattern: string,
+  base: string,
+  none: 'is an error' | 'may be none' = 'is an error',
+): readonly string[] {
   const absolute = path.resolve(base, pattern);
-  const found = /[*?[{]/.test(pattern) ? globSync(absolute).sort() : [absolute];
-  const files = found.flatMap((file) => {
+  const found = GLOB.test(pattern) ? globSync(pattern, { cwd: base }).sort() : [pattern];
+  const files = found.flatMap((name) => {
+    const file = path.resolve(base, name);
     const stat = statSync(file, { throwIfNoEntry: false });
     if (stat === undefined) return [];
-    return stat.isDirectory() ? globSync(path.join(file, '**/*.{txt,md,jsonl}')).sort() : [file];
+    if (!stat.isDirectory()) return [file];
+    const inside = globSync('**/*.{txt,md,jsonl}', { cwd: file }).sort();
+    return inside.map((each) => path.join(file, each));
   });
-  if (files.length === 0) {
-    throw new HelioError(
-      'HELIO-1003',
-      `The corpus ${pattern} (${absolute}) matches no file.`,
-      'Correct data.paths; relative paths start at the folder of the run file.',
-    );
-  }
-  return files;
+  if (files.length > 0 || none === 'may be none') return files;
+  throw new HelioError(
+    'HELIO-1003',
+    `The corpus ${pattern} (${absolute}) matches no file.`,
+    'Correct data.paths; relative paths start at the folder of the run file.',
+  );
 }
 
 function inspect(file: string): CorpusFile {

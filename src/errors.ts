@@ -56,6 +56,8 @@ export const ERROR_CODES = {
   'HELIO-4004': 4, // protocol: malformed or oversized message
   'HELIO-4005': 4, // protocol: an island that was banned from the run
   'HELIO-4006': 4, // protocol: two versions of Heliotrope that have none in common
+  'HELIO-4007': 4, // protocol: a contribution that was left out; its island goes on
+  'HELIO-4008': 4, // protocol: a contribution that is forged, or holds numbers that are not finite
   'HELIO-5001': 5, // no island came, or none answered in time
   'HELIO-5002': 1, // an island could not be kept running
 } as const;

@@ -61,7 +61,7 @@ async function sums(short: boolean): Promise<readonly Figure[]> {
         times.copy.push(seconds(() => target.set(source)));
         times.take.push(
           seconds(() => {
-            for (const { island } of weights) aggregation.contribute(0, island, parcel, 10);
+            for (const { island } of weights) aggregation.contribute(0, island, parcel);
           }),
         );
         times.merge.push(seconds(() => aggregation.merge(0, weights)));

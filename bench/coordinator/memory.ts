@@ -11,8 +11,7 @@ const template = contribution(fragment, parameters, 'int4', 0);
 const before = process.memoryUsage().rss;
 const startMs = performance.now();
 const weights = Array.from({ length: contributors }, (_, m) => ({ island: `island-${m}`, weight: 1 }));
-for (const { island } of weights)
-  aggregation.contribute(0, island, { ...template, payload: template.payload.slice() }, 10);
+for (const { island } of weights) aggregation.contribute(0, island, { ...template, payload: template.payload.slice() });
 aggregation.merge(0, weights);
 const peak = process.resourceUsage().maxRSS * 1024;
 console.log(

@@ -304,7 +304,7 @@ class VirtualRun {
     if (this.#options.random.uniform() < this.#options.lost) return;
     const event = { kind: 'contributed', island: island.name, fragment, version, round, steps, tokens } as const;
     if (!isAwaited(this.#settings, this.#state, event)) return;
-    this.#aggregation.contribute(fragment, island.name, parcel, steps);
+    this.#aggregation.contribute(fragment, island.name, parcel);
     await this.#dispatch(event);
   }
 

@@ -1,7 +1,6 @@
 import { type Codec, codecFor, malformed } from '../outer/codecs/index.ts';
 import { type Fragment, pack, unpack } from '../outer/fragments.ts';
 import { type MergeRule, mergeFragment, type PseudoGradient } from '../outer/merge.ts';
-import { median } from '../outer/norm-bound.ts';
 import { freshFragment, type GlobalFragment, outerStep, type Target } from '../outer/outer-optimizer.ts';
 import { addContribution, openContribution, packUpdate, packWhole } from '../outer/parcel.ts';
 import type { OuterSettings } from '../outer/settings.ts';
@@ -30,8 +29,6 @@ interface GlobalState {
   readonly global: GlobalFragment;
   readonly residual: Float32Array;
   readonly memory: Float32Array;
-  /** Median length of the contributions to the last merge, by inner step; 0 before the first. */
-  readonly lengthPerStep: number;
 }
 
 /** Where contributions wait for their merge, still encoded. */
@@ -48,11 +45,13 @@ interface Waiting {
   readonly form: Parcel['form'];
   readonly payload: () => Parcel['payload'];
   readonly squares: number;
-  readonly lengthPerStep: number;
 }
 
-/** How many times longer than those of the last merge a contribution may be, by inner step: no honest one is. */
-const ABSURD = 1_000;
+/** What came of a contribution: its length ‖Δₘ‖, and whether it waits for its merge. */
+export interface Measured {
+  readonly length: number;
+  readonly kept: boolean;
+}
 
 /** The run's tensors, and the contributions that wait, still encoded, for their merge. */
 export class Aggregation {
@@ -89,7 +88,6 @@ export class Aggregation {
         },
         residual: kept(state.residual) ?? new Float32Array(layout.elements),
         memory: state.memories?.[i] ?? new Float32Array(down.memoryElements),
-        lengthPerStep: 0,
       };
     });
     const exact = settings.downCodec === 'f32';
@@ -112,23 +110,22 @@ export class Aggregation {
    * Keeps what an island contributes to a fragment until its merge; a later contribution replaces an earlier one.
    *
    * @param parcel based on a version of the fragment that is not too old: the caller's check
-   * @param steps that the island took
-   * @throws HelioError HELIO-4004 when it cannot be read, is not finite, or absurdly long
+   * @param mostLength a longer one is measured and not kept (`length-bound.ts`)
+   * @throws HelioError HELIO-4004 when it cannot be read, HELIO-4008 when it is not finite; HELIO-3002 and the like when the coordinator cannot keep it
    */
-  contribute(fragment: number, island: string, parcel: Parcel, steps: number): void {
-    const { up, global, lengthPerStep } = this.#states[fragment]!;
+  contribute(fragment: number, island: string, parcel: Parcel, mostLength = Number.POSITIVE_INFINITY): Measured {
+    const { up, global } = this.#states[fragment]!;
     if (parcel.codec !== up.name) throw malformed(`it comes in ${parcel.codec}, and the run has ${up.name}`);
     const gradient = openContribution(parcel, up, global.parameters);
-    const length = Math.sqrt(gradient.squares) / Math.max(1, steps);
-    if (lengthPerStep > 0 && length > ABSURD * lengthPerStep)
-      throw malformed(`it is ${Math.round(length / lengthPerStep)} times as long as those of the last merge`);
+    const length = Math.sqrt(gradient.squares);
+    if (length > mostLength) return { length, kept: false };
     const payload = this.#shelves[fragment]!.put(parcel.payload);
     this.#waiting[fragment]!.set(island, {
       form: parcel.form,
       payload,
       squares: gradient.squares,
-      lengthPerStep: length,
     });
+    return { length, kept: true };
   }
 
   /**
@@ -150,10 +147,9 @@ export class Aggregation {
     });
     const into = this.#target(state);
     const { merged, delta } = mergeFragment(state.layout, state.global, contributions, this.#settings, into);
-    const lengthPerStep = median(weights.map((w) => waiting.get(w.island)!.lengthPerStep));
     waiting.clear();
     this.#shelves[fragment]!.clear();
-    return { parcel: this.#adopt(fragment, { ...state, lengthPerStep }, merged), delta };
+    return { parcel: this.#adopt(fragment, state, merged), delta };
   }
 
   /** Takes the outer step along an averaged pseudo-gradient again, that a merge has led to before. */

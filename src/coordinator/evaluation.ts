@@ -1,74 +1,223 @@
 import { training } from './due.ts';
-import type { Evaluation, Event } from './state.ts';
+import { believed, doubting, isPlausible, outliers, overall, wantedAtFirst } from './evaluation-answers.ts';
+import type { Evaluation, EvaluationPart, EvaluationRequest, Event, Island } from './state.ts';
 import type { Step } from './step.ts';
 
 /**
  * Validation of the merged model, done by the islands: the held-out batches are dealt out in parts. As messages
  * and fragments to an island arrive in order, all parts asked for between two merges measure the same model.
+ *
+ * Nobody can hold it up: whoever does not answer in time is not waited for, another is asked, and when nobody does it is given up and the run goes on. A
+ * late answer still counts. What is believed of the answers: `evaluation-answers.ts`.
  */
 export function beginEvaluation(step: Step, label: Evaluation['label']): void {
-  const id = step.state.evaluations + 1;
-  const runStep = Math.min(...step.state.fragments.map((f) => f.runStep));
-  const parts = Array.from({ length: step.settings.evaluation.parts }, () => ({
-    island: null,
-    lossSum: null,
-    tokens: 0,
-    correct: null,
-  }));
-  step.update({ evaluations: id, evaluation: { id, label, merges: step.state.merges, runStep, parts } });
-  assignEvaluation(step);
+  const { settings, state } = step;
+  const id = state.evaluations + 1;
+  const runStep = Math.min(...state.fragments.map((f) => f.runStep));
+  const wanted = wantedAtFirst(settings.evaluation.parts, evaluators(step).length, settings.stop.loss !== undefined);
+  const part: EvaluationPart = { wanted, asked: [], answers: [], passed: [] };
+  step.update({
+    evaluations: id,
+    evaluation: {
+      id,
+      label,
+      merges: state.merges,
+      runStep,
+      parts: Array.from({ length: settings.evaluation.parts }, () => part),
+      untilMs: step.nowMs + Math.max(settings.gatherMs, LEASES * settings.leaseMs),
+      nextLookMs: 0,
+    },
+  });
+  advanceEvaluation(step);
 }
 
-/** Deals parts that nobody has to the islands that are there. */
-export function assignEvaluation(step: Step): void {
+/** Leases after which an evaluation that nobody has finished is given up, at the earliest. */
+const LEASES = 8;
+/** An island may take so many times as long as islands usually do, and at least so long. */
+const PATIENCE = 4;
+const LEAST_PATIENCE_MS = 2_000;
+
+const evaluators = (step: Step): readonly Island[] => training(step.state).filter(({ evaluates }) => evaluates);
+
+/** Takes it as far as it goes. Most events change nothing of it, and it looks at nobody then. */
+export function advanceEvaluation(step: Step): void {
+  const before = step.state.evaluation;
+  if (before === null || step.nowMs < before.nextLookMs) return;
+  if (step.nowMs >= before.untilMs) return giveUp(step, before, 'nobody did in time');
+  const able = evaluators(step);
+  if (able.length === 0 && training(step.state).length > 0) return giveUp(step, before, 'no island that is there can');
+  letPass(step);
+  ask(step, able);
+  const { parts } = step.state.evaluation!;
+  if (parts.some(isOpen)) return lookLater(step);
+  const doubted = doubting(parts, able.length, tokensKnown(step));
+  if (doubted.every((part, i) => part.wanted === parts[i]!.wanted)) return conclude(step);
+  setParts(step, doubted);
+  ask(step, able);
+  if (step.state.evaluation!.parts.some(isOpen)) return lookLater(step);
+  // Nobody else is there who could measure again.
+  conclude(step);
+}
+
+const isOpen = ({ wanted, answers }: EvaluationPart): boolean => answers.length < wanted;
+
+/** Something has happened that may take it further. */
+export function lookAgain(step: Step): void {
   const { evaluation } = step.state;
-  const islands = training(step.state);
-  if (evaluation === null || islands.length === 0) return;
-  const open = evaluation.parts.flatMap((part, index) => (part.island === null ? [index] : []));
-  if (open.length === 0) return;
-  const owner = new Map(open.map((part, i) => [part, islands[i % islands.length]!.name]));
-  const parts = evaluation.parts.map((part, index) => ({ ...part, island: owner.get(index) ?? part.island }));
-  step.update({ evaluation: { ...evaluation, parts } });
-  for (const { name } of islands) {
-    const mine = open.filter((part) => owner.get(part) === name);
-    if (mine.length > 0)
-      step.send(name, { kind: 'evaluate', evaluation: evaluation.id, parts: mine, of: evaluation.parts.length });
-  }
+  if (evaluation !== null && evaluation.nextLookMs > 0) step.update({ evaluation: { ...evaluation, nextLookMs: 0 } });
 }
 
-/** Takes back the parts of an island that is gone, so that they are dealt out again. */
+function lookLater(step: Step): void {
+  const evaluation = step.state.evaluation!;
+  const deadlines = evaluation.parts.flatMap(({ asked }) => asked.map(({ untilMs }) => untilMs));
+  step.update({ evaluation: { ...evaluation, nextLookMs: Math.min(evaluation.untilMs, ...deadlines) } });
+}
+
+const setParts = (step: Step, parts: readonly EvaluationPart[]): void =>
+  step.update({ evaluation: { ...step.state.evaluation!, parts } });
+
+/** Waits no more for those whose time is over. */
+function letPass(step: Step): void {
+  const late = new Set<string>();
+  const parts = step.state.evaluation!.parts.map((part) => {
+    const over = part.asked.filter(({ untilMs }) => untilMs <= step.nowMs).map(({ island }) => island);
+    for (const island of over) late.add(island);
+    return over.length === 0 ? part : withoutRequests(part, over);
+  });
+  if (late.size === 0) return;
+  setParts(step, parts);
+  for (const island of late) doubt(step, island, 'it did not answer in time');
+}
+
+const withoutRequests = (part: EvaluationPart, islands: readonly string[]): EvaluationPart => ({
+  ...part,
+  asked: part.asked.filter(({ island }) => !islands.includes(island)),
+  passed: [...part.passed, ...islands],
+});
+
+function doubt(step: Step, island: string, reason: string): void {
+  step.island(island, { lapses: step.islandOf(island).lapses + 1 });
+  step.record({ kind: 'doubted', island, reason });
+}
+
+/** Asks for what nobody is asked for, of those that were right so far, and have the least to do. A part that nobody is left for is as it is. */
+function ask(step: Step, able: readonly Island[]): void {
+  const evaluation = step.state.evaluation!;
+  if (evaluation.parts.every(({ wanted, answers, asked }) => answers.length + asked.length >= wanted)) return;
+  const load = new Map<string, number>(able.map(({ name }) => [name, 0]));
+  for (const { island } of evaluation.parts.flatMap(({ asked }) => asked))
+    load.set(island, (load.get(island) ?? 0) + 1);
+  const dealt = new Map<string, number[]>();
+  const parts = evaluation.parts.map((part, index) => {
+    const asked = [...part.asked];
+    for (let missing = part.wanted - part.answers.length - asked.length; missing > 0; missing--) {
+      const known = new Set([...asked, ...part.answers].map(({ island }) => island).concat(part.passed));
+      const first = part.answers.length + asked.length === 0;
+      // Who measures again is not to be foreseen.
+      const island = nextOf(able, known, load, first ? 0 : Math.floor(step.nowMs * 997 + index * 61));
+      if (island === undefined) break;
+      load.set(island, load.get(island)! + 1);
+      const mine = [...(dealt.get(island) ?? []), index];
+      dealt.set(island, mine);
+      asked.push(requestOf(step, island, mine.length));
+    }
+    const nobody = asked.length === 0 && part.answers.length > 0 && part.answers.length < part.wanted;
+    return { ...part, asked, wanted: nobody ? part.answers.length : part.wanted };
+  });
+  setParts(step, parts);
+  for (const [island, mine] of dealt)
+    step.send(island, { kind: 'evaluate', evaluation: evaluation.id, parts: mine, of: parts.length });
+}
+
+function nextOf(
+  able: readonly Island[],
+  known: ReadonlySet<string>,
+  load: ReadonlyMap<string, number>,
+  turn: number,
+): string | undefined {
+  let best: Island | undefined;
+  for (let i = 0; i < able.length; i++) {
+    const island = able[(i + turn) % able.length]!;
+    if (known.has(island.name)) continue;
+    const sooner =
+      best === undefined ||
+      island.lapses < best.lapses ||
+      (island.lapses === best.lapses && load.get(island.name)! < load.get(best.name)!);
+    if (sooner) best = island;
+  }
+  return best?.name;
+}
+
+function requestOf({ nowMs, settings, state }: Step, island: string, nth: number): EvaluationRequest {
+  const usualMs = state.evaluateMs ?? Number.POSITIVE_INFINITY;
+  const patienceMs = Math.min(settings.leaseMs, Math.max(LEAST_PATIENCE_MS, PATIENCE * nth * usualMs));
+  return { island, sinceMs: nowMs, untilMs: nowMs + patienceMs, nth };
+}
+
+/** Does not wait for an island that is gone, so that others are asked; if it comes back it may be asked again. */
 export function releaseEvaluation(step: Step, island: string): void {
   const { evaluation } = step.state;
   if (evaluation === null) return;
-  const parts = evaluation.parts.map((part) =>
-    part.island === island && part.lossSum === null ? { ...part, island: null } : part,
+  const concerns = ({ asked }: EvaluationPart): boolean => asked.some((request) => request.island === island);
+  if (!evaluation.parts.some(concerns)) return;
+  setParts(
+    step,
+    evaluation.parts.map((part) =>
+      concerns(part) ? { ...part, asked: part.asked.filter((request) => request.island !== island) } : part,
+    ),
   );
-  step.update({ evaluation: { ...evaluation, parts } });
+  lookAgain(step);
 }
 
+/** Of those that were asked for this part, once each. */
 export function answerEvaluation(step: Step, event: Event & { readonly kind: 'evaluated' }): void {
   const { evaluation } = step.state;
-  if (evaluation === null || evaluation.id !== event.evaluation) return;
-  if (evaluation.parts[event.part]?.island !== event.island) return;
-  const parts = evaluation.parts.with(event.part, {
-    island: event.island,
-    lossSum: event.lossSum,
-    tokens: event.tokens,
-    correct: event.correct ?? null,
-  });
-  if (parts.some((part) => part.lossSum === null)) return step.update({ evaluation: { ...evaluation, parts } });
-  const tokens = parts.reduce((sum, part) => sum + part.tokens, 0);
-  const loss = parts.reduce((sum, part) => sum + part.lossSum!, 0) / tokens;
-  const counted = parts.every((part) => part.correct !== null);
-  const accuracy = counted ? parts.reduce((sum, part) => sum + part.correct!, 0) / tokens : null;
+  const part = evaluation?.parts[event.part];
+  if (evaluation === null || part === undefined || evaluation.id !== event.evaluation) return;
+  const { island, lossSum, tokens, correct = null } = event;
+  const request = part.asked.find((asked) => asked.island === island);
+  const wasAsked = request !== undefined || part.passed.includes(island);
+  if (!wasAsked || part.answers.some((answer) => answer.island === island)) return;
+  const asked = part.asked.filter((other) => other !== request);
+  const answer = { island, lossSum, tokens, correct };
+  if (isPlausible(answer)) {
+    if (request !== undefined) measure(step, request);
+    const changed = { ...part, asked, answers: [...part.answers, answer] };
+    setParts(step, evaluation.parts.with(event.part, changed));
+  } else {
+    setParts(step, evaluation.parts.with(event.part, { ...part, asked, passed: [...part.passed, island] }));
+    doubt(step, island, `a loss of ${lossSum} over ${tokens} cannot be`);
+  }
+  lookAgain(step);
+}
+
+/** Up at once, down slowly, as with contributions. */
+function measure(step: Step, { sinceMs, nth }: EvaluationRequest): void {
+  const tookMs = (step.nowMs - sinceMs) / nth;
+  const before = step.state.evaluateMs ?? 0;
+  step.update({ evaluateMs: Math.max(tookMs, 0.75 * before + 0.25 * tookMs) });
+}
+
+/** What earlier evaluations found that parts hold. */
+const tokensKnown = ({ state, settings }: Step): readonly number[] =>
+  state.partTokens.length === settings.evaluation.parts ? state.partTokens : [];
+
+function conclude(step: Step): void {
+  const { parts, label, runStep, merges } = step.state.evaluation!;
+  const { loss, tokens, accuracy } = overall(parts);
+  for (const { island } of parts.flatMap(outliers)) doubt(step, island, 'others measured something else');
   step.update({
     evaluation: null,
+    partTokens: parts.map((part) => believed(part).tokens),
     lastLoss: loss,
     lastAccuracy: accuracy,
-    firstAccuracy: step.state.firstAccuracy ?? accuracy,
-    lastLossMerges: evaluation.merges,
-    firstLoss: step.state.firstLoss ?? loss,
+    lastLossMerges: merges,
+    ...(label === 'before' ? { firstLoss: loss, firstAccuracy: accuracy } : {}),
   });
-  const { label, runStep } = evaluation;
   step.record({ kind: 'evaluation', label, runStep, loss, tokens, ...(accuracy === null ? {} : { accuracy }) });
+}
+
+function giveUp(step: Step, { label, runStep }: Evaluation, reason: string): void {
+  step.update({ evaluation: null });
+  step.record({ kind: 'evaluation-given-up', label, runStep, reason });
 }

@@ -16,7 +16,8 @@ export const present = (state: RunState): readonly Island[] =>
 const MAX_OFFENCES = 3;
 
 /** Takes an island in, or back under its name; the newcomer replaces a connection that is still open. */
-export function admit(step: Step, { island: name, key, invitation, holds }: Event & { readonly kind: 'joined' }): void {
+export function admit(step: Step, event: Event & { readonly kind: 'joined' }): void {
+  const { island: name, key, invitation, holds, evaluates } = event;
   const known = islandOf(step.state.islands, name);
   if (known === undefined && step.state.islands.size >= MAX_ISLANDS) {
     const remedy = 'Join under the name of an island that is gone.';
@@ -37,6 +38,8 @@ export function admit(step: Step, { island: name, key, invitation, holds }: Even
     key,
     invitation: known?.invitation ?? invitation?.id ?? null,
     offences: known?.offences ?? 0,
+    evaluates: evaluates ?? true,
+    lapses: known?.lapses ?? 0,
     shard: known?.shard ?? freeShard(step.state, step.settings.expectedIslands, name),
     merged,
     answerMs: known?.answerMs ?? null,

@@ -1,5 +1,8 @@
 import { weightOf } from '../outer/merge.ts';
+import { standing } from '../protocol/standing.ts';
 import { isAdmitted, isAwaited, nextDue, type Pulling, partOfRound, training } from './due.ts';
+import { withVotes } from './length-bound.ts';
+import { leave } from './membership.ts';
 import { allIslands } from './roster.ts';
 import type { Event, Island, RunSettings, RunState } from './state.ts';
 import { Step } from './step.ts';
@@ -16,14 +19,36 @@ export function contributed(step: Step, event: Event & { readonly kind: 'contrib
   const fragment = step.state.fragments[event.fragment];
   if (fragment === undefined || !isAwaited(step.settings, step.state, event)) return;
   const stage = fragment.stage as Pulling;
-  const { island, round, steps, tokens } = event;
+  const { island, round, steps, tokens, length } = event;
   step.fragment(event.fragment, {
-    stage: { ...stage, arrived: { ...stage.arrived, [island]: { round, steps, tokens } } },
+    stage: { ...stage, arrived: { ...stage.arrived, [island]: { round, steps, tokens, length } } },
   });
   const before = step.islandOf(island).answerMs ?? 0;
   const answerMs = step.nowMs - stage.sinceMs;
   // Up at once, down slowly: a deadline should rather be late than early.
   step.island(island, { answerMs: Math.max(answerMs, 0.75 * before + 0.25 * answerMs) });
+}
+
+/**
+ * A contribution that is not merged, and no offence. Its round is over: the island connects anew, and goes on from the fragment as it is now. Nobody waits
+ * for it, and its length has its vote.
+ */
+export function leftOut(step: Step, event: Event & { readonly kind: 'left-out' }): void {
+  const { island, fragment: index, round, steps, length, reason } = event;
+  const fragment = step.state.fragments[index];
+  const { merged } = step.islandOf(island);
+  if (fragment?.stage.kind !== 'pulling' || !fragment.stage.asked.includes(island) || round <= merged[index]!) return;
+  const { stage, lengths } = fragment;
+  step.fragment(index, {
+    lengths: length === undefined ? lengths : withVotes(lengths, [{ island, length, steps }]),
+    stage: { ...stage, asked: stage.asked.filter((name) => name !== island) },
+  });
+  step.island(island, { merged: merged.with(index, round) });
+  step.record({ kind: 'left-out', island, fragment: index, reason });
+  const what = `HELIO-4007: a contribution to fragment ${index} was left out: ${reason}.`;
+  step.send(island, { kind: 'standing', ...standing('joining', 'contribution-left-out', what) });
+  leave(step, island, 'connects anew, as a contribution was left out');
+  step.effect({ kind: 'disconnect', island });
 }
 
 /**
@@ -132,6 +157,10 @@ function merge(step: Step, index: number, stage: Pulling, progress: number): voi
     runStep,
     progress,
     nextStep: nextDue(step.settings, index, runStep),
+    lengths: withVotes(
+      step.state.fragments[index]!.lengths,
+      arrived.flatMap(([island, { length, steps }]) => (length === undefined ? [] : [{ island, length, steps }])),
+    ),
     stage: { kind: 'open' },
   });
   const oneByOne = outer.pull === 'due';

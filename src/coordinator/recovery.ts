@@ -1,4 +1,5 @@
 import { HelioError } from '../errors.ts';
+import { fromEarlier } from './earlier-state.ts';
 import { initialState, react, trainedMsOf } from './run.ts';
 import type { Effect, RunRecord, RunSettings, RunState } from './state.ts';
 import type { CommittedMerge, History } from './store/run-store.ts';
@@ -31,7 +32,7 @@ export function recover({ checkpoint, events, merges, sessions }: History): Reco
   const committed = new Map(merges.map((merge) => [keyOf(merge), merge]));
   const settingsAt = (seq: number): RunSettings =>
     (sessions.findLast((session) => session.seq < seq) ?? first).settings;
-  let state = checkpoint?.state ?? initialState(first.settings);
+  let state = checkpoint === undefined ? initialState(first.settings) : fromEarlier(checkpoint.state);
   let seq = checkpoint?.seq ?? 0;
   let trainedMs = state.trainedMs;
   let complete: string | null = null;

@@ -1,8 +1,8 @@
 import { beginCheckpoint, islandSaved } from './checkpoint.ts';
 import { firstDue, nextDue, training } from './due.ts';
-import { answerEvaluation, assignEvaluation, beginEvaluation } from './evaluation.ts';
+import { advanceEvaluation, answerEvaluation, beginEvaluation, lookAgain } from './evaluation.ts';
 import { admit, forgetKeys, leave, offend, present } from './membership.ts';
-import { advanceFragments, contributed, islandDue } from './merging.ts';
+import { advanceFragments, contributed, islandDue, leftOut } from './merging.ts';
 import { emptyRoster, islandOf, mapIslands } from './roster.ts';
 import type { Effect, Event, Phase, RunSettings, RunState } from './state.ts';
 import { Step } from './step.ts';
@@ -44,6 +44,7 @@ export function initialState(settings: RunSettings): RunState {
       runStep: 0,
       progress: 0,
       nextStep: startSteps > 0 ? 1 : firstDue(settings, p, 0),
+      lengths: [],
       stage: { kind: 'open' },
     })),
     merges: 0,
@@ -53,6 +54,8 @@ export function initialState(settings: RunSettings): RunState {
     mergedAtMs: 0,
     evaluations: 0,
     evaluation: null,
+    evaluateMs: null,
+    partTokens: [],
     firstLoss: null,
     lastLoss: null,
     firstAccuracy: null,
@@ -122,6 +125,8 @@ function accept(step: Step, event: Exclude<Event, { readonly kind: 'recovered' |
       return islandDue(step, event);
     case 'contributed':
       return contributed(step, event);
+    case 'left-out':
+      return leftOut(step, event);
     case 'evaluated':
       return answerEvaluation(step, event);
     case 'saved':
@@ -146,6 +151,7 @@ function islandReady(step: Step, name: string, restored: string | null): void {
     due: expected.map(() => null),
   });
   step.update({ aloneSinceMs: null });
+  lookAgain(step);
   const entered = expected.some(Boolean) ? 'goes on where it was' : 'joined; counts from the next merge';
   const reason = restored === null ? (midway ? entered : 'ready') : `restored ${restored}`;
   step.record({ kind: 'island', island: name, status: 'training', reason });
@@ -159,14 +165,14 @@ function islandReady(step: Step, name: string, restored: string | null): void {
 
 /** Does whatever the state now allows, one transition after the other. */
 function advance(step: Step): void {
-  assignEvaluation(step);
+  advanceEvaluation(step);
   switch (step.state.phase) {
     case 'gathering':
       gather(step);
       break;
     case 'measuring':
       noticeLoneliness(step);
-      if (step.state.firstLoss !== null) begin(step);
+      if (step.state.evaluation === null) begin(step);
       break;
     case 'training':
     case 'paused':
@@ -198,7 +204,7 @@ function gather(step: Step): void {
   const patienceMs = returning.length > 0 && ready.length > 0 ? leaseMs : gatherMs;
   if (!back && ready.length < expectedIslands && waited < patienceMs) return;
   if (ready.length === 0) return fail(step, `no island came within ${step.settings.gatherMs / 1000} s`);
-  if (step.state.firstLoss !== null) return begin(step);
+  if (step.state.firstLoss !== null || step.state.merges > 0) return begin(step);
   enter(
     step,
     'measuring',
@@ -258,7 +264,8 @@ function noticeLoneliness(step: Step): void {
 function conclude(step: Step): void {
   if (step.state.checkpoint !== null) return;
   if (step.state.checkpointMerges !== step.state.merges) return beginCheckpoint(step, false);
-  enter(step, 'finished', `validation loss ${step.state.lastLoss?.toFixed(4)}`);
+  const { lastLoss } = step.state;
+  enter(step, 'finished', lastLoss === null ? 'nobody has validated it' : `validation loss ${lastLoss.toFixed(4)}`);
   end(step, 'finished', 'the stop rule is met');
 }
 

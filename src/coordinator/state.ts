@@ -1,5 +1,6 @@
 import type { OuterSettings } from '../outer/settings.ts';
 import type { CoordinatorMessage, Progress } from '../protocol/messages.ts';
+import type { LengthVote } from './length-bound.ts';
 
 /** The run as data. Everything here is plain JSON, so that a snapshot of it is a checkpoint. */
 
@@ -49,6 +50,10 @@ export interface RunState {
   readonly mergedAtMs: number;
   readonly evaluations: number;
   readonly evaluation: Evaluation | null;
+  /** Milliseconds that an island takes for a part of an evaluation, smoothed; null before the first. */
+  readonly evaluateMs: number | null;
+  /** Tokens of each part, as the last evaluation found them; empty before the first. */
+  readonly partTokens: readonly number[];
   readonly firstLoss: number | null;
   readonly lastLoss: number | null;
   /** Of a classifier: share of the examples that were right, before and at the last evaluation. */
@@ -94,6 +99,10 @@ export interface Island {
   readonly invitation: string | null;
   /** What it did that no honest island does. */
   readonly offences: number;
+  /** Whether it can validate. */
+  readonly evaluates: boolean;
+  /** Parts of evaluations that it let pass, or answered as others do not: it is asked last. */
+  readonly lapses: number;
   /** Of each fragment the newest round of its work that was merged, 0 at first: no round is merged twice. */
   readonly merged: readonly number[];
   /** Milliseconds from a pull to its contribution, smoothed; null before the first. */
@@ -117,6 +126,8 @@ export interface FragmentState {
   readonly runStep: number;
   readonly progress: number;
   readonly nextStep: number;
+  /** What it is known by how long a contribution may be. */
+  readonly lengths: readonly LengthVote[];
   readonly stage:
     | { readonly kind: 'open' }
     | { readonly kind: 'grace'; readonly sinceMs: number; readonly untilMs: number }
@@ -129,11 +140,12 @@ export interface FragmentState {
       };
 }
 
-/** What a contribution says of itself. */
+/** What a contribution says of itself, and its length; none in logs of earlier versions. */
 export interface Arrived {
   readonly round: number;
   readonly steps: number;
   readonly tokens: number;
+  readonly length?: number | undefined;
 }
 
 /** Where a returning island is with a fragment. */
@@ -150,13 +162,37 @@ export interface Evaluation {
   /** Value of {@link RunState.merges} when it began: parts of one evaluation are of one model. */
   readonly merges: number;
   readonly runStep: number;
-  readonly parts: readonly {
-    readonly island: string | null;
-    readonly lossSum: number | null;
-    readonly tokens: number;
-    /** Examples that were right; null where that is not counted. */
-    readonly correct: number | null;
-  }[];
+  readonly parts: readonly EvaluationPart[];
+  /** When it is given up. */
+  readonly untilMs: number;
+  /** Until then nothing changes by itself: 0 when something has happened. */
+  readonly nextLookMs: number;
+}
+
+export interface EvaluationPart {
+  /** Islands that it is to be heard from. */
+  readonly wanted: number;
+  /** Who is waited for. */
+  readonly asked: readonly EvaluationRequest[];
+  readonly answers: readonly PartAnswer[];
+  /** Who is not waited for any more, and not asked again: it let its time pass, or said what cannot be. */
+  readonly passed: readonly string[];
+}
+
+export interface EvaluationRequest {
+  readonly island: string;
+  readonly sinceMs: number;
+  readonly untilMs: number;
+  /** The how manyeth it is of those that were asked for at once. */
+  readonly nth: number;
+}
+
+export interface PartAnswer {
+  readonly island: string;
+  readonly lossSum: number;
+  readonly tokens: number;
+  /** Examples that were right; null where that is not counted. */
+  readonly correct: number | null;
 }
 
 export interface PendingCheckpoint {
@@ -178,6 +214,8 @@ export type Event =
       /** Whether it can measure the model; one that does not say so can. */
       readonly evaluates?: boolean;
       readonly holds: readonly Held[];
+      /** Whether it can validate; yes where it does not say. */
+      readonly evaluates?: boolean | undefined;
     }
   /** It did what no honest island does: a broken frame, a foreign signature, numbers that are not finite. */
   | { readonly kind: 'offended'; readonly island: string; readonly reason: string }
@@ -197,6 +235,16 @@ export type Event =
       readonly fragment: number;
       readonly version: number;
     } & Arrived)
+  /** A contribution of this round is not merged, through no offence; with its length, where that was the reason. */
+  | {
+      readonly kind: 'left-out';
+      readonly island: string;
+      readonly fragment: number;
+      readonly round: number;
+      readonly steps: number;
+      readonly length?: number | undefined;
+      readonly reason: string;
+    }
   | {
       readonly kind: 'evaluated';
       readonly island: string;
@@ -263,6 +311,16 @@ export type RunRecord =
       /** Of a classifier: share of examples that were right. */
       readonly accuracy?: number;
     }
+  /** Nobody could validate, or nobody did in time: the run goes on. */
+  | {
+      readonly kind: 'evaluation-given-up';
+      readonly label: Evaluation['label'];
+      readonly runStep: number;
+      readonly reason: string;
+    }
+  /** An island let its part of an evaluation pass, or measured what others do not. */
+  | { readonly kind: 'doubted'; readonly island: string; readonly reason: string }
+  | { readonly kind: 'left-out'; readonly island: string; readonly fragment: number; readonly reason: string }
   | { readonly kind: 'checkpoint'; readonly checkpoint: string; readonly runStep: number }
   | {
       readonly kind: 'offence';

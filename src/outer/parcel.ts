@@ -1,13 +1,6 @@
+import { HelioError } from '../errors.ts';
 import type { Parcel } from '../protocol/frame.ts';
-import {
-  addChunk,
-  addDifference,
-  type Codec,
-  differenceTo,
-  malformed,
-  squaresOf,
-  type Update,
-} from './codecs/index.ts';
+import { addChunk, addDifference, type Codec, differenceTo, squaresOf, type Update } from './codecs/index.ts';
 import { encodeNumbers, readNumbers } from './codecs/numbers.ts';
 import type { PseudoGradient } from './merge.ts';
 
@@ -36,7 +29,7 @@ export function packUpdate(codec: Codec, update: Update): Packed {
  * Opens a fragment that came from outside.
  *
  * @param codec the one that the parcel names, of the fragment
- * @throws HelioError HELIO-4004 when it is malformed, or holds a number that is not finite
+ * @throws HelioError HELIO-4004 when it is malformed, HELIO-4008 when it holds a number that is not finite
  */
 export function openFragment(parcel: Parcel, codec: Codec, base: Float32Array): Float32Array {
   const parameters = new Float32Array(codec.elements);
@@ -80,7 +73,9 @@ export function addContribution(
 }
 
 function requireFinite(squares: number): void {
-  if (!Number.isFinite(squares)) throw malformed('it holds numbers that are not finite');
+  if (Number.isFinite(squares)) return;
+  const what = 'A fragment cannot be used: it holds numbers that are not finite.';
+  throw new HelioError('HELIO-4008', what, 'Training diverged where it comes from: lower inner.rate.');
 }
 
 function eachChunk(

@@ -16,7 +16,7 @@ const handIn = (aggregation: Aggregation, round: number): void => {
       sign: -1,
       memory: new Float32Array(aggregation.codec(0).memoryElements),
     });
-    aggregation.contribute(0, island, parcel, 1);
+    aggregation.contribute(0, island, parcel);
   }
 };
 

@@ -270,7 +270,7 @@ describe('hostile or late events', () => {
       dispatch(event);
       if (liar !== '' || w.state.evaluation === null) return;
       // It has a part to validate, and never answers.
-      liar = w.state.evaluation.parts[0]!.island!;
+      liar = w.state.evaluation.parts[0]!.asked[0]!.island;
       for (let i = 0; i < 3; i++) dispatch({ kind: 'offended', island: liar, reason: 'test' });
     };
     w.run(120_000);

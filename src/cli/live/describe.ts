@@ -16,6 +16,12 @@ export function describeRecord(record: LiveRecord): string | undefined {
       return `validation loss ${record.loss.toFixed(4)}${record.accuracy === undefined ? '' : `, ${(100 * record.accuracy).toFixed(1)} % right`} at step ${record.runStep} (${record.tokens} held out)`;
     case 'checkpoint':
       return `checkpoint ${record.checkpoint} is complete at step ${record.runStep}`;
+    case 'evaluation-given-up':
+      return `not validated at step ${record.runStep}: ${record.reason}`;
+    case 'doubted':
+      return `${record.island} is asked last to validate: ${record.reason}`;
+    case 'left-out':
+      return `a contribution of ${record.island} to fragment ${record.fragment} was left out: ${record.reason}`;
     case 'offence':
       return `${record.island} did what no honest island does (${record.offences}): ${record.reason}${record.banned ? ' It is banned.' : ''}`;
     case 'progress':

@@ -56,6 +56,9 @@ export function fold(view: View, record: LiveRecord): View {
       return { ...next, runStep: Math.max(view.runStep, record.runStep) };
     case 'evaluation':
       return { ...next, validation: [...view.validation, { runStep: record.runStep, loss: record.loss }] };
+    case 'evaluation-given-up':
+    case 'doubted':
+    case 'left-out':
     case 'checkpoint':
     case 'offence':
       return next;

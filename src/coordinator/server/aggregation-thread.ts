@@ -3,7 +3,7 @@ import type { Fragment } from '../../outer/fragments.ts';
 import type { Parcel } from '../../protocol/frame.ts';
 import { contentHash } from '../../protocol/hash.ts';
 import { answerCalls } from '../../threads.ts';
-import { Aggregation, type AggregationSettings, type AggregationState } from '../aggregation.ts';
+import { Aggregation, type AggregationSettings, type AggregationState, type Measured } from '../aggregation.ts';
 import { hashOf } from '../store/blobs.ts';
 import { DiskShelf } from './disk-shelf.ts';
 import type { Digest, MergeResult } from './worker-aggregation.ts';
@@ -21,8 +21,8 @@ const calls = {
   begin(fragments: readonly Fragment[], settings: AggregationSettings, state: AggregationState): void {
     aggregation = new Aggregation(fragments, settings, state, () => new DiskShelf(SHELF_BYTES / fragments.length));
   },
-  contribute: (fragment: number, island: string, parcel: Parcel, steps: number): void =>
-    aggregation!.contribute(fragment, island, parcel, steps),
+  contribute: (fragment: number, island: string, parcel: Parcel, mostLength: number): Measured =>
+    aggregation!.contribute(fragment, island, parcel, mostLength),
   merge(fragment: number, weights: Parameters<Aggregation['merge']>[1]): MergeResult {
     const { parcel, delta } = aggregation!.merge(fragment, weights);
     const bytes = new Uint8Array(delta.buffer as ArrayBuffer);

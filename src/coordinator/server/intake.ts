@@ -2,7 +2,9 @@ import { HelioError } from '../../errors.ts';
 import type { Content, Parcel, Transfer } from '../../protocol/frame.ts';
 import { isSignedBy, updateText } from '../../protocol/identity.ts';
 import { isAwaited } from '../due.ts';
+import { longestAllowed } from '../length-bound.ts';
 import type { Event, RunState } from '../state.ts';
+import { faultOf } from './fault.ts';
 import type { ServerOptions } from './options.ts';
 import type { Peer } from './peer.ts';
 import type { Performer } from './performer.ts';
@@ -13,8 +15,8 @@ type Contribution = Content & { readonly kind: 'contribution' };
 /** What the intake needs of the server. */
 export interface Desk {
   state(): RunState;
-  /** A contribution is there, for its merge. */
-  contributed(peer: Peer, event: Event & { readonly kind: 'contributed' }): void;
+  /** A contribution is there, for its merge, or will be in none. */
+  take(peer: Peer, event: Event & { readonly kind: 'contributed' | 'left-out' }): void;
 }
 
 /** Takes contributions: signed ones, and only where one was asked for. Nothing else may fill memory. */
@@ -31,11 +33,11 @@ export class Intake {
     this.#desk = desk;
   }
 
-  /** @throws HelioError HELIO-4004 when it is none, not signed by its island, or cannot be read */
+  /** @throws HelioError HELIO-4004 when it is none, or cannot be read, HELIO-4008 when it is not signed by its island, or not finite */
   async take(peer: Peer, island: string, { content, payload, hash }: Transfer): Promise<void> {
     if (content.kind !== 'contribution') throw unwanted(`An island sent a transfer of kind ${content.kind}.`);
     if (!(await isSignedBy(peer.key, updateText(this.#options.run, content, hash), content.signature)))
-      throw unwanted('A contribution is not signed by its island.');
+      throw new HelioError('HELIO-4008', 'A contribution is not signed by its island.', 'Sign what is sent, for this run.');
     // One of each fragment at a time: what is sent again meanwhile is not kept.
     if (peer.taking.has(content.fragment)) return;
     peer.taking.add(content.fragment);
@@ -55,11 +57,26 @@ export class Intake {
     // One that came late may be for the next merge already: it must not get into the one that is being summed up now.
     while (this.#performer.busy) await this.#performer.settled();
     if (!awaited()) return;
-    await aggregation.contribute(fragment, island, parcel, steps);
+    const out = (reason: string, length?: number): void =>
+      this.#desk.take(peer, { kind: 'left-out', island, fragment, round, steps, reason, length });
+    const mostLength = longestAllowed(this.#desk.state().fragments[fragment]!.lengths, steps);
+    let length: number;
+    try {
+      const measured = await aggregation.contribute(fragment, island, parcel, mostLength);
+      if (!measured.kept) return out(tooLong(measured.length, mostLength), measured.length);
+      ({ length } = measured);
+    } catch (error) {
+      // A disk of ours that is full is no fault of the island's; the others may still be merged.
+      if (faultOf(error) === 'disk') return out(`the coordinator could not keep it: ${(error as HelioError).what}`);
+      throw error;
+    }
     this.#receipts.handedIn(fragment, island, { key: peer.key, version, round, steps, tokens, hash, signature });
-    this.#desk.contributed(peer, { kind: 'contributed', island, fragment, version, round, steps, tokens });
+    this.#desk.take(peer, { kind: 'contributed', island, fragment, version, round, steps, tokens, length });
   }
 }
+
+const tooLong = (length: number, most: number): string =>
+  `its length is ${length.toPrecision(3)}, and by what others handed in ${most.toPrecision(3)} is the most`;
 
 const unwanted = (what: string): HelioError =>
   new HelioError('HELIO-4004', what, 'Islands send contributions, signed for this run.');

@@ -29,6 +29,8 @@ export interface Peer {
   capabilities: readonly string[];
   /** Known from when it is admitted. */
   name: string | undefined;
+  /** Whether it is of another version of Heliotrope: what cannot be read of it is no offence. */
+  isOtherVersion: boolean;
   key: string;
   evaluates: boolean;
   /** The invitation that it came with, to be counted. */

@@ -21,6 +21,7 @@ import { Leases, silence } from '../leases.ts';
 import type { Effect, Held, RunState } from '../state.ts';
 import { BrokenOff } from './broken-off.ts';
 import { Decider } from './decider.ts';
+import { faultOf } from './fault.ts';
 import { httpSide } from './http.ts';
 import { Intake } from './intake.ts';
 import { Knocks } from './knocks.ts';
@@ -79,7 +80,7 @@ export class RunServer {
     this.#performer = new Performer(options, crew, this.#metrics, this.#receipts);
     this.#intake = new Intake(options, this.#performer, this.#receipts, {
       state: () => this.#decider.state,
-      contributed: (peer, event) => {
+      take: (peer, event) => {
         if (this.#peers.get(event.island) === peer) this.#decider.take(event);
       },
     });
@@ -226,6 +227,7 @@ export class RunServer {
       beginnings: [],
       capabilities: [],
       name: undefined,
+      isOtherVersion: false,
       key: '',
       evaluates: true,
       invitation: null,
@@ -253,10 +255,10 @@ export class RunServer {
     });
   }
 
-  /** @returns undefined for a kind that is not known @throws HelioError HELIO-4004 when it is malformed or one too many */
+  /** @returns undefined for a kind that is not known @throws HelioError HELIO-4004 when it is malformed, HELIO-4003 when it is one too many, HELIO-4006 when no version is common */
   #read(peer: Peer, text: string): IslandMessage | undefined {
     if (!peer.limit.take(this.#options.nowMs()))
-      throw new HelioError('HELIO-4004', 'The island sends more messages than it may.', 'Send fewer.');
+      throw new HelioError('HELIO-4003', 'The island sends more messages than it may.', 'Send fewer.');
     if (peer.stage === 'stranger') requireVersion(text);
     return peer.channel.message(text);
   }
@@ -335,6 +337,7 @@ export class RunServer {
     peer.evaluates = hello.evaluates;
     peer.invitation = invitation;
     peer.capabilities = hello.capabilities.filter((name) => own.includes(name));
+    peer.isOtherVersion = hello.software !== `heliotrope ${this.#options.version}`;
     peer.channel.goOnWith(this.#brokenOff.take(hello.island));
     peer.number = ++this.#hellos;
     this.#peers.set(hello.island, peer);
@@ -387,15 +390,16 @@ export class RunServer {
     transfer?.then((whole) => this.#intake.take(peer, island, whole)).catch((error) => this.#refuse(peer, error));
   }
 
-  /** Says why, and closes. What a member of the run did so is counted against it. */
+  /** Says why, and closes. An offence of a member of the run is counted against it (`fault.ts`). */
   #refuse(peer: Peer, cause: unknown): void {
     if (peer.stage === 'refused') return;
+    const fault = faultOf(cause, peer.isOtherVersion);
+    if (fault === 'ours' || fault === 'disk') return this.#decider.suspended ? undefined : this.#fail(cause);
     peer.stage = 'refused';
-    const what = cause instanceof Error ? cause.message : String(cause);
-    const error = cause instanceof HelioError ? cause : new HelioError('HELIO-4004', what, 'Report this.');
+    const error = fault === 'bug' ? unexplained(cause) : (cause as HelioError);
     this.#metrics.refusals.inc({ code: error.code });
     peer.channel.send({ kind: 'refused', code: error.code, what: error.what.slice(0, 2_000), remedy: error.remedy });
-    if (peer.name !== undefined && this.#peers.get(peer.name) === peer)
+    if (fault === 'offence' && peer.name !== undefined && this.#peers.get(peer.name) === peer)
       this.#decider.take({ kind: 'offended', island: peer.name, reason: error.what.slice(0, 500) });
     peer.socket.close(1008, error.code);
   }
@@ -425,6 +429,10 @@ export class RunServer {
     this.#decider.stop();
   }
 }
+
+/** A bug of ours, which what an island sent has brought to light. */
+const unexplained = (cause: unknown): HelioError =>
+  new HelioError('HELIO-4003', `The coordinator could not deal with it: ${cause}`, 'Report this with both versions.');
 
 function refuseUpgrade(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);

@@ -1,7 +1,7 @@
 import type { Fragment } from '../../outer/fragments.ts';
 import type { Parcel } from '../../protocol/frame.ts';
 import { ThreadClient } from '../../threads.ts';
-import { Aggregation, type AggregationSettings, type AggregationState } from '../aggregation.ts';
+import { Aggregation, type AggregationSettings, type AggregationState, type Measured } from '../aggregation.ts';
 
 /** What a merge gives: the parcel for the islands, and the averaged pseudo-gradient for the store, float32, with its hash. */
 export interface MergeResult {
@@ -45,8 +45,8 @@ export class WorkerAggregation {
   }
 
   /** @throws HelioError HELIO-4004 when it cannot be read. @see Aggregation.contribute */
-  contribute(fragment: number, island: string, parcel: Parcel, steps: number): Promise<void> {
-    return this.#thread.call('contribute', [fragment, island, parcel, steps], [parcel.payload.buffer]);
+  contribute(fragment: number, island: string, parcel: Parcel, mostLength: number): Promise<Measured> {
+    return this.#thread.call('contribute', [fragment, island, parcel, mostLength], [parcel.payload.buffer]);
   }
 
   merge(fragment: number, weights: Parameters<Aggregation['merge']>[1]): Promise<MergeResult> {

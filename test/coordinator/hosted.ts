@@ -195,7 +195,7 @@ export class Puppet {
   }
 
   /** Joins, answers validation, and trains until the coordinator asks for its contribution. */
-  async untilPulled(invitation: Invited): Promise<void> {
+  async untilPulled(invitation: Invited, version = 0): Promise<void> {
     await this.hello(invitation);
     await this.hears('welcome');
     this.say({ kind: 'ready', restored: null });
@@ -205,7 +205,7 @@ export class Puppet {
         for (const part of message.parts)
           this.say({ kind: 'evaluated', evaluation: message.evaluation, part, lossSum: 3, tokens: 1 });
     await this.hears('start');
-    this.say({ kind: 'due', fragment: 0, version: 0, slackMs: 0 });
+    this.say({ kind: 'due', fragment: 0, version, slackMs: 0 });
     await this.hears('pull');
   }
 
@@ -217,7 +217,8 @@ export class Puppet {
     this.socket.send(data);
   }
 
-  async contribute(values: readonly number[], change: Record<string, unknown> = {}): Promise<void> {
+  /** @param signed whether the changes are signed, too */
+  async contribute(values: readonly number[], change: Record<string, unknown> = {}, signed = false): Promise<void> {
     const payload = new Uint8Array(Float32Array.from(values).buffer);
     const update = {
       kind: 'contribution',
@@ -226,9 +227,10 @@ export class Puppet {
       round: 1,
       steps: 5,
       tokens: 50,
-      form: 'parameters',
-      codec: 'f32',
-    } as const;
+      form: 'parameters' as const,
+      codec: 'f32' as const,
+      ...(signed ? change : {}),
+    };
     const hash = await contentHash(payload);
     const signature = await (await this.identity).sign(updateText(RUN, update, hash));
     await this.#channel.transfer({ content: { ...update, signature, ...change } as Content, payload, hash });

@@ -1,5 +1,6 @@
-import { placeOf } from '../../src/coordinator/due.ts';
+import { isAwaited, placeOf } from '../../src/coordinator/due.ts';
 import { Leases, silence } from '../../src/coordinator/leases.ts';
+import { longestAllowed } from '../../src/coordinator/length-bound.ts';
 import { deadlineMs } from '../../src/coordinator/merging.ts';
 import { recover } from '../../src/coordinator/recovery.ts';
 import { islandOf } from '../../src/coordinator/roster.ts';
@@ -19,6 +20,7 @@ import { STRATEGIES } from '../../src/outer/settings.ts';
 import { type IslandMessage, NO_PROGRESS } from '../../src/protocol/messages.ts';
 import type { Job } from '../../src/protocol/run-file.ts';
 import { OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/versions.ts';
+import type { Claim, Known, Lie } from './liars.ts';
 
 /**
  * A world for the pure machines of coordinator and islands: clocks of their own, links that delay and break, processes that crash and begin
@@ -31,6 +33,8 @@ export interface WorldOptions {
   readonly stepMs: (island: string) => number;
   /** Chances by step of an island, and by 10 ms of the coordinator. */
   readonly chances?: Partial<Chances>;
+  /** Islands that lie, and how. */
+  readonly lies?: Readonly<Record<string, Lie>>;
 }
 
 export interface Chances {
@@ -65,6 +69,10 @@ interface SimIsland {
   begun: number[];
   longestHoldMs: number;
   heldSinceMs: number | null;
+  readonly lie: Lie | undefined;
+  /** Of one that lies: the newest evaluation that it knows, and when it last connected. */
+  evaluation: number;
+  connectedMs: number;
 }
 
 /** As of the server: an effect is for the connections that there were when it was decided. */
@@ -157,6 +165,9 @@ export class World {
       begun: [],
       longestHoldMs: 0,
       heldSinceMs: null,
+      lie: options.lies?.[`island-${i + 1}`],
+      evaluation: 0,
+      connectedMs: 0,
     }));
   }
 
@@ -322,8 +333,9 @@ export class World {
     }
   }
 
-  /** No step of an island may be in two merges of a fragment. */
+  /** No step of an island may be in two merges of a fragment. What a liar's steps are, nobody knows. */
   #credit(island: string, fragment: number, state: RunState): void {
+    if (this.options.lies?.[island] !== undefined) return;
     const round = islandOf(state.islands, island)!.merged[fragment]!;
     const work = this.#work.get(`${island} ${fragment} ${round}`)!;
     const key = `${island} ${fragment}`;
@@ -380,18 +392,20 @@ export class World {
     this.#post(`${name} down ${connection}`, () => this.#onLine(island, connection, () => this.#tell(island, event)));
   }
 
-  #up(island: SimIsland, event: Event): void {
+  /** @param said what it says, or what becomes of it when it arrives */
+  #up(island: SimIsland, said: Event | (() => Event | undefined)): void {
     const { connection, name } = island;
     const life = this.#life;
     const deliver = (): void =>
       this.#onLine(island, connection, () => {
         if (this.#accepted.get(name) !== connection || this.#life !== life || this.#downUntilMs > 0) return;
         this.#leases.seen(name, this.#clockMs);
-        this.dispatch(event);
+        const event = typeof said === 'function' ? said() : said;
+        if (event !== undefined) this.dispatch(event);
       });
     if (!island.connected) return;
     this.#post(`${name} up ${connection}`, deliver);
-    if (this.#chance('duplicate')) this.#post(`${name} again ${this.#order}`, deliver);
+    if (island.lie?.repeats === true || this.#chance('duplicate')) this.#post(`${name} again ${this.#order}`, deliver);
   }
 
   /** Delivers on a connection that still stands. */
@@ -487,7 +501,8 @@ export class World {
       case 'evaluate':
         for (const part of effect.message.parts) {
           const { evaluation } = effect.message;
-          this.#up(island, { kind: 'evaluated', island: name, evaluation, part, lossSum: 300, tokens: 100 });
+          island.evaluation = evaluation;
+          this.#say(island, { kind: 'evaluated', evaluation, part, lossSum: 300, tokens: 100 });
         }
         return;
       case 'save':
@@ -502,14 +517,30 @@ export class World {
     const life = this.#life;
     this.#post(`${name} up ${connection}`, () => {
       if (!island.alive || island.connection !== connection || this.#life !== life || this.#downUntilMs > 0) return;
+      if (Object.hasOwn(this.state.banned, name)) return this.#cut(name);
       this.#accepted.set(name, connection);
       this.#leases.seen(name, this.#clockMs);
+      island.connectedMs = this.nowMs;
       this.dispatch({ kind: 'joined', island: name, key: name, invitation: null, holds });
     });
   }
 
   #say(island: SimIsland, message: IslandMessage): void {
-    if (message.kind === 'due' || message.kind === 'ready') this.#up(island, { ...message, island: island.name });
+    for (const said of island.lie?.says?.(message, this.#knownBy(island)) ?? [message])
+      if (said.kind === 'due' || said.kind === 'ready' || said.kind === 'evaluated')
+        this.#up(island, { ...said, island: island.name });
+  }
+
+  #knownBy({ state, evaluation }: SimIsland): Known {
+    const { settings, random } = this.options;
+    return {
+      random,
+      innerSteps: settings.outer.innerSteps,
+      tokensPerStep: TOKENS,
+      versions: state.clocks.map(({ version }) => version),
+      parts: settings.evaluation.parts,
+      evaluation,
+    };
   }
 
   #contribute(
@@ -525,7 +556,33 @@ export class World {
     if (before.clocks[fragment]!.round === round && before.clocks[fragment]!.steps !== steps)
       throw new Error('an island hands in other steps than it counted');
     this.#work.set(`${island.name} ${fragment} ${round}`, { from, to });
-    this.#up(island, { kind: 'contributed', island: island.name, ...rest });
+    const claim = island.lie?.contributes?.(rest, this.#knownBy(island)) ?? rest;
+    const scale = island.lie?.scale ?? 1;
+    this.#upContribution(island, claim, scale * (0.5 + this.options.random.uniform()) * Math.sqrt(steps));
+  }
+
+  /** As `server/intake.ts`: what comes is measured before it is an event. */
+  #upContribution(island: SimIsland, claim: Claim, length: number): void {
+    const { name } = island;
+    this.#up(island, () => {
+      const event = { kind: 'contributed', island: name, ...claim, length } as const;
+      if (!isAwaited(this.options.settings, this.state, event)) return undefined;
+      if (!Number.isFinite(length)) {
+        this.#cut(name);
+        return { kind: 'offended', island: name, reason: 'it holds numbers that are not finite' };
+      }
+      const most = longestAllowed(this.state.fragments[claim.fragment]!.lengths, claim.steps);
+      return length > most ? { ...event, kind: 'left-out', reason: 'too long' } : event;
+    });
+  }
+
+  #lie(island: SimIsland): void {
+    const { lie, name } = island;
+    if (lie === undefined || !island.connected || this.#accepted.get(name) !== island.connection) return;
+    if (this.nowMs - island.connectedMs > (lie.staysMs ?? Number.POSITIVE_INFINITY)) return this.#cut(name);
+    if (!island.state.training) return;
+    for (const said of lie.volunteers?.(this.#knownBy(island)) ?? [])
+      if (said.kind === 'due' || said.kind === 'evaluated') this.#up(island, { ...said, island: name });
   }
 
   #live(island: SimIsland): void {
@@ -539,6 +596,7 @@ export class World {
     if (island.connected && this.nowMs >= island.stalledUntilMs && this.#accepted.get(name) === island.connection)
       this.#leases.seen(name, this.#clockMs);
     if (island.stepping) this.#finishStep(island);
+    this.#lie(island);
     const { state, activity: next } = activity(island.state, this.nowMs);
     island.state = state;
     island.stepping = next.kind === 'step';

@@ -14,12 +14,14 @@ let aggregation: Aggregation | undefined;
 /** Of each fragment, as it was when somebody last asked. */
 const digests: Digest[] = [];
 
-/** Contributions of all fragments that wait in memory; more wait on the disk. */
-const SHELF_BYTES = 2 ** 30;
-
 const calls = {
-  begin(fragments: readonly Fragment[], settings: AggregationSettings, state: AggregationState): void {
-    aggregation = new Aggregation(fragments, settings, state, () => new DiskShelf(SHELF_BYTES / fragments.length));
+  begin(
+    fragments: readonly Fragment[],
+    settings: AggregationSettings,
+    state: AggregationState,
+    shelfBytes: number,
+  ): void {
+    aggregation = new Aggregation(fragments, settings, state, () => new DiskShelf(shelfBytes / fragments.length));
   },
   contribute: (fragment: number, island: string, parcel: Parcel, mostLength: number): Measured =>
     aggregation!.contribute(fragment, island, parcel, mostLength),

@@ -16,6 +16,8 @@ export interface Digest {
   readonly hash: string;
 }
 
+const SHELF_BYTES = 2 ** 30;
+
 /** `Aggregation` in a worker thread of its own, so that heartbeats and messages go on while it adds up. Calls keep their order. */
 export class WorkerAggregation {
   readonly fragments: readonly Fragment[];
@@ -28,15 +30,19 @@ export class WorkerAggregation {
     this.mostBytes = Aggregation.mostBytes(fragments, settings);
   }
 
-  /** @throws HelioError HELIO-3001 when the state does not fit the fragments */
+  /**
+   * @param shelfBytes of contributions of all fragments that wait in memory; more wait on the disk
+   * @throws HelioError HELIO-3001 when the state does not fit the fragments
+   */
   static async begin(
     fragments: readonly Fragment[],
     settings: AggregationSettings,
     state: Pick<AggregationState, 'parameters'> & Partial<AggregationState>,
+    shelfBytes = SHELF_BYTES,
   ): Promise<WorkerAggregation> {
     const aggregation = new WorkerAggregation(fragments, settings);
     try {
-      await aggregation.#thread.call('begin', [fragments, settings, state]);
+      await aggregation.#thread.call('begin', [fragments, settings, state, shelfBytes]);
     } catch (error) {
       await aggregation.close();
       throw error;

@@ -214,8 +214,6 @@ export type Event =
       /** Whether it can measure the model; one that does not say so can. */
       readonly evaluates?: boolean;
       readonly holds: readonly Held[];
-      /** Whether it can validate; yes where it does not say. */
-      readonly evaluates?: boolean | undefined;
     }
   /** It did what no honest island does: a broken frame, a foreign signature, numbers that are not finite. */
   | { readonly kind: 'offended'; readonly island: string; readonly reason: string }

@@ -6,13 +6,13 @@ import { islandOf } from '../../src/coordinator/roster.ts';
 import { faultOf } from '../../src/coordinator/server/fault.ts';
 import { WorkerAggregation } from '../../src/coordinator/server/worker-aggregation.ts';
 import { HelioError } from '../../src/errors.ts';
-import { newIdentity } from '../../src/protocol/identity.ts';
+import { type Identity, newIdentity } from '../../src/protocol/identity.ts';
 import { FRAGMENT, type Hosted, hosted, Puppet } from './hosted.ts';
 import { settingsFor } from './world.ts';
 
 let run: Hosted | undefined;
 const puppets: Puppet[] = [];
-const puppet = (name: string, identity = newIdentity()): Puppet => {
+const puppet = (name: string, identity: Promise<Identity> = newIdentity()): Puppet => {
   const made = new Puppet(run!.server.port, name, identity);
   puppets.push(made);
   return made;
@@ -52,7 +52,7 @@ describe('a contribution that is far too long', () => {
     const huge = puppet('huge');
     await huge.untilPulled(invitation, version);
     await huge.contribute(six(1e9), { version, steps: 1, tokens: 1 }, true);
-    expect((await huge.hears('wait')).what).toMatch(/^HELIO-4007: .* left out: its length is 2.45e\+9/);
+    expect((await huge.hears('standing')).next?.what).toMatch(/^HELIO-4007: .* left out: its length is 2.45e\+9/);
     await huge.until(() => huge.closed);
     expect([state().merges, islandOf(state().islands, 'huge')!.offences, state().banned]).toEqual([version, 0, {}]);
     // It comes back, and gets the model as it is: that round is over.
@@ -78,7 +78,9 @@ describe("the coordinator's own disk", () => {
       const attic = puppet('attic');
       await attic.untilPulled(run.invite());
       await attic.contribute(six(1));
-      expect((await attic.hears('wait')).what).toMatch(/left out: the coordinator could not keep it: Could not keep/);
+      expect((await attic.hears('standing')).next?.what).toMatch(
+        /left out: the coordinator could not keep it: Could not keep/,
+      );
       expect(records('left-out')).toMatchObject([{ island: 'attic' }]);
       expect([records('offence'), state().banned, state().phase]).toEqual([[], {}, 'paused']);
     } finally {
@@ -108,7 +110,7 @@ describe('whose fault it is', () => {
   it.each<[unknown, boolean, ReturnType<typeof faultOf>]>([
     [new HelioError('HELIO-4004', '', ''), false, 'offence'],
     [new HelioError('HELIO-4004', '', ''), true, 'version'],
-    [new HelioError('HELIO-4006', '', ''), true, 'offence'],
+    [new HelioError('HELIO-4008', '', ''), true, 'offence'],
     [new HelioError('HELIO-4003', '', ''), false, 'refusal'],
     [new HelioError('HELIO-3002', '', ''), false, 'disk'],
     [new HelioError('HELIO-2001', '', ''), false, 'ours'],

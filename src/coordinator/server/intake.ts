@@ -37,7 +37,11 @@ export class Intake {
   async take(peer: Peer, island: string, { content, payload, hash }: Transfer): Promise<void> {
     if (content.kind !== 'contribution') throw unwanted(`An island sent a transfer of kind ${content.kind}.`);
     if (!(await isSignedBy(peer.key, updateText(this.#options.run, content, hash), content.signature)))
-      throw new HelioError('HELIO-4008', 'A contribution is not signed by its island.', 'Sign what is sent, for this run.');
+      throw new HelioError(
+        'HELIO-4008',
+        'A contribution is not signed by its island.',
+        'Sign what is sent, for this run.',
+      );
     // One of each fragment at a time: what is sent again meanwhile is not kept.
     if (peer.taking.has(content.fragment)) return;
     peer.taking.add(content.fragment);

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 import type { Identity } from '../protocol/identity.ts';
-import { signInvitation, writeLink } from '../protocol/invitation.ts';
+import { type Invitation, signInvitation, writeLink } from '../protocol/invitation.ts';
 import { readJson } from './run-folder.ts';
 
 /** Where a run is served: what `invite` needs of `serve`. Written into the run's folder. */
@@ -33,13 +33,15 @@ export function readServed(folder: string): Served {
   );
 }
 
+/** Tells invitations of a run apart: to be taken back by. */
+export const newInvitationId = (): string => randomBytes(9).toString('base64url');
+
 /** An invitation with a signature of the run's host, and where to go with it. */
 export async function inviteTo(
   { run, addresses, fingerprint, secure }: Served,
   host: Identity,
-  { uses, expiresAt }: { readonly uses: number; readonly expiresAt: number },
+  { id, uses, expiresAt }: Pick<Invitation, 'id' | 'uses' | 'expiresAt'>,
 ): Promise<string> {
-  const id = randomBytes(9).toString('base64url');
   const invitation = await signInvitation({ run, role: 'island', id, expiresAt, uses }, host);
   return writeLink({ addresses, secure, fingerprint: fingerprint ?? undefined, invitation });
 }

@@ -10,7 +10,7 @@ import { writeWhole } from '../files.ts';
 import type { Preparation } from '../island/node/job-data.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import type { Job } from '../protocol/run-file.ts';
-import { addressesOf, inviteTo, type Served, writeServed } from './addresses.ts';
+import { addressesOf, inviteTo, newInvitationId, type Served, writeServed } from './addresses.ts';
 import { beginRun } from './begin-run.ts';
 import { VERSION } from './context.ts';
 import { keptIdentity } from './identity-file.ts';
@@ -136,6 +136,7 @@ async function host(
   options.emit({
     kind: 'serving',
     invitation: await inviteTo(served, identity, {
+      id: newInvitationId(),
       uses: 1_000_000,
       expiresAt: Math.floor(Date.now() / 1000) + STANDING_S,
     }),

@@ -10,6 +10,7 @@ import { EXPORT_FORMATS, type ExportOptions, exportModel } from './commands/expo
 import { type InviteOptions, invite } from './commands/invite.ts';
 import { type JoinOptions, join } from './commands/join.ts';
 import { quickstart } from './commands/quickstart.ts';
+import { type ReceiptsOptions, receipts } from './commands/receipts.ts';
 import { runs } from './commands/runs.ts';
 import { type SampleCommandOptions, sample } from './commands/sample.ts';
 import { type ServeOptions, serve } from './commands/serve.ts';
@@ -153,7 +154,18 @@ export function buildProgram(finish: (status: number) => void): Command {
     .addOption(new Option('--role <role>', 'what it lets in').choices(['island']).default('island'))
     .option('--expires <time>', 'how long it is good: 30m, 24h, 7d', duration, 86_400)
     .option('--uses <n>', 'how many islands may join with it', whole(1, 1_000_000), 1)
+    .option('--list', 'say which invitations islands came with')
+    .option('--revoke <id>', 'take an invitation back')
+    .option('--and-islands', 'with --revoke: send those away who came with it')
     .action(async (run: string, options: InviteOptions) => finish(await invite(run, options, context())));
+  command(
+    'receipts <run>',
+    "what was merged of whom, and whether it is signed: of a run here, or of an island's receipts.jsonl",
+    '  heliotrope receipts my-run --island attic\n  heliotrope receipts ./receipts.jsonl --host KEY',
+  )
+    .option('--island <name>', 'of one island')
+    .option('--host <key>', 'the key of the host that is to have signed them')
+    .action(async (run: string, options: ReceiptsOptions) => finish(await receipts(run, options, context())));
   command('status <run>', 'where a run is that is served on this machine', '  heliotrope status my-run').action(
     async (run: string) => finish(await status(run, context())),
   );

@@ -26,7 +26,7 @@ export type Admission =
 /** @throws HelioError HELIO-4003 when it is not who it says, or its invitation is worth nothing, HELIO-4005 when it was banned */
 export async function admission(
   { run, hostKey, nonce, nowS }: Doorkeeper,
-  { islands, banned }: Pick<RunState, 'islands' | 'banned'>,
+  { islands, banned, revoked }: Pick<RunState, 'islands' | 'banned' | 'revoked'>,
   hello: Pick<IslandMessage & { readonly kind: 'hello' }, 'island' | 'key' | 'signature' | 'invitation'>,
 ): Promise<Admission> {
   if (!(await isSignedBy(hello.key, helloText(nonce, hello.island), hello.signature))) {
@@ -36,7 +36,7 @@ export async function admission(
       'Sign the challenge of this connection.',
     );
   }
-  const offence = banned[hello.key];
+  const offence = Object.hasOwn(banned, hello.key) ? banned[hello.key] : undefined;
   if (offence !== undefined) {
     const remedy = "Mend the cause; the run's host can begin anew with islands that he trusts.";
     throw new HelioError('HELIO-4005', `The island ${hello.island} was banned from this run: ${offence}`, remedy);
@@ -53,5 +53,7 @@ export async function admission(
   if (known !== undefined) return { kind: 'admitted', invitation: null };
   if (hello.invitation === null) return { kind: 'knocks' };
   const { id, uses } = await readInvitation(hello.invitation, hostKey, run, nowS);
+  if (revoked !== undefined && Object.hasOwn(revoked, id))
+    throw new HelioError('HELIO-4003', 'The host has taken this invitation back.', 'Ask the host for another.');
   return { kind: 'admitted', invitation: { id, uses } };
 }

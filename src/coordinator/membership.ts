@@ -1,7 +1,8 @@
 import type { Progress } from '../protocol/messages.ts';
+import type { Reason } from '../protocol/standing.ts';
 import { isAdmitted } from './due.ts';
 import { releaseEvaluation } from './evaluation.ts';
-import { allIslands, islandOf, mapIslands, withIsland } from './roster.ts';
+import { allIslands, countOf, islandOf, mapIslands, withIsland } from './roster.ts';
 import type { Event, Held, Island, RunState } from './state.ts';
 import type { Step } from './step.ts';
 
@@ -24,7 +25,7 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
     return turnAway(step, name, `The run knows ${MAX_ISLANDS} islands already.`, remedy);
   }
   if (known === undefined && invitation !== null) {
-    const used = step.state.islands.byInvitation[invitation.id] ?? 0;
+    const used = countOf(step.state.islands.byInvitation, invitation.id);
     const remedy = 'Ask the host for another: `heliotrope invite`.';
     if (used >= invitation.uses)
       return turnAway(step, name, `The invitation has let in ${used} islands, which is all that it is for.`, remedy);
@@ -86,16 +87,30 @@ export function offend(step: Step, name: string, reason: string): void {
   step.record({ kind: 'offence', island: name, reason, offences, banned });
   if (!banned) return;
   step.update({ banned: { ...step.state.banned, [key]: reason } });
-  leave(step, name, `banned after ${offences} offences`);
+  leave(step, name, `banned after ${offences} offences`, 'offences');
   step.effect({ kind: 'disconnect', island: name });
+}
+
+/** An invitation lets nobody in any more; who came with it stays, unless they are to go as well. */
+export function revoke(step: Step, invitation: string, islands: boolean): void {
+  step.update({ revoked: { ...step.state.revoked, [invitation]: true } });
+  if (!islands) return;
+  const reason = 'the host has taken its invitation back';
+  for (const { name, key, status, ...island } of allIslands(step.state.islands)) {
+    if (island.invitation !== invitation) continue;
+    step.update({ banned: { ...step.state.banned, [key]: reason } });
+    if (status === 'gone') continue;
+    leave(step, name, reason, 'invitation-revoked');
+    step.effect({ kind: 'disconnect', island: name });
+  }
 }
 
 export function forgetKeys(step: Step): void {
   step.update({ islands: mapIslands(step.state.islands, (island) => ({ ...island, key: '' })) });
 }
 
-export function leave(step: Step, name: string, reason: string): void {
-  step.island(name, { status: 'gone' });
+export function leave(step: Step, name: string, reason: string, because: Reason): void {
+  step.island(name, { status: 'gone', left: because });
   releaseEvaluation(step, name);
   step.record({ kind: 'island', island: name, status: 'gone', reason });
 }

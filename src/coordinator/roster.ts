@@ -21,6 +21,10 @@ export const islandOf = ({ buckets }: Roster, name: string): Island | undefined 
 export const allIslands = ({ buckets }: Roster): readonly Island[] =>
   buckets.flatMap((bucket) => Object.values(bucket));
 
+/** Names from outside must not find what every object has. */
+export const countOf = (counts: Readonly<Record<string, number>>, key: string): number =>
+  Object.hasOwn(counts, key) ? counts[key]! : 0;
+
 /** With a new island, or another state of one that is there. */
 export function withIsland(roster: Roster, island: Island): Roster {
   const { name, shard, invitation, status } = island;
@@ -42,7 +46,7 @@ export const mapIslands = (roster: Roster, change: (island: Island) => Island): 
 function counting(roster: Roster, shard: number, invitation: string | null): Roster {
   const more = (counts: Readonly<Record<string, number>>, key: string) => ({
     ...counts,
-    [key]: (counts[key] ?? 0) + 1,
+    [key]: countOf(counts, key) + 1,
   });
   return {
     ...roster,

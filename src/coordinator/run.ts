@@ -1,7 +1,7 @@
 import { beginCheckpoint, islandSaved } from './checkpoint.ts';
 import { firstDue, nextDue, training } from './due.ts';
 import { advanceEvaluation, answerEvaluation, beginEvaluation, lookAgain } from './evaluation.ts';
-import { admit, forgetKeys, leave, offend, present } from './membership.ts';
+import { admit, forgetKeys, leave, offend, present, revoke } from './membership.ts';
 import { advanceFragments, contributed, islandDue, leftOut } from './merging.ts';
 import { emptyRoster, islandOf, mapIslands } from './roster.ts';
 import type { Effect, Event, Phase, RunSettings, RunState } from './state.ts';
@@ -24,7 +24,7 @@ export function react(
   else if (!isOver(state.phase)) {
     accept(step, event);
     // Counters are logged later than they come, and so must not decide anything themselves.
-    if (event.kind !== 'progress') advance(step);
+    if (event.kind !== 'progress' && event.kind !== 'standing') advance(step);
   }
   return { state: step.state, effects: step.effects };
 }
@@ -83,7 +83,7 @@ function recover(step: Step, trainedMs: number): void {
     phase: 'gathering',
     returning: killed ? training(state).map((island) => island.name) : isOver(state.phase) ? [] : state.returning,
     aloneSinceMs: null,
-    islands: mapIslands(state.islands, (island) => ({ ...island, status: 'gone' })),
+    islands: mapIslands(state.islands, (island) => ({ ...island, status: 'gone', left: 'coordinator-restarted' })),
     fragments: state.fragments.map((fragment, index) => ({
       ...fragment,
       nextStep: fragment.nextStep > fragment.runStep ? fragment.nextStep : nextDue(settings, index, fragment.runStep),
@@ -109,7 +109,7 @@ export const trainedMsOf = ({ trainedMs, trainingSinceMs }: RunState, nowMs: num
 export const runStepOf = (state: RunState): number => Math.min(...state.fragments.map((f) => f.runStep));
 
 function accept(step: Step, event: Exclude<Event, { readonly kind: 'recovered' | 'keys-forgotten' }>): void {
-  if (event.kind !== 'tick' && event.kind !== 'stop-requested' && event.kind !== 'joined') {
+  if ('island' in event && event.kind !== 'joined') {
     const island = islandOf(step.state.islands, event.island);
     if (island === undefined || island.status === 'gone') return;
   }
@@ -132,7 +132,11 @@ function accept(step: Step, event: Exclude<Event, { readonly kind: 'recovered' |
     case 'saved':
       return islandSaved(step, event.island, event.checkpoint);
     case 'left':
-      return leave(step, event.island, event.reason);
+      return leave(step, event.island, event.reason, event.because ?? 'left');
+    case 'standing':
+      return step.island(event.island, { told: event.standing });
+    case 'revoked':
+      return revoke(step, event.invitation, event.islands);
     case 'offended':
       return offend(step, event.island, event.reason);
     case 'stop-requested':

@@ -1,5 +1,6 @@
 import type { OuterSettings } from '../outer/settings.ts';
 import type { CoordinatorMessage, Progress } from '../protocol/messages.ts';
+import type { Reason, Standing } from '../protocol/standing.ts';
 import type { LengthVote } from './length-bound.ts';
 
 /** The run as data. Everything here is plain JSON, so that a snapshot of it is a checkpoint. */
@@ -69,6 +70,8 @@ export interface RunState {
   readonly committed: { readonly id: string; readonly merges: number } | null;
   /** Keys that may not come back, and why. */
   readonly banned: Readonly<Record<string, string>>;
+  /** Invitations that let nobody in any more. */
+  readonly revoked?: Readonly<Record<string, true>>;
   readonly stopRequested: boolean;
   /** The checkpoint that this run was resumed from, which its islands restore. */
   readonly restore: string | null;
@@ -115,6 +118,10 @@ export interface Island {
   /** Sums of its earlier connections. */
   readonly past: Progress | null;
   readonly joins: number;
+  /** What it last said of itself. */
+  readonly told?: Standing;
+  /** Why it is gone. */
+  readonly left?: Reason;
 }
 
 export interface FragmentState {
@@ -253,7 +260,11 @@ export type Event =
       readonly correct?: number | undefined;
     }
   | { readonly kind: 'saved'; readonly island: string; readonly checkpoint: string }
-  | { readonly kind: 'left'; readonly island: string; readonly reason: string }
+  | { readonly kind: 'left'; readonly island: string; readonly reason: string; readonly because?: Reason }
+  /** An island says where it is: away by its owner's rules, for example. */
+  | { readonly kind: 'standing'; readonly island: string; readonly standing: Standing }
+  /** The host takes an invitation back; with `islands`, also those that came with it. */
+  | { readonly kind: 'revoked'; readonly invitation: string; readonly islands: boolean }
   /** The coordinator begins again after it ended, by itself or not: nobody is there, and nothing is under way. */
   | { readonly kind: 'recovered'; readonly trainedMs: number }
   /** The run was moved to another host without anyone's keys. */

@@ -20,19 +20,27 @@ export const STANDINGS = [
 ] as const;
 
 /** Causes that this version gives. Another version may give others: whoever shows them shows the word. */
-export type Reason =
-  | 'host-is-asked'
-  | 'new'
-  | 'connected-again'
-  | 'model-differs'
-  | 'at-work'
-  | 'no-step-needed'
-  | 'contribution-left-out'
-  | 'policy'
-  | 'lease-expired'
-  | 'left'
-  | 'offences'
-  | 'run-is-over';
+export const REASONS = [
+  'host-is-asked',
+  'new',
+  'connected-again',
+  'model-differs',
+  'contribution-left-out',
+  'at-work',
+  'run-gathers',
+  'run-validates',
+  'below-quorum',
+  'waits-for-merge',
+  'policy',
+  'left',
+  'connection-lost',
+  'lease-expired',
+  'coordinator-restarted',
+  'offences',
+  'invitation-revoked',
+  'run-is-over',
+] as const;
+export type Reason = (typeof REASONS)[number];
 
 const sentence = z.string().max(2_000);
 

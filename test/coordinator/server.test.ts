@@ -108,6 +108,43 @@ describe('who comes in', () => {
   });
 });
 
+describe('an invitation that was taken back', () => {
+  const revoke = (id: string, islands: boolean) =>
+    fetch(`http://127.0.0.1:${run.server.port}/v1/invitations/${id}/revoke`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ADMIN}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ islands }),
+    });
+  const come = async (name: string, invitation: string): Promise<Puppet> => {
+    const island = puppet(name);
+    await island.hello(invitation);
+    await island.until(() => island.closed || island.told.some(({ kind }) => kind === 'welcome'));
+    return island;
+  };
+
+  it('lets nobody in any more, and leaves those who came with it', async () => {
+    const invitation = await run.invite({ id: 'constructor' });
+    const attic = await come('attic', invitation);
+    expect(await (await revoke('constructor', false)).json()).toMatchObject({ islands: 1, revoked: true });
+    const late = await come('late', invitation);
+    expect((await late.hears('refused')).what).toContain('has taken this invitation back');
+    expect(attic.closed).toBe(false);
+    await come('other', await run.invite({ id: 'toString' }));
+    expect(run.server.state.islands.size).toBe(2);
+  });
+
+  it('or sends them away, under whatever name they come back', async () => {
+    const attic = await come('attic', await run.invite({ id: 'a' }));
+    const other = await come('other', await run.invite({ id: 'b' }));
+    await revoke('a', true);
+    await attic.until(() => attic.closed);
+    const back = puppet('renamed', attic.identity);
+    await back.hello(run.invite({ id: 'b' }));
+    expect((await back.hears('refused')).what).toContain('the host has taken its invitation back');
+    expect(other.closed).toBe(false);
+  });
+});
+
 describe('an island that comes back', () => {
   const held = async (parameters: readonly number[]) => {
     const hash = await contentHash(new Uint8Array(Float32Array.from(parameters).buffer));
@@ -313,7 +350,7 @@ describe('the HTTP side', () => {
   it('says to anyone whether it lives and may be joined, and no more', async () => {
     expect(await (await at('/healthz')).text()).toBe('ok\n');
     expect(await (await at('/readyz')).text()).toBe('ready\n');
-    for (const path of ['/metrics', '/v1/status', '/v1/knocks']) {
+    for (const path of ['/metrics', '/v1/status', '/v1/knocks', '/v1/invitations', '/v1/receipts']) {
       expect([path, (await at(path)).status]).toEqual([path, 401]);
       expect((await at(path, { headers: { authorization: 'Bearer guess' } })).status).toBe(401);
     }
@@ -325,7 +362,8 @@ describe('the HTTP side', () => {
     await attic.untilPulled(run.invite());
     const status = (await (await at('/v1/status', { headers: asHost })).json()) as { islands: object[] };
     expect(status).toMatchObject({ run: RUN, phase: 'training', merges: 0, steps: 50, validationLoss: 3 });
-    expect(status.islands).toMatchObject([{ island: 'attic', status: 'training', offences: 0 }]);
+    const standing = { state: 'holding', reason: 'waits-for-merge', fix: null };
+    expect(status.islands).toMatchObject([{ island: 'attic', status: 'training', offences: 0, standing }]);
     const metrics = await (await at('/metrics', { headers: asHost })).text();
     expect(metrics).toContain(`heliotrope_islands{status="training",run="${RUN}"} 1`);
     expect(metrics).toMatch(/heliotrope_phase\{phase="training",run="[^"]+"\} 1/);
@@ -359,6 +397,9 @@ describe('the HTTP side', () => {
       '/v1/status',
       '/v1/knocks',
       '/v1/knocks/{island}',
+      '/v1/invitations',
+      '/v1/invitations/{invitation}/revoke',
+      '/v1/receipts',
     ]);
   });
 });

@@ -1,3 +1,4 @@
+import type { Standing } from '../../protocol/standing.ts';
 import { type CommandContext, print, printJson } from '../context.ts';
 import { askCoordinator } from '../host-client.ts';
 import { integer } from '../live/format.ts';
@@ -16,6 +17,7 @@ interface Status {
     readonly step: number | null;
     readonly tokens: number;
     readonly offences: number;
+    readonly standing: Standing;
   }[];
 }
 interface Knock {
@@ -33,11 +35,13 @@ export async function status(run: string, context: CommandContext): Promise<numb
   else {
     const loss = now.validationLoss === null ? '' : ` · validation loss ${now.validationLoss.toFixed(4)}`;
     print(`${now.phase} · step ${now.runStep} of ${now.steps} · ${integer(now.merges)} merges${loss}`);
-    for (const { island, status: is, step, tokens, offences } of now.islands) {
+    for (const { island, step, tokens, offences, standing } of now.islands) {
       const offended = offences > 0 ? ` · ${offences} offences` : '';
+      const { state, reason, next, fix } = standing;
       print(
-        `  ${island.padEnd(24)} ${is.padEnd(9)} step ${String(step ?? '–').padStart(7)}  ${integer(tokens)} tokens${offended}`,
+        `  ${island.padEnd(24)} ${state.padEnd(9)} step ${String(step ?? '–').padStart(7)}  ${integer(tokens)} tokens${offended}`,
       );
+      print(`  ${' '.repeat(24)} ${reason}${next === null ? '' : `: ${next.what}`}${fix === null ? '' : ` · ${fix}`}`);
     }
     for (const knock of knocks) print(`  ${describeKnock(knock)}; heliotrope admit ${run} ${knock.island}`);
   }

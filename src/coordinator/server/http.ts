@@ -2,9 +2,12 @@ import { timingSafeEqual } from 'node:crypto';
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi';
 import { bearerAuth } from 'hono/bearer-auth';
 import { bodyLimit } from 'hono/body-limit';
+import { standingSchema } from '../../protocol/standing.ts';
 import { allIslands } from '../roster.ts';
 import { isOver, runStepOf } from '../run.ts';
-import type { RunState } from '../state.ts';
+import { standingOf } from '../standing.ts';
+import type { Island, RunSettings, RunState } from '../state.ts';
+import { addHostRoutes, HOST_PATHS, type HostHands } from './host-routes.ts';
 import type { RunMetrics } from './metrics.ts';
 
 /** An unknown island without an invitation asks to be let in. */
@@ -25,6 +28,8 @@ export interface HttpOptions {
   readonly metrics: RunMetrics;
   readonly knocks: () => readonly Knock[];
   readonly answerKnock: (island: string, letIn: boolean) => boolean;
+  readonly settings: RunSettings;
+  readonly host: HostHands;
 }
 
 const problem = z.object({ error: z.string() }).openapi('Problem');
@@ -52,6 +57,7 @@ const statusSchema = z
         step: z.int().nullable(),
         tokens: z.int(),
         offences: z.int(),
+        standing: standingSchema,
       }),
     ),
   })
@@ -115,7 +121,7 @@ export function httpSide(options: HttpOptions): OpenAPIHono {
     defaultHook: (result, c) => (result.success ? undefined : c.json({ error: z.prettifyError(result.error) }, 400)),
   });
   const host = bearerAuth({ verifyToken: (token) => isEqual(token, adminToken) });
-  for (const path of ['/metrics', '/v1/status', '/v1/knocks', '/v1/knocks/*']) app.use(path, host);
+  for (const path of ['/metrics', '/v1/status', '/v1/knocks', '/v1/knocks/*', ...HOST_PATHS]) app.use(path, host);
   app.use(bodyLimit({ maxSize: 4_096 }));
   app.openAPIRegistry.registerComponent('securitySchemes', 'host', {
     type: 'http',
@@ -138,12 +144,13 @@ export function httpSide(options: HttpOptions): OpenAPIHono {
     if (options.answerKnock(name, letIn)) return c.json({ island: name, letIn }, 200);
     return c.json({ error: `No island ${name} knocks.` }, 404);
   });
+  addHostRoutes(app, options.host);
   app.doc31('/v1/openapi.json', { openapi: '3.1.0', info: { title: 'Heliotrope coordinator', version } });
   app.notFound((c) => c.json({ error: 'There is nothing here. See /v1/openapi.json.' }, 404));
   return app;
 }
 
-function statusOf({ run, steps, state: stateNow }: HttpOptions): z.output<typeof statusSchema> {
+function statusOf({ run, steps, settings, state: stateNow }: HttpOptions): z.output<typeof statusSchema> {
   const state = stateNow();
   return {
     run,
@@ -154,16 +161,18 @@ function statusOf({ run, steps, state: stateNow }: HttpOptions): z.output<typeof
     mergedTokens: state.mergedTokens,
     validationLoss: state.lastLoss,
     checkpoint: state.committed?.id ?? null,
-    islands: allIslands(state.islands).map(({ name, key, status, progress, past, offences }) => ({
-      island: name,
-      key,
-      status,
-      step: progress?.step ?? null,
-      tokens: (progress?.tokens ?? 0) + (past?.tokens ?? 0),
-      offences,
-    })),
+    islands: allIslands(state.islands).map((each) => ({ ...shown(each), standing: standingOf(settings, state, each) })),
   };
 }
+
+const shown = ({ name, key, status, progress, past, offences }: Island) => ({
+  island: name,
+  key,
+  status,
+  step: progress?.step ?? null,
+  tokens: (progress?.tokens ?? 0) + (past?.tokens ?? 0),
+  offences,
+});
 
 /** Takes as long for every wrong token. */
 function isEqual(given: string, expected: string): boolean {

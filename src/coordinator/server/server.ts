@@ -14,7 +14,7 @@ import {
   MAX_MESSAGE_BYTES,
   RUN_PATH,
 } from '../../protocol/messages.ts';
-import { standing } from '../../protocol/standing.ts';
+import { type Reason, standing } from '../../protocol/standing.ts';
 import { agreedVersion, CAPABILITIES, OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../protocol/versions.ts';
 import { admission } from '../admission.ts';
 import { Leases, silence } from '../leases.ts';
@@ -94,6 +94,12 @@ export class RunServer {
       metrics: this.#metrics,
       knocks: () => this.#knocks.list,
       answerKnock: (island, letIn) => this.answerKnock(island, letIn),
+      settings,
+      host: {
+        state: () => this.#decider.state,
+        revoke: (invitation, islands) => this.#decider.take({ kind: 'revoked', invitation, islands }),
+        receipts: (island) => options.store.receipts(island),
+      },
     });
     http.on('request', getRequestListener(app.fetch, { overrideGlobalObjects: false }));
     this.#sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME_BYTES });
@@ -251,7 +257,7 @@ export class RunServer {
     socket.on('close', (code, reason) => {
       clearTimeout(patience);
       this.#knocks.forget(peer);
-      this.#forget(peer, `connection closed (${code}${reason.length > 0 ? `, ${reason}` : ''})`);
+      this.#forget(peer, `connection closed (${code}${reason.length > 0 ? `, ${reason}` : ''})`, 'connection-lost');
     });
   }
 
@@ -275,8 +281,10 @@ export class RunServer {
     switch (message.kind) {
       case 'resume':
         return this.#resume(peer, island, message);
-      case 'standing':
-        return;
+      case 'standing': {
+        const { kind, ...told } = message;
+        return this.#decider.take({ kind, island, standing: told });
+      }
       case 'progress': {
         const { kind, ...progress } = message;
         return this.#decider.take({ kind, island, progress });
@@ -326,7 +334,7 @@ export class RunServer {
   #admit(peer: Peer, hello: Hello, invitation: Peer['invitation']): void {
     const before = this.#peers.get(hello.island);
     if (before !== undefined) {
-      this.#forget(before, 'the island connected anew');
+      this.#forget(before, 'the island connected anew', 'connected-again');
       before.socket.terminate();
     }
     const { run, settings, nowMs } = this.#options;
@@ -404,20 +412,20 @@ export class RunServer {
     peer.socket.close(1008, error.code);
   }
 
-  #forget(peer: Peer, reason: string): void {
+  #forget(peer: Peer, reason: string, because: Reason): void {
     if (peer.name === undefined || this.#peers.get(peer.name) !== peer) return;
     this.#traffic.set(peer.name, this.trafficOf(peer.name));
     this.#brokenOff.keep(peer.name, peer.channel.beginnings);
     this.#peers.delete(peer.name);
     this.#leases.end(peer.name);
-    this.#decider.take({ kind: 'left', island: peer.name, reason });
+    this.#decider.take({ kind: 'left', island: peer.name, reason, because });
   }
 
   /** Whoever was silent for too long is gone, connected or not. */
   #expire(): void {
     for (const { island, silentMs } of this.#leases.expire(this.#options.nowMs())) {
       const peer = this.#peers.get(island);
-      if (peer !== undefined) this.#forget(peer, silence(silentMs));
+      if (peer !== undefined) this.#forget(peer, silence(silentMs), 'lease-expired');
       peer?.socket.close(1008, 'lease expired');
     }
   }

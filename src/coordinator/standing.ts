@@ -1,0 +1,55 @@
+import { type Standing, standing } from '../protocol/standing.ts';
+import { runStepOf } from './run.ts';
+import type { Island, RunSettings, RunState } from './state.ts';
+
+/** Where an island is, so that whoever looks at the run understands it: pure, from the state alone. */
+export function standingOf(settings: RunSettings, state: RunState, island: Island): Standing {
+  const { status, told, key } = island;
+  if (Object.hasOwn(state.banned, key) && key !== '')
+    return standing('banned', island.left ?? 'offences', state.banned[key]!);
+  if (told?.state === 'away' && status !== 'joining') return told;
+  switch (status) {
+    case 'joining': {
+      const known = island.joins > 1 ? 'connected-again' : 'new';
+      return standing('joining', known, 'It is sent the model, reads its data, and trains from the next merge on.');
+    }
+    case 'training':
+      return atWork(settings, state, island);
+    case 'gone':
+      return goneFor(island);
+  }
+}
+
+function atWork(settings: RunSettings, state: RunState, island: Island): Standing {
+  const { phase, islands, fragments } = state;
+  const { expectedIslands, outer, steps } = settings;
+  const there = `${islands.training.length} of ${expectedIslands} islands are ready`;
+  if (phase === 'gathering') return standing('holding', 'run-gathers', `Training begins when all are there: ${there}.`);
+  if (phase === 'measuring' || phase === 'concluding')
+    return standing('holding', 'run-validates', 'The model is being measured on held-out data.');
+  if (phase === 'paused')
+    return standing(
+      'training',
+      'below-quorum',
+      `The next merge waits for ${outer.quorum} islands; ${islands.training.length} are there.`,
+    );
+  const due = island.due.every((at) => at !== null);
+  const at = Math.min(...fragments.map(({ nextStep }) => nextStep));
+  return due
+    ? standing(
+        'holding',
+        'waits-for-merge',
+        `It has handed in, or is about to; the merge is at step ${at} of ${steps}.`,
+      )
+    : standing(
+        'training',
+        'at-work',
+        `Its next merge is at step ${at} of ${steps}; the run is at ${runStepOf(state)}.`,
+      );
+}
+
+function goneFor({ left = 'left', name }: Island): Standing {
+  const back = 'It takes up its place again when it comes back.';
+  const fix = `heliotrope join --name ${name}`;
+  return standing('gone', left, back, left === 'left' || left === 'lease-expired' ? fix : null);
+}

@@ -47,7 +47,7 @@ export function leftOut(step: Step, event: Event & { readonly kind: 'left-out' }
   step.record({ kind: 'left-out', island, fragment: index, reason });
   const what = `HELIO-4007: a contribution to fragment ${index} was left out: ${reason}.`;
   step.send(island, { kind: 'standing', ...standing('joining', 'contribution-left-out', what) });
-  leave(step, island, 'connects anew, as a contribution was left out');
+  leave(step, island, 'connects anew, as a contribution was left out', 'contribution-left-out');
   step.effect({ kind: 'disconnect', island });
 }
 

@@ -23,6 +23,7 @@ export class Decider {
   #deadline: NodeJS.Timeout | undefined;
   #state: RunState;
   #suspended = false;
+  #stopped = false;
   /** The newest counters of islands, which decide nothing: they are logged with what does. */
   readonly #progress = new Map<string, Event>();
 
@@ -39,11 +40,14 @@ export class Decider {
     this.#state = given.state;
     this.#perform = hands.perform;
     this.#fail = hands.failed;
-    this.#ticker = setInterval(() => {
+    const tick = (): void => {
+      if (this.#stopped) return;
       hands.beforeTick();
       this.take({ kind: 'tick' });
       given.store.flush().catch(hands.failed);
-    }, TICK_MS);
+    };
+    // After a stall timers run before anything is read: what waits in the sockets counts first.
+    this.#ticker = setInterval(() => setImmediate(tick), TICK_MS);
   }
 
   get state(): RunState {
@@ -61,6 +65,7 @@ export class Decider {
 
   /** Ends the ticks. */
   stop(): void {
+    this.#stopped = true;
     clearInterval(this.#ticker);
     clearTimeout(this.#deadline);
   }
@@ -96,7 +101,8 @@ export class Decider {
   #tickInTime(now: number): void {
     clearTimeout(this.#deadline);
     const waitMs = (deadlineMs(this.#given.settings, this.#state) ?? Number.POSITIVE_INFINITY) - now;
-    if (waitMs < TICK_MS) this.#deadline = setTimeout(() => this.take({ kind: 'tick' }), Math.max(1, waitMs));
+    if (waitMs < TICK_MS)
+      this.#deadline = setTimeout(() => setImmediate(() => this.take({ kind: 'tick' })), Math.max(1, waitMs));
   }
 
   /** Remembers what decided something; counters wait for the next such event of their island, or the next merge. */

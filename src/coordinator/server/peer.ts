@@ -15,6 +15,10 @@ export type Stage = 'stranger' | 'checking' | 'knocking' | 'admitted' | 'joined'
 /** One open connection. */
 export interface Peer {
   readonly socket: WebSocket;
+  /** What the socket runs over: what came of it, whole or not. */
+  readonly wire: { readonly bytesRead: number };
+  /** Bytes that had come when its lease was last looked at. */
+  heardBytes: number;
   readonly address: string;
   /** What it has to sign. */
   readonly nonce: string;

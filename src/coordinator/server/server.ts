@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server as HttpServer } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -17,7 +18,7 @@ import {
 import { type Reason, standing } from '../../protocol/standing.ts';
 import { agreedVersion, CAPABILITIES, OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../protocol/versions.ts';
 import { admission } from '../admission.ts';
-import { Leases, silence } from '../leases.ts';
+import { Leases, leaseOf, silence } from '../leases.ts';
 import type { Effect, Held, RunState } from '../state.ts';
 import { BrokenOff } from './broken-off.ts';
 import { Decider } from './decider.ts';
@@ -109,7 +110,9 @@ export class RunServer {
       if (!isRun) return refuseUpgrade(socket, '404 Not Found');
       if (this.#sockets.clients.size >= MAX_SOCKETS || !this.#limits.mayConnect(address, options.nowMs()))
         return refuseUpgrade(socket, '429 Too Many Requests');
-      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket, address));
+      this.#sockets.handleUpgrade(request, socket, head, (webSocket) =>
+        this.#accept(webSocket, request.socket, address),
+      );
     });
     this.#decider = new Decider(options, {
       perform: ({ effects, ...rest }) =>
@@ -211,7 +214,7 @@ export class RunServer {
     return true;
   }
 
-  #accept(socket: WebSocket, address: string): void {
+  #accept(socket: WebSocket, wire: Socket, address: string): void {
     const { aggregation, nowMs } = this.#options;
     const { mostBytes } = aggregation;
     const channel = new Channel<typeof islandMessageSchema, CoordinatorMessage>(
@@ -224,6 +227,8 @@ export class RunServer {
     const taking = new Set<number>();
     const peer: Peer = {
       socket,
+      wire,
+      heardBytes: wire.bytesRead,
       address,
       nonce,
       limit,
@@ -277,7 +282,7 @@ export class RunServer {
     if (island === undefined)
       throw new HelioError('HELIO-4004', `The first message was ${message.kind}.`, 'Say hello first.');
     if (this.#peers.get(island) !== peer) return;
-    this.#leases.seen(island, this.#options.nowMs());
+    this.#heard(peer, island);
     switch (message.kind) {
       case 'resume':
         return this.#resume(peer, island, message);
@@ -297,9 +302,13 @@ export class RunServer {
     }
   }
 
+  #heard(peer: Peer, island: string): void {
+    peer.heardBytes = peer.wire.bytesRead;
+    this.#leases.seen(island, this.#options.nowMs());
+  }
+
   #answerAlive(peer: Peer): void {
-    if (peer.name !== undefined && this.#peers.get(peer.name) === peer)
-      this.#leases.seen(peer.name, this.#options.nowMs());
+    if (peer.name !== undefined && this.#peers.get(peer.name) === peer) this.#heard(peer, peer.name);
     peer.channel.sendAtOnce({ kind: 'alive' });
   }
 
@@ -338,6 +347,7 @@ export class RunServer {
       before.socket.terminate();
     }
     const { run, settings, nowMs } = this.#options;
+    const leaseMs = leaseOf(hello.host, settings.leaseMs);
     const own: readonly string[] = CAPABILITIES;
     peer.stage = 'admitted';
     peer.name = hello.island;
@@ -349,13 +359,13 @@ export class RunServer {
     peer.channel.goOnWith(this.#brokenOff.take(hello.island));
     peer.number = ++this.#hellos;
     this.#peers.set(hello.island, peer);
-    this.#leases.seen(hello.island, nowMs());
+    this.#leases.seen(hello.island, nowMs(), leaseMs);
     peer.channel.send({
       kind: 'admitted',
       protocol: agreedVersion(OWN_VERSIONS, hello, 'island'),
       capabilities: [...peer.capabilities],
       run,
-      leaseS: settings.leaseMs / 1000,
+      leaseS: leaseMs / 1000,
     });
   }
 
@@ -392,7 +402,7 @@ export class RunServer {
       throw new HelioError('HELIO-4004', 'The first message was a frame.', 'Say hello first.');
     if (this.#peers.get(peer.name) !== peer) return;
     // Every piece is a sign of life: over a thin link heartbeats wait behind what is being sent.
-    this.#leases.seen(peer.name, this.#options.nowMs());
+    this.#heard(peer, peer.name);
     const transfer = peer.channel.frame(data);
     const island = peer.name;
     transfer?.then((whole) => this.#intake.take(peer, island, whole)).catch((error) => this.#refuse(peer, error));
@@ -423,7 +433,8 @@ export class RunServer {
 
   /** Whoever was silent for too long is gone, connected or not. */
   #expire(): void {
-    for (const { island, silentMs } of this.#leases.expire(this.#options.nowMs())) {
+    const isHeard = (island: string): boolean => isReceiving(this.#peers.get(island));
+    for (const { island, silentMs } of this.#leases.expire(this.#options.nowMs(), isHeard)) {
       const peer = this.#peers.get(island);
       if (peer !== undefined) this.#forget(peer, silence(silentMs), 'lease-expired');
       peer?.socket.close(1008, 'lease expired');
@@ -441,6 +452,17 @@ export class RunServer {
 /** A bug of ours, which what an island sent has brought to light. */
 const unexplained = (cause: unknown): HelioError =>
   new HelioError('HELIO-4003', `The coordinator could not deal with it: ${cause}`, 'Report this with both versions.');
+
+/**
+ * Whether bytes came since the last look. Of a large piece over a thin link they come for a while before anything whole does, and the island's
+ * heartbeats wait behind it: so it is told, unasked, that it is heard.
+ */
+function isReceiving(peer: Peer | undefined): boolean {
+  if (peer === undefined || peer.wire.bytesRead === peer.heardBytes) return false;
+  peer.heardBytes = peer.wire.bytesRead;
+  peer.channel.sendAtOnce({ kind: 'alive' });
+  return true;
+}
 
 function refuseUpgrade(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);

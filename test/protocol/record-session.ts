@@ -21,7 +21,7 @@ export interface SessionLine {
 
 /** An island joins a real coordinator, measures the model, is merged once, is signed for, and leaves. */
 export async function recordSession(): Promise<readonly SessionLine[]> {
-  const run = await hosted();
+  const run = await hosted({ dataFolder: '' });
   const identity = await identityFromPem(TEST_KEY);
   const invitation = await run.invite();
   const lines: SessionLine[] = [];

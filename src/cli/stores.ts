@@ -1,5 +1,6 @@
 import path from 'node:path';
-import { type BlobStore, FileBlobs } from '../coordinator/store/blobs.ts';
+import type { BlobStore } from '../coordinator/store/blobs.ts';
+import { FileBlobs } from '../coordinator/store/file-blobs.ts';
 import { openPostgres } from '../coordinator/store/postgres.ts';
 import type { RunStore } from '../coordinator/store/run-store.ts';
 import { S3Blobs, s3Options } from '../coordinator/store/s3-blobs.ts';

@@ -3,7 +3,8 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type BlobStore, FileBlobs, hashOf } from '../../src/coordinator/store/blobs.ts';
+import { type BlobStore, hashOf } from '../../src/coordinator/store/blobs.ts';
+import { FileBlobs } from '../../src/coordinator/store/file-blobs.ts';
 import { S3Blobs, s3Options } from '../../src/coordinator/store/s3-blobs.ts';
 
 interface S3Server {
@@ -28,7 +29,7 @@ afterAll(async () => {
 
 const KEYS = { AWS_ACCESS_KEY_ID: 'S3RVER', AWS_SECRET_ACCESS_KEY: 'S3RVER' };
 const s3 = (change: NodeJS.ProcessEnv = {}, url = 's3://runs/some/prefix', run = `r${Math.random()}`) =>
-  new S3Blobs(s3Options(url, { ...KEYS, AWS_ENDPOINT_URL: endpoint, ...change }), run);
+  new S3Blobs(s3Options(url, { ...KEYS, AWS_ENDPOINT_URL: endpoint, ...change }), run, { forMs: 1_000 });
 const STORES: readonly [string, () => BlobStore][] = [
   ['files', () => new FileBlobs(path.join(scratch(), 'blobs'))],
   ['an S3-compatible store', () => s3()],

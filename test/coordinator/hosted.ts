@@ -9,7 +9,7 @@ import type { ServerOptions } from '../../src/coordinator/server/options.ts';
 import { RunServer } from '../../src/coordinator/server/server.ts';
 import { WorkerAggregation } from '../../src/coordinator/server/worker-aggregation.ts';
 import type { RunRecord } from '../../src/coordinator/state.ts';
-import { FileBlobs } from '../../src/coordinator/store/blobs.ts';
+import { FileBlobs } from '../../src/coordinator/store/file-blobs.ts';
 import { SqlRunStore } from '../../src/coordinator/store/sql-store.ts';
 import { openSqlite } from '../../src/coordinator/store/sqlite.ts';
 import type { Fragment } from '../../src/outer/fragments.ts';

@@ -1,95 +1,37 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, rmSync } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import path from 'node:path';
-import { explainSystemError, HelioError } from '../../errors.ts';
 
 /** Large bytes by their SHA-256: checkpoints' tensors and merged pseudo-gradients. What has a name never changes. */
 export interface BlobStore {
   /** Resolves when it outlives a power cut. */
   put(hash: string, bytes: Uint8Array): Promise<void>;
+  /**
+   * The same for what is too large to be held whole.
+   *
+   * @param size of all pieces together; they may be of any lengths
+   * @throws HelioError HELIO-3001 when the pieces are not those of that name and size; nothing is kept of them then
+   */
+  putPieces(hash: string, size: number, pieces: Pieces): Promise<void>;
   /** @throws HelioError HELIO-3001 when it is missing or damaged */
   get(hash: string): Promise<Uint8Array>;
+  /**
+   * The same in pieces of at most {@link PIECE_BYTES}. Its name is checked at the end: nothing that was read counts before the last
+   * piece is there and the iteration has ended without an error.
+   */
+  getPieces(hash: string): AsyncIterable<Uint8Array>;
   delete(hash: string): Promise<void>;
   list(): Promise<readonly string[]>;
+  /** Removes what processes that were killed have left half-written. */
+  tidy(): Promise<void>;
+  /** @throws HelioError when the store cannot be used right now; it answers within a few seconds */
+  ping(): Promise<void>;
 }
+
+export type Pieces = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+/** Most bytes of a large blob that are held at once. */
+export const PIECE_BYTES = 2 ** 24;
 
 export const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** @throws HelioError HELIO-3001 when the bytes are not those of that name */
-export function verify(hash: string, bytes: Uint8Array, place: string): Uint8Array {
-  if (hashOf(bytes) === hash) return bytes;
-  throw new HelioError(
-    'HELIO-3001',
-    `${place} is damaged: its SHA-256 is another.`,
-    'Restore it from a copy (`heliotrope runs import`), or resume from an earlier checkpoint.',
-  );
-}
-
-const NAME = /^[0-9a-f]{64}$/;
-
-/** Blobs as files of a folder. */
-export class FileBlobs implements BlobStore {
-  readonly #folder: string;
-
-  constructor(folder: string) {
-    this.#folder = folder;
-  }
-
-  async put(hash: string, bytes: Uint8Array): Promise<void> {
-    const file = path.join(this.#folder, hash);
-    const temporary = `${file}.${process.pid}.tmp`;
-    try {
-      await mkdir(this.#folder, { recursive: true });
-      const handle = await open(temporary, 'w');
-      try {
-        await handle.writeFile(bytes);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(temporary, file);
-      await syncFolder(this.#folder);
-    } catch (error) {
-      await rm(temporary, { force: true });
-      throw explainSystemError(error, `write ${file}`);
-    }
-  }
-
-  async get(hash: string): Promise<Uint8Array> {
-    const file = path.join(this.#folder, hash);
-    try {
-      return verify(hash, await readFile(file), file);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw explainSystemError(error, `read ${file}`);
-      throw new HelioError(
-        'HELIO-3001',
-        `${file} is missing, which the run's checkpoint needs.`,
-        'Restore the folder from a copy (`heliotrope runs import`), or start the run afresh.',
-      );
-    }
-  }
-
-  async delete(hash: string): Promise<void> {
-    rmSync(path.join(this.#folder, hash), { force: true });
-  }
-
-  async list(): Promise<readonly string[]> {
-    try {
-      return readdirSync(this.#folder).filter((name) => NAME.test(name));
-    } catch {
-      return [];
-    }
-  }
-}
-
-/** A renamed file is there after a power cut only when its folder has reached the disk; Windows has no such call, and needs none. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
+/** A blob's name. */
+export const NAME = /^[0-9a-f]{64}$/;

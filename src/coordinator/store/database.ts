@@ -16,5 +16,7 @@ export interface Database {
    * @throws HelioError HELIO-3002 to 3004 when it cannot be written, HELIO-3005 when another process has it
    */
   transact<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+  /** @throws HelioError when it cannot be used right now; it answers within a few seconds */
+  ping(): Promise<void>;
   close(): Promise<void>;
 }

@@ -34,6 +34,8 @@ export interface RunStore {
   receipts(island: string | null): Promise<readonly SignedReceipt[]>;
   /** Every blob that is referred to. */
   blobs(): Promise<readonly string[]>;
+  /** @throws HelioError when the store cannot be used right now; it answers within a few seconds */
+  ping(): Promise<void>;
   close(): Promise<void>;
 }
 

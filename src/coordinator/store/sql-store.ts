@@ -202,6 +202,10 @@ export class SqlRunStore implements RunStore {
     return this.#transact((transaction) => referred(transaction, this.#run));
   }
 
+  ping(): Promise<void> {
+    return this.#database.ping();
+  }
+
   async close(): Promise<void> {
     await this.flush();
     await this.#database.close();

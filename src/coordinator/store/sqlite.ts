@@ -42,13 +42,20 @@ export function openSqlite(file: string): Database {
         throw explain(error, file, 'write');
       }
     },
+    async ping() {
+      try {
+        prepared('SELECT 1').all();
+      } catch (error) {
+        throw explain(error, file, 'read');
+      }
+    },
     async close() {
       database.close();
     },
   };
 }
 
-function explain(error: unknown, file: string, doing: 'open' | 'write'): HelioError {
+function explain(error: unknown, file: string, doing: 'open' | 'read' | 'write'): HelioError {
   const text = String(error);
   if (/database is locked/.test(text)) {
     return new HelioError(

@@ -82,7 +82,9 @@ async function host(
   const run = runIdentity(prepared.job.name, folder);
   const identity = await keptIdentity(path.join(folder, 'run.key'));
   const tls = await tlsOf(options.tls, folder);
-  const { store, blobs } = await openStores(options, folder, run);
+  const { store, blobs } = await openStores(options, folder, run, (sentence) =>
+    options.emit({ kind: 'notice', sentence }),
+  );
   const settings = settingsOf(prepared, options);
   const { state, recoveredMs, records, aggregation } = await beginRun({
     prepared,

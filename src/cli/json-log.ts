@@ -27,6 +27,8 @@ export function jsonLog(): (line: ServeLine) => void {
       }
       case 'knock':
         return log.info({ event: 'knock', ...line }, `${line.island} asks to join`);
+      case 'notice':
+        return log.warn({ event: 'notice' }, line.sentence);
       case 'result':
         return log.info(
           { event: 'result', status: line.summary.status, reason: line.summary.reason },

@@ -31,6 +31,8 @@ export type ServeLine =
   | { readonly kind: 'record'; readonly record: LiveRecord }
   /** An unknown island asks to be let in. */
   | { readonly kind: 'knock'; readonly island: string; readonly key: string; readonly address: string }
+  /** What its owner should know: a store is away and waited for, say. */
+  | { readonly kind: 'notice'; readonly sentence: string }
   | { readonly kind: 'result'; readonly summary: Summary }
   | { readonly kind: 'error'; readonly code: string; readonly what: string; readonly remedy: string };
 

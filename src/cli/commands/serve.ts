@@ -98,6 +98,7 @@ function show(options: ServeOptions, context: CommandContext): (line: ServeLine)
   return (line) => {
     if (line.kind === 'record') painter.take(line.record);
     if (line.kind === 'knock') painter.say(`${describeKnock(line)}. Let it in: heliotrope admit ${run} ${line.island}`);
+    if (line.kind === 'notice') painter.say(line.sentence);
     if (line.kind !== 'serving') return;
     painter = new Painter(process.stderr, line.steps, context.environment);
     run = path.basename(line.folder);

@@ -267,6 +267,7 @@ function settingsOf({ job }: PreparedRun, { gatherS, leaseS }: HostOptions): Run
   return {
     outer: job.outer,
     steps: job.stop.steps,
+    tokensPerStep: tokensPerBatch(job),
     expectedIslands: job.islands,
     stop: job.stop,
     evaluation: { everyMerges: job.evaluation.everyMerges, parts: evaluationParts(job) },
@@ -276,9 +277,13 @@ function settingsOf({ job }: PreparedRun, { gatherS, leaseS }: HostOptions): Run
   };
 }
 
-/** As many parts as islands, but none without a batch. */
-const evaluationParts = ({ islands, evaluation, batch, context, data }: Job): number =>
-  Math.max(1, Math.min(islands, Math.floor(evaluation.tokens / (batch * ('paths' in data ? context : 1)))));
+/** Tokens, or examples, that a batch has at most. */
+const tokensPerBatch = ({ batch, context, data }: Job): number => batch * ('paths' in data ? context : 1);
+
+/** As many parts as islands, but none without a batch, and no more than can be compared in passing. */
+const evaluationParts = (job: Job): number =>
+  Math.max(1, Math.min(MAX_PARTS, job.islands, Math.floor(job.evaluation.tokens / tokensPerBatch(job))));
+const MAX_PARTS = 256;
 
 /** Writes down merges that were committed and not recorded, as the coordinator was killed in between. */
 function completeMetrics(folder: string, records: readonly RunRecord[]): void {

@@ -1,4 +1,5 @@
 import type { OuterSettings } from '../outer/settings.ts';
+import { mostProgress } from './claims.ts';
 import { islandOf } from './roster.ts';
 import type { Event, FragmentState, Island, RunSettings, RunState } from './state.ts';
 import type { Step } from './step.ts';
@@ -80,6 +81,13 @@ export function partOfRound(step: Step, index: number, { arrived }: Pulling): nu
   const steps = Object.values(arrived).reduce((sum, contribution) => sum + contribution.steps, 0);
   const { progress } = step.state.fragments[index]!;
   return Math.min(step.settings.steps, progress + steps / Math.max(1, training(step.state).length));
+}
+
+/** The run's step after a merge of all: as planned, unless they have not trained as much. */
+export function wholeRound(step: Step, index: number, { arrived }: Pulling): number {
+  const { progress, nextStep, runStep } = step.state.fragments[index]!;
+  const trained = mostProgress(Object.values(arrived).map(({ steps }) => steps));
+  return Math.min(Math.max(nextStep, runStep), Math.max(progress, runStep) + trained);
 }
 
 /** What an island is told of a fragment together with its parameters. */

@@ -12,6 +12,8 @@ export interface LengthVote {
   /** ‖Δₘ‖, as the coordinator measured it. */
   readonly length: number;
   readonly steps: number;
+  /** How fast it trained (`claims.ts`); null where that was not measured. */
+  readonly stepsPerMs?: number | null;
 }
 
 /** How many times longer than the median a contribution may be: no honest one is. */

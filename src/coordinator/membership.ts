@@ -1,5 +1,6 @@
 import type { Progress } from '../protocol/messages.ts';
 import type { Reason } from '../protocol/standing.ts';
+import { startingAt, UNKNOWN_PACE } from './claims.ts';
 import { isAdmitted } from './due.ts';
 import { releaseEvaluation } from './evaluation.ts';
 import { allIslands, countOf, islandOf, mapIslands, withIsland } from './roster.ts';
@@ -43,6 +44,11 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
     lapses: known?.lapses ?? 0,
     shard: known?.shard ?? freeShard(step.state, step.settings.expectedIslands, name),
     merged,
+    // Where it begins anew, its time counts from when it is told to start.
+    paces: fragments.map((_, index) => {
+      const pace = known?.paces[index] ?? UNKNOWN_PACE;
+      return kept[index] ? pace : startingAt(pace, step.nowMs);
+    }),
     answerMs: known?.answerMs ?? null,
     expected: kept,
     due: fragments.map(() => null),

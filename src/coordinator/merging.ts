@@ -1,6 +1,16 @@
 import { weightOf } from '../outer/merge.ts';
 import { standing } from '../protocol/standing.ts';
-import { isAdmitted, isAwaited, nextDue, type Pulling, partOfRound, training } from './due.ts';
+import { believable, dueFromMs, measured, usualPace } from './claims.ts';
+import {
+  isAdmitted,
+  isAwaited,
+  nextDue,
+  type Pulling,
+  partOfRound,
+  stepsUntilDue,
+  training,
+  wholeRound,
+} from './due.ts';
 import { withVotes } from './length-bound.ts';
 import { leave } from './membership.ts';
 import { allIslands } from './roster.ts';
@@ -10,23 +20,61 @@ import { Step } from './step.ts';
 /** A fragment's way from one merge to the next: who is due, who is asked, how long is waited, and what is merged (Decoupled DiLoCo, arXiv 2604.21428). */
 
 export function islandDue(step: Step, { island, fragment, version, slackMs }: Event & { readonly kind: 'due' }): void {
-  const known = step.state.fragments[fragment];
-  if (known === undefined || !isAdmitted(step.settings, known, version)) return;
-  step.island(island, { due: step.islandOf(island).due.with(fragment, step.nowMs + slackMs) });
+  const { settings, state, nowMs } = step;
+  const known = state.fragments[fragment];
+  if (known === undefined || !isAdmitted(settings, known, version)) return;
+  const { paces } = step.islandOf(island);
+  const planned = stepsUntilDue(settings, state, fragment, island);
+  const fromMs = dueFromMs(settings, known, paces[fragment]!, planned, nowMs);
+  const others = state.early.filter((early) => early.island !== island || early.fragment !== fragment);
+  if (fromMs > nowMs) {
+    const early = { island, fragment, version: known.version, fromMs, holdsMs: nowMs + slackMs };
+    return step.update({ early: [...others, early] });
+  }
+  step.island(island, { paces: paces.with(fragment, measured(paces[fragment]!, planned, nowMs)) });
+  countDue(step, island, fragment, nowMs + slackMs);
+}
+
+const countDue = (step: Step, island: string, fragment: number, holdsMs: number): void =>
+  step.island(island, { due: step.islandOf(island).due.with(fragment, holdsMs) });
+
+/** Whoever was due too early is due now. What was said before a merge, or by one that has left since, is forgotten. */
+function countEarly(step: Step): void {
+  const { early, fragments } = step.state;
+  if (early.length === 0) return;
+  const standing = early.filter(
+    ({ island, fragment, version }) =>
+      fragments[fragment]!.version === version && step.islandOf(island).status === 'training',
+  );
+  const waiting = standing.filter(({ fromMs }) => fromMs > step.nowMs);
+  if (waiting.length === early.length) return;
+  step.update({ early: waiting });
+  for (const { island, fragment, fromMs, holdsMs } of standing)
+    if (fromMs <= step.nowMs) countDue(step, island, fragment, holdsMs);
 }
 
 export function contributed(step: Step, event: Event & { readonly kind: 'contributed' }): void {
   const fragment = step.state.fragments[event.fragment];
   if (fragment === undefined || !isAwaited(step.settings, step.state, event)) return;
   const stage = fragment.stage as Pulling;
-  const { island, round, steps, tokens, length } = event;
+  const { island, round, steps: claimedSteps, tokens: claimedTokens, length } = event;
+  const { paces } = step.islandOf(island);
+  const pace = paces[event.fragment]!;
+  const claim = { claimedSteps, claimedTokens };
+  const { steps, tokens } = believable(step.settings, fragment, pace, claim, step.nowMs);
+  // One that was not due shows its pace by what it hands in.
+  const { stepsPerMs } =
+    step.islandOf(island).due[event.fragment] === null ? measured(pace, steps, stage.sinceMs) : pace;
   step.fragment(event.fragment, {
     stage: { ...stage, arrived: { ...stage.arrived, [island]: { round, steps, tokens, length } } },
   });
   const before = step.islandOf(island).answerMs ?? 0;
   const answerMs = step.nowMs - stage.sinceMs;
   // Up at once, down slowly: a deadline should rather be late than early.
-  step.island(island, { answerMs: Math.max(answerMs, 0.75 * before + 0.25 * answerMs) });
+  step.island(island, {
+    paces: paces.with(event.fragment, { ...pace, stepsPerMs, workSinceMs: stage.sinceMs }),
+    answerMs: Math.max(answerMs, 0.75 * before + 0.25 * answerMs),
+  });
 }
 
 /**
@@ -59,6 +107,7 @@ export function leftOut(step: Step, event: Event & { readonly kind: 'left-out' }
  */
 export function advanceFragments(step: Step): boolean {
   const { merges, fragments } = step.state;
+  countEarly(step);
   for (const index of fragments.keys()) {
     advanceFragment(step, index);
     if (step.state.merges > merges) return true;
@@ -68,7 +117,7 @@ export function advanceFragments(step: Step): boolean {
 
 /** open → (quorum is due) grace → (everybody is due, or the window closed) pulling → merged, and open again. */
 function advanceFragment(step: Step, index: number): void {
-  const { stage, nextStep, runStep } = step.state.fragments[index]!;
+  const { stage, runStep } = step.state.fragments[index]!;
   if (runStep >= step.settings.steps || step.state.checkpoint?.thenStop === true) return;
   const { quorum, graceS, pull: who } = step.settings.outer;
   const there = training(step.state);
@@ -93,7 +142,7 @@ function advanceFragment(step: Step, index: number): void {
     case 'pulling': {
       const open = stage.asked.filter((name) => !(name in stage.arrived) && step.islandOf(name).status === 'training');
       if (open.length > 0 && step.nowMs < stage.untilMs) return;
-      const progress = who === 'due' ? partOfRound(step, index, stage) : Math.max(nextStep, runStep);
+      const progress = (who === 'due' ? partOfRound : wholeRound)(step, index, stage);
       return merge(step, index, stage, progress);
     }
   }
@@ -117,6 +166,7 @@ export function deadlineMs(settings: RunSettings, state: RunState): number | und
     const due = training(state).filter((island) => island.due[index] !== null);
     return [closesMs(step, index, stage.untilMs, due)];
   });
+  deadlines.push(...state.early.map(({ fromMs }) => fromMs));
   return deadlines.length === 0 ? undefined : Math.min(...deadlines);
 }
 
@@ -152,15 +202,21 @@ function merge(step: Step, index: number, stage: Pulling, progress: number): voi
   const { outer } = step.settings;
   // A sum of thirds is a whole number again.
   const runStep = Math.floor(progress + 1e-6);
+  const lengths = withVotes(
+    step.state.fragments[index]!.lengths,
+    arrived.flatMap(([island, { length, steps }]) =>
+      length === undefined || steps === 0
+        ? []
+        : [{ island, length, steps, stepsPerMs: step.islandOf(island).paces[index]!.stepsPerMs }],
+    ),
+  );
   step.fragment(index, {
     version: version + 1,
     runStep,
     progress,
     nextStep: nextDue(step.settings, index, runStep),
-    lengths: withVotes(
-      step.state.fragments[index]!.lengths,
-      arrived.flatMap(([island, { length, steps }]) => (length === undefined ? [] : [{ island, length, steps }])),
-    ),
+    lengths,
+    pace: usualPace(lengths),
     stage: { kind: 'open' },
   });
   const oneByOne = outer.pull === 'due';
@@ -172,7 +228,11 @@ function merge(step: Step, index: number, stage: Pulling, progress: number): voi
   for (const name of there) {
     if (step.islandOf(name).status !== 'training') continue;
     const island = step.islandOf(name);
-    step.island(name, { expected: island.expected.with(index, true), due: island.due.with(index, null) });
+    step.island(name, {
+      expected: island.expected.with(index, true),
+      due: island.due.with(index, null),
+      paces: island.paces.with(index, { ...island.paces[index]!, receivedMs: step.nowMs }),
+    });
   }
   // Also of those who are gone: they may come back with it.
   for (const [name, { round }] of arrived) step.island(name, { merged: step.islandOf(name).merged.with(index, round) });

@@ -1,4 +1,5 @@
 import { beginCheckpoint, islandSaved } from './checkpoint.ts';
+import { startingAt, UNKNOWN_PACE } from './claims.ts';
 import { firstDue, nextDue, training } from './due.ts';
 import { advanceEvaluation, answerEvaluation, beginEvaluation, lookAgain } from './evaluation.ts';
 import { admit, forgetKeys, leave, offend, present, revoke } from './membership.ts';
@@ -45,8 +46,10 @@ export function initialState(settings: RunSettings): RunState {
       progress: 0,
       nextStep: startSteps > 0 ? 1 : firstDue(settings, p, 0),
       lengths: [],
+      pace: null,
       stage: { kind: 'open' },
     })),
+    early: [],
     merges: 0,
     mergedTokens: 0,
     trainedMs: 0,
@@ -83,7 +86,14 @@ function recover(step: Step, trainedMs: number): void {
     phase: 'gathering',
     returning: killed ? training(state).map((island) => island.name) : isOver(state.phase) ? [] : state.returning,
     aloneSinceMs: null,
-    islands: mapIslands(state.islands, (island) => ({ ...island, status: 'gone', left: 'coordinator-restarted' })),
+    islands: mapIslands(state.islands, (island) => ({
+      ...island,
+      status: 'gone',
+      left: 'coordinator-restarted',
+      // Whose clock it was, nobody knows.
+      paces: island.paces.map(({ stepsPerMs }) => ({ ...UNKNOWN_PACE, stepsPerMs })),
+    })),
+    early: [],
     fragments: state.fragments.map((fragment, index) => ({
       ...fragment,
       nextStep: fragment.nextStep > fragment.runStep ? fragment.nextStep : nextDue(settings, index, fragment.runStep),
@@ -148,9 +158,14 @@ function accept(step: Step, event: Exclude<Event, { readonly kind: 'recovered' |
 
 function islandReady(step: Step, name: string, restored: string | null): void {
   const midway = step.state.phase === 'training' || step.state.phase === 'paused' || step.state.phase === 'concluding';
-  const { expected } = step.islandOf(name);
+  const { expected, paces } = step.islandOf(name);
   step.island(name, {
     status: 'training',
+    paces: paces.map((pace, index) => {
+      // What it restored it did before.
+      if (restored !== null) return { ...UNKNOWN_PACE, stepsPerMs: pace.stepsPerMs };
+      return midway && !expected[index] ? startingAt(pace, step.nowMs) : pace;
+    }),
     expected: midway ? expected : expected.map(() => true),
     due: expected.map(() => null),
   });
@@ -220,7 +235,12 @@ function gather(step: Step): void {
 function begin(step: Step): void {
   enter(step, 'training', `${training(step.state).length} islands train`);
   step.update({ aloneSinceMs: null, trainingSinceMs: step.nowMs });
-  for (const { name } of training(step.state)) step.send(name, { kind: 'start' });
+  for (const { name, paces } of training(step.state)) {
+    step.island(name, {
+      paces: paces.map((pace) => (pace.workSinceMs === null ? pace : startingAt(pace, step.nowMs))),
+    });
+    step.send(name, { kind: 'start' });
+  }
 }
 
 /** What is due after so many merges of the whole model: validation and a checkpoint. */

@@ -1,6 +1,7 @@
 import type { OuterSettings } from '../outer/settings.ts';
 import type { CoordinatorMessage, Progress } from '../protocol/messages.ts';
 import type { Reason, Standing } from '../protocol/standing.ts';
+import type { Pace } from './claims.ts';
 import type { LengthVote } from './length-bound.ts';
 
 /** The run as data. Everything here is plain JSON, so that a snapshot of it is a checkpoint. */
@@ -9,6 +10,8 @@ export interface RunSettings {
   readonly outer: OuterSettings;
   /** Inner steps at which the run ends. */
   readonly steps: number;
+  /** Tokens, or examples, that a step of an island has at most; none in logs of earlier versions. */
+  readonly tokensPerStep?: number | undefined;
   readonly expectedIslands: number;
   readonly stop: {
     readonly tokens?: number | undefined;
@@ -41,6 +44,8 @@ export interface RunState {
   /** Islands that trained when the coordinator was killed: it gives them a while to come back before it goes on. */
   readonly returning: readonly string[];
   readonly fragments: readonly FragmentState[];
+  /** Who said that it is due before that can be: it counts later. */
+  readonly early: readonly EarlyDue[];
   /** Merges of single fragments so far. */
   readonly merges: number;
   readonly mergedTokens: number;
@@ -112,6 +117,8 @@ export interface Island {
   readonly answerMs: number | null;
   /** Whether it was training when each fragment was last merged: only then do the others wait for it. */
   readonly expected: readonly boolean[];
+  /** Of each fragment: since when, and how fast it trains. */
+  readonly paces: readonly Pace[];
   /** Of each fragment: when it will hold for it, if it has reported it due since; otherwise null. */
   readonly due: readonly (number | null)[];
   readonly progress: Progress | null;
@@ -135,6 +142,8 @@ export interface FragmentState {
   readonly nextStep: number;
   /** What it is known by how long a contribution may be. */
   readonly lengths: readonly LengthVote[];
+  /** Steps a millisecond that islands usually take; null while too few have shown it. */
+  readonly pace: number | null;
   readonly stage:
     | { readonly kind: 'open' }
     | { readonly kind: 'grace'; readonly sinceMs: number; readonly untilMs: number }
@@ -147,12 +156,21 @@ export interface FragmentState {
       };
 }
 
-/** What a contribution says of itself, and its length; none in logs of earlier versions. */
+/** A contribution that waits for its merge: its counts as far as they are believed, and its length; none in logs of earlier versions. */
 export interface Arrived {
   readonly round: number;
   readonly steps: number;
   readonly tokens: number;
   readonly length?: number | undefined;
+}
+
+export interface EarlyDue {
+  readonly island: string;
+  readonly fragment: number;
+  readonly version: number;
+  readonly fromMs: number;
+  /** When it holds, as it says. */
+  readonly holdsMs: number;
 }
 
 /** Where a returning island is with a fragment. */
@@ -234,12 +252,17 @@ export type Event =
       /** How long the island can train on before it holds. */
       readonly slackMs: number;
     }
-  | ({
+  /** Steps and tokens as the island claims them, and the length as it was measured. */
+  | {
       readonly kind: 'contributed';
       readonly island: string;
       readonly fragment: number;
       readonly version: number;
-    } & Arrived)
+      readonly round: number;
+      readonly steps: number;
+      readonly tokens: number;
+      readonly length?: number | undefined;
+    }
   /** A contribution of this round is not merged, through no offence; with its length, where that was the reason. */
   | {
       readonly kind: 'left-out';

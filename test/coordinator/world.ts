@@ -1,3 +1,4 @@
+import { isConsistent } from '../../src/coordinator/claims.ts';
 import { isAwaited, placeOf } from '../../src/coordinator/due.ts';
 import { Leases, silence } from '../../src/coordinator/leases.ts';
 import { longestAllowed } from '../../src/coordinator/length-bound.ts';
@@ -100,6 +101,7 @@ export const settingsFor = (
 ): RunSettings => ({
   outer: { ...STRATEGIES.fedavg(SHAPE), innerSteps: 10, graceS: 5, ...change },
   steps: 50,
+  tokensPerStep: TOKENS,
   expectedIslands: 3,
   stop: {},
   evaluation: { everyMerges: 2, parts: 2 },
@@ -571,6 +573,8 @@ export class World {
         this.#cut(name);
         return { kind: 'offended', island: name, reason: 'it holds numbers that are not finite' };
       }
+      if (!isConsistent(this.options.settings, { claimedSteps: claim.steps, claimedTokens: claim.tokens }))
+        return { ...event, kind: 'left-out', reason: 'more tokens than steps have' };
       const most = longestAllowed(this.state.fragments[claim.fragment]!.lengths, claim.steps);
       return length > most ? { ...event, kind: 'left-out', reason: 'too long' } : event;
     });

@@ -1,6 +1,7 @@
 import { HelioError } from '../../errors.ts';
 import type { Content, Parcel, Transfer } from '../../protocol/frame.ts';
 import { isSignedBy, updateText } from '../../protocol/identity.ts';
+import { isConsistent } from '../claims.ts';
 import { isAwaited } from '../due.ts';
 import { longestAllowed } from '../length-bound.ts';
 import type { Event, RunState } from '../state.ts';
@@ -63,6 +64,8 @@ export class Intake {
     if (!awaited()) return;
     const out = (reason: string, length?: number): void =>
       this.#desk.take(peer, { kind: 'left-out', island, fragment, round, steps, reason, length });
+    if (!isConsistent(settings, { claimedSteps: steps, claimedTokens: tokens }))
+      return out(`it claims ${tokens} tokens in ${steps} steps, and a step has ${settings.tokensPerStep} at most`);
     const mostLength = longestAllowed(this.#desk.state().fragments[fragment]!.lengths, steps);
     let length: number;
     try {

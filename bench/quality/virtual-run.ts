@@ -304,8 +304,8 @@ class VirtualRun {
     if (this.#options.random.uniform() < this.#options.lost) return;
     const event = { kind: 'contributed', island: island.name, fragment, version, round, steps, tokens } as const;
     if (!isAwaited(this.#settings, this.#state, event)) return;
-    this.#aggregation.contribute(fragment, island.name, parcel);
-    await this.#dispatch(event);
+    const { length } = this.#aggregation.contribute(fragment, island.name, parcel);
+    await this.#dispatch({ ...event, length });
   }
 
   /** Puts something else in the place of where a lying island is with a fragment. */

@@ -269,7 +269,8 @@ export class World {
     this.#seq = recovery.seq;
     this.#store.sessions = [...sessions, { seq: this.#seq, settings: this.options.settings }];
     this.state = recovery.state;
-    for (const [fragment, { version }] of this.state.fragments.entries()) {
+    for (const [fragment, { version, lengths }] of this.state.fragments.entries()) {
+      if (version > 0 && lengths.length === 0) throw new Error(`fragment ${fragment} came back without its lengths`);
       const newest = Math.max(0, ...this.#committed.filter((m) => m.fragment === fragment).map((m) => m.version));
       if (version !== newest) throw new Error(`fragment ${fragment} came back at version ${version}, not ${newest}`);
     }

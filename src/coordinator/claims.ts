@@ -1,5 +1,5 @@
 import type { LengthVote } from './length-bound.ts';
-import type { FragmentState, RunSettings } from './state.ts';
+import type { FragmentState, Pace, RunSettings } from './state.ts';
 
 /**
  * What is believed of what islands claim. A count that an island names is `claimed…` until it was bounded here: by the time that has passed on the
@@ -9,16 +9,6 @@ import type { FragmentState, RunSettings } from './state.ts';
  * An island's pace is measured by the coordinator: steps until it was due, by the time since it was sent the fragment. Each has one vote, and the median
  * is the usual pace; so one that lies makes nobody else slower or faster.
  */
-
-/** Of an island and a fragment; null where the coordinator does not know, as after a restart. */
-export interface Pace {
-  /** Since when it may have done the work that it hands in next. */
-  readonly workSinceMs: number | null;
-  /** When it was last sent the fragment. */
-  readonly receivedMs: number | null;
-  /** Steps a millisecond, from then until it was due or handed in. */
-  readonly stepsPerMs: number | null;
-}
 
 export const UNKNOWN_PACE: Pace = { workSinceMs: null, receivedMs: null, stepsPerMs: null };
 

@@ -1,7 +1,6 @@
 import type { OuterSettings } from '../outer/settings.ts';
 import type { CoordinatorMessage, Progress } from '../protocol/messages.ts';
 import type { Reason, Standing } from '../protocol/standing.ts';
-import type { Pace } from './claims.ts';
 import type { LengthVote } from './length-bound.ts';
 
 /** The run as data. Everything here is plain JSON, so that a snapshot of it is a checkpoint. */
@@ -162,6 +161,16 @@ export interface Arrived {
   readonly steps: number;
   readonly tokens: number;
   readonly length?: number | undefined;
+}
+
+/** Of an island and a fragment; null where the coordinator does not know, as after a restart. */
+export interface Pace {
+  /** Since when it may have done the work that it hands in next. */
+  readonly workSinceMs: number | null;
+  /** When it was last sent the fragment. */
+  readonly receivedMs: number | null;
+  /** Steps a millisecond, from then until it was due or handed in. */
+  readonly stepsPerMs: number | null;
 }
 
 export interface EarlyDue {

@@ -64,16 +64,15 @@ export function newestRound({ fragments, islands }: RunState, fragment: number, 
  * needs no more of it.
  */
 export function stepsUntilDue(settings: RunSettings, state: RunState, fragment: number, island: string): number {
-  const { nextStep, runStep } = state.fragments[fragment]!;
+  const { nextStep, runStep, fastest } = state.fragments[fragment]!;
   const steps = nextStep - runStep;
-  if (!settings.outer.stepsBySpeed || steps === 0) return steps;
-  const fastest = Math.max(...training(state).map(speedOf));
-  const own = speedOf(islandOf(state.islands, island)!);
-  return own === 0 || fastest === 0 ? steps : Math.max(1, Math.round((steps * own) / fastest));
+  if (!settings.outer.stepsBySpeed || steps === 0 || fastest === null) return steps;
+  const own = claimedSpeedOf(islandOf(state.islands, island)!);
+  return own === 0 ? steps : Math.max(1, Math.min(steps, Math.round((steps * own) / fastest)));
 }
 
-/** Tokens a second of computing since it connected; 0 when it has not said. */
-const speedOf = ({ progress }: Island): number =>
+/** Tokens a second of computing since it connected, as it says; 0 when it has not said. */
+export const claimedSpeedOf = ({ progress }: Island): number =>
   progress === null || progress.computeS === 0 ? 0 : progress.tokens / progress.computeS;
 
 /** The run's step after a merge of some islands: on average over those that train. */

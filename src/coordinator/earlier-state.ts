@@ -15,8 +15,14 @@ export function fromEarlier(state: RunState): RunState {
       ...island,
       evaluates: island.evaluates ?? true,
       lapses: island.lapses ?? 0,
+      missed: 0,
       paces: state.fragments.map(() => UNKNOWN_PACE),
     })),
-    fragments: state.fragments.map((fragment) => ({ ...fragment, lengths: fragment.lengths ?? [], pace: null })),
+    fragments: state.fragments.map((fragment) => ({
+      ...fragment,
+      lengths: fragment.lengths ?? [],
+      pace: null,
+      fastest: null,
+    })),
   };
 }

@@ -35,10 +35,12 @@ export function believed({ answers }: EvaluationPart): PartAnswer {
   return byLoss[Math.floor(byLoss.length / 2)]!;
 }
 
-/** Answers of other tokens, another loss, or another share of right ones than the believed one. */
+/** Who measured what cannot be the same model on the same batches, where three have. */
 export const outliers = (part: EvaluationPart): readonly PartAnswer[] => {
   const held = believed(part);
-  return part.answers.length < CROWD ? [] : part.answers.filter((answer) => !areAlike(answer, held));
+  const isOut = (answer: PartAnswer): boolean =>
+    answer.tokens !== held.tokens || isApart(lossOf(answer), lossOf(held), ODD);
+  return part.answers.length < CROWD ? [] : part.answers.filter(isOut);
 };
 
 /** The parts, with more islands wanted where something is odd. */

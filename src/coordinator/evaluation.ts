@@ -205,7 +205,8 @@ const tokensKnown = ({ state, settings }: Step): readonly number[] =>
 function conclude(step: Step): void {
   const { parts, label, runStep, merges } = step.state.evaluation!;
   const { loss, tokens, accuracy } = overall(parts);
-  for (const { island } of parts.flatMap(outliers)) doubt(step, island, 'others measured something else');
+  const apart = new Set(parts.flatMap(outliers).map(({ island }) => island));
+  for (const island of apart) doubt(step, island, 'others measured something else');
   step.update({
     evaluation: null,
     partTokens: parts.map((part) => believed(part).tokens),

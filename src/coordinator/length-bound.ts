@@ -14,6 +14,8 @@ export interface LengthVote {
   readonly steps: number;
   /** How fast it trained (`claims.ts`); null where that was not measured. */
   readonly stepsPerMs?: number | null;
+  /** How fast it computes, as it says itself; 0 when it has not. */
+  readonly claimedTokensPerS?: number;
 }
 
 /** How many times longer than the median a contribution may be: no honest one is. */

@@ -50,6 +50,7 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
       return kept[index] ? pace : startingAt(pace, step.nowMs);
     }),
     answerMs: known?.answerMs ?? null,
+    missed: known?.missed ?? 0,
     expected: kept,
     due: fragments.map(() => null),
     // A process counts from its own beginning.

@@ -1,7 +1,8 @@
 import { weightOf } from '../outer/merge.ts';
 import { standing } from '../protocol/standing.ts';
-import { believable, dueFromMs, measured, usualPace } from './claims.ts';
+import { believable, dueFromMs, fastestSpeed, measured, usualPace } from './claims.ts';
 import {
+  claimedSpeedOf,
   isAdmitted,
   isAwaited,
   nextDue,
@@ -11,7 +12,7 @@ import {
   training,
   wholeRound,
 } from './due.ts';
-import { withVotes } from './length-bound.ts';
+import { type LengthVote, withVotes } from './length-bound.ts';
 import { leave } from './membership.ts';
 import { allIslands } from './roster.ts';
 import type { Event, Island, RunSettings, RunState } from './state.ts';
@@ -72,6 +73,7 @@ export function contributed(step: Step, event: Event & { readonly kind: 'contrib
   const answerMs = step.nowMs - stage.sinceMs;
   // Up at once, down slowly: a deadline should rather be late than early.
   step.island(island, {
+    missed: 0,
     paces: paces.with(event.fragment, { ...pace, stepsPerMs, workSinceMs: stage.sinceMs }),
     answerMs: Math.max(answerMs, 0.75 * before + 0.25 * answerMs),
   });
@@ -142,6 +144,7 @@ function advanceFragment(step: Step, index: number): void {
     case 'pulling': {
       const open = stage.asked.filter((name) => !(name in stage.arrived) && step.islandOf(name).status === 'training');
       if (open.length > 0 && step.nowMs < stage.untilMs) return;
+      for (const name of open) step.island(name, { missed: step.islandOf(name).missed + 1 });
       const progress = (who === 'due' ? partOfRound : wholeRound)(step, index, stage);
       return merge(step, index, stage, progress);
     }
@@ -184,13 +187,27 @@ function pull(step: Step, index: number, islands: readonly Island[]): void {
   for (const { name } of islands) step.send(name, { kind: 'pull', fragment: index, version });
 }
 
-/** How long a merge waits for those who were asked: several times as long as the slowest of them usually takes, and no longer than the lease. */
+/**
+ * How long a merge waits for those who were asked: several times as long as the slowest of them usually takes, and no longer than the lease. One that did not
+ * answer the last time may, but is not waited for longer than the others.
+ */
 function patienceMs({ settings }: Step, islands: readonly Island[]): number {
-  const answers = islands.map((island) => island.answerMs ?? Number.POSITIVE_INFINITY);
+  const answering = islands.filter(({ missed }) => missed === 0);
+  const answers = (answering.length > 0 ? answering : islands).map(
+    ({ answerMs }) => answerMs ?? Number.POSITIVE_INFINITY,
+  );
   return Math.min(settings.leaseMs, Math.max(MIN_PATIENCE_MS, 4 * Math.max(...answers)));
 }
 
 const MIN_PATIENCE_MS = 1_000;
+
+const voteOf = (island: Island, index: number, length: number, steps: number): LengthVote => ({
+  island: island.name,
+  length,
+  steps,
+  stepsPerMs: island.paces[index]!.stepsPerMs,
+  claimedTokensPerS: claimedSpeedOf(island),
+});
 
 function merge(step: Step, index: number, stage: Pulling, progress: number): void {
   const arrived = Object.entries(stage.arrived).toSorted(([a], [b]) => (a < b ? -1 : 1));
@@ -205,11 +222,10 @@ function merge(step: Step, index: number, stage: Pulling, progress: number): voi
   const lengths = withVotes(
     step.state.fragments[index]!.lengths,
     arrived.flatMap(([island, { length, steps }]) =>
-      length === undefined || steps === 0
-        ? []
-        : [{ island, length, steps, stepsPerMs: step.islandOf(island).paces[index]!.stepsPerMs }],
+      length === undefined || steps === 0 ? [] : [voteOf(step.islandOf(island), index, length, steps)],
     ),
   );
+  const present = lengths.filter(({ island }) => step.islandOf(island).status === 'training');
   step.fragment(index, {
     version: version + 1,
     runStep,
@@ -217,6 +233,7 @@ function merge(step: Step, index: number, stage: Pulling, progress: number): voi
     nextStep: nextDue(step.settings, index, runStep),
     lengths,
     pace: usualPace(lengths),
+    fastest: fastestSpeed(present),
     stage: { kind: 'open' },
   });
   const oneByOne = outer.pull === 'due';

@@ -47,6 +47,7 @@ export function initialState(settings: RunSettings): RunState {
       nextStep: startSteps > 0 ? 1 : firstDue(settings, p, 0),
       lengths: [],
       pace: null,
+      fastest: null,
       stage: { kind: 'open' },
     })),
     early: [],

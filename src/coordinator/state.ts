@@ -114,6 +114,8 @@ export interface Island {
   readonly merged: readonly number[];
   /** Milliseconds from a pull to its contribution, smoothed; null before the first. */
   readonly answerMs: number | null;
+  /** Pulls in a row that it let pass: merges do not wait for it beyond the others. */
+  readonly missed: number;
   /** Whether it was training when each fragment was last merged: only then do the others wait for it. */
   readonly expected: readonly boolean[];
   /** Of each fragment: since when, and how fast it trains. */
@@ -143,6 +145,8 @@ export interface FragmentState {
   readonly lengths: readonly LengthVote[];
   /** Steps a millisecond that islands usually take; null while too few have shown it. */
   readonly pace: number | null;
+  /** Tokens a second of the fastest of those that train; null before any has said. */
+  readonly fastest: number | null;
   readonly stage:
     | { readonly kind: 'open' }
     | { readonly kind: 'grace'; readonly sinceMs: number; readonly untilMs: number }

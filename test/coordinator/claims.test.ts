@@ -105,6 +105,37 @@ describe('a run of long rounds with one that is due at once', () => {
   );
 });
 
+describe('one that is slow to answer, or fast by its own account', () => {
+  const run = (lie: LieName | undefined, outer: Parameters<typeof settingsFor>[0] = {}): World =>
+    new World({
+      settings: settingsFor(
+        { graceS: 1, ...outer },
+        { steps: 400, expectedIslands: 4, evaluation: { everyMerges: 1_000, parts: 4 } },
+      ),
+      islands: 4,
+      random: seededRandom(3),
+      stepMs: () => 100,
+      lies: lie === undefined ? {} : { 'island-2': LIES[lie] },
+    }).run();
+
+  it('holds merges up once, and not with every pull that it lets pass', () => {
+    const [fair, w] = [run(undefined), run('never hands in')];
+    expect([w.end?.status, w.runStep]).toEqual(['finished', 400]);
+    // A least patience of one second a merge, and a lease once.
+    expect(w.nowMs).toBeLessThan(fair.nowMs + fair.merges.length * 1_100 + 10_000);
+  });
+
+  it('does not leave the others one step a round', () => {
+    const bySpeed = { pull: 'due', quorum: 1, maxStaleness: 20, stepsBySpeed: true, innerSteps: 200 } as const;
+    const steps = run('claims to be infinitely fast', bySpeed)
+      .records.filter((record) => record.kind === 'merge')
+      .flatMap(({ contributions }) => contributions.filter(({ island }) => island !== 'island-2'))
+      .map((contribution) => contribution.steps);
+    // A 64th of 200, from the third island that has said its speed on, and before the last round.
+    expect(steps.toSorted((a, b) => a - b)[steps.length >> 1]).toBeGreaterThanOrEqual(3);
+  });
+});
+
 describe('the tokens of a contribution', () => {
   it('count as far as they are believed, also where an old log claims more', () => {
     const state = initialState(settings);

@@ -24,6 +24,10 @@ const SETTINGS = {
     rest,
   ),
   'islands one by one': settingsFor({ pull: 'due', quorum: 1, maxStaleness: 20 }, rest),
+  'islands one by one, as fast as they are': settingsFor(
+    { pull: 'due', quorum: 1, maxStaleness: 20, stepsBySpeed: true },
+    rest,
+  ),
   'one step of delay': settingsFor({ oneStepDelay: true, maxStaleness: 1, overlapSteps: 8 }, rest),
 } as const;
 

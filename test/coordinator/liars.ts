@@ -9,8 +9,8 @@ import type { IslandMessage } from '../../src/protocol/messages.ts';
 export interface Lie {
   /** What it says instead of a message of its island: nothing, this, or more. */
   readonly says?: (message: IslandMessage, known: Known) => readonly IslandMessage[];
-  /** What it hands in instead. */
-  readonly contributes?: (content: Claim, known: Known) => Claim;
+  /** What it hands in instead; null: nothing. */
+  readonly contributes?: (content: Claim, known: Known) => Claim | null;
   /** What the numbers of a contribution are multiplied with. */
   readonly scale?: number;
   /** What it says without being asked, now and then. */
@@ -79,6 +79,11 @@ export const LIES = {
   'counts rounds wrongly': { contributes: (claim, { random }) => ({ ...claim, round: random.integer(1e6) }) },
   'hands in for other versions': {
     contributes: (claim, { random }) => ({ ...claim, version: Math.max(0, claim.version - 2 + random.integer(5)) }),
+  },
+  'never hands in': { contributes: () => null },
+  'claims to be infinitely fast': {
+    says: (message) =>
+      message.kind === 'progress' ? [{ ...message, tokens: Number.MAX_SAFE_INTEGER, computeS: 1e-300 }] : [message],
   },
   'says everything twice': { repeats: true },
   'comes and goes': { staysMs: 1_500 },

@@ -532,6 +532,10 @@ export class World {
     for (const said of island.lie?.says?.(message, this.#knownBy(island)) ?? [message])
       if (said.kind === 'due' || said.kind === 'ready' || said.kind === 'evaluated')
         this.#up(island, { ...said, island: island.name });
+      else if (said.kind === 'progress') {
+        const { kind, ...progress } = said;
+        this.#up(island, { kind, island: island.name, progress });
+      }
   }
 
   #knownBy({ state, evaluation }: SimIsland): Known {
@@ -559,7 +563,8 @@ export class World {
     if (before.clocks[fragment]!.round === round && before.clocks[fragment]!.steps !== steps)
       throw new Error('an island hands in other steps than it counted');
     this.#work.set(`${island.name} ${fragment} ${round}`, { from, to });
-    const claim = island.lie?.contributes?.(rest, this.#knownBy(island)) ?? rest;
+    const claim = island.lie?.contributes === undefined ? rest : island.lie.contributes(rest, this.#knownBy(island));
+    if (claim === null) return;
     const scale = island.lie?.scale ?? 1;
     this.#upContribution(island, claim, scale * (0.5 + this.options.random.uniform()) * Math.sqrt(steps));
   }
@@ -653,6 +658,6 @@ export class World {
     if (!settings.outer.stepsBySpeed) return;
     const computeS = (island.steps * stepMs(name)) / 1000;
     const progress = { ...NO_PROGRESS, step: island.steps, tokens: TOKENS * island.steps, computeS };
-    this.#up(island, { kind: 'progress', island: name, progress });
+    this.#say(island, { kind: 'progress', ...progress });
   }
 }

@@ -21,6 +21,8 @@ export const startingAt = ({ stepsPerMs }: Pace, nowMs: number): Pace => ({
 
 /** How many times faster than usual an island can be: a GPU beside small computers. */
 const FASTEST = 64;
+/** How many times faster than usual one may say it is, where the others take fewer steps beside it: they take no fewer than this part. */
+const BESIDE = 8;
 /** How many times sooner than usual one may be due, where all are merged together: it would cut the others' rounds short. */
 const EARLIEST = 4;
 /** Rounds that an island may have trained through in one, where nobody knows a pace. */
@@ -45,7 +47,7 @@ export function fastestSpeed(votes: readonly LengthVote[]): number | null {
   const said = votes.flatMap(({ claimedTokensPerS = 0 }) => (claimedTokensPerS > 0 ? [claimedTokensPerS] : []));
   if (said.length === 0) return null;
   const sorted = said.toSorted((a, b) => a - b);
-  const most = sorted.length < CROWD ? Number.POSITIVE_INFINITY : FASTEST * sorted[(sorted.length - 1) >> 1]!;
+  const most = sorted.length < CROWD ? Number.POSITIVE_INFINITY : BESIDE * sorted[(sorted.length - 1) >> 1]!;
   return Math.min(sorted.at(-1)!, most);
 }
 

@@ -106,11 +106,11 @@ describe('a run of long rounds with one that is due at once', () => {
 });
 
 describe('one that is slow to answer, or fast by its own account', () => {
-  const run = (lie: LieName | undefined, outer: Parameters<typeof settingsFor>[0] = {}): World =>
+  const run = (lie: LieName | undefined, outer: Parameters<typeof settingsFor>[0] = {}, steps = 400): World =>
     new World({
       settings: settingsFor(
         { graceS: 1, ...outer },
-        { steps: 400, expectedIslands: 4, evaluation: { everyMerges: 1_000, parts: 4 } },
+        { steps, expectedIslands: 4, evaluation: { everyMerges: 1_000, parts: 4 } },
       ),
       islands: 4,
       random: seededRandom(3),
@@ -127,12 +127,12 @@ describe('one that is slow to answer, or fast by its own account', () => {
 
   it('does not leave the others one step a round', () => {
     const bySpeed = { pull: 'due', quorum: 1, maxStaleness: 20, stepsBySpeed: true, innerSteps: 200 } as const;
-    const steps = run('claims to be infinitely fast', bySpeed)
+    const steps = run('claims to be infinitely fast', bySpeed, 2_000)
       .records.filter((record) => record.kind === 'merge')
       .flatMap(({ contributions }) => contributions.filter(({ island }) => island !== 'island-2'))
       .map((contribution) => contribution.steps);
-    // A 64th of 200, from the third island that has said its speed on, and before the last round.
-    expect(steps.toSorted((a, b) => a - b)[steps.length >> 1]).toBeGreaterThanOrEqual(3);
+    // From the third island on that has said its speed: an eighth of 200.
+    expect(Math.min(...steps.slice(4, 40))).toBeGreaterThanOrEqual(25);
   });
 });
 

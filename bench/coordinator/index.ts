@@ -11,8 +11,9 @@ import type { CodecName } from '../../src/protocol/codec-names.ts';
 import { FRAGMENT, hosted, RUN } from '../../test/coordinator/hosted.ts';
 import { type Figure, median, publish } from '../figures.ts';
 import { aggregationOf, contribution } from './aggregate.ts';
+import { strangerCost } from './stranger-cost.ts';
 
-/** What a coordinator can take: sums beside memory's speed, memory of a merge, islands that do nothing, joining, an outer step of a large model. */
+/** What a coordinator can take: sums beside memory's speed, memory of a merge, islands that do nothing, joining, an outer step of a large model, strangers. */
 const here = (name: string): string => path.join(import.meta.dirname, name);
 const MAIN = path.resolve(import.meta.dirname, '../../src/cli/main.ts');
 const run = promisify(execFile);
@@ -32,6 +33,7 @@ export async function coordinator({ short, json, only }: Options): Promise<boole
     idle,
     join,
     step,
+    strangers: strangerCost,
   };
   for (const [name, measure] of Object.entries(parts)) {
     if (only.length > 0 && !only.includes(name)) continue;

@@ -370,21 +370,6 @@ describe('the HTTP side', () => {
     expect(metrics).toContain('process_resident_memory_bytes');
   });
 
-  it('names counters as Prometheus does: what only rises ends in _total, and nothing else does', async () => {
-    const attic = puppet('attic');
-    await attic.untilPulled(run.invite());
-    await attic.contribute(six(2));
-    await attic.hears('receipt');
-    const metrics = await (await at('/metrics', { headers: asHost })).text();
-    const types = [...metrics.matchAll(/^# TYPE (heliotrope_\S+) (\S+)$/gm)].map(([, name, type]) => [name!, type!]);
-    expect(types.length).toBeGreaterThan(8);
-    for (const [name, type] of types) expect([name, type === 'counter']).toEqual([name, name!.endsWith('_total')]);
-    const value = (name: string) => Number(new RegExp(`^${name}\\{[^}]*\\} (\\S+)$`, 'm').exec(metrics)?.[1]);
-    expect(value('heliotrope_merges_total')).toBe(1);
-    expect(value('heliotrope_merged_tokens_total')).toBe(50);
-    for (const way of ['sent', 'received']) expect(value(`heliotrope_${way}_bytes_total`)).toBeGreaterThan(100);
-  });
-
   it('lets the host answer who knocks', async () => {
     const stranger = puppet('stranger');
     await stranger.hello(null);

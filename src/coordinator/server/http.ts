@@ -9,7 +9,6 @@ import { standingOf } from '../standing.ts';
 import type { Island, RunSettings, RunState } from '../state.ts';
 import { addHostRoutes, HOST_PATHS, type HostHands } from './host-routes.ts';
 import type { RunMetrics } from './metrics.ts';
-import type { Look } from './readiness.ts';
 
 /** An unknown island without an invitation asks to be let in. */
 export interface Knock {
@@ -30,7 +29,6 @@ export interface HttpOptions {
   readonly knocks: () => readonly Knock[];
   readonly answerKnock: (island: string, letIn: boolean) => boolean;
   readonly settings: RunSettings;
-  readonly ready: Look;
   readonly host: HostHands;
 }
 
@@ -77,8 +75,8 @@ const ROUTES = {
   ready: createRoute({
     method: 'get',
     path: '/readyz',
-    summary: 'Whether islands may come: no once the run is over, or while a store cannot be used.',
-    responses: { 200: text('They may.'), 503: text('They may not, and why.') },
+    summary: 'Whether islands may come: no once the run is over.',
+    responses: { 200: text('They may.'), 503: text('The run is over.') },
   }),
   metrics: createRoute({
     method: 'get',
@@ -131,10 +129,9 @@ export function httpSide(options: HttpOptions): OpenAPIHono {
     description: "The text of `run.admin` in the run's folder.",
   });
   app.openapi(ROUTES.health, (c) => c.text('ok\n', 200));
-  app.openapi(ROUTES.ready, async (c) => {
-    const inTheWay = isOver(options.state().phase) ? 'the run is over' : await options.ready();
-    return inTheWay === null ? c.text('ready\n', 200) : c.text(`${inTheWay}\n`, 503);
-  });
+  app.openapi(ROUTES.ready, (c) =>
+    isOver(options.state().phase) ? c.text('the run is over\n', 503) : c.text('ready\n', 200),
+  );
   app.openapi(ROUTES.metrics, async (c) => {
     c.header('content-type', metrics.contentType);
     return c.body(await metrics.text(), 200) as never;

@@ -45,32 +45,16 @@ export class RunMetrics {
     this.#registry.setDefaultLabels({ run });
     collectDefaultMetrics({ register: this.#registry });
     this.#gauge('heliotrope_run_step', "The run's step.", ({ state }) => runStepOf(state));
-    this.#total(
-      'heliotrope_merges_total',
-      'Merges of single fragments since the run began.',
-      ({ state }) => state.merges,
-    );
-    this.#total(
-      'heliotrope_merged_tokens_total',
-      'Tokens merged since the run began.',
-      ({ state }) => state.mergedTokens,
-    );
+    this.#gauge('heliotrope_merges', 'Merges of single fragments since the run began.', ({ state }) => state.merges);
+    this.#gauge('heliotrope_merged_tokens', 'Tokens merged since the run began.', ({ state }) => state.mergedTokens);
     this.#gauge(
       'heliotrope_validation_loss',
       'The newest validation loss.',
       ({ state }) => state.lastLoss ?? Number.NaN,
     );
     this.#gauge('heliotrope_connections', 'Open connections.', ({ connections }) => connections);
-    this.#total(
-      'heliotrope_sent_bytes_total',
-      'Bytes sent to islands since the coordinator began.',
-      ({ sentBytes }) => sentBytes,
-    );
-    this.#total(
-      'heliotrope_received_bytes_total',
-      'Bytes from islands since the coordinator began.',
-      ({ receivedBytes }) => receivedBytes,
-    );
+    this.#gauge('heliotrope_sent_bytes', 'Bytes sent to islands since the coordinator began.', (o) => o.sentBytes);
+    this.#gauge('heliotrope_received_bytes', 'Bytes from islands since the coordinator began.', (o) => o.receivedBytes);
     this.#gauge(
       'heliotrope_banned_keys',
       'Keys that are banned from the run.',
@@ -99,20 +83,6 @@ export class RunMetrics {
 
   text(): Promise<string> {
     return this.#registry.metrics();
-  }
-
-  /** A counter that somebody else counts: it is set to what he says. */
-  #total(name: string, help: string, value: (observed: Observed) => number): void {
-    const observe = this.#observe;
-    const counter: Counter = new Counter({
-      name,
-      help,
-      registers: [this.#registry],
-      collect() {
-        counter.reset();
-        counter.inc(value(observe()));
-      },
-    });
   }
 
   #gauge(name: string, help: string, value: (observed: Observed) => number): void {

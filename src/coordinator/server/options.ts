@@ -35,8 +35,6 @@ export interface ServerOptions {
   /** A clock that does not run backwards, and the time of day in seconds since 1970. */
   readonly nowMs: () => number;
   readonly nowS: () => number;
-  /** Whether the stores can be used now, for `/readyz`. @returns what stands in the way; null: nothing */
-  readonly ready?: () => Promise<string | null>;
   /** An unknown island without an invitation asks to be let in; see {@link RunServer.answerKnock}. */
   readonly onKnock: (knock: Knock) => void;
   /** Told everything that happens, with the bytes exchanged with each island so far. */

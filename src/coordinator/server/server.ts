@@ -31,7 +31,6 @@ import { RunMetrics } from './metrics.ts';
 import type { ServerOptions, Traffic } from './options.ts';
 import type { Hello, Peer, Resume } from './peer.ts';
 import { type Crew, Performer } from './performer.ts';
-import { readiness } from './readiness.ts';
 import { Receipts } from './receipts.ts';
 
 export type Ending = Effect & { readonly kind: 'end' };
@@ -97,7 +96,6 @@ export class RunServer {
       knocks: () => this.#knocks.list,
       answerKnock: (island, letIn) => this.answerKnock(island, letIn),
       settings,
-      ready: readiness(options.ready ?? (async () => null), options.nowMs),
       host: {
         state: () => this.#decider.state,
         revoke: (invitation, islands) => this.#decider.take({ kind: 'revoked', invitation, islands }),

@@ -1,4 +1,4 @@
-import type { LengthVote } from './length-bound.ts';
+import { type LengthVote, longestAllowed } from './length-bound.ts';
 import type { FragmentState, Pace, RunSettings } from './state.ts';
 
 /**
@@ -75,6 +75,17 @@ export function believable(
     steps,
     tokens: Math.min(Math.floor(claimedTokens * share), steps * (tokensPerStep ?? Number.MAX_SAFE_INTEGER)),
   };
+}
+
+/** The longest that a contribution may be, with the steps that are believed of it. */
+export function mostLength(
+  settings: Pick<RunSettings, 'outer' | 'tokensPerStep'>,
+  fragment: Pick<FragmentState, 'pace' | 'lengths'>,
+  pace: Pace,
+  claim: Claim,
+  nowMs: number,
+): number {
+  return longestAllowed(fragment.lengths, believable(settings, fragment, pace, claim, nowMs).steps);
 }
 
 /** Whether so many tokens are in so many steps: a contribution that claims more is left out. */

@@ -47,6 +47,8 @@ export function isAwaited(
 ): boolean {
   const known = state.fragments[fragment];
   if (known?.stage.kind !== 'pulling' || !known.stage.asked.includes(island)) return false;
+  // One a pull: what came again would only fill the shelf.
+  if (Object.hasOwn(known.stage.arrived, island)) return false;
   const { status, merged } = islandOf(state.islands, island)!;
   return status === 'training' && round > merged[fragment]! && isAdmitted(settings, known, version);
 }

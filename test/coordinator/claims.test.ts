@@ -3,6 +3,7 @@ import {
   believable,
   dueFromMs,
   isConsistent,
+  mostLength,
   mostProgress,
   UNKNOWN_PACE,
   usualPace,
@@ -33,6 +34,12 @@ describe('what is believed of a claim', () => {
     expect(isConsistent(settings, { claimedSteps: 10, claimedTokens: 1_000 })).toBe(true);
     // Steps that were skipped have none.
     expect(isConsistent(settings, { claimedSteps: 10, claimedTokens: 300 })).toBe(true);
+  });
+
+  it('does not make it longer by what it claims', () => {
+    const fragment = { pace: 0.01, lengths: ['a', 'b', 'c'].map((island) => ({ island, length: 1, steps: 10 })) };
+    const claim = { claimedSteps: 1e12, claimedTokens: 1e14 };
+    expect(mostLength(settings, fragment, since(0), claim, 1_000)).toBe(64_000);
   });
 
   it('is a pace that most have, and none of fewer than three', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isAdmitted } from '../../src/coordinator/due.ts';
+import { isAdmitted, isAwaited } from '../../src/coordinator/due.ts';
 import { allIslands, emptyRoster } from '../../src/coordinator/roster.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
 import type { RunRecord } from '../../src/coordinator/state.ts';
@@ -276,6 +276,19 @@ describe('hostile or late events', () => {
     w.run(120_000);
     expect(w.state.banned).toEqual({ [liar]: 'test' });
     expect(w.end?.status).toBe('finished');
+  });
+
+  it('that hand in a second time for one pull are not kept', () => {
+    const w = world();
+    const dispatch = w.dispatch.bind(w);
+    const again: boolean[] = [];
+    w.dispatch = (event) => {
+      if (event.kind === 'contributed') again.push(isAwaited(settings, w.state, event));
+      dispatch(event);
+      if (event.kind === 'contributed') again.push(isAwaited(settings, w.state, event));
+    };
+    w.run();
+    expect(again).toEqual(Array.from({ length: 30 }, (_, i) => i % 2 === 0));
   });
 
   it('from unknown islands, of unknown fragments or of old versions change nothing', () => {

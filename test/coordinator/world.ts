@@ -1,7 +1,6 @@
-import { isConsistent } from '../../src/coordinator/claims.ts';
+import { isConsistent, mostLength } from '../../src/coordinator/claims.ts';
 import { isAwaited, placeOf } from '../../src/coordinator/due.ts';
 import { Leases, silence } from '../../src/coordinator/leases.ts';
-import { longestAllowed } from '../../src/coordinator/length-bound.ts';
 import { deadlineMs } from '../../src/coordinator/merging.ts';
 import { recover } from '../../src/coordinator/recovery.ts';
 import { islandOf } from '../../src/coordinator/roster.ts';
@@ -579,9 +578,12 @@ export class World {
         this.#cut(name);
         return { kind: 'offended', island: name, reason: 'it holds numbers that are not finite' };
       }
-      if (!isConsistent(this.options.settings, { claimedSteps: claim.steps, claimedTokens: claim.tokens }))
+      const { settings } = this.options;
+      const claimed = { claimedSteps: claim.steps, claimedTokens: claim.tokens };
+      if (!isConsistent(settings, claimed))
         return { ...event, kind: 'left-out', reason: 'more tokens than steps have' };
-      const most = longestAllowed(this.state.fragments[claim.fragment]!.lengths, claim.steps);
+      const pace = islandOf(this.state.islands, name)!.paces[claim.fragment]!;
+      const most = mostLength(settings, this.state.fragments[claim.fragment]!, pace, claimed, this.#clockMs);
       return length > most ? { ...event, kind: 'left-out', reason: 'too long' } : event;
     });
   }

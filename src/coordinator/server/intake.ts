@@ -1,9 +1,9 @@
 import { HelioError } from '../../errors.ts';
 import type { Content, Parcel, Transfer } from '../../protocol/frame.ts';
 import { isSignedBy, updateText } from '../../protocol/identity.ts';
-import { isConsistent } from '../claims.ts';
+import { isConsistent, mostLength } from '../claims.ts';
 import { isAwaited } from '../due.ts';
-import { longestAllowed } from '../length-bound.ts';
+import { islandOf } from '../roster.ts';
 import type { Event, RunState } from '../state.ts';
 import { faultOf } from './fault.ts';
 import type { ServerOptions } from './options.ts';
@@ -56,7 +56,8 @@ export class Intake {
 
   async #keep(peer: Peer, island: string, content: Contribution, parcel: Parcel, hash: string): Promise<void> {
     const { fragment, version, round, steps, tokens, signature } = content;
-    const { settings, aggregation } = this.#options;
+    const { settings, aggregation, nowMs } = this.#options;
+    const claim = { claimedSteps: steps, claimedTokens: tokens };
     const awaited = (): boolean => isAwaited(settings, this.#desk.state(), { island, fragment, version, round });
     if (!awaited()) return;
     // One that came late may be for the next merge already: it must not get into the one that is being summed up now.
@@ -64,13 +65,20 @@ export class Intake {
     if (!awaited()) return;
     const out = (reason: string, length?: number): void =>
       this.#desk.take(peer, { kind: 'left-out', island, fragment, round, steps, reason, length });
-    if (!isConsistent(settings, { claimedSteps: steps, claimedTokens: tokens }))
+    if (!isConsistent(settings, claim))
       return out(`it claims ${tokens} tokens in ${steps} steps, and a step has ${settings.tokensPerStep} at most`);
-    const mostLength = longestAllowed(this.#desk.state().fragments[fragment]!.lengths, steps);
+    const { fragments, islands } = this.#desk.state();
+    const most = mostLength(
+      settings,
+      fragments[fragment]!,
+      islandOf(islands, island)!.paces[fragment]!,
+      claim,
+      nowMs(),
+    );
     let length: number;
     try {
-      const measured = await aggregation.contribute(fragment, island, parcel, mostLength);
-      if (!measured.kept) return out(tooLong(measured.length, mostLength), measured.length);
+      const measured = await aggregation.contribute(fragment, island, parcel, most);
+      if (!measured.kept) return out(tooLong(measured.length, most), measured.length);
       ({ length } = measured);
     } catch (error) {
       // A disk of ours that is full is no fault of the island's; the others may still be merged.

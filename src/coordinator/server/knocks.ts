@@ -1,22 +1,35 @@
 import { HelioError } from '../../errors.ts';
+import { countedAs } from './address.ts';
 import type { Knock } from './http.ts';
 import type { Hello, Peer } from './peer.ts';
 
-/** An island that knocks is let in within this, or goes away. */
-const KNOCK_MS = 600_000;
+/** An island that asks to join is let in within this, or goes away. */
+export const KNOCK_MS = 600_000;
+/** How many may wait: in all, and from one address. */
 const MAX_KNOCKS = 100;
-/** After so many strangers that were not let in, none may knock until the coordinator begins again: they only cost the host's attention. */
-const MAX_SENT_AWAY = 10;
+const MAX_PER_ADDRESS = 5;
+/** A key that was sent away does not ask again for so long; nor does an address from which so many were. */
+const SENT_AWAY_MS = 3_600_000;
+const MAX_SENT_AWAY_PER_ADDRESS = 3;
+const MAX_REMEMBERED = 10_000;
 
 interface Waiting {
   readonly peer: Peer;
   readonly hello: Hello;
+  readonly address: string;
 }
 
-/** Unknown islands without an invitation, that wait for the host's word. */
+/** Unknown islands without an invitation, that wait for the host's word. Strangers can shut the door for their own address, and for nobody else. */
 export class Knocks {
+  /** By key, in the order in which they came. */
   readonly #waiting = new Map<string, Waiting>();
-  #sentAway = 0;
+  /** When keys and addresses were sent away. */
+  readonly #sentAway = new Map<string, readonly number[]>();
+  readonly #nowMs: () => number;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
 
   get list(): readonly Knock[] {
     return [...this.#waiting.values()].map(({ peer: { address }, hello: { island, key } }) => ({
@@ -27,31 +40,78 @@ export class Knocks {
   }
 
   /**
-   * @param tired called when the host has not answered for too long
-   * @throws HelioError HELIO-4003 when it may not even knock
+   * @param tired called when the host has not answered for too long, or others are in greater need of the place
+   * @throws HelioError HELIO-4003 when it may not even ask
    */
-  add(peer: Peer, hello: Hello, tired: () => void): Knock {
+  add(peer: Peer, hello: Hello, tired: (key: string) => void): Knock {
     const { island, key } = hello;
-    if (this.#sentAway >= MAX_SENT_AWAY)
-      throw new HelioError('HELIO-4003', 'The host lets no more strangers knock.', 'Ask him for an invitation.');
-    if (this.#waiting.size >= MAX_KNOCKS || this.#waiting.has(island))
-      throw new HelioError('HELIO-4003', 'Too many islands knock.', 'Ask the host for an invitation.');
-    this.#waiting.set(island, { peer, hello });
+    const address = countedAs(peer.address);
+    if (this.#times(key) > 0 || this.#times(address) >= MAX_SENT_AWAY_PER_ADDRESS)
+      throw mayNot('The host has sent this island away, or others from its address.');
+    if (this.#waiting.has(key)) throw mayNot('This island has asked already, on another connection.');
+    const from = Map.groupBy(this.#waiting.values(), (waiting) => waiting.address);
+    if ((from.get(address)?.length ?? 0) >= MAX_PER_ADDRESS) throw mayNot('Too many islands of this address ask to join.');
+    if (this.#waiting.size >= MAX_KNOCKS) {
+      const [crowd] = [...from.values()].toSorted((a, b) => b.length - a.length);
+      if (crowd!.length <= (from.get(address)?.length ?? 0) + 1) throw mayNot('Too many islands ask to join.');
+      tired(crowd![0]!.hello.key);
+    }
+    this.#waiting.set(key, { peer, hello, address });
     setTimeout(() => {
-      if (this.#waiting.get(island)?.peer === peer) tired();
+      if (this.#waiting.get(key)?.peer === peer) tired(key);
     }, KNOCK_MS).unref();
     return { island, key, address: peer.address };
   }
 
-  /** Takes one that waits; the caller answers it. */
-  take(island: string, letIn: boolean): Waiting | undefined {
-    const knock = this.#waiting.get(island);
-    this.#waiting.delete(island);
-    if (knock !== undefined && !letIn) this.#sentAway++;
+  /**
+   * Takes one that waits; the caller answers it.
+   *
+   * @param key where several ask under one name
+   * @throws HelioError HELIO-4003 when the name alone does not say which
+   */
+  take(island: string, key: string | undefined): Waiting | undefined {
+    const named = [...this.#waiting.values()].filter(
+      ({ hello }) => hello.island === island && (key === undefined || hello.key.startsWith(key)),
+    );
+    if (named.length > 1) {
+      const keys = named.map(({ hello }) => hello.key.slice(0, 8)).join(', ');
+      throw new HelioError('HELIO-4003', `${named.length} islands ask to join as ${island}.`, `Say whose key it is: ${keys}.`);
+    }
+    const [knock] = named;
+    if (knock !== undefined) this.#waiting.delete(knock.hello.key);
     return knock;
   }
 
+  /** Takes the one with this key. */
+  takeKey(key: string): Waiting | undefined {
+    const knock = this.#waiting.get(key);
+    this.#waiting.delete(key);
+    return knock;
+  }
+
+  /** The host does not want it. */
+  sentAway({ hello: { key }, address }: Waiting): void {
+    const nowMs = this.#nowMs();
+    for (const who of [key, address]) this.#sentAway.set(who, [...this.#recent(who), nowMs]);
+    for (const who of this.#sentAway.keys()) {
+      if (this.#sentAway.size <= MAX_REMEMBERED && this.#times(who) > 0) break;
+      this.#sentAway.delete(who);
+    }
+  }
+
   forget(peer: Peer): void {
-    for (const [island, knock] of this.#waiting) if (knock.peer === peer) this.#waiting.delete(island);
+    for (const [key, knock] of this.#waiting) if (knock.peer === peer) this.#waiting.delete(key);
+  }
+
+  #times(who: string): number {
+    return this.#recent(who).length;
+  }
+
+  #recent(who: string): readonly number[] {
+    const nowMs = this.#nowMs();
+    return (this.#sentAway.get(who) ?? []).filter((atMs) => nowMs - atMs < SENT_AWAY_MS);
   }
 }
+
+const mayNot = (what: string): HelioError =>
+  new HelioError('HELIO-4003', what, 'Ask the host for an invitation: `heliotrope invite`.');

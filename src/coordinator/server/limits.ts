@@ -1,3 +1,5 @@
+import { readFileSync, readdirSync } from 'node:fs';
+
 /** A limit on how often something may happen: so many at once, and then so many a second. */
 export class TokenBucket {
   readonly #burst: number;
@@ -27,27 +29,86 @@ export class TokenBucket {
   }
 }
 
-/** Connections that one address may open: many behind one router come back at once after a power cut, and then calm down. */
-const CONNECTIONS = { burst: 2_000, perS: 50 };
-/** Control messages on one connection. */
-const MESSAGES = { burst: 2_000, perS: 200 };
+export interface Rate {
+  readonly burst: number;
+  readonly perS: number;
+}
+
 const MAX_ADDRESSES = 100_000;
 
-/** How often each address may connect. */
-export class ConnectionLimits {
+/** How often each address may do something. */
+export class RateByAddress {
+  readonly #rate: Rate;
   readonly #addresses = new Map<string, TokenBucket>();
 
-  mayConnect(address: string, nowMs: number): boolean {
+  constructor(rate: Rate) {
+    this.#rate = rate;
+  }
+
+  take(address: string, nowMs: number): boolean {
     if (this.#addresses.size >= MAX_ADDRESSES)
       for (const [known, bucket] of this.#addresses) if (bucket.isFull(nowMs)) this.#addresses.delete(known);
     let bucket = this.#addresses.get(address);
     if (bucket === undefined) {
       if (this.#addresses.size >= MAX_ADDRESSES) return false;
-      bucket = new TokenBucket(CONNECTIONS.burst, CONNECTIONS.perS, nowMs);
+      bucket = new TokenBucket(this.#rate.burst, this.#rate.perS, nowMs);
       this.#addresses.set(address, bucket);
     }
     return bucket.take(nowMs);
   }
 }
 
+/** Control messages of an island, and of one who was not let in yet. */
+const MESSAGES: Rate = { burst: 2_000, perS: 200 };
+const STRANGERS_MESSAGES: Rate = { burst: 8, perS: 1 };
+
 export const messageLimit = (nowMs: number): TokenBucket => new TokenBucket(MESSAGES.burst, MESSAGES.perS, nowMs);
+export const strangersLimit = (nowMs: number): TokenBucket =>
+  new TokenBucket(STRANGERS_MESSAGES.burst, STRANGERS_MESSAGES.perS, nowMs);
+
+/** What one who was not let in may cost. */
+export interface DoorLimits {
+  /** Connections in all, islands included. */
+  readonly sockets: number;
+  /** Connections that were not let in: in all, and of one address. */
+  readonly strangers: number;
+  readonly strangersPerAddress: number;
+  /** Bytes that each of them may send, and for how long it may stay. */
+  readonly bytes: number;
+  readonly patienceMs: number;
+  /** New connections of one address: many behind one router come back at once after a power cut, and then calm down. */
+  readonly connections: Rate;
+  /** Refusals of one address, before it is not looked at any more for a while. */
+  readonly refusals: Rate;
+}
+
+const MOST_SOCKETS = 20_000;
+/** Descriptors that are kept back for the store, its blobs, and whatever a library opens. */
+const KEPT_BACK = 64;
+/** Where the system does not say how many there may be. */
+const USUAL_DESCRIPTORS = 1_024;
+
+/** @param descriptors that this process may open, and has open */
+export function doorLimits({ most, open } = descriptors()): DoorLimits {
+  const sockets = Math.max(16, Math.min(MOST_SOCKETS, most - open - KEPT_BACK));
+  const strangers = Math.min(2_000, Math.ceil(sockets / 2));
+  return {
+    sockets,
+    strangers,
+    strangersPerAddress: Math.max(8, Math.ceil(strangers / 4)),
+    bytes: 64 * 1024,
+    patienceMs: 12_000,
+    connections: { burst: 2_000, perS: 50 },
+    refusals: { burst: 100, perS: 2 },
+  };
+}
+
+/** On Linux; Node raises the limit to the highest that it may when it begins. */
+function descriptors(): { readonly most: number; readonly open: number } {
+  try {
+    const most = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+    return { most: most === 'unlimited' ? MOST_SOCKETS * 2 : Number(most), open: readdirSync('/proc/self/fd').length };
+  } catch {
+    return { most: USUAL_DESCRIPTORS, open: 64 };
+  }
+}

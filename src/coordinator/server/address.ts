@@ -1,0 +1,24 @@
+import { isIPv6 } from 'node:net';
+
+/**
+ * Who an address is counted as: an IPv4 address by itself, also where it comes as IPv6 (RFC 4291, 2.5.5.2), and of IPv6 the /64, which is what one home or server is given
+ * (RFC 6177): whoever has one has all addresses in it.
+ */
+export function countedAs(address: string): string {
+  const plain = address.replace(/%.*$/, '').toLowerCase();
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)?.[1];
+  if (mapped !== undefined) return mapped;
+  if (!isIPv6(plain)) return plain;
+  return `${groupsOf(plain).slice(0, 4).join(':')}::/64`;
+}
+
+function groupsOf(address: string): readonly string[] {
+  const [head, tail] = address.split('::') as [string, string | undefined];
+  const before = head === '' ? [] : head.split(':');
+  if (tail === undefined) return before.map(trimmed);
+  const after = tail === '' ? [] : tail.split(':');
+  const zeros = Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => '0');
+  return [...before, ...zeros, ...after].map(trimmed);
+}
+
+const trimmed = (group: string): string => group.replace(/^0+(?=.)/, '');

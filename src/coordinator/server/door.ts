@@ -1,0 +1,147 @@
+import type { Socket } from 'node:net';
+import { countedAs } from './address.ts';
+import { type DoorLimits, RateByAddress } from './limits.ts';
+
+/** Why somebody was not let in, as metrics count it. */
+export const TURNED_AWAY = [
+  'rate',
+  'crowded',
+  'full',
+  'silent',
+  'too-much',
+  'malformed',
+  'path',
+  'host',
+  'origin',
+] as const;
+export type TurnedAway = (typeof TURNED_AWAY)[number];
+
+interface Stranger {
+  readonly key: string;
+  readonly socket: Socket;
+  readonly address: string;
+  patience: NodeJS.Timeout;
+}
+
+/**
+ * Everybody who was not let in yet: a connection that says nothing, a request, an island before its hello is found good. Each has so many bytes and so much time, each address so
+ * many of them, and all together so many: where these are used up, the oldest of the address with the most goes, so that whoever is quick gets in.
+ */
+export class Door {
+  readonly #limits: DoorLimits;
+  readonly #nowMs: () => number;
+  readonly #turnedAway: (why: TurnedAway) => void;
+  /** In the order in which they came, by the other end of the connection: with TLS a connection is seen as two sockets. */
+  readonly #strangers = new Map<string, Stranger>();
+  readonly #byAddress = new Map<string, Set<Stranger>>();
+  readonly #connections: RateByAddress;
+  readonly #refusals: RateByAddress;
+  #sockets = 0;
+
+  constructor(limits: DoorLimits, nowMs: () => number, turnedAway: (why: TurnedAway) => void) {
+    this.#limits = limits;
+    this.#nowMs = nowMs;
+    this.#turnedAway = turnedAway;
+    this.#connections = new RateByAddress(limits.connections);
+    this.#refusals = new RateByAddress(limits.refusals);
+  }
+
+  get strangers(): number {
+    return this.#strangers.size;
+  }
+
+  get sockets(): number {
+    return this.#sockets;
+  }
+
+  /** A connection was opened. It is closed at once where it may not be. */
+  arrived(socket: Socket): void {
+    // Whoever resets a connection must never end more than that connection.
+    socket.on('error', () => socket.destroy());
+    const address = countedAs(socket.remoteAddress ?? '');
+    if (this.#sockets >= this.#limits.sockets) return this.#close(socket, 'full');
+    if (!this.#connections.take(address, this.#nowMs())) return this.#close(socket, 'rate');
+    this.#sockets++;
+    const key = otherEnd(socket);
+    socket.once('close', () => {
+      this.#sockets--;
+      this.#forget(key);
+    });
+    this.#makeRoom(address);
+    this.#add(key, socket, address);
+  }
+
+  /** It may stay as long as it likes, and send what it has to. */
+  letIn(socket: Socket): void {
+    this.#forget(otherEnd(socket));
+  }
+
+  /** What it sends as a WebSocket is counted, so that a message is not put together before it is known from whom. */
+  watch(socket: Socket): void {
+    const key = otherEnd(socket);
+    const look = (): void => {
+      if (!this.#strangers.has(key)) socket.removeListener('data', look);
+      else if (socket.bytesRead > this.#limits.bytes) this.#close(socket, 'too-much');
+    };
+    socket.on('data', look);
+  }
+
+  /** It waits for a person. */
+  waits(socket: Socket, patienceMs: number): void {
+    const stranger = this.#strangers.get(otherEnd(socket));
+    if (stranger === undefined) return;
+    clearTimeout(stranger.patience);
+    stranger.patience = this.#patience(stranger.socket, patienceMs);
+  }
+
+  /** Whether an address may still ask: one that was refused too often is not looked at for a while. */
+  mayAsk(address: string): boolean {
+    return this.#refusals.take(countedAs(address), this.#nowMs());
+  }
+
+  #add(key: string, socket: Socket, address: string): void {
+    const stranger = { key, socket, address, patience: this.#patience(socket, this.#limits.patienceMs) };
+    this.#strangers.set(key, stranger);
+    const others = this.#byAddress.get(address);
+    if (others === undefined) this.#byAddress.set(address, new Set([stranger]));
+    else others.add(stranger);
+  }
+
+  #patience(socket: Socket, ms: number): NodeJS.Timeout {
+    return setTimeout(() => this.#close(socket, 'silent'), ms).unref();
+  }
+
+  #makeRoom(address: string): void {
+    const own = this.#byAddress.get(address);
+    if (own !== undefined && own.size >= this.#limits.strangersPerAddress) this.#closeOldest(own);
+    if (this.#strangers.size < this.#limits.strangers) return;
+    let most: ReadonlySet<Stranger> = new Set();
+    for (const some of this.#byAddress.values()) if (some.size > most.size) most = some;
+    this.#closeOldest(most);
+  }
+
+  #closeOldest(of: ReadonlySet<Stranger>): void {
+    const [oldest] = of;
+    if (oldest === undefined) return;
+    this.#forget(oldest.key);
+    this.#close(oldest.socket, 'crowded');
+  }
+
+  #close(socket: Socket, why: TurnedAway): void {
+    this.#turnedAway(why);
+    socket.destroy();
+  }
+
+  #forget(key: string): void {
+    const stranger = this.#strangers.get(key);
+    if (stranger === undefined) return;
+    this.#strangers.delete(key);
+    clearTimeout(stranger.patience);
+    const { address } = stranger;
+    const others = this.#byAddress.get(address)!;
+    others.delete(stranger);
+    if (others.size === 0) this.#byAddress.delete(address);
+  }
+}
+
+const otherEnd = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;

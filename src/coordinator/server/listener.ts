@@ -1,0 +1,168 @@
+import { createServer, type Server as HttpServer, type IncomingMessage, type RequestListener } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { explainSystemError } from '../../errors.ts';
+import { MAX_FRAME_BYTES } from '../../protocol/frame.ts';
+import { RUN_PATH } from '../../protocol/messages.ts';
+import { Door, type TurnedAway } from './door.ts';
+import { type KnownNames, refusalOf } from './hosts.ts';
+import { type DoorLimits, doorLimits } from './limits.ts';
+
+export interface ListenerOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Certificate and key in PEM; undefined: connections are not encrypted. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  readonly known: KnownNames;
+  readonly limits?: DoorLimits | undefined;
+  readonly nowMs: () => number;
+}
+
+export interface Visitors {
+  readonly request: RequestListener;
+  /** An island's connection; nobody knows yet whose. */
+  readonly socket: (socket: WebSocket, wire: Socket, address: string) => void;
+  readonly turnedAway: (why: TurnedAway) => void;
+  /** Something went wrong that should not: it is one connection's, and is told with its place. */
+  readonly fault: (error: unknown, place: string) => void;
+}
+
+/** How long headers, and a whole request, may take; and how long a connection is kept for the next one. */
+const HEADERS_MS = 10_000;
+const REQUEST_MS = 30_000;
+const KEEP_ALIVE_MS = 5_000;
+
+/** The port: takes connections, lets in who may, and closes what is broken. Nothing that comes over one connection ends more than that connection. */
+export class Listener {
+  readonly door: Door;
+  readonly #http: HttpServer;
+  readonly #sockets: WebSocketServer;
+  readonly #options: ListenerOptions;
+  readonly #visitors: Visitors;
+
+  private constructor(options: ListenerOptions, visitors: Visitors, http: HttpServer) {
+    this.#options = options;
+    this.#visitors = visitors;
+    this.#http = http;
+    const limits = options.limits ?? doorLimits();
+    this.door = new Door(limits, options.nowMs, visitors.turnedAway);
+    this.#sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME_BYTES });
+    this.#sockets.on('error', (error) => visitors.fault(error, 'the WebSocket server'));
+    this.#sockets.on('wsClientError', (_, socket) => this.#turnAway(socket, '400 Bad Request', 'malformed'));
+    http.headersTimeout = HEADERS_MS;
+    http.requestTimeout = REQUEST_MS;
+    http.keepAliveTimeout = KEEP_ALIVE_MS;
+    // One more than there may be, so that the door says why.
+    http.maxConnections = limits.sockets + 1;
+    http.on('connection', (socket: Socket) => this.door.arrived(socket));
+    http.on('drop', () => visitors.turnedAway('full'));
+    http.on('clientError', (_, socket) => this.#turnAway(socket, '400 Bad Request', 'malformed'));
+    http.on('tlsClientError', (_, socket: Socket) => {
+      visitors.turnedAway('malformed');
+      socket.destroy();
+    });
+    http.on('error', (error) => visitors.fault(error, 'accepting connections'));
+    http.on('request', (request, response) => this.#guarded(request, 'a request', () => this.#request(request, response)));
+    http.on('upgrade', (request, socket, head) =>
+      this.#guarded(request, 'an upgrade', () => this.#upgrade(request, socket, head)),
+    );
+  }
+
+  /** @throws HelioError HELIO-4001 when the port is in use */
+  static async start(options: ListenerOptions, visitors: Visitors): Promise<Listener> {
+    const http = options.tls === undefined ? createServer() : createSecureServer(options.tls);
+    await new Promise<void>((resolve, reject) => {
+      const failed = (error: unknown): void =>
+        reject(explainSystemError(error, `listen on ${options.host}:${options.port}`));
+      http.once('error', failed);
+      http.listen(options.port, options.host, () => {
+        http.removeListener('error', failed);
+        resolve();
+      });
+    });
+    return new Listener(options, visitors, http);
+  }
+
+  /** The port that it listens on. */
+  get port(): number {
+    const address = this.#http.address();
+    return typeof address === 'object' && address !== null ? address.port : this.#options.port;
+  }
+
+  /** Open WebSockets. */
+  get clients(): ReadonlySet<WebSocket> {
+    return this.#sockets.clients;
+  }
+
+  /** New connections see this certificate; those that are open go on. */
+  useCertificate(tls: { readonly cert: string; readonly key: string }): void {
+    if ('setSecureContext' in this.#http) (this.#http as import('node:https').Server).setSecureContext(tls);
+  }
+
+  /** @param code of the WebSockets' close */
+  async close(code: number): Promise<void> {
+    for (const socket of this.#sockets.clients) socket.close(code);
+    const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
+    setTimeout(() => {
+      for (const socket of this.#sockets.clients) socket.terminate();
+      this.#http.closeAllConnections();
+    }, 2_000).unref();
+    await closed;
+  }
+
+  #request(request: IncomingMessage, response: Parameters<RequestListener>[1]): void {
+    const why = this.#refusal(request);
+    if (why === undefined) return this.#visitors.request(request, response) as void;
+    this.#visitors.turnedAway(why);
+    const [status, what] =
+      why === 'host'
+        ? [421, 'This coordinator is not known by that name. Its host can name it: serve --announce NAME:PORT.']
+        : [403, 'Pages of other origins may not talk to this coordinator. Its host can allow one: serve --allow-origin.'];
+    response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
+    response.end(`${JSON.stringify({ error: what })}\n`);
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const wire = request.socket;
+    wire.on('error', () => wire.destroy());
+    const path = pathOf(request.url);
+    if (path === undefined) return this.#turnAway(socket, '400 Bad Request', 'malformed');
+    if (path !== RUN_PATH) return this.#turnAway(socket, '404 Not Found', 'path');
+    const why = this.#refusal(request);
+    if (why !== undefined)
+      return this.#turnAway(socket, why === 'host' ? '421 Misdirected Request' : '403 Forbidden', why);
+    const address = wire.remoteAddress ?? '';
+    this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
+      this.door.watch(wire);
+      this.#visitors.socket(webSocket, wire, address);
+    });
+  }
+
+  #refusal(request: IncomingMessage): 'host' | 'origin' | undefined {
+    return refusalOf(request.headers, this.#options.known);
+  }
+
+  #turnAway(socket: Duplex, status: string, why: TurnedAway): void {
+    this.#visitors.turnedAway(why);
+    socket.on('error', () => socket.destroy());
+    if (!socket.writable) return void socket.destroy();
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
+  }
+
+  #guarded(request: IncomingMessage, place: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#visitors.fault(error, place);
+      request.socket.destroy();
+    }
+  }
+}
+
+/** The path of a request's target (RFC 9112, 3.2), which may also be written as a whole URL; undefined where it is none. */
+function pathOf(target: string | undefined): string | undefined {
+  if (target === undefined || target.length > 2_048 || !/^(\/(?!\/)|https?:\/\/)/.test(target)) return undefined;
+  return URL.canParse(target, 'http://localhost') ? new URL(target, 'http://localhost').pathname : undefined;
+}

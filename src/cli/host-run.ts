@@ -1,6 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Traffic } from '../coordinator/server/options.ts';
 import { type Ending, RunServer } from '../coordinator/server/server.ts';
@@ -43,6 +44,8 @@ export interface HostOptions {
   readonly port: number;
   /** Addresses for invitations, where they are not those that it listens on. */
   readonly announced: readonly string[];
+  /** Origins of web pages that may talk to the coordinator. */
+  readonly origins: readonly string[];
   /** Whether to be found on the local network, where it listens there. */
   readonly lan: boolean;
   readonly tls: TlsOptions;
@@ -121,6 +124,9 @@ async function host(
     version: VERSION,
     nowMs: () => performance.now(),
     nowS: () => Date.now() / 1000,
+    hosts: namesOf(options),
+    origins: options.origins,
+    onFault: (error, place) => options.emit({ kind: 'fault', place, what: faultText(error) }),
     onKnock: (knock) => options.emit({ kind: 'knock', ...knock }),
     onRecord: recorder(folder, options.emit),
     onSave: async () => saveCheckpoint(blobs, prepared.model, await aggregation.state()),
@@ -188,6 +194,16 @@ async function requireFreePort({ host, port }: HostOptions): Promise<void> {
     probe.listen(port, host, () => probe.close(() => resolve()));
   });
 }
+
+/** Names that people reach this coordinator by: those that are announced, what it listens on, and this machine's own. */
+function namesOf({ host, announced }: HostOptions): readonly string[] {
+  const named = announced.map((address) => address.replace(/:\d+$/, ''));
+  const own = hostname().toLowerCase();
+  return [...named, host, own, `${own.replace(/\.local$/, '')}.local`].map((name) => name.toLowerCase());
+}
+
+const faultText = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 3).join(' ') : String(error);
 
 const isLoopback = (host: string): boolean => ['127.0.0.1', '::1', 'localhost'].includes(host);
 

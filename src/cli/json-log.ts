@@ -29,6 +29,8 @@ export function jsonLog(): (line: ServeLine) => void {
         return log.info({ event: 'knock', ...line }, `${line.island} asks to join`);
       case 'notice':
         return log.warn({ event: 'notice' }, line.sentence);
+      case 'fault':
+        return log.error({ event: 'fault', place: line.place }, line.what);
       case 'result':
         return log.info(
           { event: 'result', status: line.summary.status, reason: line.summary.reason },

@@ -113,6 +113,11 @@ export function buildProgram(finish: (status: number) => void): Command {
       'address for invitations, where islands reach it otherwise; may be repeated',
       collect,
     )
+    .option(
+      '--allow-origin <origin>',
+      'a web page that may talk to it, like https://example.org; may be repeated',
+      collect,
+    )
     .addOption(
       new Option('--tls <kind>', 'encrypt with a certificate of its own; invitations vouch for it').choices([
         'self-signed',
@@ -175,7 +180,8 @@ export function buildProgram(finish: (status: number) => void): Command {
     '  heliotrope admit my-run attic\n  heliotrope admit my-run stranger --refuse',
   )
     .option('--refuse', 'send it away')
-    .action(async (run: string, island: string, options: { refuse?: boolean }) =>
+    .option('--key <key>', 'whose, where several ask under one name: the beginning of its key')
+    .action(async (run: string, island: string, options: { refuse?: boolean; key?: string }) =>
       finish(await admit(run, island, options, context())),
     );
   command(

@@ -33,6 +33,8 @@ export type ServeLine =
   | { readonly kind: 'knock'; readonly island: string; readonly key: string; readonly address: string }
   /** What its owner should know: a store is away and waited for, say. */
   | { readonly kind: 'notice'; readonly sentence: string }
+  /** An error of one connection that nobody foresaw: a bug of ours, worth a report. */
+  | { readonly kind: 'fault'; readonly place: string; readonly what: string }
   | { readonly kind: 'result'; readonly summary: Summary }
   | { readonly kind: 'error'; readonly code: string; readonly what: string; readonly remedy: string };
 

@@ -18,6 +18,9 @@ export const RUN_PATH = '/v1/run';
 /** Largest control message in bytes; tensors travel in frames. */
 export const MAX_MESSAGE_BYTES = 256 * 1024;
 
+/** Of one who was not let in yet. */
+export const MAX_HELLO_BYTES = 16 * 1024;
+
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/);
 const checkpoint = z.string().regex(/^[a-z0-9-]{1,64}$/);
 const counter = z.int().min(0);

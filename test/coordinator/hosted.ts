@@ -149,10 +149,15 @@ export class Puppet {
   readonly #listeners = new Set<() => void>();
   closed = false;
 
-  constructor(port: number, name: string, identity: Identity | Promise<Identity> = newIdentity()) {
+  constructor(
+    port: number,
+    name: string,
+    identity: Identity | Promise<Identity> = newIdentity(),
+    localAddress = '127.0.0.1',
+  ) {
     this.name = name;
     this.identity = Promise.resolve(identity);
-    this.socket = new WebSocket(`ws://127.0.0.1:${port}/v1/run`, { perMessageDeflate: false });
+    this.socket = new WebSocket(`ws://127.0.0.1:${port}/v1/run`, { perMessageDeflate: false, localAddress });
     this.#channel = new Channel(overWebSocket(this.socket), coordinatorMessageSchema, 1e6);
     this.socket.on('message', (data: Buffer, isBinary) => {
       const message = isBinary ? undefined : this.#channel.message(data.toString(), MAX_WELCOME_BYTES);

@@ -21,6 +21,7 @@ export interface ServeOptions extends TlsOptions {
   readonly host: string;
   readonly port: number;
   readonly announce?: readonly string[];
+  readonly allowOrigin?: readonly string[];
   readonly lan: boolean;
   readonly wait: number;
   readonly lease: number;
@@ -51,6 +52,7 @@ export async function serve(file: string | undefined, options: ServeOptions, con
     host: options.host,
     port: options.port,
     announced: options.announce ?? [],
+    origins: options.allowOrigin ?? [],
     lan: options.lan,
     tls: options,
     gatherS: options.wait,
@@ -99,6 +101,7 @@ function show(options: ServeOptions, context: CommandContext): (line: ServeLine)
     if (line.kind === 'record') painter.take(line.record);
     if (line.kind === 'knock') painter.say(`${describeKnock(line)}. Let it in: heliotrope admit ${run} ${line.island}`);
     if (line.kind === 'notice') painter.say(line.sentence);
+    if (line.kind === 'fault') painter.say(`closed a connection for an error of ours (${line.place}): ${line.what}`);
     if (line.kind !== 'serving') return;
     painter = new Painter(process.stderr, line.steps, context.environment);
     run = path.basename(line.folder);

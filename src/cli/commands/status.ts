@@ -52,12 +52,15 @@ export async function status(run: string, context: CommandContext): Promise<numb
 export async function admit(
   run: string,
   island: string,
-  { refuse }: { readonly refuse?: boolean },
+  { refuse, key }: { readonly refuse?: boolean; readonly key?: string },
   context: CommandContext,
 ): Promise<number> {
   const letIn = refuse !== true;
   const folder = findRun(context.runs, run);
-  await askCoordinator(folder, 'POST', `/v1/knocks/${encodeURIComponent(island)}`, { letIn });
+  await askCoordinator(folder, 'POST', `/v1/knocks/${encodeURIComponent(island)}`, {
+    letIn,
+    ...(key === undefined ? {} : { key }),
+  });
   if (context.json) printJson({ run, island, letIn });
   else print(letIn ? `${island} may join.` : `${island} was sent away.`);
   return 0;

@@ -13,6 +13,7 @@ export const TURNED_AWAY = [
   'path',
   'host',
   'origin',
+  'refused-before',
 ] as const;
 export type TurnedAway = (typeof TURNED_AWAY)[number];
 
@@ -94,9 +95,16 @@ export class Door {
     stranger.patience = this.#patience(stranger.socket, patienceMs);
   }
 
-  /** Whether an address may still ask: one that was refused too often is not looked at for a while. */
+  /** Somebody of this address was refused. */
+  refused(address: string): void {
+    this.#refusals.take(countedAs(address), this.#nowMs());
+  }
+
+  /** Whether an address may ask: one that was refused too often is not looked at for a while. */
   mayAsk(address: string): boolean {
-    return this.#refusals.take(countedAs(address), this.#nowMs());
+    if (this.#refusals.has(countedAs(address), this.#nowMs())) return true;
+    this.#turnedAway('refused-before');
+    return false;
   }
 
   #add(key: string, socket: Socket, address: string): void {

@@ -1,7 +1,10 @@
 import { timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi';
 import { bearerAuth } from 'hono/bearer-auth';
 import { bodyLimit } from 'hono/body-limit';
+import { HelioError } from '../../errors.ts';
 import { standingSchema } from '../../protocol/standing.ts';
 import { allIslands } from '../roster.ts';
 import { isOver, runStepOf } from '../run.ts';
@@ -27,9 +30,14 @@ export interface HttpOptions {
   readonly state: () => RunState;
   readonly metrics: RunMetrics;
   readonly knocks: () => readonly Knock[];
-  readonly answerKnock: (island: string, letIn: boolean) => boolean;
+  /** @throws HelioError HELIO-4003 when several ask under that name */
+  readonly answerKnock: (island: string, letIn: boolean, key: string | undefined) => boolean;
+  /** The host is at the other end of this connection. */
+  readonly isHost: (socket: Socket) => void;
   readonly settings: RunSettings;
   readonly host: HostHands;
+  /** Why the run cannot go on now; null where it can. */
+  readonly ready: () => Promise<string | null>;
 }
 
 const problem = z.object({ error: z.string() }).openapi('Problem');
@@ -75,8 +83,8 @@ const ROUTES = {
   ready: createRoute({
     method: 'get',
     path: '/readyz',
-    summary: 'Whether islands may come: no once the run is over.',
-    responses: { 200: text('They may.'), 503: text('The run is over.') },
+    summary: 'Whether islands may come: no once the run is over, or while its stores do not answer.',
+    responses: { 200: text('They may.'), 503: text('Why not.') },
   }),
   metrics: createRoute({
     method: 'get',
@@ -106,11 +114,17 @@ const ROUTES = {
     security: [{ host: [] }],
     request: {
       params: island,
-      body: { content: { 'application/json': { schema: z.strictObject({ letIn: z.boolean() }) } }, required: true },
+      body: {
+        content: {
+          'application/json': { schema: z.strictObject({ letIn: z.boolean(), key: z.string().max(43).optional() }) },
+        },
+        required: true,
+      },
     },
     responses: {
       200: json(z.object({ island: z.string(), letIn: z.boolean() }), 'Done.'),
-      404: json(problem, 'Nobody of this name knocks.'),
+      404: json(problem, 'Nobody of this name asks to join.'),
+      409: json(problem, 'Several ask under this name: say whose key it is.'),
     },
   }),
 } as const;
@@ -120,7 +134,14 @@ export function httpSide(options: HttpOptions): OpenAPIHono {
   const app = new OpenAPIHono({
     defaultHook: (result, c) => (result.success ? undefined : c.json({ error: z.prettifyError(result.error) }, 400)),
   });
-  const host = bearerAuth({ verifyToken: (token) => isEqual(token, adminToken) });
+  const host = bearerAuth({
+    verifyToken: (token, c) => {
+      if (!isEqual(token, adminToken)) return false;
+      const { incoming } = (c.env ?? {}) as { readonly incoming?: IncomingMessage };
+      if (incoming !== undefined) options.isHost(incoming.socket);
+      return true;
+    },
+  });
   for (const path of ['/metrics', '/v1/status', '/v1/knocks', '/v1/knocks/*', ...HOST_PATHS]) app.use(path, host);
   app.use(bodyLimit({ maxSize: 4_096 }));
   app.openAPIRegistry.registerComponent('securitySchemes', 'host', {
@@ -129,9 +150,11 @@ export function httpSide(options: HttpOptions): OpenAPIHono {
     description: "The text of `run.admin` in the run's folder.",
   });
   app.openapi(ROUTES.health, (c) => c.text('ok\n', 200));
-  app.openapi(ROUTES.ready, (c) =>
-    isOver(options.state().phase) ? c.text('the run is over\n', 503) : c.text('ready\n', 200),
-  );
+  app.openapi(ROUTES.ready, async (c) => {
+    if (isOver(options.state().phase)) return c.text('the run is over\n', 503);
+    const why = await options.ready();
+    return why === null ? c.text('ready\n', 200) : c.text(`${why}\n`, 503);
+  });
   app.openapi(ROUTES.metrics, async (c) => {
     c.header('content-type', metrics.contentType);
     return c.body(await metrics.text(), 200) as never;
@@ -140,9 +163,14 @@ export function httpSide(options: HttpOptions): OpenAPIHono {
   app.openapi(ROUTES.knocks, (c) => c.json([...options.knocks()], 200));
   app.openapi(ROUTES.answer, (c) => {
     const { island: name } = c.req.valid('param');
-    const { letIn } = c.req.valid('json');
-    if (options.answerKnock(name, letIn)) return c.json({ island: name, letIn }, 200);
-    return c.json({ error: `No island ${name} knocks.` }, 404);
+    const { letIn, key } = c.req.valid('json');
+    try {
+      if (options.answerKnock(name, letIn, key)) return c.json({ island: name, letIn }, 200);
+    } catch (error) {
+      if (error instanceof HelioError) return c.json({ error: error.message }, 409);
+      throw error;
+    }
+    return c.json({ error: `No island ${name} asks to join.` }, 404);
   });
   addHostRoutes(app, options.host);
   app.doc31('/v1/openapi.json', { openapi: '3.1.0', info: { title: 'Heliotrope coordinator', version } });

@@ -50,7 +50,8 @@ export class Knocks {
       throw mayNot('The host has sent this island away, or others from its address.');
     if (this.#waiting.has(key)) throw mayNot('This island has asked already, on another connection.');
     const from = Map.groupBy(this.#waiting.values(), (waiting) => waiting.address);
-    if ((from.get(address)?.length ?? 0) >= MAX_PER_ADDRESS) throw mayNot('Too many islands of this address ask to join.');
+    if ((from.get(address)?.length ?? 0) >= MAX_PER_ADDRESS)
+      throw mayNot('Too many islands of this address ask to join.');
     if (this.#waiting.size >= MAX_KNOCKS) {
       const [crowd] = [...from.values()].toSorted((a, b) => b.length - a.length);
       if (crowd!.length <= (from.get(address)?.length ?? 0) + 1) throw mayNot('Too many islands ask to join.');
@@ -75,7 +76,11 @@ export class Knocks {
     );
     if (named.length > 1) {
       const keys = named.map(({ hello }) => hello.key.slice(0, 8)).join(', ');
-      throw new HelioError('HELIO-4003', `${named.length} islands ask to join as ${island}.`, `Say whose key it is: ${keys}.`);
+      throw new HelioError(
+        'HELIO-4003',
+        `${named.length} islands ask to join as ${island}.`,
+        `Say whose key it is: ${keys}.`,
+      );
     }
     const [knock] = named;
     if (knock !== undefined) this.#waiting.delete(knock.hello.key);

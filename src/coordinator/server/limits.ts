@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** A limit on how often something may happen: so many at once, and then so many a second. */
 export class TokenBucket {
@@ -23,6 +23,11 @@ export class TokenBucket {
     return true;
   }
 
+  /** Whether it may happen now, without counting it. */
+  has(nowMs: number): boolean {
+    return this.#tokens + ((nowMs - this.#atMs) / 1000) * this.#perS >= 1;
+  }
+
   /** Whether it has forgotten everything: nothing would change without it. */
   isFull(nowMs: number): boolean {
     return this.#tokens + ((nowMs - this.#atMs) / 1000) * this.#perS >= this.#burst;
@@ -43,6 +48,11 @@ export class RateByAddress {
 
   constructor(rate: Rate) {
     this.#rate = rate;
+  }
+
+  /** Whether it may be done now, without counting it. */
+  has(address: string, nowMs: number): boolean {
+    return this.#addresses.get(address)?.has(nowMs) ?? true;
   }
 
   take(address: string, nowMs: number): boolean {

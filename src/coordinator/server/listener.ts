@@ -1,5 +1,5 @@
-import { createServer, type Server as HttpServer, type IncomingMessage, type RequestListener } from 'node:http';
-import { createServer as createSecureServer } from 'node:https';
+import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer, Server as SecureServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -21,7 +21,7 @@ export interface ListenerOptions {
 }
 
 export interface Visitors {
-  readonly request: RequestListener;
+  readonly request: (request: IncomingMessage, response: ServerResponse) => void;
   /** An island's connection; nobody knows yet whose. */
   readonly socket: (socket: WebSocket, wire: Socket, address: string) => void;
   readonly turnedAway: (why: TurnedAway) => void;
@@ -40,23 +40,28 @@ export class Listener {
   readonly #http: HttpServer;
   readonly #sockets: WebSocketServer;
   readonly #options: ListenerOptions;
-  readonly #visitors: Visitors;
+  #visitors: Visitors | undefined;
 
-  private constructor(options: ListenerOptions, visitors: Visitors, http: HttpServer) {
+  private constructor(options: ListenerOptions, http: HttpServer) {
     this.#options = options;
-    this.#visitors = visitors;
     this.#http = http;
     const limits = options.limits ?? doorLimits();
-    this.door = new Door(limits, options.nowMs, visitors.turnedAway);
+    this.door = new Door(limits, options.nowMs, (why) => this.#visitors?.turnedAway(why));
     this.#sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME_BYTES });
-    this.#sockets.on('error', (error) => visitors.fault(error, 'the WebSocket server'));
-    this.#sockets.on('wsClientError', (_, socket) => this.#turnAway(socket, '400 Bad Request', 'malformed'));
     http.headersTimeout = HEADERS_MS;
     http.requestTimeout = REQUEST_MS;
     http.keepAliveTimeout = KEEP_ALIVE_MS;
     // One more than there may be, so that the door says why.
     http.maxConnections = limits.sockets + 1;
     http.on('connection', (socket: Socket) => this.door.arrived(socket));
+  }
+
+  /** From now on they are let in. */
+  begin(visitors: Visitors): void {
+    const http = this.#http;
+    this.#visitors = visitors;
+    this.#sockets.on('error', (error) => visitors.fault(error, 'the WebSocket server'));
+    this.#sockets.on('wsClientError', (_, socket) => this.#turnAway(socket, '400 Bad Request', 'malformed'));
     http.on('drop', () => visitors.turnedAway('full'));
     http.on('clientError', (_, socket) => this.#turnAway(socket, '400 Bad Request', 'malformed'));
     http.on('tlsClientError', (_, socket: Socket) => {
@@ -64,14 +69,16 @@ export class Listener {
       socket.destroy();
     });
     http.on('error', (error) => visitors.fault(error, 'accepting connections'));
-    http.on('request', (request, response) => this.#guarded(request, 'a request', () => this.#request(request, response)));
+    http.on('request', (request, response) =>
+      this.#guarded(request, visitors, 'a request', () => this.#request(visitors, request, response)),
+    );
     http.on('upgrade', (request, socket, head) =>
-      this.#guarded(request, 'an upgrade', () => this.#upgrade(request, socket, head)),
+      this.#guarded(request, visitors, 'an upgrade', () => this.#upgrade(visitors, request, socket, head)),
     );
   }
 
   /** @throws HelioError HELIO-4001 when the port is in use */
-  static async start(options: ListenerOptions, visitors: Visitors): Promise<Listener> {
+  static async start(options: ListenerOptions): Promise<Listener> {
     const http = options.tls === undefined ? createServer() : createSecureServer(options.tls);
     await new Promise<void>((resolve, reject) => {
       const failed = (error: unknown): void =>
@@ -82,7 +89,7 @@ export class Listener {
         resolve();
       });
     });
-    return new Listener(options, visitors, http);
+    return new Listener(options, http);
   }
 
   /** The port that it listens on. */
@@ -98,7 +105,7 @@ export class Listener {
 
   /** New connections see this certificate; those that are open go on. */
   useCertificate(tls: { readonly cert: string; readonly key: string }): void {
-    if ('setSecureContext' in this.#http) (this.#http as import('node:https').Server).setSecureContext(tls);
+    if (this.#http instanceof SecureServer) this.#http.setSecureContext(tls);
   }
 
   /** @param code of the WebSockets' close */
@@ -112,19 +119,22 @@ export class Listener {
     await closed;
   }
 
-  #request(request: IncomingMessage, response: Parameters<RequestListener>[1]): void {
+  #request(visitors: Visitors, request: IncomingMessage, response: ServerResponse): void {
     const why = this.#refusal(request);
-    if (why === undefined) return this.#visitors.request(request, response) as void;
-    this.#visitors.turnedAway(why);
+    if (why === undefined) return visitors.request(request, response);
+    visitors.turnedAway(why);
     const [status, what] =
       why === 'host'
         ? [421, 'This coordinator is not known by that name. Its host can name it: serve --announce NAME:PORT.']
-        : [403, 'Pages of other origins may not talk to this coordinator. Its host can allow one: serve --allow-origin.'];
+        : [
+            403,
+            'Pages of other origins may not talk to this coordinator. Its host can allow one: serve --allow-origin.',
+          ];
     response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
     response.end(`${JSON.stringify({ error: what })}\n`);
   }
 
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  #upgrade(visitors: Visitors, request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const wire = request.socket;
     wire.on('error', () => wire.destroy());
     const path = pathOf(request.url);
@@ -136,7 +146,7 @@ export class Listener {
     const address = wire.remoteAddress ?? '';
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       this.door.watch(wire);
-      this.#visitors.socket(webSocket, wire, address);
+      visitors.socket(webSocket, wire, address);
     });
   }
 
@@ -145,17 +155,17 @@ export class Listener {
   }
 
   #turnAway(socket: Duplex, status: string, why: TurnedAway): void {
-    this.#visitors.turnedAway(why);
+    this.#visitors?.turnedAway(why);
     socket.on('error', () => socket.destroy());
     if (!socket.writable) return void socket.destroy();
     socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
   }
 
-  #guarded(request: IncomingMessage, place: string, work: () => void): void {
+  #guarded(request: IncomingMessage, visitors: Visitors, place: string, work: () => void): void {
     try {
       work();
     } catch (error) {
-      this.#visitors.fault(error, place);
+      visitors.fault(error, place);
       request.socket.destroy();
     }
   }

@@ -7,6 +7,8 @@ import type { Phase, RunState } from '../state.ts';
 export interface Observed {
   readonly state: RunState;
   readonly connections: number;
+  /** Connections that were not let in yet. */
+  readonly strangers: number;
   readonly sentBytes: number;
   readonly receivedBytes: number;
 }
@@ -40,21 +42,50 @@ export class RunMetrics {
     registers: [this.#registry],
   });
 
+  readonly turnedAway = new Counter({
+    name: 'heliotrope_turned_away_total',
+    help: 'Connections that were closed before anyone was let in, by cause.',
+    labelNames: ['why'],
+    registers: [this.#registry],
+  });
+  readonly faults = new Counter({
+    name: 'heliotrope_faults_total',
+    help: 'Errors that nobody foresaw; each closed the connection that it came of.',
+    registers: [this.#registry],
+  });
+
   constructor(run: string, observe: () => Observed) {
     this.#observe = observe;
     this.#registry.setDefaultLabels({ run });
     collectDefaultMetrics({ register: this.#registry });
     this.#gauge('heliotrope_run_step', "The run's step.", ({ state }) => runStepOf(state));
-    this.#gauge('heliotrope_merges', 'Merges of single fragments since the run began.', ({ state }) => state.merges);
-    this.#gauge('heliotrope_merged_tokens', 'Tokens merged since the run began.', ({ state }) => state.mergedTokens);
+    this.#counter(
+      'heliotrope_merges_total',
+      'Merges of single fragments since the run began.',
+      ({ state }) => state.merges,
+    );
+    this.#counter(
+      'heliotrope_merged_tokens_total',
+      'Tokens merged since the run began.',
+      ({ state }) => state.mergedTokens,
+    );
     this.#gauge(
       'heliotrope_validation_loss',
       'The newest validation loss.',
       ({ state }) => state.lastLoss ?? Number.NaN,
     );
+    this.#gauge('heliotrope_strangers', 'Open connections that were not let in.', ({ strangers }) => strangers);
     this.#gauge('heliotrope_connections', 'Open connections.', ({ connections }) => connections);
-    this.#gauge('heliotrope_sent_bytes', 'Bytes sent to islands since the coordinator began.', (o) => o.sentBytes);
-    this.#gauge('heliotrope_received_bytes', 'Bytes from islands since the coordinator began.', (o) => o.receivedBytes);
+    this.#counter(
+      'heliotrope_sent_bytes_total',
+      'Bytes sent to islands since the coordinator began.',
+      (o) => o.sentBytes,
+    );
+    this.#counter(
+      'heliotrope_received_bytes_total',
+      'Bytes from islands since the coordinator began.',
+      (o) => o.receivedBytes,
+    );
     this.#gauge(
       'heliotrope_banned_keys',
       'Keys that are banned from the run.',
@@ -92,6 +123,22 @@ export class RunMetrics {
       help,
       registers: [this.#registry],
       collect: () => gauge.set(value(observe())),
+    });
+  }
+
+  /** Of what only grows: Prometheus wants such to be called `_total`. */
+  #counter(name: string, help: string, value: (observed: Observed) => number): void {
+    const observe = this.#observe;
+    let before = 0;
+    const counter: Counter = new Counter({
+      name,
+      help,
+      registers: [this.#registry],
+      collect: () => {
+        const now = value(observe());
+        if (now > before) counter.inc(now - before);
+        before = Math.max(before, now);
+      },
     });
   }
 

@@ -3,6 +3,7 @@ import type { RunRecord, RunSettings, RunState } from '../state.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { RunStore } from '../store/run-store.ts';
 import type { Knock } from './http.ts';
+import type { DoorLimits } from './limits.ts';
 import type { WorkerAggregation } from './worker-aggregation.ts';
 
 /** What the coordinator's process is given: the run, its tensors, and hands to do what the machine decides. */
@@ -26,6 +27,13 @@ export interface ServerOptions {
   readonly port: number;
   /** Certificate and key in PEM; undefined: connections are not encrypted. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  /** Names that it is reached by, beside its addresses and localhost; and origins of pages that may talk to it, beside its own. */
+  readonly hosts?: readonly string[];
+  readonly origins?: readonly string[];
+  /** What strangers may cost; left out: as many connections as this process may have descriptors for. */
+  readonly doorLimits?: DoorLimits | undefined;
+  /** Something went wrong in one connection that nobody foresaw. */
+  readonly onFault?: (error: unknown, place: string) => void;
   /** The public key of who signs invitations and receipts, and the hand that signs. */
   readonly hostKey: string;
   readonly sign: (text: string) => Promise<string>;

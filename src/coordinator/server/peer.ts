@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { Channel } from '../../protocol/channel.ts';
 import type { CoordinatorMessage, IslandMessage, islandMessageSchema } from '../../protocol/messages.ts';
@@ -16,13 +17,13 @@ export type Stage = 'stranger' | 'checking' | 'knocking' | 'admitted' | 'joined'
 export interface Peer {
   readonly socket: WebSocket;
   /** What the socket runs over: what came of it, whole or not. */
-  readonly wire: { readonly bytesRead: number };
+  readonly wire: Socket;
   /** Bytes that had come when its lease was last looked at. */
   heardBytes: number;
   readonly address: string;
   /** What it has to sign. */
   readonly nonce: string;
-  readonly limit: TokenBucket;
+  limit: TokenBucket;
   readonly channel: Channel<typeof islandMessageSchema, CoordinatorMessage>;
   /** Fragments of which a contribution is being taken. */
   readonly taking: Set<number>;

@@ -1,36 +1,31 @@
 import { randomBytes } from 'node:crypto';
-import { createServer, type Server as HttpServer } from 'node:http';
-import { createServer as createSecureServer } from 'node:https';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
-import { type WebSocket, WebSocketServer } from 'ws';
-import { explainSystemError, HelioError } from '../../errors.ts';
+import type { WebSocket } from 'ws';
+import { HelioError } from '../../errors.ts';
 import { Channel, overWebSocket } from '../../protocol/channel.ts';
-import { MAX_FRAME_BYTES } from '../../protocol/frame.ts';
 import {
   type CoordinatorMessage,
   type IslandMessage,
   islandMessageSchema,
-  MAX_MESSAGE_BYTES,
-  RUN_PATH,
+  MAX_HELLO_BYTES,
 } from '../../protocol/messages.ts';
-import { type Reason, standing } from '../../protocol/standing.ts';
-import { agreedVersion, CAPABILITIES, OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../protocol/versions.ts';
-import { admission } from '../admission.ts';
-import { Leases, leaseOf, silence } from '../leases.ts';
-import type { Effect, Held, RunState } from '../state.ts';
+import type { Reason } from '../../protocol/standing.ts';
+import { Leases, silence } from '../leases.ts';
+import type { Effect, RunState } from '../state.ts';
 import { BrokenOff } from './broken-off.ts';
 import { Decider } from './decider.ts';
+import { Entrance, OWN_VERSIONS, requireVersion } from './entrance.ts';
 import { faultOf } from './fault.ts';
 import { httpSide } from './http.ts';
 import { Intake } from './intake.ts';
-import { Knocks } from './knocks.ts';
-import { ConnectionLimits, messageLimit } from './limits.ts';
+import { messageLimit, strangersLimit } from './limits.ts';
+import { Listener } from './listener.ts';
 import { RunMetrics } from './metrics.ts';
 import type { ServerOptions, Traffic } from './options.ts';
-import type { Hello, Peer, Resume } from './peer.ts';
+import type { Peer } from './peer.ts';
 import { type Crew, Performer } from './performer.ts';
+import { readiness } from './readiness.ts';
 import { Receipts } from './receipts.ts';
 
 export type Ending = Effect & { readonly kind: 'end' };
@@ -39,16 +34,14 @@ export type Ending = Effect & { readonly kind: 'end' };
 const HELLO_MS = 10_000;
 /** RFC 6455's registry: the service is restarting. */
 const SERVICE_RESTART = 1012;
-const MAX_SOCKETS = 20_000;
-const OWN_VERSIONS = { protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL };
 
 /** Carries events from sockets to the pure machine, and its effects back. */
 export class RunServer {
   readonly #options: ServerOptions;
   readonly #peers = new Map<string, Peer>();
   readonly #traffic = new Map<string, { sentBytes: number; receivedBytes: number }>();
-  readonly #http: HttpServer;
-  readonly #sockets: WebSocketServer;
+  readonly #listener: Listener;
+  readonly #entrance: Entrance;
   readonly #ended = Promise.withResolvers<Ending>();
   readonly #decider: Decider;
   readonly #performer: Performer;
@@ -57,17 +50,16 @@ export class RunServer {
   readonly #brokenOff = new BrokenOff();
   #hellos = 0;
   readonly #leases: Leases;
-  readonly #limits = new ConnectionLimits();
   readonly #metrics: RunMetrics;
-  readonly #knocks = new Knocks();
 
-  private constructor(options: ServerOptions, http: HttpServer) {
+  private constructor(options: ServerOptions, listener: Listener) {
     this.#options = options;
     this.#leases = new Leases(options.settings.leaseMs);
-    this.#http = http;
+    this.#listener = listener;
     this.#metrics = new RunMetrics(options.run, () => ({
       state: this.#decider.state,
-      connections: this.#sockets.clients.size,
+      connections: listener.clients.size,
+      strangers: listener.door.strangers,
       ...this.#allTraffic(),
     }));
     const crew: Crew = {
@@ -93,8 +85,10 @@ export class RunServer {
       adminToken,
       state: () => this.#decider.state,
       metrics: this.#metrics,
-      knocks: () => this.#knocks.list,
-      answerKnock: (island, letIn) => this.answerKnock(island, letIn),
+      knocks: () => this.#entrance.knocks,
+      answerKnock: (island, letIn, key) => this.answerKnock(island, letIn, key),
+      isHost: (socket) => listener.door.letIn(socket),
+      ready: readiness(options),
       settings,
       host: {
         state: () => this.#decider.state,
@@ -102,17 +96,14 @@ export class RunServer {
         receipts: (island) => options.store.receipts(island),
       },
     });
-    http.on('request', getRequestListener(app.fetch, { overrideGlobalObjects: false }));
-    this.#sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME_BYTES });
-    this.#http.on('upgrade', (request, socket, head) => {
-      const address = request.socket.remoteAddress ?? '';
-      const isRun = new URL(request.url ?? '/', 'http://localhost').pathname === RUN_PATH;
-      if (!isRun) return refuseUpgrade(socket, '404 Not Found');
-      if (this.#sockets.clients.size >= MAX_SOCKETS || !this.#limits.mayConnect(address, options.nowMs()))
-        return refuseUpgrade(socket, '429 Too Many Requests');
-      this.#sockets.handleUpgrade(request, socket, head, (webSocket) =>
-        this.#accept(webSocket, request.socket, address),
-      );
+    this.#entrance = new Entrance(options, {
+      state: () => this.#decider.state,
+      arrives: (peer, leaseMs) => this.#arrives(peer, leaseMs),
+      isThere: (peer) => peer.name !== undefined && this.#peers.get(peer.name) === peer,
+      take: (event) => this.#decider.take(event),
+      waits: (peer, forMs) => listener.door.waits(peer.wire, forMs),
+      refuse: (peer, error) => this.#refuse(peer, error),
+      failed: (error) => this.#decider.suspended || this.#fail(error),
     });
     this.#decider = new Decider(options, {
       perform: ({ effects, ...rest }) =>
@@ -120,24 +111,27 @@ export class RunServer {
       failed: (error) => this.#fail(error),
       beforeTick: () => this.#expire(),
     });
+    const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+    listener.begin({
+      request: (request, response) => void answer(request, response),
+      socket: (socket, wire, address) => this.#accept(socket, wire, address),
+      turnedAway: (why) => this.#metrics.turnedAway.inc({ why }),
+      fault: (error, place) => this.#fault(error, place),
+    });
   }
 
   /** @throws HelioError HELIO-4001 when the port is in use */
   static async start(options: ServerOptions): Promise<RunServer> {
-    const http = options.tls === undefined ? createServer() : createSecureServer(options.tls);
-    await new Promise<void>((resolve, reject) => {
-      http.once('error', (error) => reject(explainSystemError(error, `listen on ${options.host}:${options.port}`)));
-      http.listen(options.port, options.host, resolve);
-    });
-    const server = new RunServer(options, http);
+    const { host, port, tls, nowMs, doorLimits } = options;
+    const known = { hosts: options.hosts ?? [], origins: options.origins ?? [] };
+    const server = new RunServer(options, await Listener.start({ host, port, tls, known, nowMs, limits: doorLimits }));
     if (options.recoveredMs !== undefined) server.#decider.take({ kind: 'recovered', trainedMs: options.recoveredMs });
     return server;
   }
 
   /** The port that it listens on. */
   get port(): number {
-    const address = this.#http.address();
-    return typeof address === 'object' && address !== null ? address.port : this.#options.port;
+    return this.#listener.port;
   }
 
   get state(): RunState {
@@ -191,27 +185,18 @@ export class RunServer {
   async close(code = 1000): Promise<void> {
     await this.#finishWork();
     this.#decider.stop();
-    for (const socket of this.#sockets.clients) socket.close(code);
-    const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
-    setTimeout(() => {
-      for (const socket of this.#sockets.clients) socket.terminate();
-    }, 2_000).unref();
-    await closed;
+    await this.#listener.close(code);
   }
 
-  /** Lets an island in that knocked, or not. @returns whether there was one of this name */
-  answerKnock(island: string, letIn: boolean): boolean {
-    const knock = this.#knocks.take(island, letIn);
-    if (knock === undefined) return false;
-    const { peer, hello } = knock;
-    const answer = async (): Promise<void> => {
-      if (!letIn) throw new HelioError('HELIO-4003', 'The host did not let this island in.', 'Ask the host.');
-      // Another may have come under its name while it waited.
-      await this.#admission(peer, hello);
-      this.#admit(peer, hello, null);
-    };
-    answer().catch((error: unknown) => this.#refuse(peer, error));
-    return true;
+  /**
+   * Lets an island in that asks to join, or not.
+   *
+   * @param key the beginning of its key, where several ask under one name
+   * @returns whether there was one
+   * @throws HelioError HELIO-4003 when the name alone does not say which
+   */
+  answerKnock(island: string, letIn: boolean, key?: string): boolean {
+    return this.#entrance.answer(island, letIn, key);
   }
 
   #accept(socket: WebSocket, wire: Socket, address: string): void {
@@ -223,7 +208,7 @@ export class RunServer {
       mostBytes,
     );
     const nonce = randomBytes(24).toString('base64url');
-    const limit = messageLimit(nowMs());
+    const limit = strangersLimit(nowMs());
     const taking = new Set<number>();
     const peer: Peer = {
       socket,
@@ -245,6 +230,7 @@ export class RunServer {
       taken: { bytes: 0, atMs: nowMs() },
       number: 0,
     };
+    if (!this.#listener.door.mayAsk(address)) return socket.terminate();
     const patience = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
     channel.send({ kind: 'challenge', ...OWN_VERSIONS, nonce });
     socket.on('message', (data: Buffer, isBinary) => {
@@ -252,7 +238,7 @@ export class RunServer {
       if (peer.stage === 'refused') return;
       try {
         if (isBinary) this.#receiveFrame(peer, data);
-        else this.#receive(peer, this.#read(peer, data.toString()));
+        else this.#receive(peer, this.#read(peer, data));
         if (peer.stage !== 'stranger') clearTimeout(patience);
       } catch (error) {
         this.#refuse(peer, error);
@@ -261,22 +247,26 @@ export class RunServer {
     socket.on('error', () => socket.terminate());
     socket.on('close', (code, reason) => {
       clearTimeout(patience);
-      this.#knocks.forget(peer);
+      this.#entrance.forget(peer);
       this.#forget(peer, `connection closed (${code}${reason.length > 0 ? `, ${reason}` : ''})`, 'connection-lost');
     });
   }
 
   /** @returns undefined for a kind that is not known @throws HelioError HELIO-4004 when it is malformed, HELIO-4003 when it is one too many, HELIO-4006 when no version is common */
-  #read(peer: Peer, text: string): IslandMessage | undefined {
+  #read(peer: Peer, data: Buffer): IslandMessage | undefined {
     if (!peer.limit.take(this.#options.nowMs()))
       throw new HelioError('HELIO-4003', 'The island sends more messages than it may.', 'Send fewer.');
+    const isMember = peer.name !== undefined;
+    if (!isMember && data.length > MAX_HELLO_BYTES)
+      throw new HelioError('HELIO-4004', `A first message of ${data.length} bytes came.`, 'Say hello, and no more.');
+    const text = data.toString();
     if (peer.stage === 'stranger') requireVersion(text);
     return peer.channel.message(text);
   }
 
   #receive(peer: Peer, message: IslandMessage | undefined): void {
     if (message === undefined) return;
-    if (message.kind === 'hello') return this.#greet(peer, message);
+    if (message.kind === 'hello') return this.#entrance.greet(peer, message);
     if (message.kind === 'alive') return this.#answerAlive(peer);
     const island = peer.name;
     if (island === undefined)
@@ -285,7 +275,7 @@ export class RunServer {
     this.#heard(peer, island);
     switch (message.kind) {
       case 'resume':
-        return this.#resume(peer, island, message);
+        return this.#entrance.resume(peer, island, message);
       case 'standing': {
         const { kind, ...told } = message;
         return this.#decider.take({ kind, island, standing: told });
@@ -312,88 +302,21 @@ export class RunServer {
     peer.channel.sendAtOnce({ kind: 'alive' });
   }
 
-  #greet(peer: Peer, hello: Hello): void {
-    if (peer.stage !== 'stranger')
-      throw new HelioError('HELIO-4004', 'The island said hello twice.', 'Open one connection an island.');
-    peer.stage = 'checking';
-    agreedVersion(OWN_VERSIONS, hello, 'island');
-    this.#admission(peer, hello)
-      .then((admitted) => {
-        if (peer.socket.readyState !== peer.socket.OPEN) return;
-        if (admitted.kind === 'admitted') return this.#admit(peer, hello, admitted.invitation);
-        this.#knock(peer, hello);
-      })
-      .catch((error: unknown) => this.#refuse(peer, error));
-  }
-
-  #knock(peer: Peer, hello: Hello): void {
-    peer.stage = 'knocking';
-    const knock = this.#knocks.add(peer, hello, () => this.answerKnock(hello.island, false));
-    const what = `The host is asked whether ${hello.island} may join.`;
-    peer.channel.send({ kind: 'standing', ...standing('waiting', 'host-is-asked', what) });
-    this.#options.onKnock(knock);
-  }
-
-  #admission({ nonce }: Peer, hello: Hello): ReturnType<typeof admission> {
-    const { run, hostKey, nowS } = this.#options;
-    return admission({ run, hostKey, nonce, nowS: nowS() }, this.#decider.state, hello);
-  }
-
-  /** It is who it says, and may come: it is asked what it has. A connection under the same name is replaced. */
-  #admit(peer: Peer, hello: Hello, invitation: Peer['invitation']): void {
-    const before = this.#peers.get(hello.island);
+  /** It is who it says, and was let in. A connection under the same name is replaced. */
+  #arrives(peer: Peer, leaseMs: number): void {
+    const name = peer.name!;
+    const before = this.#peers.get(name);
     if (before !== undefined) {
       this.#forget(before, 'the island connected anew', 'connected-again');
       before.socket.terminate();
     }
-    const { run, settings, nowMs } = this.#options;
-    const leaseMs = leaseOf(hello.host, settings.leaseMs);
-    const own: readonly string[] = CAPABILITIES;
-    peer.stage = 'admitted';
-    peer.name = hello.island;
-    peer.key = hello.key;
-    peer.evaluates = hello.evaluates;
-    peer.invitation = invitation;
-    peer.capabilities = hello.capabilities.filter((name) => own.includes(name));
-    peer.isOtherVersion = hello.software !== `heliotrope ${this.#options.version}`;
-    peer.channel.goOnWith(this.#brokenOff.take(hello.island));
+    const nowMs = this.#options.nowMs();
+    this.#listener.door.letIn(peer.wire);
+    peer.limit = messageLimit(nowMs);
+    peer.channel.goOnWith(this.#brokenOff.take(name));
     peer.number = ++this.#hellos;
-    this.#peers.set(hello.island, peer);
-    this.#leases.seen(hello.island, nowMs(), leaseMs);
-    peer.channel.send({
-      kind: 'admitted',
-      protocol: agreedVersion(OWN_VERSIONS, hello, 'island'),
-      capabilities: [...peer.capabilities],
-      run,
-      leaseS: leaseMs / 1000,
-    });
-  }
-
-  #resume(peer: Peer, island: string, { run, holds, beginnings }: Resume): void {
-    if (peer.stage !== 'admitted')
-      throw new HelioError('HELIO-4004', 'The island said twice what it has.', 'Say it once a connection.');
-    peer.stage = 'joined';
-    peer.beginnings = beginnings;
-    const { key, invitation, evaluates } = peer;
-    const joined = (held: readonly Held[]): void =>
-      this.#decider.take({ kind: 'joined', island, key, invitation, evaluates, holds: held });
-    if (run !== this.#options.run || holds.length === 0) return joined([]);
-    this.#compare(peer, holds)
-      .then((held) => this.#peers.get(island) === peer && joined(held))
-      .catch((error: unknown) => this.#decider.suspended || this.#fail(error));
-  }
-
-  /** What an island has under a version's number has to be what the coordinator has: after a restore from a copy it may be another model. */
-  async #compare(peer: Peer, holds: Resume['holds']): Promise<readonly Held[]> {
-    const { aggregation } = this.#options;
-    const own = await Promise.all(aggregation.fragments.map((_, fragment) => aggregation.digest(fragment)));
-    return holds.map(({ hash, ...held }, fragment) => {
-      const beside = own[fragment];
-      if (beside === undefined || beside.version !== held.newest || beside.hash === hash) return held;
-      const what = `Fragment ${fragment} of the model is not the coordinator's at version ${held.newest}: it is sent again, and what was trained on it is dropped.`;
-      peer.channel.send({ kind: 'standing', ...standing('joining', 'model-differs', what) });
-      return { ...held, round: 0 };
-    });
+    this.#peers.set(name, peer);
+    this.#leases.seen(name, nowMs, leaseMs);
   }
 
   #receiveFrame(peer: Peer, data: Buffer): void {
@@ -413,8 +336,10 @@ export class RunServer {
     if (peer.stage === 'refused') return;
     const fault = faultOf(cause, peer.isOtherVersion);
     if (fault === 'ours' || fault === 'disk') return this.#decider.suspended ? undefined : this.#fail(cause);
+    if (peer.name === undefined) this.#listener.door.refused(peer.address);
     peer.stage = 'refused';
     const error = fault === 'bug' ? unexplained(cause) : (cause as HelioError);
+    if (fault === 'bug') this.#fault(cause, `what ${peer.name ?? 'a stranger'} sent`);
     this.#metrics.refusals.inc({ code: error.code });
     peer.channel.send({ kind: 'refused', code: error.code, what: error.what.slice(0, 2_000), remedy: error.remedy });
     if (fault === 'offence' && peer.name !== undefined && this.#peers.get(peer.name) === peer)
@@ -441,6 +366,12 @@ export class RunServer {
     }
   }
 
+  /** An error of one connection that nobody foresaw: it is told with its place, and the run goes on. */
+  #fault(error: unknown, place: string): void {
+    this.#metrics.faults.inc();
+    this.#options.onFault?.(error, place);
+  }
+
   /** A failure of our own (a full disk, a bug) ends the run with its cause; nothing goes on half-done. */
   #fail(error: unknown): void {
     this.#performer.drop();
@@ -462,22 +393,4 @@ function isReceiving(peer: Peer | undefined): boolean {
   peer.heardBytes = peer.wire.bytesRead;
   peer.channel.sendAtOnce({ kind: 'alive' });
   return true;
-}
-
-function refuseUpgrade(socket: Duplex, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
-}
-
-/** A hello of a version that we do not share may have another form: that is told as a skew, and not as a fault. */
-function requireVersion(text: string): void {
-  if (text.length > MAX_MESSAGE_BYTES) return;
-  let hello: Readonly<Record<string, unknown>>;
-  try {
-    hello = (JSON.parse(text) ?? {}) as Readonly<Record<string, unknown>>;
-  } catch {
-    return;
-  }
-  const { kind, protocol, oldest } = hello;
-  if (kind !== 'hello' || typeof protocol !== 'number') return;
-  agreedVersion(OWN_VERSIONS, { protocol, oldest: typeof oldest === 'number' ? oldest : protocol }, 'island');
 }

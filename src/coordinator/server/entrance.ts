@@ -1,0 +1,164 @@
+import { HelioError } from '../../errors.ts';
+import { MAX_HELLO_BYTES } from '../../protocol/messages.ts';
+import { standing } from '../../protocol/standing.ts';
+import { agreedVersion, CAPABILITIES, OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../protocol/versions.ts';
+import { admission } from '../admission.ts';
+import { leaseOf } from '../leases.ts';
+import type { Event, Held, RunState } from '../state.ts';
+import type { Knock } from './http.ts';
+import { KNOCK_MS, Knocks } from './knocks.ts';
+import type { ServerOptions } from './options.ts';
+import type { Hello, Peer, Resume } from './peer.ts';
+
+export const OWN_VERSIONS = { protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL };
+
+/** What the entrance needs of the server. */
+export interface Hall {
+  state(): RunState;
+  /** An island was let in; a connection under the same name is replaced. */
+  arrives(peer: Peer, leaseMs: number): void;
+  /** Whether this is still the connection of its island. */
+  isThere(peer: Peer): boolean;
+  take(event: Event): void;
+  /** It waits for a person, and may do so for a while. */
+  waits(peer: Peer, forMs: number): void;
+  refuse(peer: Peer, error: unknown): void;
+  failed(error: unknown): void;
+}
+
+/** From an island's first word until it takes part: who it is, whether it may come, and what it has. */
+export class Entrance {
+  readonly #options: ServerOptions;
+  readonly #hall: Hall;
+  readonly #knocks: Knocks;
+
+  constructor(options: ServerOptions, hall: Hall) {
+    this.#options = options;
+    this.#hall = hall;
+    this.#knocks = new Knocks(options.nowMs);
+  }
+
+  get knocks(): readonly Knock[] {
+    return this.#knocks.list;
+  }
+
+  /** @throws HelioError HELIO-4004 when it said so before, HELIO-4006 when no version is common */
+  greet(peer: Peer, hello: Hello): void {
+    if (peer.stage !== 'stranger')
+      throw new HelioError('HELIO-4004', 'The island said hello twice.', 'Open one connection an island.');
+    peer.stage = 'checking';
+    agreedVersion(OWN_VERSIONS, hello, 'island');
+    this.#admission(peer, hello)
+      .then((admitted) => {
+        if (peer.socket.readyState !== peer.socket.OPEN) return;
+        if (admitted.kind === 'admitted') return this.#admit(peer, hello, admitted.invitation);
+        this.#knock(peer, hello);
+      })
+      .catch((error: unknown) => this.#hall.refuse(peer, error));
+  }
+
+  /** @returns whether there was one @throws HelioError HELIO-4003 when the name alone does not say which */
+  answer(island: string, letIn: boolean, key?: string): boolean {
+    const knock = this.#knocks.take(island, key);
+    if (knock === undefined) return false;
+    const { peer, hello } = knock;
+    if (!letIn) {
+      this.#knocks.sentAway(knock);
+      this.#hall.refuse(peer, new HelioError('HELIO-4003', 'The host did not let this island in.', 'Ask the host.'));
+      return true;
+    }
+    // Another may have come under its name while it waited.
+    this.#admission(peer, hello)
+      .then(() => this.#admit(peer, hello, null))
+      .catch((error: unknown) => this.#hall.refuse(peer, error));
+    return true;
+  }
+
+  /** It says what it has of the run. @throws HelioError HELIO-4004 when it said so before */
+  resume(peer: Peer, island: string, { run, holds, beginnings }: Resume): void {
+    if (peer.stage !== 'admitted')
+      throw new HelioError('HELIO-4004', 'The island said twice what it has.', 'Say it once a connection.');
+    peer.stage = 'joined';
+    peer.beginnings = beginnings;
+    const { key, invitation, evaluates } = peer;
+    const joined = (held: readonly Held[]): void =>
+      this.#hall.take({ kind: 'joined', island, key, invitation, evaluates, holds: held });
+    if (run !== this.#options.run || holds.length === 0) return joined([]);
+    this.#compare(peer, holds)
+      .then((held) => this.#hall.isThere(peer) && joined(held))
+      .catch((error: unknown) => this.#hall.failed(error));
+  }
+
+  /** Its connection is gone. */
+  forget(peer: Peer): void {
+    this.#knocks.forget(peer);
+  }
+
+  #knock(peer: Peer, hello: Hello): void {
+    peer.stage = 'knocking';
+    const knock = this.#knocks.add(peer, hello, (key) => {
+      const tired = this.#knocks.takeKey(key);
+      const what = 'The host has not answered whether this island may join.';
+      if (tired !== undefined)
+        this.#hall.refuse(tired.peer, new HelioError('HELIO-4003', what, 'Ask the host for an invitation.'));
+    });
+    this.#hall.waits(peer, KNOCK_MS + 1_000);
+    const what = `The host is asked whether ${hello.island} may join.`;
+    peer.channel.send({ kind: 'standing', ...standing('waiting', 'host-is-asked', what) });
+    this.#options.onKnock(knock);
+  }
+
+  #admission({ nonce }: Peer, hello: Hello): ReturnType<typeof admission> {
+    const { run, hostKey, nowS } = this.#options;
+    return admission({ run, hostKey, nonce, nowS: nowS() }, this.#hall.state(), hello);
+  }
+
+  /** It is who it says, and may come: it is asked what it has. */
+  #admit(peer: Peer, hello: Hello, invitation: Peer['invitation']): void {
+    const { run, settings, version } = this.#options;
+    const leaseMs = leaseOf(hello.host, settings.leaseMs);
+    const own: readonly string[] = CAPABILITIES;
+    peer.stage = 'admitted';
+    peer.name = hello.island;
+    peer.key = hello.key;
+    peer.evaluates = hello.evaluates;
+    peer.invitation = invitation;
+    peer.capabilities = hello.capabilities.filter((name) => own.includes(name));
+    peer.isOtherVersion = hello.software !== `heliotrope ${version}`;
+    this.#hall.arrives(peer, leaseMs);
+    peer.channel.send({
+      kind: 'admitted',
+      protocol: agreedVersion(OWN_VERSIONS, hello, 'island'),
+      capabilities: [...peer.capabilities],
+      run,
+      leaseS: leaseMs / 1000,
+    });
+  }
+
+  /** What an island has under a version's number has to be what the coordinator has: after a restore from a copy it may be another model. */
+  async #compare(peer: Peer, holds: Resume['holds']): Promise<readonly Held[]> {
+    const { aggregation } = this.#options;
+    const own = await Promise.all(aggregation.fragments.map((_, fragment) => aggregation.digest(fragment)));
+    return holds.map(({ hash, ...held }, fragment) => {
+      const beside = own[fragment];
+      if (beside === undefined || beside.version !== held.newest || beside.hash === hash) return held;
+      const what = `Fragment ${fragment} of the model is not the coordinator's at version ${held.newest}: it is sent again, and what was trained on it is dropped.`;
+      peer.channel.send({ kind: 'standing', ...standing('joining', 'model-differs', what) });
+      return { ...held, round: 0 };
+    });
+  }
+}
+
+/** A hello of a version that we do not share may have another form: that is told as a skew, and not as a fault. */
+export function requireVersion(text: string): void {
+  if (text.length > MAX_HELLO_BYTES) return;
+  let hello: Readonly<Record<string, unknown>>;
+  try {
+    hello = (JSON.parse(text) ?? {}) as Readonly<Record<string, unknown>>;
+  } catch {
+    return;
+  }
+  const { kind, protocol, oldest } = hello;
+  if (kind !== 'hello' || typeof protocol !== 'number') return;
+  agreedVersion(OWN_VERSIONS, { protocol, oldest: typeof oldest === 'number' ? oldest : protocol }, 'island');
+}

@@ -1,4 +1,4 @@
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { hostname } from 'node:os';
@@ -15,8 +15,7 @@ import { addressesOf, inviteTo, newInvitationId, type Served, writeServed } from
 import { beginRun } from './begin-run.ts';
 import { VERSION } from './context.ts';
 import { keptIdentity } from './identity-file.ts';
-import { announce } from './lan/discovery.ts';
-import { newCode } from './lan/words.ts';
+import { presence } from './lan/presence.ts';
 import { describeRecord } from './live/describe.ts';
 import { outerNotices } from './outer-checks.ts';
 import { folderPreparation, frozenFile, type PreparedRun, prepareRun } from './prepare-run.ts';
@@ -101,6 +100,10 @@ async function host(
     throw error;
   });
   completeMetrics(folder, records);
+  const lan =
+    options.lan && !isLoopback(options.host)
+      ? await presence(identity, (tried) => options.emit({ kind: 'code', ...tried }))
+      : undefined;
   const { job: told, dataRoot } = travellingJob(prepared.job, prepared.dataFolder);
   const server = await RunServer.start({
     run,
@@ -127,6 +130,7 @@ async function host(
     hosts: namesOf(options),
     origins: options.origins,
     onFault: (error, place) => options.emit({ kind: 'fault', place, what: faultText(error) }),
+    codes: lan?.door,
     onKnock: (knock) => options.emit({ kind: 'knock', ...knock }),
     onRecord: recorder(folder, options.emit),
     onSave: async () => saveCheckpoint(blobs, prepared.model, await aggregation.state()),
@@ -139,8 +143,7 @@ async function host(
     listens: { host: options.host, port: server.port },
   };
   writeServed(folder, served);
-  const code = options.lan && !isLoopback(options.host) ? newCode(randomInt) : null;
-  const hide = code === null ? undefined : announce({ ...served, code, port: server.port });
+  const hide = lan?.begin(served);
   options.emit({
     kind: 'serving',
     invitation: await inviteTo(served, identity, {
@@ -148,7 +151,7 @@ async function host(
       uses: 1_000_000,
       expiresAt: Math.floor(Date.now() / 1000) + STANDING_S,
     }),
-    code,
+    code: lan?.code ?? null,
     port: server.port,
     folder,
     dataRoot,

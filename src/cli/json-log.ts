@@ -1,8 +1,8 @@
 import { pino } from 'pino';
-import { describeRecord } from './live/describe.ts';
+import { describeCode, describeRecord } from './live/describe.ts';
 import type { ServeLine } from './records.ts';
 
-/** What `serve` does as structured log lines on stderr, for machines that collect them. Invitations are left out: they let people in. */
+/** What `serve` does as structured log lines on stderr, for machines that collect them. Invitations and codes are left out: they let people in. */
 export function jsonLog(): (line: ServeLine) => void {
   const level = process.env.HELIOTROPE_LOG_LEVEL ?? 'info';
   const log = pino(
@@ -12,7 +12,7 @@ export function jsonLog(): (line: ServeLine) => void {
   return (line) => {
     switch (line.kind) {
       case 'serving': {
-        const { invitation: _, kind, notices, ...rest } = line;
+        const { invitation: _, code: __, kind, notices, ...rest } = line;
         log.info({ event: kind, ...rest }, `serving ${rest.folder} on port ${rest.port}`);
         for (const notice of notices) log.info({ event: 'notice' }, notice);
         return;
@@ -31,6 +31,10 @@ export function jsonLog(): (line: ServeLine) => void {
         return log.warn({ event: 'notice' }, line.sentence);
       case 'fault':
         return log.error({ event: 'fault', place: line.place }, line.what);
+      case 'code': {
+        const { kind, ...rest } = line;
+        return log[line.outcome === 'right' ? 'info' : 'warn']({ event: kind, ...rest }, describeCode(line));
+      }
       case 'result':
         return log.info(
           { event: 'result', status: line.summary.status, reason: line.summary.reason },

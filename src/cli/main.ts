@@ -17,7 +17,7 @@ function explain(error: unknown, argv: readonly string[]): number {
     process.stdout.write(`${JSON.stringify({ kind: 'error', ...body })}\n`);
   } else if (known !== undefined) {
     const { red, dim } = pc.createColors(process.stderr.isTTY && !process.env.NO_COLOR);
-    process.stderr.write(`${red('error')} ${dim(known.code)} ${known.what}\n      ${known.remedy}\n`);
+    process.stderr.write(`${red('error')} ${dim(known.code)} ${plain(known.what)}\n      ${plain(known.remedy)}\n`);
   }
   if (known === undefined)
     process.stderr.write(
@@ -25,6 +25,9 @@ function explain(error: unknown, argv: readonly string[]): number {
     );
   return known?.exitCode ?? 1;
 }
+
+/** Some of it others have said, as a coordinator that refuses: it moves no cursor. */
+const plain = (text: string): string => text.replace(/[^\P{Cc}\n\t]/gu, ' ');
 
 const finish = (status: number): void => {
   process.exitCode = status;

@@ -1,4 +1,5 @@
 import type { RunRecord } from '../coordinator/state.ts';
+import type { CodeTried } from './lan/code-door.ts';
 
 /** A record as it is written to metrics.jsonl and told to whoever watches: when, and with the bytes so far. */
 export type LiveRecord = RunRecord & {
@@ -15,7 +16,7 @@ export type ServeLine =
       readonly kind: 'serving';
       /** A link that islands join with. */
       readonly invitation: string;
-      /** By which machines of the local network find it; null where it is not announced. */
+      /** Lets in whoever knows it, on the local network; null where the run is not there. */
       readonly code: string | null;
       readonly port: number;
       readonly folder: string;
@@ -35,6 +36,8 @@ export type ServeLine =
   | { readonly kind: 'notice'; readonly sentence: string }
   /** An error of one connection that nobody foresaw: a bug of ours, worth a report. */
   | { readonly kind: 'fault'; readonly place: string; readonly what: string }
+  /** Somebody on the local network said to know the code. */
+  | ({ readonly kind: 'code' } & CodeTried)
   | { readonly kind: 'result'; readonly summary: Summary }
   | { readonly kind: 'error'; readonly code: string; readonly what: string; readonly remedy: string };
 

@@ -7,11 +7,12 @@ import { runIsland } from '../../island/node/run-island.ts';
 import type { DataAccess } from '../../island/own-data.ts';
 import { requireProvider } from '../../ml/engine/node-runtime.ts';
 import type { Provider } from '../../ml/engine/session.ts';
-import { type InvitationLink, readLink } from '../../protocol/invitation.ts';
+import { type InvitationLink, readLink, writeLink } from '../../protocol/invitation.ts';
 import { RUN_PATH } from '../../protocol/messages.ts';
 import { type CommandContext, onParentGone, print, printJson, stopSignal, VERSION } from '../context.ts';
 import { keptIdentity } from '../identity-file.ts';
-import { findRuns } from '../lan/discovery.ts';
+import { linkByCode, type Search } from '../lan/by-code.ts';
+import { type FoundRun, findRuns } from '../lan/discovery.ts';
 import { CODE_PATTERN } from '../lan/words.ts';
 import { stateFolder } from '../state-folder.ts';
 
@@ -22,6 +23,7 @@ export interface JoinOptions {
   readonly state?: string;
   readonly data?: readonly string[];
   readonly dataRoot?: readonly string[];
+  readonly at?: readonly string[];
   readonly patience: number;
   readonly parent?: boolean;
   readonly quiet?: boolean;
@@ -46,17 +48,21 @@ export async function join(
   requireProvider(options.device);
   // What stands on a command line is seen by all users of a machine; the environment is not.
   const where = argument ?? context.environment.HELIOTROPE_INVITATION;
-  const link = where === undefined || CODE_PATTERN.test(where) ? await findOnLan(where, context) : readLink(where);
-  if (link === undefined) return 0;
-  const { addresses, secure, fingerprint, invitation } = link;
+  if (where === undefined) return listRuns(context);
   const identity = await keptIdentity(path.join(options.state ?? stateFolder(context.environment), 'island.key'));
   const controller = new AbortController();
   stopSignal().addEventListener('abort', () => controller.abort());
   // With the parent gone nobody would start us again or read what we write: leave at once.
   if (options.parent === true) onParentGone(() => controller.abort());
   const log = (sentence: string): void => {
-    if (options.quiet !== true) process.stderr.write(`${name}: ${sentence}\n`);
+    // Some of it others have said: it moves no cursor.
+    if (options.quiet !== true) process.stderr.write(`${name}: ${sentence.replace(/\p{Cc}/gu, ' ')}\n`);
   };
+  const link = CODE_PATTERN.test(where)
+    ? await byCode(where.toLowerCase(), options.at ?? [], log, controller.signal)
+    : readLink(where);
+  if (link === undefined) return 130;
+  const { addresses, secure, fingerprint, invitation } = link;
   log(`joining ${addresses[0]}`);
   const ending = await runIsland({
     routes: routesOf(addresses, secure, fingerprint, options.uplink ?? []),
@@ -86,26 +92,44 @@ function accessOf({ data, dataRoot = [] }: JoinOptions): DataAccess {
 
 const SEARCH_S = 4;
 
-/** The run of a code; without one, says what is there. @throws HelioError HELIO-4002 when there is none */
-async function findOnLan(code: string | undefined, context: CommandContext): Promise<InvitationLink | undefined> {
-  const found = await findRuns(SEARCH_S, (run) => run.code === code);
-  if (code === undefined) {
-    if (context.json) printJson(found);
-    else if (found.length === 0)
-      print('No run was found on this network. Join one by its invitation link: heliotrope join LINK');
-    else for (const run of found) print(`${run.run.padEnd(32)} ${run.addresses[0]}   heliotrope join ${run.code}`);
-    return undefined;
-  }
-  const run = found.find((each) => each.code === code);
-  if (run === undefined) {
-    const others = found.length === 0 ? '' : ` Found: ${found.map((each) => each.code).join(', ')}.`;
-    throw new HelioError(
-      'HELIO-4002',
-      `No run on this network has the code ${code}.${others}`,
-      'Codes change when a run is served anew: look at its host. From elsewhere, join by its invitation link.',
+/** The link that the host of a code's run gives whoever knows the code; undefined when it was stopped meanwhile. */
+async function byCode(
+  code: string,
+  at: readonly string[],
+  say: (sentence: string) => void,
+  signal: AbortSignal,
+): Promise<InvitationLink | undefined> {
+  const candidates: Search['candidates'] = async (found, ended) => {
+    for (const address of at) found({ name: 'what was named', addresses: [address], secure: undefined });
+    if (at.length > 0) return;
+    await findRuns(
+      SEARCH_S,
+      ({ run, addresses, secure, takesCodes }) => takesCodes && found({ name: run, addresses, secure }),
+      ended,
     );
+  };
+  try {
+    return await linkByCode({ code, candidates, say, signal });
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
   }
-  return { ...run, invitation: null };
+}
+
+/** Says what runs say of themselves on this network. */
+async function listRuns(context: CommandContext): Promise<number> {
+  const found: FoundRun[] = [];
+  await findRuns(SEARCH_S, (run) => found.push(run));
+  const runs = found.toSorted((a, b) => (a.run < b.run ? -1 : 1));
+  if (context.json) printJson(runs);
+  else if (runs.length === 0)
+    print('No run was found on this network. Join one by its invitation link: heliotrope join LINK');
+  else {
+    for (const { run, ...reached } of runs)
+      print(`${run.padEnd(32)} to ask its host: heliotrope join '${writeLink({ ...reached, invitation: null })}'`);
+    print('Whoever was told a code joins with it: heliotrope join CODE');
+  }
+  return 0;
 }
 
 /** Every address of the coordinator, by each of this machine's uplinks: the first uplink's before the second's. */

@@ -4,6 +4,7 @@ import { HelioError } from '../../errors.ts';
 import { type CommandContext, colorful, onParentGone, print, printJson, stopSignal } from '../context.ts';
 import { type HostOptions, hostRun } from '../host-run.ts';
 import { jsonLog } from '../json-log.ts';
+import { describeCode } from '../live/describe.ts';
 import { Painter } from '../live/painter.ts';
 import type { ServeLine, Summary } from '../records.ts';
 import { reportLines } from '../report/report-terminal.ts';
@@ -102,6 +103,7 @@ function show(options: ServeOptions, context: CommandContext): (line: ServeLine)
     if (line.kind === 'knock') painter.say(`${describeKnock(line)}. Let it in: heliotrope admit ${run} ${line.island}`);
     if (line.kind === 'notice') painter.say(line.sentence);
     if (line.kind === 'fault') painter.say(`closed a connection for an error of ours (${line.place}): ${line.what}`);
+    if (line.kind === 'code') painter.say(describeCode(line));
     if (line.kind !== 'serving') return;
     painter = new Painter(process.stderr, line.steps, context.environment);
     run = path.basename(line.folder);
@@ -109,7 +111,7 @@ function show(options: ServeOptions, context: CommandContext): (line: ServeLine)
     painter.say(`folder ${path.relative('', line.folder) || '.'}; waiting for ${line.islands} islands. Join with:`);
     painter.say(`heliotrope join '${line.invitation}'`);
     painter.say(`with --data for its own files, or where it has the run's: --data-root ${line.dataRoot}`);
-    if (line.code !== null) painter.say(`or, on this network: heliotrope join ${line.code}`);
+    if (line.code !== null) painter.say(`or, on this network, whoever is told the code: heliotrope join ${line.code}`);
     for (const notice of line.notices) painter.say(notice);
     const local = ['127.0.0.1', '::1', 'localhost'].includes(options.host);
     if (!local && options.tls === undefined && options.tlsCert === undefined)

@@ -1,20 +1,29 @@
-import { Bonjour, type Service } from 'bonjour-service';
+import { isIP } from 'node:net';
+import { Bonjour } from 'bonjour-service';
+import multicastDns, { type ResponsePacket } from 'multicast-dns';
 import { z } from 'zod';
 
 /** Runs are found on a local network by multicast DNS (RFC 6762, 6763): `_heliotrope._tcp`. */
 const TYPE = 'heliotrope';
+const SERVICE = `_${TYPE}._tcp.local`;
 
-/** What a run says of itself. Nothing here is secret, and nothing is believed: the host is asked who may join. */
+/**
+ * What a run says of itself: its name, how to speak to it, and that it takes codes. Anybody can say the same, so nothing of it is believed:
+ * whoever has a code proves it to the host and the host to him, and whoever has none asks.
+ */
 const textSchema = z.object({
   run: z.string().regex(/^[A-Za-z0-9._-]{1,80}$/),
-  code: z.string().max(40),
+  codes: z.enum(['yes', 'no']),
   tls: z.enum(['yes', 'no']),
-  fingerprint: z.string().regex(/^([0-9a-f]{64})?$/),
+  fingerprint: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
 });
 
 export interface FoundRun {
   readonly run: string;
-  readonly code: string;
+  readonly takesCodes: boolean;
   readonly secure: boolean;
   readonly fingerprint: string | undefined;
   /** HOST:PORT */
@@ -23,17 +32,23 @@ export interface FoundRun {
 
 export interface Announcement {
   readonly run: string;
-  readonly code: string;
   readonly port: number;
   readonly secure: boolean;
   readonly fingerprint: string | null;
 }
 
+/** Whoever announces many runs is listened to no longer. */
+const MAX_FOUND = 64;
+const MAX_FOUND_OF_SENDER = 8;
+const MAX_ADDRESSES = 8;
+/** A packet may be lost. */
+const ASK_EVERY_MS = 1_000;
+
 /** @returns takes it back. A network without multicast is no error: nobody finds the run there, and that is all */
-export function announce({ run, code, port, secure, fingerprint }: Announcement): () => Promise<void> {
+export function announce({ run, port, secure, fingerprint }: Announcement): () => Promise<void> {
   const bonjour = new Bonjour({}, () => {});
-  const txt = { run, code, tls: secure ? 'yes' : 'no', fingerprint: fingerprint ?? '' };
-  const service = bonjour.publish({ name: `${run} ${code}`, type: TYPE, port, txt, probe: false });
+  const txt = { run, codes: 'yes', tls: secure ? 'yes' : 'no', ...(fingerprint === null ? {} : { fingerprint }) };
+  const service = bonjour.publish({ name: run, type: TYPE, port, txt, probe: false });
   service.on('error', () => {});
   return () =>
     new Promise((resolve) => {
@@ -44,43 +59,87 @@ export function announce({ run, code, port, secure, fingerprint }: Announcement)
     });
 }
 
-/** Looks for runs. @param until ends the search early when it has what it wants */
+/**
+ * Looks for runs for so long, or until the signal.
+ *
+ * @param onFound told each as it is found: several may have one name, of which one at most is the run that is meant
+ */
 export function findRuns(
   seconds: number,
-  until: (found: FoundRun) => boolean = () => false,
-): Promise<readonly FoundRun[]> {
+  onFound: (found: FoundRun) => void,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<void> {
   return new Promise((resolve) => {
-    const found = new Map<string, FoundRun>();
-    const bonjour = new Bonjour({}, () => {});
+    const found = new Set<string>();
+    const senders = new Map<string, number>();
+    const mdns = multicastDns();
+    const ask = (): void => mdns.query(SERVICE, 'PTR');
     const done = (): void => {
+      signal.removeEventListener('abort', done);
       clearTimeout(timer);
-      browser.stop();
-      bonjour.destroy();
-      resolve([...found.values()].toSorted((a, b) => (a.run < b.run ? -1 : 1)));
+      clearInterval(asking);
+      mdns.destroy(() => resolve());
     };
     const timer = setTimeout(done, 1_000 * seconds);
-    const browser = bonjour.find({ type: TYPE }, (service) => {
-      const run = foundRun(service);
-      if (run === undefined) return;
-      found.set(run.run, run);
-      if (until(run)) done();
+    const asking = setInterval(ask, ASK_EVERY_MS);
+    signal.addEventListener('abort', done);
+    // A network without multicast is no error: nothing is found there.
+    mdns.on('error', () => {});
+    mdns.on('warning', () => {});
+    mdns.on('ready', ask);
+    mdns.on('response', (packet, { address }) => {
+      for (const run of runsIn(packet, address)) {
+        const key = JSON.stringify(run);
+        const count = senders.get(address) ?? 0;
+        if (found.has(key) || found.size >= MAX_FOUND || count >= MAX_FOUND_OF_SENDER) continue;
+        found.add(key);
+        senders.set(address, count + 1);
+        onFound(run);
+      }
     });
   });
 }
 
-function foundRun({ txt, port, addresses, referer }: Service): FoundRun | undefined {
-  const text = textSchema.safeParse(txt);
-  if (!text.success) return undefined;
-  const { run, code, tls, fingerprint } = text.data;
-  // Where the answer came from is the best guess; an address that is good on one link alone is none.
-  const hosts = [...new Set([referer?.address, ...(addresses ?? [])])].filter(
-    (address): address is string => address !== undefined && !address.startsWith('fe80:'),
+/**
+ * The runs that a response names, whole: it has name, place, text and addresses in one packet, as ours do.
+ *
+ * Nothing is put together from several packets, so that nobody can change what another has said.
+ *
+ * @param sender where it came from, which is the best guess at where the run is
+ */
+export function runsIn(packet: Pick<ResponsePacket, 'answers' | 'additionals'>, sender: string): readonly FoundRun[] {
+  const records = [...(packet.answers ?? []), ...(packet.additionals ?? [])];
+  const names = records.flatMap((record) => (record.type === 'PTR' && record.name === SERVICE ? [record.data] : []));
+  return [...new Set(names)].flatMap((name) => {
+    const place = records.find((record) => record.type === 'SRV' && record.name === name);
+    const text = records.find((record) => record.type === 'TXT' && record.name === name);
+    if (place?.type !== 'SRV' || text?.type !== 'TXT') return [];
+    const { port, target } = place.data;
+    const said = textSchema.safeParse(pairsIn(text.data));
+    if (!said.success || !Number.isInteger(port) || port < 1) return [];
+    const own = records.flatMap((r) => ((r.type === 'A' || r.type === 'AAAA') && r.name === target ? [r.data] : []));
+    // An address that is good on one link alone is none.
+    const hosts = [...new Set([sender, ...own])].filter((host) => isIP(host) !== 0 && !/^fe80:/i.test(host));
+    const { run, codes, tls, fingerprint } = said.data;
+    return [
+      {
+        run,
+        takesCodes: codes === 'yes',
+        secure: tls === 'yes',
+        fingerprint,
+        addresses: hosts.slice(0, MAX_ADDRESSES).map((host) => `${isIP(host) === 6 ? `[${host}]` : host}:${port}`),
+      },
+    ];
+  });
+}
+
+/** KEY=VALUE strings of a TXT record (RFC 6763, section 6.3). */
+function pairsIn(data: unknown): Readonly<Record<string, string>> {
+  const strings = (Array.isArray(data) ? data : [data]).map(String);
+  return Object.fromEntries(
+    strings.flatMap((string) => {
+      const at = string.indexOf('=');
+      return at > 0 ? [[string.slice(0, at), string.slice(at + 1)]] : [];
+    }),
   );
-  return {
-    run,
-    code,
-    secure: tls === 'yes',
-    fingerprint: fingerprint === '' ? undefined : fingerprint,
-    addresses: hosts.map((host) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)),
-  };
 }

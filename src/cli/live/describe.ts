@@ -1,3 +1,4 @@
+import type { CodeTried } from '../lan/code-door.ts';
 import type { LiveRecord } from '../records.ts';
 
 /** One sentence for the log of a run; undefined for what only the charts need. */
@@ -27,4 +28,14 @@ export function describeRecord(record: LiveRecord): string | undefined {
     case 'progress':
       return undefined;
   }
+}
+
+/** What came of a code, for the host. */
+export function describeCode({ outcome, address, invitation, wrong, turnedAway }: CodeTried): string {
+  const from = address.replace(/^::ffff:/, '');
+  if (outcome === 'right') return `somebody at ${from} knew the code and was given the invitation ${invitation}`;
+  const so = `${wrong} wrong so far, ${turnedAway} turned away untried`;
+  return outcome === 'wrong'
+    ? `a wrong code from ${from} (${so})`
+    : `too many codes from ${from}, or not from here (${so})`;
 }

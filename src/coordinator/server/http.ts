@@ -10,6 +10,7 @@ import { allIslands } from '../roster.ts';
 import { isOver, runStepOf } from '../run.ts';
 import { standingOf } from '../standing.ts';
 import type { Island, RunSettings, RunState } from '../state.ts';
+import { type CodeDoor, codeRoutes } from './codes.ts';
 import { addHostRoutes, HOST_PATHS, type HostHands } from './host-routes.ts';
 import type { RunMetrics } from './metrics.ts';
 
@@ -38,6 +39,7 @@ export interface HttpOptions {
   readonly host: HostHands;
   /** Why the run cannot go on now; null where it can. */
   readonly ready: () => Promise<string | null>;
+  readonly codes?: CodeDoor | undefined;
 }
 
 const problem = z.object({ error: z.string() }).openapi('Problem');
@@ -173,6 +175,7 @@ export function httpSide(options: HttpOptions): OpenAPIHono {
     return c.json({ error: `No island ${name} asks to join.` }, 404);
   });
   addHostRoutes(app, options.host);
+  if (options.codes !== undefined) codeRoutes(app, options.codes);
   app.doc31('/v1/openapi.json', { openapi: '3.1.0', info: { title: 'Heliotrope coordinator', version } });
   app.notFound((c) => c.json({ error: 'There is nothing here. See /v1/openapi.json.' }, 404));
   return app;

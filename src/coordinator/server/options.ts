@@ -2,6 +2,7 @@ import type { Job } from '../../protocol/run-file.ts';
 import type { RunRecord, RunSettings, RunState } from '../state.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { RunStore } from '../store/run-store.ts';
+import type { CodeDoor } from './codes.ts';
 import type { Knock } from './http.ts';
 import type { DoorLimits } from './limits.ts';
 import type { WorkerAggregation } from './worker-aggregation.ts';
@@ -43,6 +44,10 @@ export interface ServerOptions {
   /** A clock that does not run backwards, and the time of day in seconds since 1970. */
   readonly nowMs: () => number;
   readonly nowS: () => number;
+  /** Whether the stores can be used now, for `/readyz`. @returns what stands in the way; null: nothing */
+  readonly ready?: () => Promise<string | null>;
+  /** Lets in who knows the run's code, where it has one. */
+  readonly codes?: CodeDoor | undefined;
   /** An unknown island without an invitation asks to be let in; see {@link RunServer.answerKnock}. */
   readonly onKnock: (knock: Knock) => void;
   /** Told everything that happens, with the bytes exchanged with each island so far. */

@@ -95,6 +95,7 @@ export class RunServer {
         revoke: (invitation, islands) => this.#decider.take({ kind: 'revoked', invitation, islands }),
         receipts: (island) => options.store.receipts(island),
       },
+      codes: options.codes,
     });
     this.#entrance = new Entrance(options, {
       state: () => this.#decider.state,

@@ -1,0 +1,35 @@
+import { randomInt } from 'node:crypto';
+import type { Identity } from '../../protocol/identity.ts';
+import { inviteTo, newInvitationId, type Served } from '../addresses.ts';
+import { type CodeTried, OpaqueDoor } from './code-door.ts';
+import { announce } from './discovery.ts';
+import { newCode } from './words.ts';
+
+/** A run on its local network: found by multicast, and joined by who knows its code. */
+export interface Presence {
+  readonly code: string;
+  readonly door: OpaqueDoor;
+  /** Says that it is there. @returns takes it back */
+  begin(served: Served): () => Promise<void>;
+}
+
+/** How long the invitation is good that a code gets: to join with at once, by one island. */
+const INVITED_S = 3_600;
+
+export async function presence(identity: Identity, onTried: (tried: CodeTried) => void): Promise<Presence> {
+  const code = newCode(randomInt);
+  const served = Promise.withResolvers<Served>();
+  const invite = async () => {
+    const [id, expiresAt] = [newInvitationId(), Math.floor(Date.now() / 1_000) + INVITED_S];
+    return { id, link: await inviteTo(await served.promise, identity, { id, uses: 1, expiresAt }) };
+  };
+  const door = await OpaqueDoor.open({ code, invite, nowMs: () => performance.now(), onTried });
+  return {
+    code,
+    door,
+    begin(now) {
+      served.resolve(now);
+      return announce({ ...now, port: now.listens.port });
+    },
+  };
+}

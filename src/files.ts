@@ -29,20 +29,32 @@ function makeIn(folder: string): void {
   }
 }
 
+/** Most bytes of one call: the system takes less than 2 GiB, and smaller ones cost nothing. */
+const WRITE_BYTES = 2 ** 26;
+
 /**
  * Writes a file whole or not at all: to a temporary name beside it, synced, then renamed.
  *
  * @param mode who may read it; 0o600: its owner alone
  * @throws HelioError HELIO-3002 (no space), HELIO-3003 (no permission), HELIO-3004
  */
-export function writeWhole(file: string, content: string | Uint8Array, mode = 0o666): void {
+export function writeWhole(file: string, content: string | Uint8Array, mode?: number): void {
+  writePieces(file, [typeof content === 'string' ? new TextEncoder().encode(content) : content], mode);
+}
+
+/**
+ * The same for what is too large to be held whole: each piece is written before the next one is made.
+ *
+ * @throws HelioError as {@link writeWhole}, and what making a piece throws; there is no file then
+ */
+export function writePieces(file: string, pieces: Iterable<Uint8Array>, mode = 0o666): void {
   const temporary = `${file}.${process.pid}.tmp`;
   try {
     makeFolder(path.dirname(file));
-    const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
     const descriptor = openSync(temporary, 'w', mode);
     try {
-      for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
+      for (const piece of pieces)
+        for (let at = 0; at < piece.length; ) at += writeSync(descriptor, piece.subarray(at, at + WRITE_BYTES));
       fsyncSync(descriptor);
     } finally {
       closeSync(descriptor);

@@ -10,6 +10,7 @@ import { explainSystemError, HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 import type { Preparation } from '../island/node/job-data.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
+import { joinArrays } from '../ml/tensor/tensor-source.ts';
 import type { Job } from '../protocol/run-file.ts';
 import { addressesOf, inviteTo, newInvitationId, type Served, writeServed } from './addresses.ts';
 import { beginRun } from './begin-run.ts';
@@ -348,7 +349,7 @@ async function conclude(
   ending: Ending,
   startedAt: Date,
 ): Promise<Summary> {
-  const parameters = new Map([...(prepared.base ?? []), ...trained]);
+  const parameters = prepared.base === undefined ? trained : joinArrays(prepared.base, trained);
   saveTrained(folder, prepared, parameters);
   const samples = ending.status === 'finished' ? await sampleBoth(prepared, parameters) : null;
   const wallS = (Date.now() - startedAt.getTime()) / 1000;

@@ -3,10 +3,11 @@ import { HelioError } from '../errors.ts';
 import { fragmentsOf, modelOf } from '../island/layout.ts';
 import { type Preparation, prepareData, tokenizerOf } from '../island/node/job-data.ts';
 import type { Tokenizer } from '../ml/data/tokenizer.ts';
-import { loadFolderTokenizer, loadWeights, type SavedModel } from '../ml/models/hugging-face.ts';
+import { loadFolderTokenizer, type OpenedModel, openWeights } from '../ml/models/hugging-face.ts';
 import { isLanguage, type ModelConfig, parametersOf } from '../ml/models/model.ts';
-import { countParameters, initializeParameters, type ParameterArrays, trainable } from '../ml/tensor/parameters.ts';
-import { encodeSafetensors } from '../ml/tensor/safetensors.ts';
+import { countParameters, initializeParameter, type ParameterArrays, trainable } from '../ml/tensor/parameters.ts';
+import { layOutSafetensors, type SafetensorsLayout } from '../ml/tensor/safetensors-layout.ts';
+import { LazyArrays, lazySources } from '../ml/tensor/tensor-source.ts';
 import type { Fragment } from '../outer/fragments.ts';
 import type { Job } from '../protocol/run-file.ts';
 import { checkOuter } from './outer-checks.ts';
@@ -19,8 +20,8 @@ export interface PreparedRun {
   readonly preparation: Preparation;
   /** Of a language model. */
   readonly tokenizer: Tokenizer | undefined;
-  /** Weights that training begins with, where there is a base. */
-  readonly base: ParameterArrays | undefined;
+  /** Weights that training begins with, where there is a base; its files stay open. */
+  readonly base: LazyArrays | undefined;
   readonly fragments: readonly Fragment[];
   /** All parameters, and those of them that are trained. */
   readonly parameterCount: number;
@@ -69,10 +70,10 @@ export async function prepareRun(read: Job, dataFolder: string, given?: Preparat
 }
 
 /** Weights and tokenizer of `model.base`. */
-function loadBase({ model }: Job, folder: string): (SavedModel & { readonly preparation: Preparation }) | undefined {
+function loadBase({ model }: Job, folder: string): (OpenedModel & { readonly preparation: Preparation }) | undefined {
   if (model.base === undefined) return undefined;
   const place = path.resolve(folder, model.base);
-  const saved = loadWeights(place);
+  const saved = openWeights(place);
   return { ...saved, preparation: folderPreparation(place) };
 }
 
@@ -123,15 +124,21 @@ function checkInner({ inner, batch }: Job): void {
   );
 }
 
-/** What training begins with: fresh parameters, over them the base's. */
+/** What training begins with: fresh parameters, over them the base's. Each is made, or read, when it is asked for. */
 export function initialParameters({ model, job, base }: PreparedRun): ParameterArrays {
-  const fresh = initializeParameters(parametersOf(model), job.seed);
-  return base === undefined ? fresh : new Map([...fresh, ...base]);
+  const lazy = lazySources();
+  const fresh = parametersOf(model).map(
+    (spec, index) => [spec.name, lazy(spec.shape, () => initializeParameter(spec, index, job.seed))] as const,
+  );
+  return new LazyArrays(new Map([...fresh, ...(base?.sources ?? [])]));
 }
 
-/** The frozen weights that adapters need, as the file that islands are sent; null where everything is trained. */
-export function frozenFile({ model, base }: PreparedRun): Uint8Array | null {
+/**
+ * The frozen weights that adapters need, as the safetensors file that islands are sent; null where everything is trained. What is sent is read
+ * from the base's own files at that moment.
+ */
+export function frozenFile({ model, base }: PreparedRun): SafetensorsLayout | null {
   const frozen = parametersOf(model).filter((spec) => spec.frozen === true);
   if (frozen.length === 0 || base === undefined) return null;
-  return encodeSafetensors(new Map(frozen.map(({ name, shape }) => [name, { shape, data: base.get(name)! }])));
+  return layOutSafetensors(new Map(frozen.map(({ name }) => [name, base.sources.get(name)!])));
 }

@@ -2,7 +2,8 @@ import type { AggregationState } from '../coordinator/aggregation.ts';
 import { type BlobStore, hashOf } from '../coordinator/store/blobs.ts';
 import { type ModelConfig, parametersOf } from '../ml/models/model.ts';
 import { type ParameterArrays, trainable } from '../ml/tensor/parameters.ts';
-import { decodeSafetensors, encodeSafetensors } from '../ml/tensor/safetensors.ts';
+import { decodeSafetensors } from '../ml/tensor/safetensors.ts';
+import { encodeSafetensors } from '../ml/tensor/safetensors-layout.ts';
 
 /** The tensors of a run's checkpoint: one safetensors file for each part, by the model's own names and shapes. */
 

@@ -97,10 +97,16 @@ export interface Transfer {
   readonly hash: string;
 }
 
+/** Bytes that are sent piece by piece: an array, or something larger that is read when a piece of it goes out. */
+export interface Payload {
+  readonly length: number;
+  subarray(begin: number, end: number): Uint8Array;
+}
+
 /** A payload that is ready to be sent, to one or to many. */
 export interface Packed {
   readonly content: Content;
-  readonly payload: Uint8Array;
+  readonly payload: Payload;
   readonly hash: string;
 }
 

@@ -42,8 +42,11 @@ export class PieceHasher {
 /** Pieces that are hashed at once: WebCrypto copies what it is given. */
 const AT_ONCE = 16;
 
-/** The hash of a payload that is there whole. An empty one has no pieces. */
-export async function contentHash(payload: Uint8Array): Promise<string> {
+/** The hash of a payload that is there whole, or is read piece by piece. An empty one has no pieces. */
+export async function contentHash(payload: {
+  readonly length: number;
+  subarray(begin: number, end: number): Uint8Array;
+}): Promise<string> {
   const hasher = new PieceHasher();
   for (let at = 0, count = 1; at < payload.length; at += PIECE_BYTES, count++) {
     hasher.add(payload.subarray(at, at + PIECE_BYTES));

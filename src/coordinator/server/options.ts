@@ -1,3 +1,4 @@
+import type { Payload } from '../../protocol/frame.ts';
 import type { Job } from '../../protocol/run-file.ts';
 import type { RunRecord, RunSettings, RunState } from '../state.ts';
 import type { BlobStore } from '../store/blobs.ts';
@@ -14,7 +15,7 @@ export interface ServerOptions {
   readonly dataFolder: string;
   /** How data become numbers, as JSON, and where adapters are trained the frozen weights, as a safetensors file. */
   readonly preparation: string;
-  readonly base: Uint8Array | null;
+  readonly base: Payload | null;
   readonly settings: RunSettings;
   readonly state: RunState;
   /** Training time so far of a run that goes on; undefined for one that begins. */

@@ -1,5 +1,5 @@
 import { manifestOf } from '../../outer/fragments.ts';
-import type { Content, Packed } from '../../protocol/frame.ts';
+import type { Content, Packed, Payload } from '../../protocol/frame.ts';
 import { contentHash } from '../../protocol/hash.ts';
 import { placeOf } from '../due.ts';
 import { islandOf } from '../roster.ts';
@@ -195,7 +195,7 @@ export class Performer {
   /** What a new island needs before it can begin. */
   #prepared(): Promise<readonly Packed[]> {
     const { preparation, base } = this.#options;
-    const pack = async (content: Content, payload: Uint8Array) => ({
+    const pack = async (content: Content, payload: Payload) => ({
       content,
       payload,
       hash: await contentHash(payload),

@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
-import { writeWhole } from '../../files.ts';
 import type { ParameterArrays } from '../../ml/tensor/parameters.ts';
-import { decodeSafetensors, encodeSafetensors, type StoredTensor } from '../../ml/tensor/safetensors.ts';
+import { openSafetensors, type Safetensors } from '../../ml/tensor/safetensors.ts';
+import { writeSafetensors } from '../../ml/tensor/safetensors-layout.ts';
+import { inMemory, LazyArrays, type TensorSource } from '../../ml/tensor/tensor-source.ts';
 import type { TrainerState } from '../../ml/training/trainer.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
 import type { ExchangeState } from '../fragment-exchange.ts';
@@ -24,14 +25,14 @@ const NAME = /^checkpoint-([a-z0-9-]{1,64})\.safetensors$/;
 const fileOf = (folder: string, checkpoint: string): string =>
   path.join(folder, `checkpoint-${checkpoint}.safetensors`);
 
-/** Writes a checkpoint whole and forgets the oldest ones. */
+/** Writes a checkpoint whole, piece by piece from where its arrays are, and forgets the oldest ones. */
 export function saveIslandCheckpoint(
   folder: string,
   { run, checkpoint, trainer, clocks, exchange }: IslandCheckpoint,
 ): void {
-  const tensors = new Map<string, StoredTensor>();
+  const tensors = new Map<string, TensorSource>();
   const add = (kind: string, arrays: ParameterArrays): void => {
-    for (const [name, data] of arrays) tensors.set(`${kind}/${name}`, { shape: [data.length], data });
+    for (const [name, data] of arrays) tensors.set(`${kind}/${name}`, inMemory([data.length], data));
   };
   add('parameter', trainer.parameters);
   add('moment', trainer.moments);
@@ -47,37 +48,49 @@ export function saveIslandCheckpoint(
     goodSteps: String(trainer.goodSteps),
     clocks: JSON.stringify(clocks),
   };
-  writeWhole(fileOf(folder, checkpoint), encodeSafetensors(tensors, metadata));
+  writeSafetensors(fileOf(folder, checkpoint), tensors, metadata);
   for (const old of checkpointsIn(folder).slice(0, -KEEP)) rmSync(fileOf(folder, old), { force: true });
 }
 
+/** A checkpoint whose parameters and moments are read from its file when they are asked for. */
+export interface OpenedCheckpoint extends IslandCheckpoint {
+  close(): void;
+}
+
 /**
- * Reads the named checkpoint, or without a name the newest, if there is one of this run.
+ * Opens the named checkpoint, or without a name the newest, if there is one of this run.
  *
  * @throws HelioError HELIO-3001 when it is damaged or another run's
  */
-export function loadIslandCheckpoint(folder: string, run: string, name: string | null): IslandCheckpoint | undefined {
+export function openIslandCheckpoint(folder: string, run: string, name: string | null): OpenedCheckpoint | undefined {
   const known = checkpointsIn(folder);
   const checkpoint = name === null ? known.at(-1) : known.find((id) => id === name);
   if (checkpoint === undefined) return undefined;
   const file = fileOf(folder, checkpoint);
-  const { tensors, metadata } = decode(file);
-  if (metadata.run !== run) {
+  const opened = open(file);
+  try {
+    if (opened.metadata.run === run) return { run, checkpoint, ...contentOf(opened), close: () => opened.close() };
     throw new HelioError(
       'HELIO-3001',
-      `${file} belongs to run ${metadata.run ?? 'unknown'}, not to ${run}.`,
+      `${file} belongs to run ${opened.metadata.run ?? 'unknown'}, not to ${run}.`,
       'Give this run another --state folder.',
     );
+  } catch (error) {
+    opened.close();
+    throw error;
   }
-  const arrays = (kind: string): ParameterArrays =>
-    new Map(
-      [...tensors].flatMap(([key, { data }]) =>
-        key.startsWith(`${kind}/`) ? [[key.slice(kind.length + 1), data] as const] : [],
+}
+
+function contentOf({ metadata, tensors }: Safetensors): Pick<IslandCheckpoint, 'trainer' | 'clocks' | 'exchange'> {
+  const arrays = (kind: string): LazyArrays =>
+    new LazyArrays(
+      new Map(
+        [...tensors].flatMap(([key, tensor]) =>
+          key.startsWith(`${kind}/`) ? [[key.slice(kind.length + 1), tensor] as const] : [],
+        ),
       ),
     );
   return {
-    run,
-    checkpoint,
     trainer: {
       step: Number(metadata.step),
       age: Number(metadata.age),
@@ -91,9 +104,9 @@ export function loadIslandCheckpoint(folder: string, run: string, name: string |
   };
 }
 
-function decode(file: string): ReturnType<typeof decodeSafetensors> {
+function open(file: string): Safetensors {
   try {
-    return decodeSafetensors(readFileSync(file), file);
+    return openSafetensors(file);
   } catch (error) {
     const what = error instanceof HelioError ? error.what : `${file} cannot be read.`;
     const remedy =

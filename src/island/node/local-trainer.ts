@@ -11,7 +11,7 @@ import type { ExchangeState } from '../fragment-exchange.ts';
 import { type DataSizes, modelOf, trainingOf } from '../layout.ts';
 import type { Assignment, IslandTrainer, Kept } from '../trainer-face.ts';
 import { permittedFiles } from './data-files.ts';
-import { loadIslandCheckpoint, saveIslandCheckpoint } from './island-checkpoint.ts';
+import { openIslandCheckpoint, saveIslandCheckpoint } from './island-checkpoint.ts';
 import { type IslandData, openIslandData, type Preparation, tokenizerOf } from './job-data.ts';
 
 /** Trains in this thread: reads the shard, drives the engine, keeps checkpoints as files. */
@@ -81,12 +81,17 @@ export class LocalTrainer implements IslandTrainer {
   async restore(checkpoint: string | null, versions: readonly number[]): ReturnType<IslandTrainer['restore']> {
     const { trainer, assignment } = this.#ready();
     const saved =
-      loadIslandCheckpoint(assignment.stateFolder, assignment.run, checkpoint) ??
-      loadIslandCheckpoint(assignment.stateFolder, assignment.run, null);
+      openIslandCheckpoint(assignment.stateFolder, assignment.run, checkpoint) ??
+      openIslandCheckpoint(assignment.stateFolder, assignment.run, null);
     if (saved === undefined) return null;
-    const unmoved = saved.clocks.length === versions.length && saved.clocks.every((c, i) => c.version === versions[i]);
-    await trainer.load(unmoved ? saved.trainer : { ...saved.trainer, parameters: new Map() });
-    return { clocks: unmoved ? saved.clocks : null, exchange: saved.exchange };
+    try {
+      const unmoved =
+        saved.clocks.length === versions.length && saved.clocks.every((c, i) => c.version === versions[i]);
+      await trainer.load(unmoved ? saved.trainer : { ...saved.trainer, parameters: new Map() });
+      return { clocks: unmoved ? saved.clocks : null, exchange: saved.exchange };
+    } finally {
+      saved.close();
+    }
   }
 
   async skipTo(runStep: number): Promise<number> {

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { writeWhole } from '../../files.ts';
-import type { ParameterArrays } from '../tensor/parameters.ts';
-import { encodeSafetensors, openSafetensors } from '../tensor/safetensors.ts';
+import { elementsOf, type ParameterArrays } from '../tensor/parameters.ts';
+import { openSafetensors } from '../tensor/safetensors.ts';
+import { writeSafetensors } from '../tensor/safetensors-layout.ts';
+import { LazyArrays, lazySources, sourceOf, type TensorSource } from '../tensor/tensor-source.ts';
 import { foreignModel } from './config-reader.ts';
 import { type LoraConfig, loraName, loraTargets } from './lora.ts';
 import { isLanguage, type LanguageConfig, type ModelConfig, parametersOf } from './model.ts';
@@ -29,9 +31,9 @@ export function saveAdapter(folder: string, model: LanguageConfig, parameters: P
     fan_in_fan_out: model.architecture === 'gpt2',
     inference_mode: true,
   };
-  const tensors = adapters.map(({ name, shape }) => [PREFIX + name, { shape, data: parameters.get(name)! }] as const);
+  const tensors = adapters.map(({ name, shape }) => [PREFIX + name, sourceOf(parameters, name, shape)] as const);
   writeWhole(path.join(folder, 'adapter_config.json'), `${JSON.stringify(config, null, 2)}\n`);
-  writeWhole(path.join(folder, 'adapter_model.safetensors'), encodeSafetensors(new Map(tensors)));
+  writeSafetensors(path.join(folder, 'adapter_model.safetensors'), new Map(tensors));
 }
 
 /**
@@ -92,20 +94,25 @@ function readLora(file: string): LoraConfig {
   return { rank: Number(rank), alpha, targets: targets.map(String) };
 }
 
-/** W + (alpha / rank) · B · A for every adapted layer: the model without adapters that computes the same. */
+/** W + (alpha / rank) · B · A for every adapted layer, computed when it is read: the model without adapters that computes the same. */
 export function mergeAdapters(model: ModelConfig, parameters: ParameterArrays): ParameterArrays {
   if (!isLanguage(model) || model.lora === undefined) return parameters;
   const { lora } = model;
-  const merged = new Map(parameters);
-  for (const { name, shape, layout, role } of parametersOf(model)) {
+  const lazy = lazySources();
+  const merged = new Map<string, TensorSource>();
+  for (const { name, shape, layout, role, frozen } of parametersOf(model)) {
+    if (frozen !== true) continue;
     const layer = name.replace(/\.weight$/, '');
-    if (role !== 'matrix' || !loraTargets(lora, layer) || !parameters.has(loraName(layer, 'A'))) continue;
-    const [a, b] = [parameters.get(loraName(layer, 'A'))!, parameters.get(loraName(layer, 'B'))!];
-    merged.delete(loraName(layer, 'A'));
-    merged.delete(loraName(layer, 'B'));
-    merged.set(name, addProduct(parameters.get(name)!, shape, layout === 'out-in', a, b, lora));
+    const [a, b] = [parameters.get(loraName(layer, 'A')), parameters.get(loraName(layer, 'B'))];
+    const own = sourceOf(parameters, name, shape);
+    if (role !== 'matrix' || !loraTargets(lora, layer) || a === undefined || b === undefined) merged.set(name, own);
+    else
+      merged.set(
+        name,
+        lazy(shape, () => addProduct(own.read(0, elementsOf(own)), shape, layout === 'out-in', a, b, lora)),
+      );
   }
-  return merged;
+  return new LazyArrays(merged);
 }
 
 function addProduct(

@@ -1,9 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { writeWhole } from '../../files.ts';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer.ts';
 import type { ParameterArrays, ParameterSpec } from '../tensor/parameters.ts';
-import { encodeSafetensors, openSafetensors, type Safetensors } from '../tensor/safetensors.ts';
+import { openSafetensors, type Safetensors } from '../tensor/safetensors.ts';
+import { LazyArrays, sourceOf, type TensorSource } from '../tensor/tensor-source.ts';
 import { configReader, foreignModel } from './config-reader.ts';
 import {
   huggingFaceConfigOf,
@@ -14,6 +15,7 @@ import {
   parametersOf,
   readModelConfig,
 } from './model.ts';
+import { readText, SHARD_BYTES, weightFiles, writeShards } from './shards.ts';
 
 /** A model with its weights, as a folder in Hugging Face layout holds it. */
 export interface SavedModel {
@@ -21,14 +23,26 @@ export interface SavedModel {
   readonly parameters: ParameterArrays;
 }
 
+export interface OpenedModel extends SavedModel {
+  readonly parameters: LazyArrays;
+  close(): void;
+}
+
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
-/** Writes `config.json` and `model.safetensors`; each file whole or not at all. An adapter's base goes without it. */
-export function saveWeights(folder: string, { model, parameters }: SavedModel, endOfTextId = 0): void {
+/**
+ * Writes `config.json` and the weights: `model.safetensors`, or several files with their index where one would be larger than `shardBytes`.
+ * Each file is written whole or not at all, and piece by piece. An adapter's base goes without it.
+ */
+export function saveWeights(
+  folder: string,
+  { model, parameters }: SavedModel,
+  endOfTextId = 0,
+  shardBytes: number = SHARD_BYTES,
+): void {
   const specs = parametersOf(withoutLora(model));
-  const tensors = specs.map(({ name, shape }) => [name, { shape, data: parameters.get(name)! }] as const);
   writeWhole(path.join(folder, 'config.json'), json(huggingFaceConfigOf(model, endOfTextId)));
-  writeWhole(path.join(folder, 'model.safetensors'), encodeSafetensors(new Map(tensors)));
+  writeShards(folder, new Map(specs.map(({ name, shape }) => [name, sourceOf(parameters, name, shape)])), shardBytes);
 }
 
 /** Writes what `transformers` needs besides the weights to use a language model. */
@@ -58,20 +72,28 @@ export function saveTokenizer(
  * surplus or of other sizes: all of them are named
  */
 export function loadWeights(folder: string): SavedModel {
+  const { model, parameters, close } = openWeights(folder);
+  try {
+    return { model, parameters: new Map(parameters) };
+  } finally {
+    close();
+  }
+}
+
+/** The same, and each tensor is read when it is asked for: the files are as they were when they were opened, until they are closed. */
+export function openWeights(folder: string): OpenedModel {
   const configFile = path.join(folder, 'config.json');
   const model = readModelConfig(configReader(readText(configFile), configFile));
-  const files = weightFiles(folder).map((file) => ({ file, opened: openSafetensors(file) }));
+  const opened: Safetensors[] = [];
+  const close = (): void => {
+    for (const file of opened) file.close();
+  };
   try {
-    return {
-      model,
-      parameters: collect(
-        folder,
-        parametersOf(model),
-        files.map(({ opened }) => opened),
-      ),
-    };
-  } finally {
-    for (const { opened } of files) opened.close();
+    for (const file of weightFiles(folder)) opened.push(openSafetensors(file));
+    return { model, parameters: new LazyArrays(collect(folder, parametersOf(model), opened)), close };
+  } catch (error) {
+    close();
+    throw error;
   }
 }
 
@@ -97,7 +119,11 @@ function endOfTextOf(folder: string): string | undefined {
 /** Buffers that GPT-2 checkpoints carry besides their weights, and heads that are the embedding again. */
 const BESIDES = /(^|\.)(attn\.(masked_)?bias|rotary_emb\.inv_freq)$|^lm_head\.weight$/;
 
-function collect(folder: string, specs: readonly ParameterSpec[], files: readonly Safetensors[]): ParameterArrays {
+function collect(
+  folder: string,
+  specs: readonly ParameterSpec[],
+  files: readonly Safetensors[],
+): ReadonlyMap<string, TensorSource> {
   const holders = new Map(files.flatMap((file) => [...file.shapes.keys()].map((name) => [name, file] as const)));
   // Older files leave out the model's own prefix.
   const [prefix] = specs[0]!.name.split('.');
@@ -105,14 +131,14 @@ function collect(folder: string, specs: readonly ParameterSpec[], files: readonl
   const stored = (name: string): string =>
     !holders.has(name) && name.startsWith(plain) ? name.slice(plain.length) : name;
   const wrong: string[] = [];
-  const parameters = new Map<string, Float32Array>();
+  const parameters = new Map<string, TensorSource>();
   for (const { name, shape } of specs) {
     const holder = holders.get(stored(name));
     const found = holder?.shapes.get(stored(name));
     if (holder === undefined || found === undefined) wrong.push(`${name} is missing`);
     else if (found.join() !== shape.join())
       wrong.push(`${name} is [${found.join(', ')}], and config.json says [${shape.join(', ')}]`);
-    else if (wrong.length === 0) parameters.set(name, holder.read(stored(name)));
+    else parameters.set(name, holder.tensors.get(stored(name))!);
   }
   const expected = new Set(specs.map(({ name }) => stored(name)));
   for (const name of holders.keys()) if (!expected.has(name) && !BESIDES.test(name)) wrong.push(`${name} is surplus`);
@@ -123,29 +149,6 @@ function collect(folder: string, specs: readonly ParameterSpec[], files: readonl
 /** The first few, and how many more. */
 const summary = (list: readonly string[]): string =>
   list.slice(0, 12).join('; ') + (list.length > 12 ? `; and ${list.length - 12} more` : '');
-
-function weightFiles(folder: string): readonly string[] {
-  const index = path.join(folder, 'model.safetensors.index.json');
-  if (!existsSync(index)) return [path.join(folder, 'model.safetensors')];
-  let names: readonly unknown[];
-  try {
-    names = Object.values((JSON.parse(readText(index)) as { weight_map: Record<string, unknown> }).weight_map);
-  } catch {
-    throw foreignModel(index, 'it has no weight_map');
-  }
-  return [...new Set(names)].map((name) => {
-    if (typeof name !== 'string' || path.basename(name) !== name) throw foreignModel(index, `it names ${String(name)}`);
-    return path.join(folder, name);
-  });
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw foreignModel(file, `it cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`);
-  }
-}
 
 /** The model that an adapter is for. */
 export function withoutLora(model: ModelConfig): ModelConfig {

@@ -36,16 +36,15 @@ export const trainable = (specs: readonly ParameterSpec[]): readonly ParameterSp
   specs.filter((spec) => spec.frozen !== true);
 
 /** Fresh parameters; each tensor has its own stream, so that adding one does not change the others. */
-export function initializeParameters(specs: readonly ParameterSpec[], seed: number): ParameterArrays {
-  return new Map(
-    specs.map((spec, index) => {
-      const data = new Float32Array(elementsOf(spec));
-      if (spec.initial === 'ones') data.fill(1);
-      else if (spec.initial !== 'zeros') {
-        const random = seededRandom(seed, index);
-        for (let i = 0; i < data.length; i++) data[i] = random.normal() * spec.initial.normal;
-      }
-      return [spec.name, data];
-    }),
-  );
+export const initializeParameters = (specs: readonly ParameterSpec[], seed: number): ParameterArrays =>
+  new Map(specs.map((spec, index) => [spec.name, initializeParameter(spec, index, seed)]));
+
+/** One of them. @param index among the model's specs */
+export function initializeParameter(spec: ParameterSpec, index: number, seed: number): Float32Array {
+  const data = new Float32Array(elementsOf(spec));
+  if (spec.initial === 'ones') return data.fill(1);
+  if (spec.initial === 'zeros') return data;
+  const random = seededRandom(seed, index);
+  for (let i = 0; i < data.length; i++) data[i] = random.normal() * spec.initial.normal;
+  return data;
 }

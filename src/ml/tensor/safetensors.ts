@@ -1,19 +1,19 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { HelioError } from '../../errors.ts';
 import { bfloat16ToFloat32, float16ToFloat32 } from './half.ts';
+import { elementsOf } from './parameters.ts';
+import type { StoredTensor } from './safetensors-layout.ts';
+import type { TensorSource } from './tensor-source.ts';
 
-/** The safetensors format: 8 bytes of header length (little-endian), a JSON header, then the raw tensors. */
-
-export interface StoredTensor {
-  readonly shape: readonly number[];
-  readonly data: Float32Array;
-}
+/** Reading of the safetensors format (`safetensors-layout.ts` writes it). */
 
 /** A file whose header was found to be sound; a tensor's numbers are read when they are asked for. */
 export interface Safetensors {
   readonly metadata: Readonly<Record<string, string>>;
   readonly shapes: ReadonlyMap<string, readonly number[]>;
-  /** A tensor as float32. Halves are widened; whole numbers and doubles are refused. */
+  /** As float32. Halves are widened; whole numbers and doubles are refused. */
+  readonly tensors: ReadonlyMap<string, TensorSource>;
+  /** A whole tensor. */
   read(name: string): Float32Array;
   close(): void;
 }
@@ -21,33 +21,16 @@ export interface Safetensors {
 /** The format's own limit on the header. */
 const MAX_HEADER_BYTES = 100_000_000;
 
-const BYTES: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2 };
+/** Bytes of one read at most: the system takes less than 2 GiB. */
+const READ_BYTES = 2 ** 30;
+/** Halves that are widened at a time. */
+const WIDEN_ELEMENTS = 2 ** 24;
 
-/** Encodes float32 tensors. `metadata` values are strings by the format's rule. */
-export function encodeSafetensors(
-  tensors: ReadonlyMap<string, StoredTensor>,
-  metadata: Readonly<Record<string, string>> = { format: 'pt' },
-): Uint8Array {
-  const header: Record<string, unknown> = { __metadata__: metadata };
-  let offset = 0;
-  for (const [name, { shape, data }] of tensors) {
-    header[name] = { dtype: 'F32', shape, data_offsets: [offset, offset + data.byteLength] };
-    offset += data.byteLength;
-  }
-  const json = new TextEncoder().encode(JSON.stringify(header));
-  // Padding with spaces keeps the tensors aligned to 8 bytes, as the reference writer does.
-  const headerBytes = Math.ceil(json.length / 8) * 8;
-  const file = new Uint8Array(8 + headerBytes + offset);
-  new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  file.fill(0x20, 8 + json.length, 8 + headerBytes);
-  file.set(json, 8);
-  let at = 8 + headerBytes;
-  for (const { data } of tensors.values()) {
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-    at += data.byteLength;
-  }
-  return file;
-}
+const BYTES: ReadonlyMap<unknown, number> = new Map([
+  ['F32', 4],
+  ['F16', 2],
+  ['BF16', 2],
+]);
 
 /**
  * Decodes a file of float tensors that is in memory.
@@ -84,7 +67,7 @@ export function openSafetensors(file: string): Safetensors {
     read(begin, end) {
       const bytes = new Uint8Array(end - begin);
       for (let at = 0; at < bytes.length; ) {
-        const got = readSync(descriptor, bytes, at, bytes.length - at, begin + at);
+        const got = readSync(descriptor, bytes.subarray(at, at + READ_BYTES), { position: begin + at });
         if (got === 0) throw damaged(file, `it ends at byte ${begin + at}`);
         at += got;
       }
@@ -121,16 +104,33 @@ function open(bytes: ByteSource, source: string): Safetensors {
     throw damaged(source, `its header says ${headerBytes} bytes and the file has ${bytes.length}`);
   }
   const { metadata, entries } = readHeader(bytes.read(8, 8 + headerBytes), 8 + headerBytes, bytes.length, source);
+  const tensors = new Map([...entries].map(([name, entry]) => [name, tensorAt(bytes, entry)]));
   return {
     metadata,
     shapes: new Map([...entries].map(([name, { shape }]) => [name, shape])),
+    tensors,
     read(name) {
-      const { dtype, begin, end } = entries.get(name)!;
-      const { buffer } = bytes.read(begin, end);
-      if (dtype === 'F16') return float16ToFloat32(new Uint16Array(buffer));
-      return dtype === 'BF16' ? bfloat16ToFloat32(new Uint16Array(buffer)) : new Float32Array(buffer);
+      const tensor = tensors.get(name)!;
+      return tensor.read(0, elementsOf(tensor));
     },
     close: () => bytes.close(),
+  };
+}
+
+function tensorAt(bytes: ByteSource, { dtype, shape, begin }: Entry): TensorSource {
+  if (dtype === 'F32')
+    return { shape, read: (from, to) => new Float32Array(bytes.read(begin + 4 * from, begin + 4 * to).buffer) };
+  const widen = dtype === 'F16' ? float16ToFloat32 : bfloat16ToFloat32;
+  return {
+    shape,
+    read(from, to) {
+      const wide = new Float32Array(to - from);
+      for (let at = from; at < to; at += WIDEN_ELEMENTS) {
+        const { buffer } = bytes.read(begin + 2 * at, begin + 2 * Math.min(to, at + WIDEN_ELEMENTS));
+        wide.set(widen(new Uint16Array(buffer)), at - from);
+      }
+      return wide;
+    },
   };
 }
 
@@ -143,14 +143,15 @@ function readHeader(json: Uint8Array, body: number, fileBytes: number, source: s
     throw damaged(source, 'its header is not JSON');
   }
   const { __metadata__: metadata = {}, ...rest } = header;
+  if (!isTexts(metadata)) throw damaged(source, 'its metadata are not texts');
   const entries = new Map<string, Entry>();
   for (const [name, entry] of Object.entries(rest)) {
     const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as Readonly<Record<string, unknown>>;
-    const width = BYTES[String(dtype)];
+    const width = BYTES.get(dtype);
     if (width === undefined)
       throw damaged(
         source,
-        `tensor ${name} has type ${String(dtype)}, and only ${Object.keys(BYTES).join(', ')} are read`,
+        `tensor ${name} has type ${String(dtype)}, and only ${[...BYTES.keys()].join(', ')} are read`,
       );
     if (!isSizes(shape) || !isSizes(offsets) || offsets.length !== 2)
       throw damaged(source, `tensor ${name} has no shape or place`);
@@ -164,7 +165,7 @@ function readHeader(json: Uint8Array, body: number, fileBytes: number, source: s
   const inOrder = [...entries].toSorted(([, a], [, b]) => a.begin - b.begin);
   const overlap = inOrder.find(([, entry], i) => i > 0 && entry.begin < inOrder[i - 1]![1].end);
   if (overlap !== undefined) throw damaged(source, `tensor ${overlap[0]} overlaps another`);
-  return { metadata: metadata as Record<string, string>, entries };
+  return { metadata, entries };
 }
 
 const damaged = (source: string, detail: string): HelioError =>
@@ -173,6 +174,9 @@ const damaged = (source: string, detail: string): HelioError =>
     `${source} is not a whole safetensors file: ${detail}.`,
     'Take an earlier checkpoint, or copy the file again.',
   );
+
+const isTexts = (x: unknown): x is Readonly<Record<string, string>> =>
+  typeof x === 'object' && x !== null && Object.values(x).every((text) => typeof text === 'string');
 
 const isSizes = (x: unknown): x is readonly number[] =>
   Array.isArray(x) && x.length <= 16 && x.every((d) => Number.isSafeInteger(d) && d >= 0);

@@ -6,7 +6,8 @@ import { intTensor } from '../../../src/ml/engine/session.ts';
 import { loadAdapter, mergeAdapters, saveAdapter } from '../../../src/ml/models/adapter.ts';
 import { loadWeights, saveWeights, withoutLora } from '../../../src/ml/models/hugging-face.ts';
 import type { LanguageConfig } from '../../../src/ml/models/model.ts';
-import { decodeSafetensors, encodeSafetensors } from '../../../src/ml/tensor/safetensors.ts';
+import { decodeSafetensors } from '../../../src/ml/tensor/safetensors.ts';
+import { encodeSafetensors } from '../../../src/ml/tensor/safetensors-layout.ts';
 import { compute, disagreeing, FIXTURES, ids, models, relativeError, unpackFloats } from './reference.ts';
 
 const temporary = (): string => mkdtempSync(path.join(tmpdir(), 'heliotrope-models-'));

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeSafetensors, encodeSafetensors, openSafetensors } from '../../../src/ml/tensor/safetensors.ts';
+import { decodeSafetensors, openSafetensors } from '../../../src/ml/tensor/safetensors.ts';
+import { encodeSafetensors } from '../../../src/ml/tensor/safetensors-layout.ts';
 
 const f32 = (shape: readonly number[], begin: number, end: number) => ({
   dtype: 'F32',

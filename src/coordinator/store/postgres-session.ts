@@ -31,13 +31,13 @@ export class PostgresSession {
     const session = new PostgresSession(client, onLost);
     try {
       await within(client.connect(), connectMs);
-      for (const [setting, value] of [['application_name', name], ...SERVER_SIDE]) {
-        await session.query('SELECT set_config($1, $2, false)', [setting!, value!], connectMs);
-      }
+      const settings = [['application_name', name], ...SERVER_SIDE] as const;
+      const calls = settings.map((_, i) => `set_config($${2 * i + 1}, $${2 * i + 2}, false)`);
+      await session.query(`SELECT ${calls.join(', ')}`, settings.flat(), connectMs);
       return session;
     } catch (error) {
       session.destroy(error);
-      throw error;
+      throw error instanceof pg.DatabaseError ? error : session.#lost;
     }
   }
 
@@ -57,8 +57,10 @@ export class PostgresSession {
       const asked = this.#client.query(values.length === 0 ? { text: sql } : { text: sql, values: [...values] });
       return await this.#heardWithin(asked, answerMs);
     } catch (error) {
-      if (!(error instanceof pg.DatabaseError)) this.destroy(error);
-      throw error;
+      if (error instanceof pg.DatabaseError) throw error;
+      this.destroy(error);
+      // The first reason, and with a code.
+      throw this.#lost;
     }
   }
 
@@ -69,14 +71,14 @@ export class PostgresSession {
   }
 
   async close(): Promise<void> {
-    this.#lost ??= new Error('the connection was closed');
+    this.#lost ??= withCode(new Error('the connection was closed'));
     await within(this.#client.end(), 2_000).catch(() => {});
     socketOf(this.#client).destroy();
   }
 
   #lose(error: Error): void {
     if (this.#lost !== undefined) return;
-    this.#lost = Object.assign(error, { code: (error as NodeJS.ErrnoException).code ?? 'ECONNRESET' });
+    this.#lost = withCode(error);
     this.#onLost();
   }
 
@@ -104,6 +106,13 @@ const SERVER_SIDE = [
   ['tcp_keepalives_interval', '5'],
   ['tcp_keepalives_count', '3'],
 ] as const;
+
+/** The driver tells of a line that broke in words alone; what it says of keys and certificates is no such thing. */
+function withCode(error: Error): Error {
+  const { code } = error as NodeJS.ErrnoException;
+  const final = /SASL|SSL|password|certificate/i.test(error.message);
+  return code !== undefined || final ? error : Object.assign(error, { code: 'ECONNRESET' });
+}
 
 /** Its type is not declared, and its kind changes with TLS. */
 const socketOf = (client: pg.Client): { destroy(): void; readonly bytesRead: number } =>

@@ -207,8 +207,11 @@ export class SqlRunStore implements RunStore {
   }
 
   async close(): Promise<void> {
-    await this.flush();
-    await this.#database.close();
+    try {
+      await this.flush();
+    } finally {
+      await this.#database.close();
+    }
   }
 
   /** One transaction with all events that wait, and then `work`. */

@@ -1,6 +1,7 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { explainSystemError, HelioError } from '../../errors.ts';
 import type { Database, Row, Transaction, Value } from './database.ts';
+import { claim, type Held, takeRun } from './holders.ts';
 
 /**
  * A run's database in one file, held by one process. WAL with full synchronisation: a commit has reached the disk when it returns, and a
@@ -29,18 +30,34 @@ export function openSqlite(file: string): Database {
   const transaction: Transaction = {
     query: async (sql: string, values: readonly Value[] = []): Promise<readonly Row[]> => prepared(sql).all(...values),
   };
+  const whole = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      database.exec('BEGIN IMMEDIATE');
+      const result = await work();
+      database.exec('COMMIT');
+      return result;
+    } catch (error) {
+      if (database.isTransaction) database.exec('ROLLBACK');
+      throw explain(error, file, 'write');
+    }
+  };
+  // The lock of the file is what keeps others out. Where it means nothing (a network's file system, a copy put in its place), the epoch does.
+  const held: Held = { run: '', holder: `process ${process.pid}`, place: file, nowS: "unixepoch('subsec')" };
+  let epoch: number | undefined;
+  let committed = 0;
   return {
     place: file,
     async transact(work) {
-      try {
-        database.exec('BEGIN IMMEDIATE');
-        const result = await work(transaction);
-        database.exec('COMMIT');
-        return result;
-      } catch (error) {
-        if (database.isTransaction) database.exec('ROLLBACK');
-        throw explain(error, file, 'write');
-      }
+      const number = committed + 1;
+      const result = await whole(async () => {
+        if (epoch === undefined) {
+          epoch = await takeRun(transaction, held, true);
+        }
+        if (!(await claim(transaction, held, epoch, number))) throw new Error(`transaction ${number} is there already`);
+        return work(transaction);
+      });
+      committed = number;
+      return result;
     },
     async ping() {
       try {

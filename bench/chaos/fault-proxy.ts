@@ -195,7 +195,7 @@ class Line {
           this.reset();
           return;
         }
-        if (!flowing) await new Promise((resolve) => to.once('drain', resolve).once('close', resolve));
+        if (!flowing) await drained(to);
       }
       to.end();
     } catch {
@@ -208,4 +208,14 @@ class Line {
     if (this.#proxy.fault.kind === 'delay') await sleep(this.#proxy.fault.ms);
     while (this.#proxy.fault.kind === 'stall' && !to.destroyed) await sleep(10);
   }
+}
+
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off('drain', done).off('close', done);
+      resolve();
+    };
+    socket.on('drain', done).on('close', done);
+  });
 }

@@ -147,6 +147,24 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
   });
 });
 
+describe('a SQLite store whose lock means nothing', () => {
+  it('is refused to the one whose file was taken over, and nothing of it lands', async () => {
+    const file = newFile();
+    const database = openSqlite(file);
+    const store = await SqlRunStore.open(database, 'r');
+    store.append(1, left('a'));
+    await store.flush();
+    // As another process on another machine does it, which sees no lock.
+    await database.transact((t) => t.query('UPDATE helio_holders SET epoch = epoch + 1'));
+    store.append(2, left('b'));
+    await expect(store.flush()).rejects.toMatchObject({ code: 'HELIO-3005' });
+    await store.close().catch(() => {});
+    const again = await SqlRunStore.open(openSqlite(file), 'r');
+    expect((await again.history()).events.map((e) => e.seq)).toEqual([1]);
+    await again.close();
+  });
+});
+
 describe('a damaged SQLite store', () => {
   it('that is no database, or has a page overwritten, is said to be damaged, and is left as it is', async () => {
     const foreign = newFile();

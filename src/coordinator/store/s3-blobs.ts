@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { HelioError } from '../../errors.ts';
 import { type BlobStore, hashOf, PIECE_BYTES, type Pieces } from './blobs.ts';
 import type { Patience } from './patience.ts';
@@ -12,6 +13,7 @@ const MOST_PARTS = 10_000;
 const MOST_PAGES = 10_000;
 /** An upload in parts that is older than this is of a process that was killed. */
 const ABANDONED_MS = 86_400_000;
+const COMPLETE_TRIES = 5;
 const PING_MS = 4_000;
 /** How long the store is waited for at first: an address may be wrong. */
 const OPEN_MS = 20_000;
@@ -154,16 +156,22 @@ export class S3Blobs implements BlobStore {
 
   async #completeParts(hash: string, size: number, id: string, tags: readonly string[]): Promise<void> {
     const parts = tags.map((tag, i) => `<Part><PartNumber>${i + 1}</PartNumber><ETag>${tag}</ETag></Part>`).join('');
-    const { status, bytes } = await this.#client.request({
-      method: 'POST',
-      at: `${this.#at(hash)}?${new URLSearchParams({ uploadId: id })}`,
-      body: `<CompleteMultipartUpload>${parts}</CompleteMultipartUpload>`,
-      accepts: [404],
-    });
-    if (status !== 404 && inside(new TextDecoder().decode(bytes), 'Code') === undefined) return;
-    // An upload that is gone was completed already, when the answer to that was lost.
-    const { headers } = await this.#client.request({ method: 'HEAD', at: this.#at(hash) });
-    if (Number(headers.get('content-length')) !== size) throw this.#refused('POST', hash, bytes);
+    const at = `${this.#at(hash)}?${new URLSearchParams({ uploadId: id })}`;
+    const body = `<CompleteMultipartUpload>${parts}</CompleteMultipartUpload>`;
+    for (let tried = 1; ; tried++) {
+      try {
+        const { bytes } = await this.#client.request({ method: 'POST', at, body }, { forMs: 0 });
+        // A store may begin to answer before it knows whether it can.
+        if (inside(new TextDecoder().decode(bytes), 'Code') === undefined) return;
+        throw this.#refused('POST', hash, bytes);
+      } catch (error) {
+        // Where the answer was lost, the object is there and the upload is gone. A store that is away is waited for in asking.
+        const { status, headers } = await this.#client.request({ method: 'HEAD', at: this.#at(hash), accepts: [404] });
+        if (status !== 404 && Number(headers.get('content-length')) === size) return;
+        if (tried === COMPLETE_TRIES) throw error;
+        await sleep(200 * 2 ** tried);
+      }
+    }
   }
 
   async #abort(at: string, id: string): Promise<void> {

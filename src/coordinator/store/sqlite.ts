@@ -41,19 +41,18 @@ export function openSqlite(file: string): Database {
       throw explain(error, file, 'write');
     }
   };
-  // The lock of the file is what keeps others out. Where it means nothing (a network's file system, a copy put in its place), the epoch does.
+  // The lock of the file keeps others out; where it means nothing, as on some network file systems, the epoch does.
   const held: Held = { run: '', holder: `process ${process.pid}`, place: file, nowS: "unixepoch('subsec')" };
   let epoch: number | undefined;
   let committed = 0;
   return {
     place: file,
     async transact(work) {
+      epoch ??= await whole(() => takeRun(transaction, held, true));
+      const mine = epoch;
       const number = committed + 1;
       const result = await whole(async () => {
-        if (epoch === undefined) {
-          epoch = await takeRun(transaction, held, true);
-        }
-        if (!(await claim(transaction, held, epoch, number))) throw new Error(`transaction ${number} is there already`);
+        if (!(await claim(transaction, held, mine, number))) throw new Error(`transaction ${number} is there already`);
         return work(transaction);
       });
       committed = number;

@@ -19,6 +19,9 @@ const JOIN_MS = 10_000;
 interface Cost extends Used {
   /** How long honest islands took to be let in, each; {@link JOIN_MS} for one that was kept out. */
   readonly joinMs: readonly number[];
+  /** Strangers that were still connected at the end. */
+  readonly held: number;
+  readonly stayMs: number;
   /** How it ended, if it did: which is the most that a stranger can cost. */
   readonly ended?: string;
 }
@@ -48,7 +51,7 @@ function figuresOf(kind: StrangerKind | 'all', count: number, idleMs: number, co
       unit: 'MB per 1,000',
       target: null,
       met: null,
-      note: `${count} strangers from ${ADDRESSES} addresses; ${cost.sockets} sockets open at most`,
+      note: `${count} strangers from ${ADDRESSES} addresses; ${cost.sockets} sockets open at most, ${cost.held} strangers still there after ${cost.stayMs / 1_000} s`,
     },
     {
       id: `${id}.cpu`,
@@ -90,12 +93,13 @@ async function measured(kinds: readonly StrangerKind[], count: number, stayMs: n
       ...(await Promise.all(kinds.map((kind) => strangers(kind, '127.0.0.1', port, count, { addresses: ADDRESSES })))),
     );
     await sleep(stayMs);
+    const held = crowds.reduce((sum, { open }) => sum + open, 0);
     server.send('end');
     const used = await heard<Used>(server, 'used');
     const joinMs = await islands.end();
-    return { ...used, joinMs };
+    return { ...used, joinMs, held, stayMs };
   } catch (error) {
-    return { bytes: 0, sockets: 0, cpuMs: 0, joinMs: [JOIN_MS], ended: (error as Error).message };
+    return { bytes: 0, sockets: 0, cpuMs: 0, joinMs: [JOIN_MS], held: 0, stayMs, ended: (error as Error).message };
   } finally {
     for (const crowd of crowds) crowd.close();
     await islands.end();

@@ -3,7 +3,7 @@ import { mapIslands } from './roster.ts';
 import type { RunState } from './state.ts';
 
 /** A snapshot of an earlier version of Heliotrope, with what it did not have yet. An evaluation that was under way is forgotten: the next merge has its own. */
-export function fromEarlier(state: RunState): RunState {
+export function upgradeState(state: RunState): RunState {
   if (state.early !== undefined) return state;
   return {
     ...state,

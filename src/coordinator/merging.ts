@@ -15,7 +15,7 @@ import {
 import { type LengthVote, withVotes } from './length-bound.ts';
 import { leave } from './membership.ts';
 import { allIslands } from './roster.ts';
-import type { Event, Island, RunSettings, RunState } from './state.ts';
+import type { Event, Island, Merged, RunSettings, RunState } from './state.ts';
 import { Step } from './step.ts';
 
 /** A fragment's way from one merge to the next: who is due, who is asked, how long is waited, and what is merged (Decoupled DiLoCo, arXiv 2604.21428). */
@@ -143,7 +143,7 @@ function advanceFragment(step: Step, index: number): void {
       return;
     case 'pulling': {
       const open = stage.asked.filter((name) => !(name in stage.arrived) && step.islandOf(name).status === 'training');
-      if (open.length > 0 && step.nowMs < stage.untilMs) return;
+      if ((open.length > 0 && step.nowMs < stage.untilMs) || !step.mayMerge) return;
       for (const name of open) step.island(name, { missed: step.islandOf(name).missed + 1 });
       const progress = (who === 'due' ? partOfRound : wholeRound)(step, index, stage);
       return merge(step, index, stage, progress);
@@ -209,37 +209,53 @@ const voteOf = (island: Island, index: number, length: number, steps: number): L
   claimedTokensPerS: claimedSpeedOf(island),
 });
 
+/** What a merge does to the run: as it was just decided, or as its record says. */
+export interface MergeDecision {
+  readonly fragment: number;
+  readonly contributions: readonly Merged[];
+  readonly runStep: number;
+  readonly progress: number;
+  readonly nextStep: number;
+}
+
 function merge(step: Step, index: number, stage: Pulling, progress: number): void {
-  const arrived = Object.entries(stage.arrived).toSorted(([a], [b]) => (a < b ? -1 : 1));
-  const weights = arrived
-    .map(([island, { steps, tokens }]) => ({ island, weight: weightOf(step.settings.outer.weighting, tokens, steps) }))
-    .filter(({ weight }) => weight > 0);
-  if (weights.length === 0) return step.fragment(index, { stage: { kind: 'open' } });
-  const { version } = step.state.fragments[index]!;
-  const { outer } = step.settings;
+  const { weighting } = step.settings.outer;
+  const contributions = Object.entries(stage.arrived)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([island, arrived]) => ({ island, ...arrived, weight: weightOf(weighting, arrived.tokens, arrived.steps) }));
+  if (!contributions.some(({ weight }) => weight > 0)) return step.fragment(index, { stage: { kind: 'open' } });
   // A sum of thirds is a whole number again.
   const runStep = Math.floor(progress + 1e-6);
+  const nextStep = nextDue(step.settings, index, runStep);
+  applyMerge(step, { fragment: index, contributions, runStep, progress, nextStep }, stage.asked);
+}
+
+/** @param asked islands that were asked for a contribution */
+export function applyMerge(step: Step, decision: MergeDecision, asked: readonly string[]): void {
+  const { fragment: index, contributions, runStep, progress, nextStep } = decision;
+  const { outer } = step.settings;
+  const version = step.state.fragments[index]!.version + 1;
   const lengths = withVotes(
     step.state.fragments[index]!.lengths,
-    arrived.flatMap(([island, { length, steps }]) =>
+    contributions.flatMap(({ island, length, steps }) =>
       length === undefined || steps === 0 ? [] : [voteOf(step.islandOf(island), index, length, steps)],
     ),
   );
   const present = lengths.filter(({ island }) => step.islandOf(island).status === 'training');
   step.fragment(index, {
-    version: version + 1,
+    version,
     runStep,
     progress,
-    nextStep: nextDue(step.settings, index, runStep),
+    nextStep,
     lengths,
     pace: usualPace(lengths),
     fastest: fastestSpeed(present),
     stage: { kind: 'open' },
   });
-  const oneByOne = outer.pull === 'due';
+  const contributors = new Set(contributions.map(({ island }) => island));
   const there = (
-    oneByOne
-      ? stage.asked.filter((name) => name in stage.arrived)
+    outer.pull === 'due'
+      ? asked.filter((name) => contributors.has(name))
       : allIslands(step.state.islands).map(({ name }) => name)
   ).filter((name) => step.islandOf(name).status !== 'gone');
   for (const name of there) {
@@ -252,26 +268,16 @@ function merge(step: Step, index: number, stage: Pulling, progress: number): voi
     });
   }
   // Also of those who are gone: they may come back with it.
-  for (const [name, { round }] of arrived) step.island(name, { merged: step.islandOf(name).merged.with(index, round) });
-  const tokens = arrived.reduce((sum, [, contribution]) => sum + contribution.tokens, 0);
+  for (const { island, round } of contributions)
+    step.island(island, { merged: step.islandOf(island).merged.with(index, round) });
+  const tokens = contributions.reduce((sum, contribution) => sum + contribution.tokens, 0);
   step.update({
     merges: step.state.merges + 1,
     mergedTokens: step.state.mergedTokens + tokens / outer.fragments,
     mergedAtMs: step.trainedMs,
   });
-  step.effect({
-    kind: 'merge',
-    fragment: index,
-    version: version + 1,
-    weights,
-    receivers: there,
-  });
-  step.record({
-    kind: 'merge',
-    fragment: index,
-    version: version + 1,
-    runStep,
-    contributions: arrived.map(([island, c]) => ({ island, ...c })),
-    missing: stage.asked.filter((name) => !(name in stage.arrived)),
-  });
+  const weights = contributions.filter(({ weight }) => weight > 0).map(({ island, weight }) => ({ island, weight }));
+  step.effect({ kind: 'merge', fragment: index, version, weights, contributions, receivers: there });
+  const missing = asked.filter((name) => !contributors.has(name));
+  step.record({ kind: 'merge', fragment: index, version, runStep, contributions, missing });
 }

@@ -12,14 +12,16 @@ import { Step } from './step.ts';
  * The coordinator's one decision function: pure, total over its events, and the only place where phases change.
  *
  * @param nowMs any clock that does not run backwards
+ * @param mayMerge false: a merge that is ready waits, as where a replay knows that there was none
  */
 export function react(
   settings: RunSettings,
   state: RunState,
   event: Event,
   nowMs: number,
+  mayMerge = true,
 ): { readonly state: RunState; readonly effects: readonly Effect[] } {
-  const step = new Step(settings, state, nowMs);
+  const step = new Step(settings, state, nowMs, mayMerge);
   if (event.kind === 'recovered') recover(step, event.trainedMs);
   else if (event.kind === 'keys-forgotten') forgetKeys(step);
   else if (!isOver(state.phase)) {
@@ -245,7 +247,7 @@ function begin(step: Step): void {
 }
 
 /** What is due after so many merges of the whole model: validation and a checkpoint. */
-function afterMerge(step: Step): void {
+export function afterMerge(step: Step): void {
   const { merges, evaluation } = step.state;
   if (evaluation !== null) step.update({ evaluation: null });
   if (isComplete(step)) return;
@@ -312,9 +314,10 @@ function finishCheckpoint(step: Step): void {
   if (checkpoint === null || isOver(step.state.phase)) return;
   const open = checkpoint.waiting.filter((name) => step.islandOf(name).status === 'training');
   if (open.length > 0 && step.nowMs - checkpoint.sinceMs < step.settings.leaseMs) return;
-  step.update({ checkpoint: null, committed: { id: checkpoint.id, merges: checkpoint.merges } });
-  step.effect({ kind: 'commit', checkpoint: checkpoint.id });
-  step.record({ kind: 'checkpoint', checkpoint: checkpoint.id, runStep: runStepOf(step.state) });
+  const { id, merges, waiting: missing } = checkpoint;
+  step.update({ checkpoint: null, committed: { id, merges, missing } });
+  step.effect({ kind: 'commit', checkpoint: id, missing });
+  step.record({ kind: 'checkpoint', checkpoint: id, runStep: runStepOf(step.state), missing });
   if (checkpoint.thenStop) {
     enter(step, 'interrupted', `stopped; checkpoint ${checkpoint.id} is complete`);
     end(step, 'interrupted', `checkpoint ${checkpoint.id}`);

@@ -70,8 +70,8 @@ export interface RunState {
   readonly checkpoint: PendingCheckpoint | null;
   /** Value of {@link RunState.merges} at the newest checkpoint that was begun. */
   readonly checkpointMerges: number;
-  /** The newest checkpoint that is complete. */
-  readonly committed: { readonly id: string; readonly merges: number } | null;
+  /** The newest checkpoint that is complete, and which islands did not save theirs; nothing in states of earlier versions. */
+  readonly committed: { readonly id: string; readonly merges: number; readonly missing?: readonly string[] } | null;
   /** Keys that may not come back, and why. */
   readonly banned: Readonly<Record<string, string>>;
   /** Invitations that let nobody in any more. */
@@ -165,6 +165,12 @@ export interface Arrived {
   readonly steps: number;
   readonly tokens: number;
   readonly length?: number | undefined;
+}
+
+/** What was merged of an island: its round of work, what counts of it, and how much that weighs; where that is nothing, its round is over all the same. */
+export interface Merged extends Arrived {
+  readonly island: string;
+  readonly weight: number;
 }
 
 /** Of an island and a fragment; null where the coordinator does not know, as after a restart. */
@@ -326,11 +332,14 @@ export type Effect =
       readonly fragment: number;
       readonly version: number;
       readonly weights: readonly { readonly island: string; readonly weight: number }[];
+      /** All that arrived, for the record of it. */
+      readonly contributions: readonly Merged[];
       readonly receivers: readonly string[];
     }
   | { readonly kind: 'disconnect'; readonly island: string }
   | { readonly kind: 'save'; readonly checkpoint: string }
-  | { readonly kind: 'commit'; readonly checkpoint: string }
+  /** Of a checkpoint; `missing` are islands that were asked to save theirs, and did not. */
+  | { readonly kind: 'commit'; readonly checkpoint: string; readonly missing: readonly string[] }
   | { readonly kind: 'record'; readonly record: RunRecord }
   | { readonly kind: 'end'; readonly status: 'finished' | 'interrupted' | 'failed'; readonly reason: string };
 
@@ -344,7 +353,7 @@ export type RunRecord =
       readonly fragment: number;
       readonly version: number;
       readonly runStep: number;
-      readonly contributions: readonly ({ readonly island: string } & Arrived)[];
+      readonly contributions: readonly Merged[];
       readonly missing: readonly string[];
     }
   | {
@@ -363,10 +372,18 @@ export type RunRecord =
       readonly runStep: number;
       readonly reason: string;
     }
+  /** Merges were committed that this version of Heliotrope would have decided otherwise: they stand as they are, from this one on. */
+  | { readonly kind: 'took-records'; readonly merges: number; readonly fragment: number; readonly version: number }
   /** An island let its part of an evaluation pass, or measured what others do not. */
   | { readonly kind: 'doubted'; readonly island: string; readonly reason: string }
   | { readonly kind: 'left-out'; readonly island: string; readonly fragment: number; readonly reason: string }
-  | { readonly kind: 'checkpoint'; readonly checkpoint: string; readonly runStep: number }
+  | {
+      readonly kind: 'checkpoint';
+      readonly checkpoint: string;
+      readonly runStep: number;
+      /** Islands that did not save theirs. */
+      readonly missing: readonly string[];
+    }
   | {
       readonly kind: 'offence';
       readonly island: string;

@@ -6,10 +6,13 @@ export class Step {
   readonly settings: RunSettings;
   readonly nowMs: number;
   readonly effects: Effect[] = [];
+  /** Whether a merge that is ready is one. */
+  readonly mayMerge: boolean;
   state: RunState;
 
-  constructor(settings: RunSettings, state: RunState, nowMs: number) {
+  constructor(settings: RunSettings, state: RunState, nowMs: number, mayMerge = true) {
     this.settings = settings;
+    this.mayMerge = mayMerge;
     this.state = state;
     this.nowMs = nowMs;
   }

@@ -1,20 +1,34 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findPostgres } from '../../scripts/postgres.mjs';
-import { initialState } from '../../src/coordinator/run.ts';
+import { recover } from '../../src/coordinator/recovery.ts';
+import { islandOf } from '../../src/coordinator/roster.ts';
+import { initialState, react } from '../../src/coordinator/run.ts';
 import type { Event } from '../../src/coordinator/state.ts';
 import type { Database } from '../../src/coordinator/store/database.ts';
 import { openPostgres } from '../../src/coordinator/store/postgres.ts';
+import type { MergeRecord } from '../../src/coordinator/store/run-store.ts';
 import { SqlRunStore } from '../../src/coordinator/store/sql-store.ts';
 import { openSqlite } from '../../src/coordinator/store/sqlite.ts';
 import { type PostgresServer, startPostgres } from '../services/postgres.ts';
+import { writeSchema3 } from './schema-3.ts';
 import { settingsFor } from './world.ts';
 
-const settings = settingsFor();
+const settings = settingsFor({}, { expectedIslands: 1 });
 const state = initialState(settings);
 const newFile = (): string => path.join(mkdtempSync(path.join(tmpdir(), 'heliotrope-store-')), 'run.sqlite');
+const what: MergeRecord = {
+  contributions: [
+    { island: 'a', key: 'k', round: 1, steps: 10, tokens: 990, length: 0.1 + 0.2, weight: 990, sha256: 'ff' },
+    { island: 'b', key: 'l', round: 3, steps: 0, tokens: 0, weight: 0, sha256: '' },
+  ],
+  runStep: 10,
+  progress: 10.333333333333334,
+  nextStep: 20,
+};
 const left = (island: string): Event => ({ kind: 'left', island, reason: 'test' });
 
 let server: PostgresServer | undefined;
@@ -29,15 +43,31 @@ interface Place {
   open(): Promise<Database>;
 }
 let runs = 0;
-const PLACES: Readonly<Record<string, () => Place>> = {
+/** @param empty in a database where nobody was before */
+const PLACES: Readonly<Record<string, (empty?: boolean) => Place>> = {
   SQLite: () => {
     const file = newFile();
     return { run: 'r', open: async () => openSqlite(file) };
   },
-  PostgreSQL: () => {
-    const { url } = server!;
+  PostgreSQL: (empty = false) => {
     const run = `run-${runs++}`;
-    return { run, open: () => openPostgres(url, run) };
+    const url = new URL(server!.url);
+    let made = !empty;
+    if (empty) url.pathname = `/empty_${runs}`;
+    const make = async (): Promise<void> => {
+      made = true;
+      const client = new pg.Client({ connectionString: server!.url });
+      await client.connect();
+      await client.query(`CREATE DATABASE ${url.pathname.slice(1)}`);
+      await client.end();
+    };
+    return {
+      run,
+      async open() {
+        if (!made) await make();
+        return openPostgres(url.href, run);
+      },
+    };
   },
 };
 const here = Object.entries(PLACES).filter(([name]) => name !== 'PostgreSQL' || findPostgres() !== undefined);
@@ -69,15 +99,15 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
     await store.saveCheckpoint({ id: '000001', seq: 1, state: { ...state, merges: 1 }, blobs });
     store.append(2, left('b'));
     expect((await store.history()).checkpoint).toBeUndefined();
-    await store.commitCheckpoint('000001', 2);
-    await store.commitMerge({ seq: 2, fragment: 0, version: 7, blob: 'bb' });
+    await store.commitCheckpoint('000001', 2, ['c']);
+    await store.commitMerge({ seq: 2, fragment: 0, version: 7, blob: 'bb', what });
     await store.saveCheckpoint({ id: '000002', seq: 2, state: { ...state, merges: 2 }, blobs });
     await store.close();
     const { store: again } = await opened(place);
     expect(await again.history()).toEqual({
-      checkpoint: { id: '000001', seq: 1, state: { ...state, merges: 1 }, blobs },
+      checkpoint: { id: '000001', seq: 1, state: { ...state, merges: 1 }, blobs, islandsSaved: true, missing: ['c'] },
       events: [{ seq: 2, atMs: 2, event: left('b') }],
-      merges: [{ seq: 2, fragment: 0, version: 7, blob: 'bb' }],
+      merges: [{ seq: 2, fragment: 0, version: 7, blob: 'bb', what }],
       sessions: [],
     });
     await again.close();
@@ -88,7 +118,8 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
     const save = (n: number) =>
       store.saveCheckpoint({ id: `00000${n}`, seq: n, state, blobs: { parameters: `p${n}`, same: 's' } });
     for (let n = 1; n <= 4; n++) store.append(n, left('a'));
-    for (let n = 1; n <= 4; n++) await store.commitMerge({ seq: n, fragment: 0, version: n, blob: `m${n}` });
+    for (let n = 1; n <= 4; n++)
+      await store.commitMerge({ seq: n, fragment: 0, version: n, blob: `m${n}`, what: null });
     await save(1);
     await save(2);
     expect(await store.commitCheckpoint('000002', 2)).toEqual(['m1', 'm2', 'p1']);
@@ -98,6 +129,36 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
     expect(await store.commitCheckpoint('000004', 2)).toEqual(['m3', 'p2']);
     expect((await store.blobs()).toSorted()).toEqual(['m4', 'p3', 'p4', 's']);
     await store.close();
+  });
+
+  it('keeps the state that a coordinator was suspended in, with all that was appended before, until a checkpoint is newer', async () => {
+    const { place, store } = await opened();
+    const save = (n: number) =>
+      store.saveCheckpoint({ id: `00000${n}`, seq: n, state, blobs: { parameters: `p${n}` } });
+    store.append(1, left('a'));
+    await save(1);
+    await store.commitCheckpoint('000001', 1);
+    store.append(2, left('b'));
+    await store.saveSuspended({ state: { ...state, merges: 7 }, blobs: { parameters: 's1' } });
+    await store.close();
+    const { store: again } = await opened(place);
+    const { checkpoint, events } = await again.history();
+    expect(checkpoint).toMatchObject({
+      seq: 2,
+      islandsSaved: false,
+      blobs: { parameters: 's1' },
+      state: { merges: 7 },
+    });
+    expect(events).toEqual([]);
+    again.append(3, left('c'));
+    await again.saveSuspended({ state: { ...state, merges: 8 }, blobs: { parameters: 's2' } });
+    expect((await again.history()).checkpoint).toMatchObject({ seq: 3, state: { merges: 8 } });
+    expect((await again.blobs()).toSorted()).toEqual(['p1', 's2']);
+    again.append(4, left('d'));
+    await again.saveCheckpoint({ id: '000002', seq: 4, state, blobs: { parameters: 'p2' } });
+    expect((await again.commitCheckpoint('000002', 1)).toSorted()).toEqual(['p1', 's2']);
+    expect((await again.history()).checkpoint).toMatchObject({ id: '000002', islandsSaved: true });
+    await again.close();
   });
 
   it('forgets what came after an event, and counts on from there', async () => {
@@ -113,9 +174,9 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
   it('keeps merges once: the same version of a fragment is not committed again, and nothing with it', async () => {
     const { store } = await opened();
     store.append(1, left('a'));
-    await store.commitMerge({ seq: 1, fragment: 0, version: 1, blob: 'a' });
+    await store.commitMerge({ seq: 1, fragment: 0, version: 1, blob: 'a', what: null });
     store.append(2, left('b'));
-    await expect(store.commitMerge({ seq: 2, fragment: 0, version: 1, blob: 'b' })).rejects.toThrow(
+    await expect(store.commitMerge({ seq: 2, fragment: 0, version: 1, blob: 'b', what: null })).rejects.toThrow(
       /HELIO|unique|UNIQUE/,
     );
   });
@@ -130,6 +191,60 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
     await (await opened(place)).store.close();
   });
 
+  it('of schema 3 is brought to this one when it is opened, and its run goes on from every merge', async () => {
+    const place = newPlace(true);
+    const database = await place.open();
+    await writeSchema3(database, place.run, settings);
+    await database.close();
+    for (let time = 0; time < 2; time++) {
+      const { store } = await opened(place);
+      const history = await store.history();
+      expect(history.checkpoint).toMatchObject({ id: '000001', seq: 40, islandsSaved: true, missing: [] });
+      expect(history.merges).toEqual([{ seq: 42, fragment: 0, version: 2, blob: 'bb', what: null }]);
+      const { state: recovered, records } = recover(history)!;
+      expect(records).toMatchObject([{ kind: 'merge', version: 2 }]);
+      expect(recovered).toMatchObject({
+        merges: 2,
+        mergedTokens: 2000,
+        evaluation: { id: 3 },
+        partTokens: [],
+        early: [],
+      });
+      expect(recovered.fragments).toMatchObject([{ version: 2, runStep: 20 }]);
+      expect(islandOf(recovered.islands, 'island-1')).toMatchObject({
+        merged: [2],
+        offences: 1,
+        evaluates: true,
+        lapses: 0,
+      });
+      // And it can be gone on from.
+      const back = react(settings, recovered, { kind: 'recovered', trainedMs: 1 }, 0).state;
+      const joined = { kind: 'joined', island: 'island-1', key: 'key-1', invitation: null, holds: [] } as const;
+      const { effects } = react(settings, back, joined, 1);
+      expect(effects).toContainEqual(expect.objectContaining({ kind: 'send-state', island: 'island-1' }));
+      await store.close();
+    }
+    const { store } = await opened(place);
+    store.append(1, left('a'));
+    await store.commitMerge({ seq: 43, fragment: 0, version: 3, blob: 'cc', what });
+    expect((await store.history()).merges.at(-1)).toEqual({ seq: 43, fragment: 0, version: 3, blob: 'cc', what });
+    await store.close();
+  });
+
+  it('of a version that is too old is not touched', async () => {
+    const place = newPlace(true);
+    const database = await place.open();
+    await writeSchema3(database, place.run, settings);
+    await database.transact((t) => t.query("UPDATE helio_meta SET value = '2' WHERE name = 'schema'"));
+    await expect(SqlRunStore.open(database, place.run)).rejects.toMatchObject({
+      code: 'HELIO-3001',
+      what: expect.stringContaining('has version 2, and this Heliotrope reads versions 3 to 4'),
+    });
+    const [row] = await database.transact((t) => t.query("SELECT value FROM helio_meta WHERE name = 'schema'"));
+    expect(row!.value).toBe('2');
+    await database.close();
+  });
+
   it('of a newer version is not touched', async () => {
     const { place, store } = await opened();
     await store.close();
@@ -139,10 +254,10 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
     const newer = await place.open();
     await expect(SqlRunStore.open(newer, 'r')).rejects.toMatchObject({
       code: 'HELIO-3001',
-      what: expect.stringContaining('has version 99, and this Heliotrope reads version 3'),
+      what: expect.stringContaining('has version 99, and this Heliotrope reads versions 3 to 4'),
       remedy: expect.stringContaining('newer Heliotrope'),
     });
-    await newer.transact((t) => t.query("UPDATE helio_meta SET value = '3' WHERE name = 'schema'"));
+    await newer.transact((t) => t.query("UPDATE helio_meta SET value = '4' WHERE name = 'schema'"));
     await newer.close();
   });
 });

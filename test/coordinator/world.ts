@@ -2,6 +2,7 @@ import { isConsistent, mostLength } from '../../src/coordinator/claims.ts';
 import { isAwaited, placeOf } from '../../src/coordinator/due.ts';
 import { Leases, silence } from '../../src/coordinator/leases.ts';
 import { deadlineMs } from '../../src/coordinator/merging.ts';
+import { recordOf } from '../../src/coordinator/recorded.ts';
 import { recover } from '../../src/coordinator/recovery.ts';
 import { islandOf } from '../../src/coordinator/roster.ts';
 import { initialState, isOver, react, runStepOf } from '../../src/coordinator/run.ts';
@@ -35,6 +36,8 @@ export interface WorldOptions {
   readonly chances?: Partial<Chances>;
   /** Islands that lie, and how. */
   readonly lies?: Readonly<Record<string, Lie>>;
+  /** What is another at each start of the coordinator, as of a new version of it, for all that it replays too. */
+  readonly upgrade?: (kills: number) => Pick<WorldOptions, 'settings'>;
 }
 
 export interface Chances {
@@ -111,7 +114,7 @@ export const settingsFor = (
 });
 
 export class World {
-  readonly options: WorldOptions;
+  options: WorldOptions;
   readonly records: RunRecord[] = [];
   readonly merges: (Effect & { kind: 'merge' })[] = [];
   readonly islands: SimIsland[];
@@ -120,6 +123,8 @@ export class World {
   nowMs = 0;
   end: (Effect & { kind: 'end' }) | undefined;
   kills = 0;
+  /** Starts at which records of merges had the last word. */
+  upgrades = 0;
   readonly #chances: Chances;
   #leases: Leases;
   #mail: { atMs: number; order: number; deliver: () => void }[] = [];
@@ -256,14 +261,11 @@ export class World {
 
   /** Begins again as `cli/begin-run.ts` does. */
   #recover(): void {
-    const since = this.#store.checkpoint?.seq ?? 0;
-    const { checkpoint, sessions } = this.#store;
-    const recovery = recover({
-      checkpoint,
-      sessions,
-      events: this.#log.filter(({ seq }) => seq > since),
-      merges: this.#committed.filter(({ seq }) => seq > since),
-    })!;
+    this.options = { ...this.options, ...this.options.upgrade?.(this.kills) };
+    const { settings } = this.options;
+    const sessions = this.#store.sessions.map((session) => ({ ...session, settings }));
+    const recovery = recover({ ...this.history, sessions })!;
+    this.upgrades += recovery.records.filter(({ kind }) => kind === 'took-records').length;
     this.#log = this.#log.filter(({ seq }) => seq <= recovery.seq);
     this.#seq = recovery.seq;
     this.#store.sessions = [...sessions, { seq: this.#seq, settings: this.options.settings }];
@@ -275,6 +277,18 @@ export class World {
     }
     this.dispatch({ kind: 'recovered', trainedMs: recovery.trainedMs });
     this.#flush();
+  }
+
+  /** What its store holds. */
+  get history(): History {
+    const since = this.#store.checkpoint?.seq ?? 0;
+    const { checkpoint, sessions } = this.#store;
+    return {
+      checkpoint,
+      sessions,
+      events: this.#log.filter(({ seq }) => seq > since),
+      merges: this.#committed.filter(({ seq }) => seq > since),
+    };
   }
 
   #perform(): void {
@@ -307,7 +321,7 @@ export class World {
       case 'send':
         return this.#down(effect.island, decision, { kind: 'told', message: effect.message });
       case 'save':
-        this.#store.saved.push({ id: effect.checkpoint, seq, state, blobs: {} });
+        this.#store.saved.push({ id: effect.checkpoint, seq, state, blobs: {}, islandsSaved: true, missing: [] });
         return;
       case 'commit':
         this.#store.checkpoint = this.#store.saved.find(({ id }) => id === effect.checkpoint) ?? this.#store.checkpoint;
@@ -322,7 +336,9 @@ export class World {
     const { fragment, version, weights, receivers } = effect;
     this.merges.push(effect);
     this.#flush();
-    this.#committed.push({ seq, fragment, version, blob: '' });
+    const what = recordOf(effect, state, (island) => `of ${island}`);
+    // As it is read again.
+    this.#committed.push(JSON.parse(JSON.stringify({ seq, fragment, version, blob: '', what })));
     for (const { island } of weights) this.#credit(island, fragment, state);
     const { runStep } = state.fragments[fragment]!;
     for (const island of receivers) {

@@ -1,7 +1,7 @@
 import type { Standing } from '../../protocol/standing.ts';
 import { type CommandContext, print, printJson } from '../context.ts';
 import { askCoordinator } from '../host-client.ts';
-import { integer } from '../live/format.ts';
+import { integer, severalOf } from '../live/format.ts';
 import { findRun } from '../run-folder.ts';
 
 interface Status {
@@ -11,6 +11,8 @@ interface Status {
   readonly merges: number;
   readonly mergedTokens: number;
   readonly validationLoss: number | null;
+  readonly checkpoint: string | null;
+  readonly checkpointMissing: readonly string[];
   readonly islands: readonly {
     readonly island: string;
     readonly status: string;
@@ -35,6 +37,8 @@ export async function status(run: string, context: CommandContext): Promise<numb
   else {
     const loss = now.validationLoss === null ? '' : ` · validation loss ${now.validationLoss.toFixed(4)}`;
     print(`${now.phase} · step ${now.runStep} of ${now.steps} · ${integer(now.merges)} merges${loss}`);
+    if (now.checkpoint !== null && now.checkpointMissing.length > 0)
+      print(`  checkpoint ${now.checkpoint} is without ${severalOf(now.checkpointMissing)}`);
     for (const { island, step, tokens, offences, standing } of now.islands) {
       const offended = offences > 0 ? ` · ${offences} offences` : '';
       const { state, reason, next, fix } = standing;

@@ -1,5 +1,6 @@
 import type { CodeTried } from '../lan/code-door.ts';
 import type { LiveRecord } from '../records.ts';
+import { severalOf } from './format.ts';
 
 /** One sentence for the log of a run; undefined for what only the charts need. */
 export function describeRecord(record: LiveRecord): string | undefined {
@@ -9,14 +10,15 @@ export function describeRecord(record: LiveRecord): string | undefined {
     case 'island':
       return `${record.island} is ${record.status}: ${record.reason}`;
     case 'merge': {
-      const who = record.contributions.map(({ island, steps }) => `${island} (${steps} steps)`).join(', ');
-      const without = record.missing.length === 0 ? '' : `; without ${record.missing.join(', ')}`;
-      return `merged fragment ${record.fragment} to version ${record.version} at step ${record.runStep}: ${who}${without}`;
+      const who = severalOf(record.contributions.map(({ island, steps }) => `${island} (${steps} steps)`));
+      return `merged fragment ${record.fragment} to version ${record.version} at step ${record.runStep}: ${who}${without(record.missing)}`;
     }
     case 'evaluation':
       return `validation loss ${record.loss.toFixed(4)}${record.accuracy === undefined ? '' : `, ${(100 * record.accuracy).toFixed(1)} % right`} at step ${record.runStep} (${record.tokens} held out)`;
     case 'checkpoint':
-      return `checkpoint ${record.checkpoint} is complete at step ${record.runStep}`;
+      return `checkpoint ${record.checkpoint} is complete at step ${record.runStep}${without(record.missing)}`;
+    case 'took-records':
+      return `${record.merges} merges, from fragment ${record.fragment}'s to version ${record.version} on, are as their records say: this version would have decided otherwise`;
     case 'evaluation-given-up':
       return `not validated at step ${record.runStep}: ${record.reason}`;
     case 'doubted':
@@ -29,6 +31,8 @@ export function describeRecord(record: LiveRecord): string | undefined {
       return undefined;
   }
 }
+
+const without = (missing: readonly string[]): string => (missing.length === 0 ? '' : `; without ${severalOf(missing)}`);
 
 /** What came of a code, for the host. */
 export function describeCode({ outcome, address, invitation, wrong, turnedAway }: CodeTried): string {

@@ -34,3 +34,10 @@ export function compact(value: number): string {
 export const byName = (a: string, b: string): number => a.localeCompare(b, 'en', { numeric: true });
 
 export const percent = (share: number): string => `${(100 * share).toFixed(share > 0.995 || share < 0.1 ? 1 : 0)} %`;
+
+const NAMED = 8;
+/** Names for a sentence: a few of many. */
+export const severalOf = (names: readonly string[]): string =>
+  names.length <= NAMED + 1
+    ? names.join(', ')
+    : `${names.slice(0, NAMED).join(', ')} and ${names.length - NAMED} others`;

@@ -57,6 +57,7 @@ export function fold(view: View, record: LiveRecord): View {
     case 'evaluation':
       return { ...next, validation: [...view.validation, { runStep: record.runStep, loss: record.loss }] };
     case 'evaluation-given-up':
+    case 'took-records':
     case 'doubted':
     case 'left-out':
     case 'checkpoint':

@@ -59,6 +59,8 @@ const statusSchema = z
     mergedTokens: z.number(),
     validationLoss: z.number().nullable(),
     checkpoint: z.string().nullable(),
+    /** Islands that did not save theirs with it. */
+    checkpointMissing: z.array(z.string()),
     islands: z.array(
       z.object({
         island: z.string(),
@@ -192,6 +194,7 @@ function statusOf({ run, steps, settings, state: stateNow }: HttpOptions): z.out
     mergedTokens: state.mergedTokens,
     validationLoss: state.lastLoss,
     checkpoint: state.committed?.id ?? null,
+    checkpointMissing: [...(state.committed?.missing ?? [])],
     islands: allIslands(state.islands).map((each) => ({ ...shown(each), standing: standingOf(settings, state, each) })),
   };
 }

@@ -2,6 +2,7 @@ import { manifestOf } from '../../outer/fragments.ts';
 import type { Content, Packed, Payload } from '../../protocol/frame.ts';
 import { contentHash } from '../../protocol/hash.ts';
 import { placeOf } from '../due.ts';
+import { recordOf } from '../recorded.ts';
 import { islandOf } from '../roster.ts';
 import type { Effect, RunRecord, RunState } from '../state.ts';
 import type { RunMetrics } from './metrics.ts';
@@ -107,7 +108,7 @@ export class Performer {
       case 'save':
         return this.#save(effect.checkpoint, state, seq);
       case 'commit':
-        return this.#commit(effect.checkpoint);
+        return this.#commit(effect);
       case 'record':
         return this.#crew.record(effect.record);
       case 'end':
@@ -129,7 +130,8 @@ export class Performer {
     const { parcel, delta, hash } = await aggregation.merge(fragment, weights);
     await blobs.put(hash, delta);
     this.#crew.logProgress();
-    await store.commitMerge({ seq: decision.seq, fragment, version, blob: hash });
+    const what = recordOf(effect, decision.state, (island) => this.#receipts.hashOf(fragment, island));
+    await store.commitMerge({ seq: decision.seq, fragment, version, blob: hash, what });
     committed();
     const { form, codec, payload } = parcel;
     const { settings } = this.#options;
@@ -161,9 +163,9 @@ export class Performer {
     await store.saveCheckpoint({ id, seq, state, blobs });
   }
 
-  async #commit(checkpoint: string): Promise<void> {
+  async #commit({ checkpoint, missing }: Effect & { readonly kind: 'commit' }): Promise<void> {
     const { store, blobs, keepCheckpoints } = this.#options;
-    for (const blob of await store.commitCheckpoint(checkpoint, keepCheckpoints)) await blobs.delete(blob);
+    for (const blob of await store.commitCheckpoint(checkpoint, keepCheckpoints, missing)) await blobs.delete(blob);
   }
 
   async #sendState(effect: Effect & { readonly kind: 'send-state' }, decision: Decision): Promise<void> {

@@ -32,6 +32,11 @@ export class Receipts {
     this.#waiting[fragment].set(island, what);
   }
 
+  /** Content hash of what waits for its merge. */
+  hashOf(fragment: number, island: string): string | undefined {
+    return this.#waiting[fragment]?.get(island)?.hash;
+  }
+
   /** Resolves when all that was merged so far is signed and kept. */
   settled(): Promise<void> {
     return this.#last;

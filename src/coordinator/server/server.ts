@@ -12,6 +12,7 @@ import {
 } from '../../protocol/messages.ts';
 import type { Reason } from '../../protocol/standing.ts';
 import { Leases, silence } from '../leases.ts';
+import { trainedMsOf } from '../run.ts';
 import type { Effect, RunState } from '../state.ts';
 import { BrokenOff } from './broken-off.ts';
 import { Decider } from './decider.ts';
@@ -172,8 +173,23 @@ export class RunServer {
   /** Ends this process's part in good order: what was decided is done and committed, and islands look for the next one. */
   async suspend(): Promise<void> {
     await this.#finishWork();
+    await this.#saveState();
     await this.#options.store.flush();
     await this.close(SERVICE_RESTART);
+  }
+
+  /** So that the next coordinator replays nothing: it may be another version, that would decide otherwise. */
+  async #saveState(): Promise<void> {
+    const { store, aggregation, onSave, nowMs } = this.#options;
+    const now = nowMs();
+    const { state } = this.#decider;
+    const digests = await Promise.all(aggregation.fragments.map((_, fragment) => aggregation.digest(fragment)));
+    // Where a merge could not be committed, the log alone tells what happened.
+    if (state.fragments.some(({ version }, fragment) => version !== digests[fragment]!.version)) return;
+    const blobs = await onSave();
+    this.#decider.logProgress(now);
+    const trainingSinceMs = state.trainingSinceMs === null ? null : now;
+    await store.saveSuspended({ state: { ...state, trainedMs: trainedMsOf(state, now), trainingSinceMs }, blobs });
   }
 
   /** Decides nothing any more, and does what was decided. */

@@ -1,4 +1,4 @@
-import type { Event, RunSettings, RunState } from '../state.ts';
+import type { Event, Merged, RunSettings, RunState } from '../state.ts';
 import type { SignedReceipt } from './receipts.ts';
 
 /**
@@ -19,9 +19,12 @@ export interface RunStore {
   /**
    * Marks a checkpoint as complete, and forgets all but the newest `keep` and what led to them.
    *
+   * @param missing islands that did not save theirs
    * @returns blobs that nothing refers to any more
    */
-  commitCheckpoint(id: string, keep: number): Promise<readonly string[]>;
+  commitCheckpoint(id: string, keep: number, missing?: readonly string[]): Promise<readonly string[]>;
+  /** Keeps the coordinator's state after all that was appended so far, so that the next one replays nothing. There is one at most. */
+  saveSuspended(suspended: Omit<Snapshot, 'seq'>): Promise<void>;
   /** What the run is restored from: the newest complete checkpoint, if there is one, and what happened after it. */
   history(): Promise<History>;
   /** Takes over what another store's {@link history} was. */
@@ -47,6 +50,16 @@ export interface Snapshot {
   readonly blobs: Readonly<Record<string, string>>;
 }
 
+/** A snapshot that is complete. */
+export interface Checkpoint extends Snapshot {
+  readonly id: string;
+  /** False for the coordinator's state alone, as it was when it was suspended: islands were not asked to save theirs. */
+  readonly islandsSaved: boolean;
+  /** Islands that were asked, and did not answer. */
+  readonly missing: readonly string[];
+}
+
+/** The record of a merge: it happened exactly so, whatever a later version of Heliotrope would have decided. */
 export interface CommittedMerge {
   /** The event that decided it. */
   readonly seq: number;
@@ -54,6 +67,23 @@ export interface CommittedMerge {
   readonly version: number;
   /** Hash of the averaged pseudo-gradient. */
   readonly blob: string;
+  /** Who was merged, with what, and where that took the run; null where it was written before that was kept (schema 3). */
+  readonly what: MergeRecord | null;
+}
+
+export interface MergeRecord {
+  readonly contributions: readonly RecordedContribution[];
+  /** The fragment's step after it, that with its fraction, and the step of its next merge. */
+  readonly runStep: number;
+  readonly progress: number;
+  readonly nextStep: number;
+}
+
+export interface RecordedContribution extends Merged {
+  /** The key of the island. */
+  readonly key: string;
+  /** Content hash of what it sent; empty where it is not known. */
+  readonly sha256: string;
 }
 
 export interface LoggedEvent {
@@ -63,7 +93,7 @@ export interface LoggedEvent {
 }
 
 export interface History {
-  readonly checkpoint: (Snapshot & { readonly id: string }) | undefined;
+  readonly checkpoint: Checkpoint | undefined;
   readonly events: readonly LoggedEvent[];
   readonly merges: readonly CommittedMerge[];
   /** Settings by the number of the event that they count from. */

@@ -1,26 +1,15 @@
 import { HelioError } from '../../errors.ts';
 import type { Event, RunSettings, RunState } from '../state.ts';
 import type { Database, Row, Transaction } from './database.ts';
-import { insertReceipts, RECEIPTS_TABLE, type SignedReceipt, selectReceipts } from './receipts.ts';
-import type { CommittedMerge, History, LoggedEvent, RunStore, Snapshot } from './run-store.ts';
+import { migrate } from './migrations.ts';
+import { insertReceipts, type SignedReceipt, selectReceipts } from './receipts.ts';
+import type { Checkpoint, CommittedMerge, History, LoggedEvent, MergeRecord, RunStore, Snapshot } from './run-store.ts';
 
-/** Version of the tables; a store from a newer one is not touched. */
-const SCHEMA_VERSION = 3;
 /** Events that are remembered at most while the database is away. */
 const MAX_PENDING = 1_000_000;
 
-const TABLES = [
-  'CREATE TABLE IF NOT EXISTS helio_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)',
-  `CREATE TABLE IF NOT EXISTS helio_events (run TEXT NOT NULL, seq BIGINT NOT NULL, at_ms DOUBLE PRECISION NOT NULL,
-    event TEXT NOT NULL, PRIMARY KEY (run, seq))`,
-  `CREATE TABLE IF NOT EXISTS helio_merges (run TEXT NOT NULL, seq BIGINT NOT NULL, fragment BIGINT NOT NULL, version BIGINT NOT NULL,
-    blob TEXT NOT NULL, PRIMARY KEY (run, fragment, version))`,
-  `CREATE TABLE IF NOT EXISTS helio_sessions (run TEXT NOT NULL, number BIGINT NOT NULL, seq BIGINT NOT NULL, settings TEXT NOT NULL,
-    PRIMARY KEY (run, number))`,
-  `CREATE TABLE IF NOT EXISTS helio_checkpoints (run TEXT NOT NULL, id TEXT NOT NULL, seq BIGINT NOT NULL, state TEXT NOT NULL,
-    blobs TEXT NOT NULL, committed BIGINT NOT NULL, PRIMARY KEY (run, id))`,
-  RECEIPTS_TABLE,
-];
+/** What the coordinator's own state is kept under when it is suspended. */
+const SUSPENDED = 'suspended';
 
 /** A run's memory in a database: SQLite and PostgreSQL alike. Many events share one transaction, and one wait for the disk. */
 export class SqlRunStore implements RunStore {
@@ -40,8 +29,7 @@ export class SqlRunStore implements RunStore {
   /** @param run its identity: a database may hold many @throws HelioError HELIO-3001 when a newer version has written it */
   static async open(database: Database, run: string): Promise<SqlRunStore> {
     const seq = await database.transact(async (transaction) => {
-      for (const table of TABLES) await transaction.query(table);
-      await checkVersion(transaction, database.place);
+      await migrate(transaction, database.place);
       const [row] = await transaction.query(
         `SELECT MAX(seq) AS seq FROM (SELECT seq FROM helio_events WHERE run = $1 UNION ALL
           SELECT seq FROM helio_checkpoints WHERE run = $1) AS all_seq`,
@@ -82,24 +70,31 @@ export class SqlRunStore implements RunStore {
     return this.#transact((transaction) => insertMerge(transaction, this.#run, merge));
   }
 
-  saveCheckpoint({ id, seq, state, blobs }: Snapshot & { readonly id: string }): Promise<void> {
-    return this.#transact(async (transaction) => {
-      await transaction.query('DELETE FROM helio_checkpoints WHERE run = $1 AND id = $2', [this.#run, id]);
-      await transaction.query(
-        'INSERT INTO helio_checkpoints (run, id, seq, state, blobs, committed) VALUES ($1, $2, $3, $4, $5, 0)',
-        [this.#run, id, seq, JSON.stringify(state), JSON.stringify(blobs)],
-      );
+  saveCheckpoint({ id, ...snapshot }: Snapshot & { readonly id: string }): Promise<void> {
+    return this.#transact((transaction) =>
+      insertCheckpoint(transaction, this.#run, { ...snapshot, id, islandsSaved: true, missing: [] }, false),
+    );
+  }
+
+  saveSuspended(suspended: Omit<Snapshot, 'seq'>): Promise<void> {
+    return this.#transact((transaction) => {
+      const snapshot = { ...suspended, id: SUSPENDED, seq: this.#seq, islandsSaved: false, missing: [] };
+      return insertCheckpoint(transaction, this.#run, snapshot, true);
     });
   }
 
-  commitCheckpoint(id: string, keep: number): Promise<readonly string[]> {
+  commitCheckpoint(id: string, keep: number, missing: readonly string[] = []): Promise<readonly string[]> {
     const run = this.#run;
     return this.#transact(async (transaction) => {
       const before = await referred(transaction, run);
-      await transaction.query('UPDATE helio_checkpoints SET committed = 1 WHERE run = $1 AND id = $2', [run, id]);
+      await transaction.query('UPDATE helio_checkpoints SET committed = 1, missing = $3 WHERE run = $1 AND id = $2', [
+        run,
+        id,
+        JSON.stringify(missing),
+      ]);
       await transaction.query(
-        `DELETE FROM helio_checkpoints WHERE run = $1 AND id < $2 AND id NOT IN
-          (SELECT id FROM helio_checkpoints WHERE run = $1 AND committed = 1 ORDER BY id DESC LIMIT $3)`,
+        `DELETE FROM helio_checkpoints WHERE run = $1 AND seq < (SELECT seq FROM helio_checkpoints WHERE run = $1 AND id = $2) AND id NOT IN
+          (SELECT id FROM helio_checkpoints WHERE run = $1 AND committed = 1 AND islands_saved = 1 ORDER BY seq DESC LIMIT $3)`,
         [run, id, keep],
       );
       const [oldest] = await transaction.query('SELECT MIN(seq) AS seq FROM helio_checkpoints WHERE run = $1', [run]);
@@ -120,25 +115,18 @@ export class SqlRunStore implements RunStore {
     const run = this.#run;
     return this.#transact(async (transaction) => {
       const [row] = await transaction.query(
-        `SELECT id, seq, state, blobs FROM helio_checkpoints WHERE run = $1 AND committed = 1 ORDER BY id DESC LIMIT 1`,
+        `SELECT id, seq, state, blobs, islands_saved, missing FROM helio_checkpoints WHERE run = $1 AND committed = 1
+          ORDER BY seq DESC, id DESC LIMIT 1`,
         [run],
       );
-      const checkpoint =
-        row === undefined
-          ? undefined
-          : {
-              id: String(row.id),
-              seq: Number(row.seq),
-              state: parse<RunState>(row, 'state'),
-              blobs: parse<Record<string, string>>(row, 'blobs'),
-            };
+      const checkpoint = row === undefined ? undefined : checkpointOf(row);
       const since = checkpoint?.seq ?? 0;
       const events = await transaction.query(
         'SELECT seq, at_ms, event FROM helio_events WHERE run = $1 AND seq > $2 ORDER BY seq',
         [run, since],
       );
       const merges = await transaction.query(
-        'SELECT seq, fragment, version, blob FROM helio_merges WHERE run = $1 AND seq > $2 ORDER BY seq, fragment',
+        'SELECT seq, fragment, version, blob, what FROM helio_merges WHERE run = $1 AND seq > $2 ORDER BY seq, fragment',
         [run, since],
       );
       const sessions = await transaction.query(
@@ -153,6 +141,7 @@ export class SqlRunStore implements RunStore {
           fragment: Number(m.fragment),
           version: Number(m.version),
           blob: String(m.blob),
+          what: m.what === null ? null : parse<MergeRecord>(m, 'what'),
         })),
         sessions: sessions.map((s) => ({ seq: Number(s.seq), settings: parse<RunSettings>(s, 'settings') })),
       };
@@ -162,13 +151,7 @@ export class SqlRunStore implements RunStore {
   load({ checkpoint, events, merges, sessions }: History): Promise<void> {
     const run = this.#run;
     return this.#transact(async (transaction) => {
-      if (checkpoint !== undefined) {
-        const { id, seq, state, blobs } = checkpoint;
-        await transaction.query(
-          'INSERT INTO helio_checkpoints (run, id, seq, state, blobs, committed) VALUES ($1, $2, $3, $4, $5, 1)',
-          [run, id, seq, JSON.stringify(state), JSON.stringify(blobs)],
-        );
-      }
+      if (checkpoint !== undefined) await insertCheckpoint(transaction, run, checkpoint, true);
       await insert(transaction, run, events);
       for (const merge of merges) await insertMerge(transaction, run, merge);
       for (const [number, { seq, settings }] of sessions.entries()) {
@@ -254,16 +237,45 @@ async function insert(transaction: Transaction, run: string, events: readonly Lo
 async function insertMerge(
   transaction: Transaction,
   run: string,
-  { seq, fragment, version, blob }: CommittedMerge,
+  { seq, fragment, version, blob, what }: CommittedMerge,
 ): Promise<void> {
-  await transaction.query('INSERT INTO helio_merges (run, seq, fragment, version, blob) VALUES ($1, $2, $3, $4, $5)', [
-    run,
-    seq,
-    fragment,
-    version,
-    blob,
-  ]);
+  await transaction.query(
+    'INSERT INTO helio_merges (run, seq, fragment, version, blob, what) VALUES ($1, $2, $3, $4, $5, $6)',
+    [run, seq, fragment, version, blob, what === null ? null : JSON.stringify(what)],
+  );
 }
+
+async function insertCheckpoint(
+  transaction: Transaction,
+  run: string,
+  { id, seq, state, blobs, islandsSaved, missing }: Checkpoint,
+  committed: boolean,
+): Promise<void> {
+  await transaction.query('DELETE FROM helio_checkpoints WHERE run = $1 AND id = $2', [run, id]);
+  await transaction.query(
+    `INSERT INTO helio_checkpoints (run, id, seq, state, blobs, committed, islands_saved, missing)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [
+      run,
+      id,
+      seq,
+      JSON.stringify(state),
+      JSON.stringify(blobs),
+      committed ? 1 : 0,
+      islandsSaved ? 1 : 0,
+      JSON.stringify(missing),
+    ],
+  );
+}
+
+const checkpointOf = (row: Row): Checkpoint => ({
+  id: String(row.id),
+  seq: Number(row.seq),
+  state: parse<RunState>(row, 'state'),
+  blobs: parse<Record<string, string>>(row, 'blobs'),
+  islandsSaved: Number(row.islands_saved) === 1,
+  missing: parse<readonly string[]>(row, 'missing'),
+});
 
 async function referred(transaction: Transaction, run: string): Promise<readonly string[]> {
   const merges = await transaction.query('SELECT blob FROM helio_merges WHERE run = $1', [run]);
@@ -273,19 +285,3 @@ async function referred(transaction: Transaction, run: string): Promise<readonly
 }
 
 const parse = <T>(row: Row, column: string): T => JSON.parse(String(row[column])) as T;
-
-async function checkVersion(transaction: Transaction, place: string): Promise<void> {
-  const [row] = await transaction.query("SELECT value FROM helio_meta WHERE name = 'schema'");
-  if (row === undefined) {
-    await transaction.query("INSERT INTO helio_meta (name, value) VALUES ('schema', $1)", [String(SCHEMA_VERSION)]);
-    return;
-  }
-  if (Number(row.value) === SCHEMA_VERSION) return;
-  throw new HelioError(
-    'HELIO-3001',
-    `The store ${place} has version ${String(row.value)}, and this Heliotrope reads version ${SCHEMA_VERSION}.`,
-    Number(row.value) > SCHEMA_VERSION
-      ? 'Install the newer Heliotrope that wrote it. Nothing was changed.'
-      : 'Go on with the Heliotrope that wrote it, or start the run afresh. Nothing was changed.',
-  );
-}

@@ -26,7 +26,7 @@ import { modelCard } from './report/model-card.ts';
 import { reportHtml } from './report/report-html.ts';
 import { saveCheckpoint } from './run-checkpoint.ts';
 import { readRunFile, writeRunFile } from './run-file.ts';
-import { createRunFolder } from './run-folder.ts';
+import { createRunFolder, type NewRunFolder } from './run-folder.ts';
 import { lockRun } from './run-lock.ts';
 import { openStores } from './stores.ts';
 import { sampleBoth, summarize } from './summarize.ts';
@@ -66,8 +66,7 @@ export interface HostOptions {
 export async function hostRun(options: HostOptions): Promise<Summary | undefined> {
   const startedAt = new Date();
   await requireFreePort(options);
-  const { prepared, folder, keptAs } = await open(options);
-  const unlock = lockRun(folder);
+  const { prepared, folder, keptAs, unlock } = await open(options);
   try {
     return await host(options, prepared, folder, keptAs, startedAt);
   } finally {
@@ -232,19 +231,18 @@ function adminTokenOf(folder: string): string {
 }
 
 /** The prepared run and its folder; a new one gets run.yaml and what its data need at once. */
-async function open({
-  source,
-  islands,
-}: HostOptions): Promise<{ prepared: PreparedRun; folder: string; keptAs: string | undefined }> {
+async function open({ source, islands }: HostOptions): Promise<NewRunFolder & { prepared: PreparedRun }> {
   if (source.kind === 'resume') {
-    const { job } = readRunFile(path.join(source.folder, 'run.yaml'));
-    const prepared = await prepareRun(job, source.folder, keptPreparation(source.folder, 'paths' in job.data));
-    return { prepared, folder: source.folder, keptAs: undefined };
+    const { folder } = source;
+    const { job } = readRunFile(path.join(folder, 'run.yaml'));
+    const prepared = await prepareRun(job, folder, keptPreparation(folder, 'paths' in job.data));
+    return { prepared, folder, keptAs: undefined, unlock: lockRun(folder) };
   }
   const { job, folder: dataFolder } = readRunFile(source.file);
   const chosen = { ...job, islands: islands ?? job.islands };
   const prepared = await prepareRun(chosen, dataFolder);
-  const { folder, keptAs } = createRunFolder(source.runs, chosen.name);
+  const made = createRunFolder(source.runs, chosen.name);
+  const { folder, keptAs } = made;
   // Paths in the folder's own run.yaml are relative to that folder, so that the run can be resumed from there.
   // A base that had this run's own name has just been moved aside.
   const moved = (file: string): string => {
@@ -255,7 +253,7 @@ async function open({
   const tokenizer = 'path' in kept.tokenizer ? { path: 'tokenizer.json' } : kept.tokenizer;
   writeWhole(path.join(folder, 'run.yaml'), writeRunFile({ ...kept, tokenizer }));
   savePreparation(folder, prepared);
-  return { prepared, folder, keptAs };
+  return { prepared, ...made };
 }
 
 /** The job with every path as `moved` has it. */

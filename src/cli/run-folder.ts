@@ -11,37 +11,50 @@ import {
 import path from 'node:path';
 import { explainSystemError, HelioError } from '../errors.ts';
 import { makeFolder } from '../files.ts';
-import { refuseIfHosted } from './run-lock.ts';
+import { lockFolder, lockRun } from './run-lock.ts';
 
 /** Runs live in `runs/`, one folder each; `runs/latest` points at the newest. */
 
+export interface NewRunFolder {
+  readonly folder: string;
+  /** Where an earlier run of that name went. */
+  readonly keptAs: string | undefined;
+  /** Lets the folder go, of which this process is the host from the beginning on. */
+  readonly unlock: () => void;
+}
+
 /**
- * Makes an empty folder for a run. One that has the name already is kept under the next free number, `NAME-1`,
+ * Makes an empty folder for a run, hosted by this process. One that has the name already is kept under the next free number, `NAME-1`,
  * `NAME-2` …
  *
- * @returns the folder, and where the earlier run went
+ * @throws HelioError HELIO-1005 when another process hosts the run of that name
  */
-export function createRunFolder(
-  runs: string,
-  name: string,
-): { readonly folder: string; readonly keptAs: string | undefined } {
+export function createRunFolder(runs: string, name: string): NewRunFolder {
   const folder = path.join(runs, name);
-  let keptAs: string | undefined;
-  refuseIfHosted(folder);
   try {
     makeFolder(runs);
-    if (existsSync(folder)) {
-      let number = 1;
-      while (existsSync(`${folder}-${number}`)) number++;
-      keptAs = `${folder}-${number}`;
-      renameSync(folder, keptAs);
-    }
+    const keptAs = existsSync(folder) ? moveAside(folder) : undefined;
     mkdirSync(folder);
+    const unlock = lockRun(folder);
+    pointLatest(runs, name);
+    return { folder, keptAs, unlock };
   } catch (error) {
     throw explainSystemError(error, `make the run's folder ${folder}`);
   }
-  pointLatest(runs, name);
-  return { folder, keptAs };
+}
+
+/** Whoever made that folder a moment ago has not locked it yet, or finds it gone: of several that begin at once one is left. */
+function moveAside(folder: string): string {
+  const unlock = lockFolder(folder);
+  try {
+    let number = 1;
+    while (existsSync(`${folder}-${number}`)) number++;
+    const keptAs = `${folder}-${number}`;
+    renameSync(folder, keptAs);
+    return keptAs;
+  } finally {
+    unlock();
+  }
 }
 
 /** Where a run is: a folder as given, or a name under `runs`. */

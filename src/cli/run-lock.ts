@@ -1,9 +1,28 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { hostname } from 'node:os';
 import path from 'node:path';
-import { HelioError } from '../errors.ts';
+import { DatabaseSync } from 'node:sqlite';
+import { explainSystemError, HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 
-const lockIn = (folder: string): string => path.join(folder, 'run.lock');
+/**
+ * A run's folder has one host. The lock is one of the operating system on `run.lock.sqlite`, taken by SQLite, which knows how to on every
+ * system: it ends with the process that has it, also when that is killed or the machine loses its power, and a process id that another
+ * process has by now means nothing. The file stays where it is, as removing it would let two have a lock of that name. `run.lock` beside
+ * it only says to a reader who the host is.
+ */
+const lockIn = (folder: string): string => path.join(folder, 'run.lock.sqlite');
+const signIn = (folder: string): string => path.join(folder, 'run.lock');
+
+/** How long a look at the lock may keep it from whoever takes it. */
+const LOOK_MS = 1_000;
+
+/** Who hosts a run, for messages. */
+interface Sign {
+  readonly pid: number;
+  readonly host: string;
+  readonly since: string;
+}
 
 /**
  * Refuses a folder in which another process is hosting a run: two would write over each other.
@@ -11,29 +30,66 @@ const lockIn = (folder: string): string => path.join(folder, 'run.lock');
  * @throws HelioError HELIO-1005
  */
 export function refuseIfHosted(folder: string): void {
-  const pid = hostOf(folder);
-  if (pid === undefined) return;
-  throw new HelioError(
+  if (!existsSync(lockIn(folder))) return;
+  let look: DatabaseSync | undefined;
+  try {
+    look = new DatabaseSync(lockIn(folder), { readOnly: true });
+    look.prepare('SELECT COUNT(*) FROM sqlite_master').get();
+  } catch (error) {
+    throw explainLock(error, folder);
+  } finally {
+    look?.close();
+  }
+}
+
+/**
+ * Makes this process the host of a folder.
+ *
+ * @returns lets it go
+ * @throws HelioError HELIO-1005 when another process hosts it
+ */
+export function lockRun(folder: string): () => void {
+  const unlock = lockFolder(folder);
+  const sign: Sign = { pid: process.pid, host: hostname(), since: new Date().toISOString() };
+  writeWhole(signIn(folder), JSON.stringify(sign));
+  return () => {
+    rmSync(signIn(folder), { force: true });
+    unlock();
+  };
+}
+
+/** The same for the moment in which a folder is moved: nobody is told. */
+export function lockFolder(folder: string): () => void {
+  let lock: DatabaseSync | undefined;
+  try {
+    lock = new DatabaseSync(lockIn(folder));
+    lock.exec(`PRAGMA busy_timeout = ${LOOK_MS}; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE`);
+  } catch (error) {
+    lock?.close();
+    throw explainLock(error, folder);
+  }
+  const held = lock;
+  return () => {
+    if (held.isOpen) held.close();
+  };
+}
+
+function explainLock(error: unknown, folder: string): HelioError {
+  if (!/database is locked/.test(String(error))) return explainSystemError(error, `lock the run in ${folder}`);
+  return new HelioError(
     'HELIO-1005',
-    `The run in ${folder} is being trained right now, by process ${pid}.`,
+    `The run in ${folder} is being trained right now, by ${hostOf(folder)}.`,
     'Wait for it or stop it, or give this run another name.',
+    { cause: error },
   );
 }
 
-/** Marks the folder as hosted by this process. @returns takes the mark away */
-export function lockRun(folder: string): () => void {
-  refuseIfHosted(folder);
-  writeWhole(lockIn(folder), String(process.pid));
-  return () => rmSync(lockIn(folder), { force: true });
-}
-
-/** The process that hosts a run there, if it is alive; a mark that a killed one left behind counts for nothing. */
-function hostOf(folder: string): number | undefined {
+function hostOf(folder: string): string {
   try {
-    const pid = Number(readFileSync(lockIn(folder), 'utf8'));
-    process.kill(pid, 0);
-    return pid;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM' ? Number(readFileSync(lockIn(folder), 'utf8')) : undefined;
+    const { pid, host, since } = JSON.parse(readFileSync(signIn(folder), 'utf8')) as Sign;
+    return `process ${pid} on ${host} since ${since}`;
+  } catch {
+    // It has not written who it is yet.
+    return 'another process';
   }
 }

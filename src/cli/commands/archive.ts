@@ -1,4 +1,15 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { create, extract, list } from 'tar';
@@ -11,8 +22,12 @@ import { createRunFolder, findRun } from '../run-folder.ts';
 import { refuseIfHosted } from '../run-lock.ts';
 import { openStores } from '../stores.ts';
 
-/** What stays behind: stores, which are written out, marks and traces of this machine, and secrets unless they are asked for. */
-const LEFT_OUT = /^(run\.sqlite.*|run\.lock|blobs|islands|stores\.json|served\.json|trace\.json)$/;
+/**
+ * What stays behind: stores, which are written out, marks and traces of this machine, and secrets unless they are asked for. Nothing of it
+ * is taken from an archive either: whoever wrote that would choose a database, or who the host says it is.
+ */
+const LEFT_OUT = /^(run\.sqlite.*|run\.lock.*|islands|stores\.json|served\.json|trace\.json)$/;
+const BLOBS = 'blobs';
 const SECRETS = /^(run\.key|run\.admin|tls\.key\.pem)$/;
 const HISTORY = 'history.json';
 
@@ -33,7 +48,7 @@ export async function exportRun(run: string, options: ExportOptions, context: Co
       recursive: true,
       filter: (source) => {
         const name = path.relative(folder, source).split(path.sep)[0]!;
-        return !LEFT_OUT.test(name) && (options.withKeys === true || !SECRETS.test(name));
+        return name !== BLOBS && !LEFT_OUT.test(name) && (options.withKeys === true || !SECRETS.test(name));
       },
     });
     const { store, blobs } = await openStores(
@@ -44,8 +59,11 @@ export async function exportRun(run: string, options: ExportOptions, context: Co
     const history = forWhom(await store.history(), options.withKeys === true);
     await store.close();
     writeFileSync(path.join(scratch, HISTORY), JSON.stringify(history));
-    mkdirSync(path.join(scratch, 'blobs'));
-    for (const hash of blobsOf(history)) writeFileSync(path.join(scratch, 'blobs', hash), await blobs.get(hash));
+    mkdirSync(path.join(scratch, BLOBS));
+    for (const hash of blobsOf(history)) writeFileSync(path.join(scratch, BLOBS, hash), await blobs.get(hash));
+    // With keys it is nobody else's: whoever has them is the host.
+    closeSync(openSync(out, 'w', options.withKeys === true ? 0o600 : 0o666));
+    if (options.withKeys === true) chmodSync(out, 0o600);
     await create({ gzip: true, cwd: scratch, file: out, portable: true }, ['.']);
   } catch (error) {
     throw explainSystemError(error, `export the run to ${out}`);
@@ -59,13 +77,16 @@ export async function exportRun(run: string, options: ExportOptions, context: Co
 
 /** Makes a run of this folder of what was exported; it is resumed as any other. */
 export async function importRun(file: string, context: CommandContext): Promise<number> {
+  let unlock = (): void => {};
   const scratch = mkdtempSync(path.join(tmpdir(), 'heliotrope-import-'));
   try {
     await unpack(file, scratch);
     const { job } = readRunFile(path.join(scratch, 'run.yaml'));
     const history = JSON.parse(readFileSync(path.join(scratch, HISTORY), 'utf8')) as History;
-    const { folder, keptAs } = createRunFolder(context.runs, job.name);
-    cpSync(scratch, folder, { recursive: true, filter: (source) => path.basename(source) !== HISTORY });
+    const made = createRunFolder(context.runs, job.name);
+    const { folder, keptAs } = made;
+    unlock = made.unlock;
+    cpSync(scratch, folder, { recursive: true, filter: (source) => isImported(path.relative(scratch, source)) });
     const { store, blobs } = await openStores(
       { store: undefined, blobs: undefined },
       folder,
@@ -81,9 +102,16 @@ export async function importRun(file: string, context: CommandContext): Promise<
       print(`${job.name} is in ${path.relative('', folder)}. Go on: heliotrope train --resume ${job.name}`);
     }
   } finally {
+    unlock();
     rmSync(scratch, { recursive: true, force: true });
   }
   return 0;
+}
+
+/** The token of the host's HTTP side is made anew: whoever wrote the archive knows that one. */
+function isImported(name: string): boolean {
+  const [top = ''] = name.split(path.sep);
+  return top !== HISTORY && top !== 'run.admin' && !LEFT_OUT.test(top);
 }
 
 /** Without keys, islands' names are free for the keys that come to the new host. */

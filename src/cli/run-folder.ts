@@ -39,7 +39,14 @@ export function createRunFolder(runs: string, name: string): NewRunFolder {
     pointLatest(runs, name);
     return { folder, keptAs, unlock };
   } catch (error) {
-    throw explainSystemError(error, `make the run's folder ${folder}`);
+    if (!/^(EEXIST|ENOENT|ENOTEMPTY)$/.test(String((error as NodeJS.ErrnoException).code)))
+      throw explainSystemError(error, `make the run's folder ${folder}`);
+    throw new HelioError(
+      'HELIO-1005',
+      `The run in ${folder} is being begun by another process at this moment.`,
+      'Give this run another name.',
+      { cause: error },
+    );
   }
 }
 

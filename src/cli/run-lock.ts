@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -62,8 +62,11 @@ export function lockRun(folder: string): () => void {
 export function lockFolder(folder: string): () => void {
   let lock: DatabaseSync | undefined;
   try {
+    const { ino } = statSync(folder);
     lock = new DatabaseSync(lockIn(folder));
     lock.exec(`PRAGMA busy_timeout = ${LOOK_MS}; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE`);
+    // One who waited for the lock of a folder that was moved aside meanwhile has the lock of that one.
+    if (statSync(folder).ino !== ino) throw new Error('database is locked: the folder is another now');
   } catch (error) {
     lock?.close();
     throw explainLock(error, folder);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
-import type { Route } from '../../island/node/connection.ts';
+import type { Route } from '../../island/node/route-search.ts';
 import { runIsland } from '../../island/node/run-island.ts';
 import type { DataAccess } from '../../island/own-data.ts';
 import { requireProvider } from '../../ml/engine/node-runtime.ts';

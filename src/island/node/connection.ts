@@ -3,54 +3,129 @@ import { TLSSocket } from 'node:tls';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { getProxyForUrl } from 'proxy-from-env';
 import { WebSocket } from 'ws';
-import { HelioError } from '../../errors.ts';
 import { Channel, overWebSocket } from '../../protocol/channel.ts';
 import { type Beginning, MAX_FRAME_BYTES, type Packed } from '../../protocol/frame.ts';
 import { InOrder } from '../../protocol/in-order.ts';
-import { coordinatorMessageSchema, type IslandMessage, MAX_WELCOME_BYTES } from '../../protocol/messages.ts';
+import {
+  type CoordinatorMessage,
+  coordinatorMessageSchema,
+  type IslandMessage,
+  MAX_WELCOME_BYTES,
+} from '../../protocol/messages.ts';
+import { isFinal } from '../../protocol/refusal.ts';
 import type { Incoming } from '../host.ts';
+import type { Ended, Route } from './route-search.ts';
 
 /** Largest fragment that an island takes from a coordinator. */
 const MAX_PAYLOAD_BYTES = 2 ** 31 - 1;
-const CONNECT_MS = 10_000;
+/** At least so often the island says that it is there, and looks whether the coordinator is. */
 const HEARTBEAT_MS = 2_000;
+/** From its challenge to its word of whether this island may come: a crowd may be before the door. */
+const DOOR_MS = 30_000;
+/** The other side's time to close as well. */
+const GOODBYE_MS = 1_000;
+const LEASE_MS = { least: 1_000, most: 3_600_000 };
 
-/** One way to the coordinator. */
-export interface Route {
-  readonly url: string;
-  /** SHA-256 of its certificate, where no authority vouches for it. */
-  readonly fingerprint: string | undefined;
-  /** The uplink: an address of this machine to go out from. */
-  readonly localAddress: string | undefined;
+export interface ConnectionOptions {
+  readonly route: Route;
+  /** What came of transfers on earlier connections: they go on. */
+  readonly before: readonly Beginning[];
+  /** How long the route may take until the coordinator's first word. */
+  readonly connectMs: number;
+  /** Share of the lease after which a silent coordinator is given up. */
+  readonly ofLease: number;
+  /** A clock that counts what could be heard (`protocol/listening-clock.ts`). */
+  readonly nowMs: () => number;
 }
 
-/** One WebSocket to the coordinator; it sends a heartbeat by itself. */
+export interface Hands {
+  /** Called before anything else comes. */
+  opened(): void;
+  /** Takes what comes, in order; where it was opened, last of all `lost`. */
+  put(item: Incoming): void;
+  /** Called once, after all else. @param fault what the coordinator did that makes no sense, or what broke on this side */
+  ended(ended: Ended, fault: unknown): void;
+}
+
+/** One WebSocket to the coordinator, or the try to open one. It sends a heartbeat, and ends by itself when the coordinator is silent. */
 export class WebSocketConnection {
+  readonly #options: ConnectionOptions;
   readonly #socket: WebSocket;
   readonly #channel: Channel<typeof coordinatorMessageSchema, IslandMessage>;
-  readonly #heartbeat: NodeJS.Timeout;
+  /** Of a proxy that does not answer. */
+  readonly #giveUp = new AbortController();
+  readonly #connecting: NodeJS.Timeout;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #wire: { readonly bytesRead: number } = { bytesRead: 0 };
+  #heardBytes = 0;
+  #isAnswered = false;
+  #greeted = false;
+  /** When it was last heard; whether it has said anything about this island. */
+  #heardMs: number;
+  #hasSpoken = false;
+  #joinedMs: number | null = null;
+  #leaseMs = DOOR_MS;
   #transferSinceMs: number | undefined;
+  #why: string | undefined;
+  #fault: unknown;
+  #isSilent = false;
+  #retryAfterS: number | null = null;
 
-  /** @param put takes what comes, in order; last of all `lost`, with the error where there was one */
-  private constructor(socket: WebSocket, before: readonly Beginning[], put: (item: Incoming, fault?: unknown) => void) {
+  constructor(options: ConnectionOptions, hands: Hands) {
+    this.#options = options;
+    this.#heardMs = options.nowMs();
+    const { url, fingerprint, localAddress } = options.route;
+    const socket = new WebSocket(url, {
+      perMessageDeflate: false,
+      maxPayload: MAX_FRAME_BYTES,
+      // Masks guard caches against scripts in a browser (RFC 6455, section 10.3). Of our own tensors a mask of zeros saves two passes over them.
+      generateMask: (mask) => void mask.fill(0),
+      ...(localAddress === undefined ? {} : { localAddress }),
+      ...proxyFor(url, localAddress, this.#giveUp.signal),
+      // The invitation vouches for this very certificate, and no authority has to.
+      ...(fingerprint === undefined ? {} : { rejectUnauthorized: false }),
+    });
     this.#socket = socket;
     this.#channel = new Channel<typeof coordinatorMessageSchema, IslandMessage>(
       overWebSocket(socket),
       coordinatorMessageSchema,
       MAX_PAYLOAD_BYTES,
     );
-    this.#channel.goOnWith(before);
-    this.#heartbeat = setInterval(() => {
-      if (socket.readyState === WebSocket.OPEN) this.#channel.sendAtOnce({ kind: 'alive' });
-    }, HEARTBEAT_MS);
-    let fault: unknown;
-    const failed = (error: unknown): void => {
-      fault ??= error;
-      socket.close(1008);
+    this.#channel.goOnWith(options.before);
+    const { connectMs } = options;
+    const late = (): void => {
+      if (!this.#isAnswered) this.end(`no answer within ${Math.round(connectMs / 1000)} s`);
     };
-    const inOrder = new InOrder<Incoming>((item) => put(item, item.kind === 'lost' ? fault : undefined), failed);
+    // After a stall of our own, timers run before anything is read: what waits in the socket counts first.
+    this.#connecting = setTimeout(() => setImmediate(late), connectMs);
+    socket.once('upgrade', ({ socket: wire }) => {
+      this.#wire = wire;
+      if (fingerprint === undefined || certificateOf(wire) === fingerprint) return;
+      this.end('its certificate is not the one that the invitation names: somebody may be listening in between');
+    });
+    socket.once('unexpected-response', (_, { statusCode }) => this.end(`HTTP ${statusCode}`));
+    socket.on('error', (error) => this.end(error.message));
+    this.#deliver(hands);
+  }
+
+  #deliver(hands: Hands): void {
+    const socket = this.#socket;
+    const failed = (fault: unknown): void => {
+      this.#fault ??= fault;
+      this.#why ??= fault instanceof Error ? fault.message : String(fault);
+      this.#goodbye(1008);
+    };
+    const inOrder = new InOrder<Incoming | 'ended'>((item) => {
+      if (item === 'ended') return hands.ended(this.#ended, this.#fault);
+      if (this.#isHeeded(item)) hands.put(item);
+    }, failed);
+    let isOpen = false;
+    socket.once('open', () => {
+      isOpen = true;
+      hands.opened();
+    });
     socket.on('message', (data: Buffer, isBinary) => {
-      if (fault !== undefined) return;
+      if (this.#why !== undefined) return;
       try {
         const item = isBinary ? this.#transferred(data) : this.#told(data.toString());
         if (item !== undefined) inOrder.put(item);
@@ -58,68 +133,26 @@ export class WebSocketConnection {
         failed(error);
       }
     });
-    socket.on('error', () => socket.terminate());
-    socket.on('close', () => {
+    socket.once('close', (code, reason) => {
+      clearTimeout(this.#connecting);
       clearInterval(this.#heartbeat);
-      inOrder.put({ kind: 'lost' });
+      this.#giveUp.abort();
+      this.#why ??= `closed: ${code}${reason.length === 0 ? '' : ` ${reason}`}`;
+      if (isOpen) inOrder.put({ kind: 'lost' });
+      inOrder.put('ended');
     });
   }
 
-  /** @throws HelioError HELIO-4002 when nobody answers, HELIO-4003 when it is not the coordinator that was meant, or it will not have us */
-  static open(
-    route: Route,
-    before: readonly Beginning[],
-    /** Called before anything else comes. */
-    opened: (connection: WebSocketConnection) => void,
-    put: (item: Incoming, fault?: unknown) => void,
-  ): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const { url, fingerprint } = route;
-      const host = new URL(url).host;
-      const socket = new WebSocket(url, {
-        perMessageDeflate: false,
-        maxPayload: MAX_FRAME_BYTES,
-        handshakeTimeout: CONNECT_MS,
-        // Masks guard caches against scripts in a browser (RFC 6455, section 10.3). Of our own tensors a mask of zeros saves two passes over them.
-        generateMask: (mask) => void mask.fill(0),
-        ...(route.localAddress === undefined ? {} : { localAddress: route.localAddress }),
-        ...proxyFor(url),
-        // The invitation vouches for this very certificate, and no authority has to.
-        ...(fingerprint === undefined ? {} : { rejectUnauthorized: false }),
-      });
-      socket.once('upgrade', ({ socket: raw }) => {
-        if (fingerprint === undefined || certificateOf(raw) === fingerprint) return;
-        socket.terminate();
-        reject(
-          new HelioError(
-            'HELIO-4003',
-            `The certificate of ${host} is not the one that the invitation names.`,
-            'Somebody may be listening in between. Ask the host for a new invitation.',
-          ),
-        );
-      });
-      socket.once('open', () => {
-        opened(new WebSocketConnection(socket, before, put));
-        resolve();
-      });
-      socket.once('unexpected-response', (_, { statusCode }) => {
-        socket.terminate();
-        reject(
-          statusCode === 429
-            ? unreachable(host, 'it takes no more connections now')
-            : new HelioError(
-                'HELIO-4003',
-                `There is no run at ${host} (HTTP ${statusCode}).`,
-                'Check the address, or ask the host for a new invitation.',
-              ),
-        );
-      });
-      socket.once('error', (error) => reject(unreachable(host, error.message, error)));
-    });
+  /** Ends the connection at once, or the try to open one. */
+  end(why: string): void {
+    this.#why ??= why;
+    this.#socket.terminate();
   }
 
   send(message: IslandMessage): void {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#channel.send(message);
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    if (message.kind === 'hello') this.#greeted = true;
+    this.#channel.send(message);
   }
 
   async transfer(packed: Packed, from: number): Promise<void> {
@@ -138,15 +171,87 @@ export class WebSocketConnection {
     if (this.#socket.isPaused) this.#socket.resume();
   }
 
+  /** Says goodbye: what was sent before still arrives. */
   close(): void {
-    clearInterval(this.#heartbeat);
-    this.#socket.close(1000);
-    setTimeout(() => this.#socket.terminate(), 1_000).unref();
+    this.#why ??= 'closed by this side';
+    this.#goodbye(1000);
+  }
+
+  #goodbye(code: number): void {
+    this.#socket.close(code);
+    setTimeout(() => this.#socket.terminate(), GOODBYE_MS).unref();
+  }
+
+  get #ended(): Ended {
+    return {
+      why: this.#why ?? 'closed',
+      heardMs: this.#hasSpoken ? this.#heardMs : null,
+      joinedMs: this.#joinedMs,
+      silent: this.#isSilent,
+      retryAfterS: this.#retryAfterS,
+    };
   }
 
   #told(text: string): Incoming | undefined {
     const message = this.#channel.message(text, MAX_WELCOME_BYTES);
-    return message === undefined ? undefined : { kind: 'told', message };
+    if (message === undefined) return undefined;
+    this.#hear(message);
+    return { kind: 'told', message };
+  }
+
+  #hear(message: CoordinatorMessage): void {
+    const { nowMs } = this.#options;
+    switch (message.kind) {
+      case 'challenge':
+        this.#isAnswered = true;
+        this.#heardMs = nowMs();
+        return this.#listen();
+      case 'refused':
+        return;
+      case 'admitted':
+        this.#joinedMs = nowMs();
+        this.#leaseMs = Math.min(LEASE_MS.most, Math.max(LEASE_MS.least, 1000 * message.leaseS));
+        this.#speaks();
+        return this.#listen();
+      case 'standing':
+        return this.#speaks();
+      default:
+        if (this.#hasSpoken) this.#speaks();
+    }
+  }
+
+  #speaks(): void {
+    this.#hasSpoken = true;
+    this.#heardMs = this.#options.nowMs();
+  }
+
+  /** A refusal that is not the last word is no matter of the session's: the line comes again when it may. */
+  #isHeeded(item: Incoming): boolean {
+    if (item.kind !== 'told' || item.message.kind !== 'refused' || isFinal(item.message)) return true;
+    const { what, retryAfterS } = item.message;
+    this.#retryAfterS = retryAfterS ?? null;
+    this.end(`refused: ${what}`);
+    return false;
+  }
+
+  /** Listens from now on whether the coordinator is there. */
+  #listen(): void {
+    clearInterval(this.#heartbeat);
+    this.#heartbeat = setInterval(() => setImmediate(() => this.#beat()), Math.min(HEARTBEAT_MS, this.#leaseMs / 4));
+  }
+
+  #beat(): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    const { nowMs, ofLease } = this.#options;
+    const { bytesRead } = this.#wire;
+    // Bytes of a large piece over a thin link count; while this side does not read, nobody can be heard.
+    if (this.#hasSpoken && (bytesRead !== this.#heardBytes || this.#socket.isPaused)) this.#heardMs = nowMs();
+    this.#heardBytes = bytesRead;
+    const silentMs = nowMs() - this.#heardMs;
+    if (silentMs > this.#leaseMs * (this.#hasSpoken ? ofLease : 1)) {
+      this.#isSilent = true;
+      this.end(`silent for ${Math.round(silentMs / 1000)} s`);
+    } else if (this.#greeted) this.#channel.sendAtOnce({ kind: 'alive' });
   }
 
   #transferred(frame: Buffer): Promise<Incoming> | undefined {
@@ -160,20 +265,18 @@ export class WebSocketConnection {
 }
 
 /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY count as they do everywhere. */
-function proxyFor(url: string): { readonly agent?: HttpsProxyAgent<string> } {
+function proxyFor(
+  url: string,
+  localAddress: string | undefined,
+  signal: AbortSignal,
+): { readonly agent?: HttpsProxyAgent<string> } {
   const proxy = getProxyForUrl(url.replace(/^ws/, 'http'));
-  return proxy === '' ? {} : { agent: new HttpsProxyAgent(proxy) };
+  if (proxy === '') return {};
+  const from = localAddress === undefined ? {} : { localAddress };
+  return { agent: new HttpsProxyAgent(proxy, { ...from, signal } as object) };
 }
 
 const certificateOf = (socket: Socket): string | undefined =>
   socket instanceof TLSSocket
     ? socket.getPeerCertificate().fingerprint256?.replaceAll(':', '').toLowerCase()
     : undefined;
-
-const unreachable = (host: string, why: string, cause?: unknown): HelioError =>
-  new HelioError(
-    'HELIO-4002',
-    `No coordinator answers at ${host} (${why}).`,
-    'Check that `heliotrope serve` runs there and that the address is right.',
-    { cause },
-  );

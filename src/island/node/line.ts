@@ -1,15 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HelioError } from '../../errors.ts';
 import type { Beginning, Packed } from '../../protocol/frame.ts';
+import { ListeningClock } from '../../protocol/listening-clock.ts';
 import type { IslandMessage } from '../../protocol/messages.ts';
 import type { Incoming, Line } from '../host.ts';
-import { type Route, WebSocketConnection } from './connection.ts';
+import { WebSocketConnection } from './connection.ts';
+import { describeRoute, type Ended, type Route, RouteSearch } from './route-search.ts';
 
 /** Unread items at which the island stops reading from the socket. */
 const MAX_INBOX = 256;
-/** The first wait between two tries, and the longest; each is drawn from the upper half, so that islands do not all knock at once. */
-const FIRST_DELAY_MS = 200;
-const LONGEST_DELAY_MS = 5_000;
+/** Of several routes the next is there before the coordinator counts this island as gone. */
+const OF_LEASE = { alone: 1, ofSeveral: 2 / 3 };
+/** Times in a row that a coordinator may make no sense, on each route: then it is another program, or another version. */
+const MAX_FAULTS = 5;
+const TICK_MS = 500;
+const MOST_TICK_MS = 2_000;
 
 export interface LineOptions {
   /** Ways to the same coordinator, the best first; the next one takes over when one fails. */
@@ -22,7 +27,10 @@ export interface LineOptions {
 /** The way to the coordinator with an inbox; it opens connections anew for as long as its patience lasts. */
 export class ReconnectingLine implements Line {
   readonly #options: LineOptions;
-  readonly #inbox: Incoming[] = [];
+  readonly #search: RouteSearch;
+  readonly #clock = new ListeningClock(MOST_TICK_MS, performance.now());
+  readonly #ticker = setInterval(() => this.#clock.tick(performance.now()), TICK_MS);
+  readonly #inbox: { readonly item: Incoming; readonly connection: WebSocketConnection }[] = [];
   readonly #closing = new AbortController();
   /** The connection that is open, and the one that the session has been told of: only on that it speaks. */
   #connection: WebSocketConnection | undefined;
@@ -31,10 +39,15 @@ export class ReconnectingLine implements Line {
   #beginnings: readonly Beginning[] = [];
   #wake: (() => void) | undefined;
   #fault: { readonly error: unknown } | undefined;
+  #faults = 0;
+  /** The coordinator's last word: nothing comes after it. */
+  #isOver = false;
+  readonly #said = new Map<Route, string>();
 
   constructor(options: LineOptions) {
     this.#options = options;
-    void this.#connect();
+    this.#search = new RouteSearch(options.routes, options.patienceS, this.#nowMs());
+    void this.#keepConnected().catch((error: unknown) => this.#fail(error));
   }
 
   send(message: IslandMessage): void {
@@ -57,57 +70,99 @@ export class ReconnectingLine implements Line {
     const over = (): boolean => this.#closing.signal.aborted || this.#fault !== undefined;
     // Between two steps nobody waits: the socket delivers while the trainer's thread computes.
     if (this.#inbox.length === 0 && timeoutMs > 0 && !over()) await this.#arrival(timeoutMs);
-    const item = this.#inbox.shift();
+    const next = this.#inbox.shift();
     if (this.#inbox.length < MAX_INBOX) this.#connection?.resume();
-    if (item?.kind === 'connected') this.#known = this.#connection;
-    if (item?.kind === 'lost') this.#known = undefined;
-    if (item !== undefined) return item;
+    // While it was at work one connection may have ended and the next begun: an answer goes where the question came from.
+    if (next?.item.kind === 'connected') this.#known = next.connection;
+    if (next?.item.kind === 'lost') this.#known = undefined;
+    if (next !== undefined) return next.item;
     if (this.#fault !== undefined) throw this.#fault.error;
     return this.#closing.signal.aborted ? null : 'timeout';
   }
 
   close(): void {
     this.#closing.abort();
+    clearInterval(this.#ticker);
     this.#connection?.close();
     this.#wake?.();
   }
 
-  /** Tries all routes in turn until a connection is open, and again when it is lost. */
-  async #connect(): Promise<void> {
-    const { routes, patienceS, log } = this.#options;
-    const sinceMs = performance.now();
-    let delayMs = FIRST_DELAY_MS;
-    for (let tries = 0; !this.#closing.signal.aborted; tries++) {
-      const route = routes[tries % routes.length]!;
-      try {
-        const opened = (connection: WebSocketConnection): void => {
-          this.#connection = connection;
-          this.#deliver({ kind: 'connected' });
-        };
-        await WebSocketConnection.open(route, this.#beginnings, opened, (item, fault) => this.#put(item, fault));
-        if (this.#closing.signal.aborted) this.#connection?.close();
-        if (tries % routes.length > 0) log(`connected by ${describe(route)}`);
-        return;
-      } catch (error) {
-        const unreachable = error instanceof HelioError && error.code === 'HELIO-4002';
-        if (!unreachable || performance.now() - sinceMs > 1000 * patienceS) return this.#fail(error);
-      }
-      if ((tries + 1) % routes.length > 0) continue;
-      const jitterMs = delayMs * (0.5 + 0.5 * Math.random());
-      delayMs = Math.min(LONGEST_DELAY_MS, 2 * delayMs);
-      await sleep(jitterMs, undefined, { signal: this.#closing.signal }).catch(() => {});
+  /** Keeps a connection open for as long as its patience lasts. */
+  async #keepConnected(): Promise<void> {
+    while (!this.#isClosed) {
+      const { ended, fault } = await this.#connect().catch(notEvenTried);
+      if (this.#isClosed) return;
+      if (fault !== undefined) this.#count(fault);
+      else if (ended.joinedMs !== null) this.#faults = 0;
+      const { route } = this.#search;
+      const waitMs = this.#search.after(ended, this.#nowMs());
+      if (waitMs === null) throw this.#search.unreachable;
+      this.#say(route, ended, waitMs);
+      await sleep(waitMs, undefined, { signal: this.#closing.signal }).catch(() => {});
     }
   }
 
-  #put(item: Incoming, fault: unknown): void {
-    this.#deliver(item);
-    if (item.kind !== 'lost') return;
-    this.#beginnings = this.#connection?.beginnings ?? [];
-    this.#connection = undefined;
-    if (fault !== undefined) return this.#fail(fault);
-    if (this.#closing.signal.aborted) return;
-    this.#options.log('connection lost; training on, and looking for the coordinator');
-    void this.#connect();
+  /** Opens a connection on the present route. Resolves when it is over. */
+  #connect(): Promise<{ readonly ended: Ended; readonly fault: unknown }> {
+    const { route, hasOthers, isDetour } = this.#search;
+    return new Promise((resolve) => {
+      const connection = new WebSocketConnection(
+        {
+          route,
+          before: this.#beginnings,
+          connectMs: this.#search.connectMs(this.#nowMs()),
+          ofLease: hasOthers ? OF_LEASE.ofSeveral : OF_LEASE.alone,
+          nowMs: () => this.#nowMs(),
+        },
+        {
+          opened: () => {
+            if (this.#isClosed) return connection.close();
+            this.#deliver({ kind: 'connected' }, connection);
+          },
+          put: (item) => {
+            if (item.kind === 'told' && item.message.kind === 'refused') this.#isOver = true;
+            if (item.kind === 'told' && item.message.kind === 'admitted') this.#admitted(route, isDetour);
+            if (item.kind === 'lost') this.#beginnings = connection.beginnings;
+            this.#deliver(item, connection);
+          },
+          ended: (ended, fault) => {
+            this.#connection = undefined;
+            resolve({ ended, fault });
+          },
+        },
+      );
+      // Until it is open: whoever closes the line meanwhile ends the try.
+      this.#connection = connection;
+    });
+  }
+
+  #admitted(route: Route, isDetour: boolean): void {
+    this.#said.clear();
+    if (isDetour) this.#options.log(`connected by ${describeRoute(route)}`);
+  }
+
+  /** A coordinator that makes no sense is tried again: the connection may have damaged what it said. */
+  #count(fault: unknown): void {
+    this.#faults++;
+    if (!(fault instanceof HelioError) || this.#faults >= MAX_FAULTS * this.#options.routes.length) throw fault;
+  }
+
+  /** Each route's trouble is said once, until it is another. */
+  #say(route: Route, { why, joinedMs, retryAfterS }: Ended, waitMs: number): void {
+    const { log } = this.#options;
+    if (joinedMs !== null) return log(`connection lost (${why}); training on, and looking for the coordinator`);
+    if (this.#said.get(route) === why) return;
+    this.#said.set(route, why);
+    if (retryAfterS !== null) log(`${why} Asking again in ${Math.ceil(waitMs / 1000)} s`);
+    else log(`${describeRoute(route)}: ${why}; trying on`);
+  }
+
+  get #isClosed(): boolean {
+    return this.#closing.signal.aborted || this.#isOver;
+  }
+
+  #nowMs(): number {
+    return this.#clock.at(performance.now());
   }
 
   #fail(error: unknown): void {
@@ -115,8 +170,8 @@ export class ReconnectingLine implements Line {
     this.#wake?.();
   }
 
-  #deliver(item: Incoming): void {
-    this.#inbox.push(item);
+  #deliver(item: Incoming, connection: WebSocketConnection): void {
+    this.#inbox.push({ item, connection });
     if (this.#inbox.length >= MAX_INBOX) this.#connection?.pause();
     this.#wake?.();
   }
@@ -133,5 +188,8 @@ export class ReconnectingLine implements Line {
   }
 }
 
-const describe = ({ url, localAddress }: Route): string =>
-  `${new URL(url).host}${localAddress === undefined ? '' : ` from ${localAddress}`}`;
+/** A route of a form that Node does not take: others may be right. */
+const notEvenTried = (error: unknown): { readonly ended: Ended; readonly fault: unknown } => {
+  const why = error instanceof Error ? error.message : String(error);
+  return { ended: { why, heardMs: null, joinedMs: null, silent: false, retryAfterS: null }, fault: undefined };
+};

@@ -115,7 +115,7 @@ describe('an island comes by another route', () => {
 
   it('when an uplink is half open, before the coordinator counts it as gone', async () => {
     let flows = true;
-    const { server, invite, records } = await coordinator({}, 6_000);
+    const { server, invite, records } = await coordinator({}, 8_000);
     const uplink = await passing(
       () => server.port,
       () => flows,

@@ -18,8 +18,8 @@ import type { Ended, Route } from './route-search.ts';
 
 /** Largest fragment that an island takes from a coordinator. */
 const MAX_PAYLOAD_BYTES = 2 ** 31 - 1;
-/** At least so often the island says that it is there, and looks whether the coordinator is. */
-const HEARTBEAT_MS = 2_000;
+/** At least so often the island looks whether the coordinator is there; every second time it says that it is there itself. */
+const LOOK_MS = 1_000;
 /** From its challenge to its word of whether this island may come: a crowd may be before the door. */
 const DOOR_MS = 30_000;
 /** The other side's time to close as well. */
@@ -237,10 +237,12 @@ export class WebSocketConnection {
   /** Listens from now on whether the coordinator is there. */
   #listen(): void {
     clearInterval(this.#heartbeat);
-    this.#heartbeat = setInterval(() => setImmediate(() => this.#beat()), Math.min(HEARTBEAT_MS, this.#leaseMs / 4));
+    let looks = 0;
+    const look = (): void => this.#look(looks++ % 2 === 0);
+    this.#heartbeat = setInterval(() => setImmediate(look), Math.min(LOOK_MS, this.#leaseMs / 8));
   }
 
-  #beat(): void {
+  #look(speaks: boolean): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
     const { nowMs, ofLease } = this.#options;
     const { bytesRead } = this.#wire;
@@ -251,7 +253,7 @@ export class WebSocketConnection {
     if (silentMs > this.#leaseMs * (this.#hasSpoken ? ofLease : 1)) {
       this.#isSilent = true;
       this.end(`silent for ${Math.round(silentMs / 1000)} s`);
-    } else if (this.#greeted) this.#channel.sendAtOnce({ kind: 'alive' });
+    } else if (speaks && this.#greeted) this.#channel.sendAtOnce({ kind: 'alive' });
   }
 
   #transferred(frame: Buffer): Promise<Incoming> | undefined {

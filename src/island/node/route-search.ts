@@ -103,7 +103,7 @@ export class RouteSearch {
     return new HelioError(
       'HELIO-4002',
       `No coordinator answers at ${tried.join('; ')}${more}.`,
-      'Check that `heliotrope serve` runs there and that the address is right.',
+      'Check that `heliotrope serve` runs there and that the address is right, or ask the host for a new invitation.',
     );
   }
 

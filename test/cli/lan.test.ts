@@ -295,14 +295,11 @@ describe('who stands in between', () => {
     expect(link?.fingerprint).not.toBe(own.fingerprint);
     // Whoever is led to him all the same says nothing there.
     const route = { url: `wss://${address}/v1/run`, fingerprint: link!.fingerprint, localAddress: undefined };
-    await expect(
-      WebSocketConnection.open(
-        route,
-        [],
-        () => {},
-        () => {},
-      ),
-    ).rejects.toMatchObject({ code: 'HELIO-4003', message: expect.stringContaining('is not the one') });
+    const why = await new Promise((resolve) => {
+      const given = { route, before: [], connectMs: 10_000, ofLease: 1, nowMs: () => performance.now() };
+      new WebSocketConnection(given, { opened: () => {}, put: () => {}, ended: (ended) => resolve(ended.why) });
+    });
+    expect(why).toMatch(/is not the one/);
     expect(heard).toEqual([]);
   });
 

@@ -1,5 +1,6 @@
 import { HelioError } from '../../errors.ts';
 import { MAX_HELLO_BYTES } from '../../protocol/messages.ts';
+import { RefusedForNow } from '../../protocol/refusal.ts';
 import { standing } from '../../protocol/standing.ts';
 import { agreedVersion, CAPABILITIES, OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../protocol/versions.ts';
 import { admission } from '../admission.ts';
@@ -100,7 +101,7 @@ export class Entrance {
       const tired = this.#knocks.takeKey(key);
       const what = 'The host has not answered whether this island may join.';
       if (tired !== undefined)
-        this.#hall.refuse(tired.peer, new HelioError('HELIO-4003', what, 'Ask the host for an invitation.'));
+        this.#hall.refuse(tired.peer, new RefusedForNow(what, 'Ask the host for an invitation.', KNOCK_MS / 1_000));
     });
     this.#hall.waits(peer, KNOCK_MS + 1_000);
     const what = `The host is asked whether ${hello.island} may join.`;

@@ -1,4 +1,5 @@
 import { HelioError } from '../../errors.ts';
+import { RefusedForNow } from '../../protocol/refusal.ts';
 import { countedAs } from './address.ts';
 import type { Knock } from './http.ts';
 import type { Hello, Peer } from './peer.ts';
@@ -12,6 +13,9 @@ const MAX_PER_ADDRESS = 5;
 const SENT_AWAY_MS = 3_600_000;
 const MAX_SENT_AWAY_PER_ADDRESS = 3;
 const MAX_REMEMBERED = 10_000;
+/** When one may ask again that found too many before it, or its own connection of before, which is not known to be gone yet. */
+const CROWD_S = 60;
+const CONNECTION_S = 15;
 
 interface Waiting {
   readonly peer: Peer;
@@ -48,13 +52,13 @@ export class Knocks {
     const address = countedAs(peer.address);
     if (this.#times(key) > 0 || this.#times(address) >= MAX_SENT_AWAY_PER_ADDRESS)
       throw mayNot('The host has sent this island away, or others from its address.');
-    if (this.#waiting.has(key)) throw mayNot('This island has asked already, on another connection.');
+    if (this.#waiting.has(key)) throw later('This island has asked already, on another connection.', CONNECTION_S);
     const from = Map.groupBy(this.#waiting.values(), (waiting) => waiting.address);
     if ((from.get(address)?.length ?? 0) >= MAX_PER_ADDRESS)
-      throw mayNot('Too many islands of this address ask to join.');
+      throw later('Too many islands of this address ask to join.', CROWD_S);
     if (this.#waiting.size >= MAX_KNOCKS) {
       const [crowd] = [...from.values()].toSorted((a, b) => b.length - a.length);
-      if (crowd!.length <= (from.get(address)?.length ?? 0) + 1) throw mayNot('Too many islands ask to join.');
+      if (crowd!.length <= (from.get(address)?.length ?? 0) + 1) throw later('Too many islands ask to join.', CROWD_S);
       tired(crowd![0]!.hello.key);
     }
     this.#waiting.set(key, { peer, hello, address });
@@ -118,5 +122,7 @@ export class Knocks {
   }
 }
 
+const later = (what: string, afterS: number): RefusedForNow =>
+  new RefusedForNow(what, 'It asks again by itself; an invitation helps at once: `heliotrope invite`.', afterS);
 const mayNot = (what: string): HelioError =>
   new HelioError('HELIO-4003', what, 'Ask the host for an invitation: `heliotrope invite`.');

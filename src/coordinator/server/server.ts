@@ -10,6 +10,7 @@ import {
   islandMessageSchema,
   MAX_HELLO_BYTES,
 } from '../../protocol/messages.ts';
+import { RefusedForNow } from '../../protocol/refusal.ts';
 import type { Reason } from '../../protocol/standing.ts';
 import { Leases, silence } from '../leases.ts';
 import { trainedMsOf } from '../run.ts';
@@ -358,7 +359,9 @@ export class RunServer {
     const error = fault === 'bug' ? unexplained(cause) : (cause as HelioError);
     if (fault === 'bug') this.#fault(cause, `what ${peer.name ?? 'a stranger'} sent`);
     this.#metrics.refusals.inc({ code: error.code });
-    peer.channel.send({ kind: 'refused', code: error.code, what: error.what.slice(0, 2_000), remedy: error.remedy });
+    const { code, what, remedy } = error;
+    const again = error instanceof RefusedForNow ? { retryAfterS: error.retryAfterS } : {};
+    peer.channel.send({ kind: 'refused', code, what: what.slice(0, 2_000), remedy, ...again });
     if (fault === 'offence' && peer.name !== undefined && this.#peers.get(peer.name) === peer)
       this.#decider.take({ kind: 'offended', island: peer.name, reason: error.what.slice(0, 500) });
     peer.socket.close(1008, error.code);

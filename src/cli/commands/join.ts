@@ -109,7 +109,10 @@ async function byCode(
     );
   };
   try {
-    return await linkByCode({ code, candidates, say, signal });
+    const link = await linkByCode({ code, candidates, say, signal });
+    if (!link.secure)
+      say('the host serves without --tls: whoever is in between reads the model, and can change what comes from there');
+    return link;
   } catch (error) {
     if (signal.aborted) return undefined;
     throw error;

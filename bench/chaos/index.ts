@@ -193,6 +193,23 @@ if (wanted('both')) {
   };
   report('both', await live('both', { steps }, both));
 }
+if (wanted('liars')) {
+  // One of five: the four others are those of the undisturbed run.
+  const outcome = await live('liars', { steps, islands: ISLANDS + 1, liars: 1 });
+  report('liars', outcome);
+  const told = outcome.processes.records.map(({ record }) => record);
+  const honest = told.filter((r) => r.kind === 'offence' && r.island !== `island-${ISLANDS + 1}`).length;
+  const out = told.filter((r) => r.kind === 'left-out').length;
+  const doubted = told.filter((r) => r.kind === 'doubted').length;
+  figure(
+    'liars.honest-offences',
+    honest,
+    'offences',
+    honest === 0,
+    '0',
+    `${out} contributions left out, ${doubted} doubts`,
+  );
+}
 if (wanted('goodput')) {
   const decoupled = await live('decoupled', { steps, outer: FRUGAL, leaseS: 4 }, failures);
   const rounds = await live('rounds', { steps, outer: ROUNDS, leaseS: 4 }, failures);

@@ -11,6 +11,7 @@ import { CuttableLine } from './line.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const MAIN = path.join(ROOT, 'src/cli/main.ts');
+const LIAR = path.join(import.meta.dirname, 'liar.ts');
 
 export interface Setup {
   readonly name: string;
@@ -19,10 +20,13 @@ export interface Setup {
   readonly outer: Readonly<Record<string, unknown>>;
   /** Seconds of silence after which an island counts as gone. */
   readonly leaseS: number;
+  /** How many of the islands lie, the last ones. */
+  readonly liars?: number;
 }
 
 interface Member {
   readonly name: string;
+  readonly lies: boolean;
   readonly line: CuttableLine;
   child: ChildProcess | undefined;
   stopped: boolean;
@@ -180,6 +184,7 @@ export class Processes {
     for (let i = 1; i <= this.#setup.islands; i++) {
       const member: Member = {
         name: `island-${i}`,
+        lies: i > this.#setup.islands - (this.#setup.liars ?? 0),
         line: await CuttableLine.open(port),
         child: undefined,
         stopped: false,
@@ -190,15 +195,16 @@ export class Processes {
   }
 
   #startIsland(member: Member): void {
-    const { name, line } = member;
+    const { name, lies, line } = member;
     const link = new URL(this.#served!.invitation);
     link.port = String(line.port);
     const state = path.join(this.folder, name);
     mkdirSync(state, { recursive: true });
     const log = openSync(path.join(state, 'island.log'), 'a');
     const root = this.#served!.dataRoot;
-    const args = ['join', link.href, '--name', name, '--threads', '1', '--state', state, '--data-root', root];
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
+    const args = [link.href, '--name', name, '--state', state, '--data-root', root];
+    const program = lies ? [LIAR, ...args] : [MAIN, 'join', ...args, '--threads', '1'];
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...program], {
       cwd: this.folder,
       stdio: ['ignore', 'ignore', log],
     });
@@ -206,6 +212,7 @@ export class Processes {
     member.child = child;
     child.once('exit', (code) => {
       if (this.#over || member.child !== child || code === 0) return;
+      if (lies) return void setTimeout(() => this.#over || this.#startIsland(member), 1_000);
       // An island that ends by itself when it should not is what we are here to find.
       this.#done.reject(
         new Error(`${name} ended by itself with status ${code}; see ${path.join(state, 'island.log')}`),

@@ -2,7 +2,7 @@ import { operatorsOnProcessor } from '../../ml/engine/capabilities.ts';
 import type { Provider } from '../../ml/engine/session.ts';
 import type { Identity } from '../../protocol/identity.ts';
 import { farewell } from '../farewell.ts';
-import type { IslandHost } from '../host.ts';
+import type { IslandHost, Line } from '../host.ts';
 import type { DataAccess } from '../own-data.ts';
 import { type Ending, IslandSession } from '../runtime.ts';
 import { ReconnectingLine } from './line.ts';
@@ -30,6 +30,8 @@ export interface NodeIslandOptions {
   readonly traceFile: string | undefined;
   /** Aborted: the island says goodbye and ends. */
   readonly signal: AbortSignal;
+  /** Something that stands on the way to the coordinator. */
+  readonly over?: (line: Line) => Line;
 }
 
 /**
@@ -60,7 +62,8 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
     trace: (span) => trace?.add(span),
     say: options.log,
   };
-  const line = new ReconnectingLine(options);
+  const { over = (inner) => inner } = options;
+  const line = over(new ReconnectingLine(options));
   const leave = (): void => {
     line.send({ kind: 'leaving', reason: 'stopped by its owner' });
     line.close();

@@ -22,13 +22,17 @@ const { values, positionals } = parseArgs({
   },
 });
 const EVERY_MS = 5_000;
+const log = (sentence: string): void => void process.stderr.write(`${values.name}: ${sentence}\n`);
 const random = seededRandom(Number(values.seed));
 // What no honest island does gets it banned, and a model of nothing is another attack (`outer.averaging`).
 const names = (Object.keys(LIES) as LieName[]).filter((lie) => lie !== 'is not finite' && lie !== 'is tiny');
 const chosen = (): LieName => (values.lie as LieName | undefined) ?? names[random.integer(names.length)]!;
 let [name, sinceMs] = [chosen(), performance.now()];
 const lie = (): Lie => {
-  if (performance.now() - sinceMs > EVERY_MS) [name, sinceMs] = [chosen(), performance.now()];
+  if (performance.now() - sinceMs > EVERY_MS) {
+    [name, sinceMs] = [chosen(), performance.now()];
+    log(`from now on one that ${name}`);
+  }
   return LIES[name];
 };
 
@@ -49,7 +53,7 @@ await runIsland({
   stateFolder: () => values.state!,
   data: { kind: 'inside', folders: values['data-root'] },
   patienceS: 60,
-  log: (sentence) => process.stderr.write(`${values.name}: ${sentence}\n`),
+  log,
   traceFile: undefined,
   signal: new AbortController().signal,
   over: (line) => new LyingLine(line, { identity, random, lie }),

@@ -55,10 +55,10 @@ export class LyingLine implements Line {
     if (claim === null) return;
     const scales = lie.scale !== undefined && content.codec === 'f32';
     if (claim === content && !scales) return this.#inner.transfer(packed, from);
-    const payload = scales
-      ? new Uint8Array(decodeFloats(packed.payload).map((x) => lie.scale! * x).buffer)
-      : packed.payload;
-    const hash = scales ? await contentHash(payload) : packed.hash;
+    const numbers = scales ? decodeFloats(packed.payload.subarray(0, packed.payload.length)) : undefined;
+    const scaled = numbers && new Uint8Array(numbers.map((x) => lie.scale! * x).buffer);
+    const payload = scaled ?? packed.payload;
+    const hash = scaled === undefined ? packed.hash : await contentHash(scaled);
     const { form, codec } = content;
     const update = { ...claim, form, codec };
     const signature = await this.#options.identity.sign(updateText(this.#run, update, hash));

@@ -13,6 +13,7 @@ export const STRANGER_KINDS = [
   'half-request',
   'slow-body',
   'keep-alive',
+  'many-requests',
   'bad-target',
   'reset',
   'other-origin',
@@ -108,6 +109,8 @@ const SCRIPTS: Readonly<Record<StrangerKind, (socket: Socket, lines: Lines) => v
   'slow-body': (socket, { at }) =>
     say(socket, `POST /v1/knocks/attic HTTP/1.1\r\nHost: ${at}\r\nContent-Length: 4000\r\n\r\n{`),
   'keep-alive': (socket, { at }) => say(socket, `GET /healthz HTTP/1.1\r\nHost: ${at}\r\n\r\n`),
+  'many-requests': (socket, { at }) =>
+    say(socket, `GET /v1/openapi.json HTTP/1.1\r\nHost: ${at}\r\n\r\n`.repeat(1_000)),
   'bad-target': (socket, { at }) => say(socket, upgrade(at, [], Math.random() < 0.5 ? '//' : 'http://[')),
   reset: (socket, { at }) => {
     socket.write(upgrade(at, [], '/elsewhere'));

@@ -191,7 +191,8 @@ async function host(
 /** Before anything is made or moved aside. @throws HelioError HELIO-4001 when the port is in use */
 async function requireFreePort({ host, port }: HostOptions): Promise<void> {
   if (port === 0) return;
-  const probe = createServer();
+  // Whoever connects in this moment, and resets, must not end us.
+  const probe = createServer((socket) => socket.on('error', () => {}).destroy());
   await new Promise<void>((resolve, reject) => {
     probe.once('error', (error) => reject(explainSystemError(error, `listen on ${host}:${port}`)));
     probe.listen(port, host, () => probe.close(() => resolve()));

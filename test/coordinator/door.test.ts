@@ -3,9 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { countedAs } from '../../src/coordinator/server/address.ts';
+import { countedAs, networksOf } from '../../src/coordinator/server/address.ts';
 import { refusalOf } from '../../src/coordinator/server/hosts.ts';
+import { Knocks } from '../../src/coordinator/server/knocks.ts';
 import { type DoorLimits, doorLimits } from '../../src/coordinator/server/limits.ts';
+import type { Hello, Peer } from '../../src/coordinator/server/peer.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
 import { ADMIN, type Hosted, helloOf, hosted, Puppet } from './hosted.ts';
 
@@ -187,6 +189,17 @@ describe('strangers', () => {
     expect(await metric('heliotrope_refusals_total')).toBe(1);
   });
 
+  it('that were refused are closed, also when they do not answer', async () => {
+    await serve({ patienceMs: 60_000 });
+    const { socket, text, closed } = await stranger();
+    socket.write(upgrade('/v1/run'));
+    await expect.poll(text, { timeout: 10_000 }).toContain('challenge');
+    // A text of one byte, masked with zeros: no message.
+    socket.write(Buffer.from([0x81, 0x81, 0, 0, 0, 0, 0x21]));
+    await expect.poll(text, { timeout: 10_000 }).toContain('refused');
+    await expect.poll(closed, { timeout: 10_000 }).toBe(true);
+  });
+
   it('that are refused again and again are not looked at for a while; others are', async () => {
     await serve({ refusals: { burst: 10, perS: 0.001 } });
     let answered = 0;
@@ -196,7 +209,7 @@ describe('strangers', () => {
       if (liar.closed) continue;
       await liar.hello(run.invite({ expiresAt: 1 }));
       await liar.until(() => liar.closed);
-      answered += liar.told.some(({ kind }) => kind === 'refused') ? 1 : 0;
+      answered += liar.told.some((each) => each.kind === 'refused' && each.what.includes('expired')) ? 1 : 0;
     }
     expect(answered).toBe(10);
     const other = new Puppet(run.server.port, 'other', undefined, '127.0.0.77');
@@ -210,6 +223,62 @@ describe('strangers', () => {
     const many = await Promise.all(Array.from({ length: 12 }, () => stranger('127.0.0.9')));
     await expect.poll(() => many.filter(({ closed }) => closed()).length).toBe(7);
     await honest();
+  });
+});
+
+describe('requests', () => {
+  const pipelined = (target: string, count: number): string =>
+    `GET ${target} HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(count);
+  const answers = (text: string, status: number): number => text.split(`HTTP/1.1 ${status} `).length - 1;
+
+  it('that come a thousand in one packet are not all answered', async () => {
+    await serve({ requests: { burst: 1_000, perS: 0.001 } });
+    const { socket, text, closed } = await stranger();
+    socket.write(pipelined('/v1/openapi.json', 1_000));
+    await expect.poll(closed, { timeout: 15_000 }).toBe(true);
+    expect(answers(text(), 200)).toBeLessThanOrEqual(100);
+  });
+
+  it('of one address are so many, over all its connections, and others are answered', async () => {
+    await serve({ requests: { burst: 30, perS: 0.001 } });
+    const all = await Promise.all(Array.from({ length: 5 }, () => stranger()));
+    for (const { socket } of all) socket.write(pipelined('/healthz', 10));
+    const count = (status: number) => all.reduce((sum, { text }) => sum + answers(text(), status), 0);
+    await expect.poll(() => count(429), { timeout: 10_000 }).toBeGreaterThan(0);
+    expect(count(200)).toBe(30);
+    const other = await stranger('127.0.0.78');
+    other.socket.write(pipelined('/healthz', 1));
+    await expect.poll(other.text, { timeout: 10_000 }).toContain('HTTP/1.1 200');
+    await honest();
+  });
+});
+
+describe('islands', () => {
+  it('come in while strangers have all the places that islands leave', async () => {
+    await serve({ sockets: 12, strangers: 10, strangersPerAddress: 10, patienceMs: 60_000 });
+    for (let i = 0; i < 6; i++) await honest(`island-${i}`);
+    await Promise.all(Array.from({ length: 30 }, (_, i) => stranger(`127.0.1.${1 + (i % 15)}`)));
+    const attic = await honest('attic');
+    expect(attic.closed).toBe(false);
+    expect(await metric('heliotrope_connections')).toBe(7);
+  });
+
+  it('come back when others of their address are refused again and again; unknown ones are told to ask again later', async () => {
+    await serve({ refusals: { burst: 3, perS: 0.001 } });
+    const attic = await honest();
+    for (let i = 0; i < 5; i++) {
+      const liar = puppet(`liar-${i}`);
+      await liar.hello(run.invite({ expiresAt: 1 }));
+      await liar.until(() => liar.closed);
+    }
+    attic.close();
+    const back = new Puppet(run.server.port, 'attic', attic.identity);
+    open.push({ destroy: () => back.close() });
+    await back.hello(null);
+    await back.hears('welcome');
+    const unknown = puppet('unknown');
+    await unknown.hello(run.invite());
+    expect(await unknown.hears('refused')).toMatchObject({ retryAfterS: 10, what: expect.stringMatching(/this address/) });
   });
 });
 
@@ -276,6 +345,32 @@ describe('who asks to join', () => {
     expect(waits(await asks('cellar', '127.0.5.1'))).toBe(true);
   });
 
+  it('cannot shut the door for others with many addresses of one network', async () => {
+    await serve();
+    for (let i = 0; i < 100; i++) expect(waits(await asks(`idle-${i}`, `127.50.${i}.1`))).toBe(true);
+    expect(waits(await asks('attic', '127.60.0.1'))).toBe(true);
+    expect(run.server.answerKnock('attic', true)).toBe(true);
+  });
+
+  it('from everywhere, gives way when the host had time to see it', () => {
+    let now = 0;
+    const knocks = new Knocks(() => now);
+    const tired: string[] = [];
+    const ask = (i: number) =>
+      knocks.add(
+        { address: `${i}.1.1.1` } as Peer,
+        { island: `i-${i}`, key: `key-${i}` } as Hello,
+        (key) => tired.push(key) && knocks.takeKey(key),
+      );
+    for (let i = 0; i < 100; i++) ask(i);
+    now = 30_000;
+    expect(() => ask(100)).toThrow(/Too many islands ask to join/);
+    now = 61_000;
+    ask(101);
+    expect(tired).toEqual(['key-0']);
+    expect(knocks.list).toHaveLength(100);
+  });
+
   it('is as many as one address may be, and does not come back after being sent away', async () => {
     await serve();
     const all = [];
@@ -312,6 +407,8 @@ describe('an address', () => {
     expect(countedAs('2001:db8::')).toBe('2001:db8:0:0::/64');
     expect(countedAs('::1')).toBe('0:0:0:0::/64');
     expect(countedAs('fe80::1%eth0')).toBe('fe80:0:0:0::/64');
+    expect(networksOf('192.0.2.1')).toEqual(['192.0.2.1', '192.0.2', '192.0']);
+    expect(networksOf('2001:db8:7:1::1')).toEqual(['2001:db8:7:1::/64', '2001:db8:7', '2001:db8']);
   });
 });
 

@@ -12,6 +12,14 @@ export function countedAs(address: string): string {
   return `${groupsOf(plain).slice(0, 4).join(':')}::/64`;
 }
 
+/** Networks that an address is in, from its own to the widest: whoever has many addresses has them in few networks. */
+export function networksOf(address: string): readonly string[] {
+  const own = countedAs(address);
+  const parts = own.includes(':') ? own.split('::')[0]!.split(':') : own.split('.');
+  const separator = own.includes(':') ? ':' : '.';
+  return [own, ...[3, 2].map((count) => parts.slice(0, count).join(separator))];
+}
+
 function groupsOf(address: string): readonly string[] {
   const [head, tail] = address.split('::') as [string, string | undefined];
   const before = head === '' ? [] : head.split(':');

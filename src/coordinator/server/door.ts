@@ -37,6 +37,7 @@ export class Door {
   readonly #byAddress = new Map<string, Set<Stranger>>();
   readonly #connections: RateByAddress;
   readonly #refusals: RateByAddress;
+  readonly #requests: RateByAddress;
   #sockets = 0;
 
   constructor(limits: DoorLimits, nowMs: () => number, turnedAway: (why: TurnedAway) => void) {
@@ -45,6 +46,7 @@ export class Door {
     this.#turnedAway = turnedAway;
     this.#connections = new RateByAddress(limits.connections);
     this.#refusals = new RateByAddress(limits.refusals);
+    this.#requests = new RateByAddress(limits.requests);
   }
 
   get strangers(): number {
@@ -60,7 +62,8 @@ export class Door {
     // Whoever resets a connection must never end more than that connection.
     socket.on('error', () => socket.destroy());
     const address = countedAs(socket.remoteAddress ?? '');
-    if (this.#sockets >= this.#limits.sockets) return this.#close(socket, 'full');
+    // Where only islands are left, none of them is put out for one who comes.
+    if (this.#sockets >= this.#limits.sockets && !this.#closeOldest(this.#crowd())) return this.#close(socket, 'full');
     if (!this.#connections.take(address, this.#nowMs())) return this.#close(socket, 'rate');
     this.#sockets++;
     const key = otherEnd(socket);
@@ -107,6 +110,11 @@ export class Door {
     return false;
   }
 
+  /** Whether an address may ask for one thing more by HTTP. */
+  mayRequest(address: string): boolean {
+    return this.#requests.take(countedAs(address), this.#nowMs());
+  }
+
   #add(key: string, socket: Socket, address: string): void {
     const stranger = { key, socket, address, patience: this.#patience(socket, this.#limits.patienceMs) };
     this.#strangers.set(key, stranger);
@@ -123,16 +131,23 @@ export class Door {
     const own = this.#byAddress.get(address);
     if (own !== undefined && own.size >= this.#limits.strangersPerAddress) this.#closeOldest(own);
     if (this.#strangers.size < this.#limits.strangers) return;
-    let most: ReadonlySet<Stranger> = new Set();
-    for (const some of this.#byAddress.values()) if (some.size > most.size) most = some;
-    this.#closeOldest(most);
+    this.#closeOldest(this.#crowd());
   }
 
-  #closeOldest(of: ReadonlySet<Stranger>): void {
+  /** Strangers of the address that has the most. */
+  #crowd(): ReadonlySet<Stranger> {
+    let most: ReadonlySet<Stranger> = new Set();
+    for (const some of this.#byAddress.values()) if (some.size > most.size) most = some;
+    return most;
+  }
+
+  /** @returns whether there was one */
+  #closeOldest(of: ReadonlySet<Stranger>): boolean {
     const [oldest] = of;
-    if (oldest === undefined) return;
+    if (oldest === undefined) return false;
     this.#forget(oldest.key);
     this.#close(oldest.socket, 'crowded');
+    return true;
   }
 
   #close(socket: Socket, why: TurnedAway): void {

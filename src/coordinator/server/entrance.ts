@@ -5,6 +5,7 @@ import { standing } from '../../protocol/standing.ts';
 import { agreedVersion, CAPABILITIES, OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../protocol/versions.ts';
 import { admission } from '../admission.ts';
 import { leaseOf } from '../leases.ts';
+import { islandOf } from '../roster.ts';
 import type { Event, Held, RunState } from '../state.ts';
 import type { Knock } from './http.ts';
 import { KNOCK_MS, Knocks } from './knocks.ts';
@@ -12,6 +13,9 @@ import type { ServerOptions } from './options.ts';
 import type { Hello, Peer, Resume } from './peer.ts';
 
 export const OWN_VERSIONS = { protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL };
+
+/** Of an address that others were refused at. */
+const AGAIN_S = 10;
 
 /** What the entrance needs of the server. */
 export interface Hall {
@@ -21,6 +25,8 @@ export interface Hall {
   /** Whether this is still the connection of its island. */
   isThere(peer: Peer): boolean;
   take(event: Event): void;
+  /** Whether its address was not refused too often. */
+  mayAsk(peer: Peer): boolean;
   /** It waits for a person, and may do so for a while. */
   waits(peer: Peer, forMs: number): void;
   refuse(peer: Peer, error: unknown): void;
@@ -47,6 +53,12 @@ export class Entrance {
   greet(peer: Peer, hello: Hello): void {
     if (peer.stage !== 'stranger')
       throw new HelioError('HELIO-4004', 'The island said hello twice.', 'Open one connection an island.');
+    if (!this.#isKnown(hello) && !this.#hall.mayAsk(peer))
+      throw new RefusedForNow(
+        'Too many of this address were refused lately.',
+        'It asks again by itself; look what else at this address tries to join.',
+        AGAIN_S,
+      );
     peer.stage = 'checking';
     agreedVersion(OWN_VERSIONS, hello, 'island');
     this.#admission(peer, hello)
@@ -70,7 +82,7 @@ export class Entrance {
     }
     // Another may have come under its name while it waited.
     this.#admission(peer, hello)
-      .then(() => this.#admit(peer, hello, null))
+      .then(() => peer.socket.readyState === peer.socket.OPEN && this.#admit(peer, hello, null))
       .catch((error: unknown) => this.#hall.refuse(peer, error));
     return true;
   }
@@ -93,6 +105,11 @@ export class Entrance {
   /** Its connection is gone. */
   forget(peer: Peer): void {
     this.#knocks.forget(peer);
+  }
+
+  /** Whether it says that it is an island of this run: strangers at the same address must not keep that one out. */
+  #isKnown({ island, key }: Hello): boolean {
+    return islandOf(this.#hall.state().islands, island)?.key === key;
   }
 
   #knock(peer: Peer, hello: Hello): void {

@@ -1,6 +1,6 @@
 import { HelioError } from '../../errors.ts';
 import { RefusedForNow } from '../../protocol/refusal.ts';
-import { countedAs } from './address.ts';
+import { countedAs, networksOf } from './address.ts';
 import type { Knock } from './http.ts';
 import type { Hello, Peer } from './peer.ts';
 
@@ -9,6 +9,8 @@ export const KNOCK_MS = 600_000;
 /** How many may wait: in all, and from one address. */
 const MAX_KNOCKS = 100;
 const MAX_PER_ADDRESS = 5;
+/** Time for the host to see who asks, before another takes the place. */
+const SEEN_MS = 60_000;
 /** A key that was sent away does not ask again for so long; nor does an address from which so many were. */
 const SENT_AWAY_MS = 3_600_000;
 const MAX_SENT_AWAY_PER_ADDRESS = 3;
@@ -21,6 +23,8 @@ interface Waiting {
   readonly peer: Peer;
   readonly hello: Hello;
   readonly address: string;
+  readonly networks: readonly string[];
+  readonly sinceMs: number;
 }
 
 /** Unknown islands without an invitation, that wait for the host's word. Strangers can shut the door for their own address, and for nobody else. */
@@ -57,11 +61,11 @@ export class Knocks {
     if ((from.get(address)?.length ?? 0) >= MAX_PER_ADDRESS)
       throw later('Too many islands of this address ask to join.', CROWD_S);
     if (this.#waiting.size >= MAX_KNOCKS) {
-      const [crowd] = [...from.values()].toSorted((a, b) => b.length - a.length);
-      if (crowd!.length <= (from.get(address)?.length ?? 0) + 1) throw later('Too many islands ask to join.', CROWD_S);
-      tired(crowd![0]!.hello.key);
+      const last = this.#last(networksOf(peer.address));
+      if (last === undefined) throw later('Too many islands ask to join.', CROWD_S);
+      tired(last.hello.key);
     }
-    this.#waiting.set(key, { peer, hello, address });
+    this.#waiting.set(key, { peer, hello, address, networks: networksOf(peer.address), sinceMs: this.#nowMs() });
     setTimeout(() => {
       if (this.#waiting.get(key)?.peer === peer) tired(key);
     }, KNOCK_MS).unref();
@@ -106,6 +110,20 @@ export class Knocks {
       if (this.#sentAway.size <= MAX_REMEMBERED && this.#times(who) > 0) break;
       this.#sentAway.delete(who);
     }
+  }
+
+  /**
+   * Who gives way to one more: the oldest of the address with the most, or of the network, as whoever has many addresses has them in few networks. Where
+   * all come from everywhere, it is who has waited longest, if the host had time to see it.
+   */
+  #last(networks: readonly string[]): Waiting | undefined {
+    for (const [width, network] of networks.entries()) {
+      const crowds = Map.groupBy(this.#waiting.values(), (waiting) => waiting.networks[width]!);
+      const [most] = [...crowds.values()].toSorted((a, b) => b.length - a.length);
+      if (most!.length > (crowds.get(network)?.length ?? 0) + 1) return most![0];
+    }
+    const [oldest] = this.#waiting.values();
+    return oldest !== undefined && this.#nowMs() - oldest.sinceMs > SEEN_MS ? oldest : undefined;
   }
 
   forget(peer: Peer): void {

@@ -90,6 +90,8 @@ export interface DoorLimits {
   readonly connections: Rate;
   /** Refusals of one address, before it is not looked at any more for a while. */
   readonly refusals: Rate;
+  /** HTTP requests of one address: a connection may carry many, and what they cost is our time. */
+  readonly requests: Rate;
 }
 
 const MOST_SOCKETS = 20_000;
@@ -110,6 +112,7 @@ export function doorLimits({ most, open } = descriptors()): DoorLimits {
     patienceMs: 12_000,
     connections: { burst: 2_000, perS: 50 },
     refusals: { burst: 100, perS: 2 },
+    requests: { burst: 200, perS: 20 },
   };
 }
 

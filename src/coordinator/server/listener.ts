@@ -21,7 +21,7 @@ export interface ListenerOptions {
 }
 
 export interface Visitors {
-  readonly request: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly request: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   /** An island's connection; nobody knows yet whose. */
   readonly socket: (socket: WebSocket, wire: Socket, address: string) => void;
   readonly turnedAway: (why: TurnedAway) => void;
@@ -33,6 +33,11 @@ export interface Visitors {
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 30_000;
 const KEEP_ALIVE_MS = 5_000;
+const MAX_REQUESTS_PER_SOCKET = 100;
+/** How long the other side may take to answer a close; whoever was refused is gone then, whatever he does. */
+const CLOSE_MS = 2_000;
+/** Connections that the system hands over before those that make room for them are gone. */
+const ROOM_TO_CLOSE = 16;
 
 /** The port: takes connections, lets in who may, and closes what is broken. Nothing that comes over one connection ends more than that connection. */
 export class Listener {
@@ -47,12 +52,19 @@ export class Listener {
     this.#http = http;
     const limits = options.limits ?? doorLimits();
     this.door = new Door(limits, options.nowMs, (why) => this.#visitors?.turnedAway(why));
-    this.#sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_FRAME_BYTES });
+    this.#sockets = new WebSocketServer({
+      noServer: true,
+      perMessageDeflate: false,
+      maxPayload: MAX_FRAME_BYTES,
+      // Its types do not know this one yet.
+      ...{ closeTimeout: CLOSE_MS },
+    });
     http.headersTimeout = HEADERS_MS;
     http.requestTimeout = REQUEST_MS;
     http.keepAliveTimeout = KEEP_ALIVE_MS;
-    // One more than there may be, so that the door says why.
-    http.maxConnections = limits.sockets + 1;
+    http.maxRequestsPerSocket = MAX_REQUESTS_PER_SOCKET;
+    // More than there may be, so that the door decides who stays.
+    http.maxConnections = limits.sockets + ROOM_TO_CLOSE;
     http.on('connection', (socket: Socket) => this.door.arrived(socket));
   }
 
@@ -63,6 +75,7 @@ export class Listener {
     this.#sockets.on('error', (error) => visitors.fault(error, 'the WebSocket server'));
     this.#sockets.on('wsClientError', (_, socket) => this.#turnAway(socket, '400 Bad Request', 'malformed'));
     http.on('drop', () => visitors.turnedAway('full'));
+    http.on('dropRequest', () => visitors.turnedAway('rate'));
     http.on('clientError', (_, socket) => this.#turnAway(socket, '400 Bad Request', 'malformed'));
     http.on('tlsClientError', (_, socket: Socket) => {
       visitors.turnedAway('malformed');
@@ -120,16 +133,17 @@ export class Listener {
   }
 
   #request(visitors: Visitors, request: IncomingMessage, response: ServerResponse): void {
-    const why = this.#refusal(request);
-    if (why === undefined) return visitors.request(request, response);
+    const tooMany = this.door.mayRequest(request.socket.remoteAddress ?? '') ? undefined : 'rate';
+    const why = tooMany ?? this.#refusal(request);
+    if (why === undefined) {
+      visitors.request(request, response).catch((error: unknown) => {
+        visitors.fault(error, 'a request');
+        request.socket.destroy();
+      });
+      return;
+    }
     visitors.turnedAway(why);
-    const [status, what] =
-      why === 'host'
-        ? [421, 'This coordinator is not known by that name. Its host can name it: serve --announce NAME:PORT.']
-        : [
-            403,
-            'Pages of other origins may not talk to this coordinator. Its host can allow one: serve --allow-origin.',
-          ];
+    const [status, what] = REFUSALS[why];
     response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
     response.end(`${JSON.stringify({ error: what })}\n`);
   }
@@ -170,6 +184,15 @@ export class Listener {
     }
   }
 }
+
+const REFUSALS = {
+  rate: [429, 'This address asks too often. Wait a few seconds.'],
+  host: [421, 'This coordinator is not known by that name. Its host can name it: serve --announce NAME:PORT.'],
+  origin: [
+    403,
+    'Pages of other origins may not talk to this coordinator. Its host can allow one: serve --allow-origin.',
+  ],
+} as const;
 
 /** The path of a request's target (RFC 9112, 3.2), which may also be written as a whole URL; undefined where it is none. */
 function pathOf(target: string | undefined): string | undefined {

@@ -105,6 +105,7 @@ export class RunServer {
       isThere: (peer) => peer.name !== undefined && this.#peers.get(peer.name) === peer,
       take: (event) => this.#decider.take(event),
       waits: (peer, forMs) => listener.door.waits(peer.wire, forMs),
+      mayAsk: ({ address }) => listener.door.mayAsk(address),
       refuse: (peer, error) => this.#refuse(peer, error),
       failed: (error) => this.#decider.suspended || this.#fail(error),
     });
@@ -116,7 +117,7 @@ export class RunServer {
     });
     const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false });
     listener.begin({
-      request: (request, response) => void answer(request, response),
+      request: async (request, response) => void (await answer(request, response)),
       socket: (socket, wire, address) => this.#accept(socket, wire, address),
       turnedAway: (why) => this.#metrics.turnedAway.inc({ why }),
       fault: (error, place) => this.#fault(error, place),
@@ -248,7 +249,6 @@ export class RunServer {
       taken: { bytes: 0, atMs: nowMs() },
       number: 0,
     };
-    if (!this.#listener.door.mayAsk(address)) return socket.terminate();
     const patience = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
     channel.send({ kind: 'challenge', ...OWN_VERSIONS, nonce });
     socket.on('message', (data: Buffer, isBinary) => {

@@ -278,7 +278,10 @@ describe('islands', () => {
     await back.hears('welcome');
     const unknown = puppet('unknown');
     await unknown.hello(run.invite());
-    expect(await unknown.hears('refused')).toMatchObject({ retryAfterS: 10, what: expect.stringMatching(/this address/) });
+    expect(await unknown.hears('refused')).toMatchObject({
+      retryAfterS: 10,
+      what: expect.stringMatching(/this address/),
+    });
   });
 });
 

@@ -1,10 +1,14 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { WebSocketServer } from 'ws';
 import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
 import type { Preparation } from '../../src/island/node/job-data.ts';
 import { trainBpe } from '../../src/ml/data/bpe-training.ts';
 import { writeLink } from '../../src/protocol/invitation.ts';
+import { standing } from '../../src/protocol/standing.ts';
 import { type Hosted, hosted } from '../coordinator/hosted.ts';
 import { run, scratch } from './command.ts';
 
@@ -64,4 +68,23 @@ describe('a joiner that gave no --data, and a run file that is hostile', { timeo
       expect(said).not.toContain(folder);
     },
   );
+});
+
+describe('a host whose words move the cursor', { timeout: 60_000 }, () => {
+  it('is read as text', async () => {
+    const folder = scratch();
+    const nasty = 'no\u001b[2J\u0007 entry';
+    const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+    await once(sockets, 'listening');
+    sockets.on('connection', (socket) => {
+      const say = (message: object): void => socket.send(JSON.stringify(message));
+      say({ kind: 'standing', ...standing('waiting', 'host-is-asked', nasty) });
+      say({ kind: 'refused', code: 'HELIO-4003', what: nasty, remedy: nasty });
+    });
+    const link = `http://127.0.0.1:${(sockets.address() as AddressInfo).port}/join`;
+    const { status, stderr } = await run(['join', link, '--name', 'attic', '--patience', '1'], folder);
+    sockets.close();
+    expect([status, stderr.match(/no \[2J {2}entry/g)?.length]).toEqual([4, 3]);
+    for (const character of ['\u0007', '\u001b']) expect(stderr).not.toContain(character);
+  });
 });

@@ -1,5 +1,4 @@
 import path from 'node:path';
-import type { AggregationState } from '../coordinator/aggregation.ts';
 import { recover } from '../coordinator/recovery.ts';
 import { initialState, runStepOf } from '../coordinator/run.ts';
 import { WorkerAggregation } from '../coordinator/server/worker-aggregation.ts';
@@ -9,7 +8,7 @@ import type { RunStore } from '../coordinator/store/run-store.ts';
 import { HelioError } from '../errors.ts';
 import { initialParameters, type PreparedRun } from './prepare-run.ts';
 import type { Summary } from './records.ts';
-import { loadCheckpoint } from './run-checkpoint.ts';
+import { openCheckpoint } from './run-checkpoint.ts';
 import { readJson } from './run-folder.ts';
 
 export interface Beginning {
@@ -54,10 +53,10 @@ export async function beginRun({ prepared, folder, store, blobs, settings, resum
       'Restore it from a copy, or start the run afresh: `heliotrope train` with its run.yaml.',
     );
   }
-  const from: Pick<AggregationState, 'parameters'> =
+  const from =
     history.checkpoint === undefined
       ? { parameters: initialParameters(prepared) }
-      : await loadCheckpoint(blobs, history.checkpoint.blobs);
+      : await openCheckpoint(blobs, history.checkpoint.blobs, prepared.fragments);
   const aggregation = await WorkerAggregation.begin(prepared.fragments, prepared.job.outer, from);
   try {
     if (recovery === undefined) {

@@ -133,7 +133,7 @@ async function host(
     codes: lan?.door,
     onKnock: (knock) => options.emit({ kind: 'knock', ...knock }),
     onRecord: recorder(folder, options.emit),
-    onSave: async () => saveCheckpoint(blobs, prepared.model, await aggregation.state()),
+    onSave: async () => saveCheckpoint(blobs, aggregation),
   });
   const served: Served = {
     run,
@@ -177,7 +177,7 @@ async function host(
     }
     await server.close();
     await store.close();
-    const { parameters } = await aggregation.state();
+    const parameters = await aggregation.giveAway();
     return await conclude(prepared, folder, server, parameters, ending, startedAt);
   } catch (error) {
     await server.close();

@@ -5,6 +5,7 @@ import { freshFragment, type GlobalFragment, outerStep, type Target } from '../o
 import { addContribution, openContribution, packUpdate, packWhole } from '../outer/parcel.ts';
 import type { OuterSettings } from '../outer/settings.ts';
 import type { Parcel } from '../protocol/frame.ts';
+import type { StatePart } from './state-pieces.ts';
 
 export type AggregationSettings = MergeRule & Pick<OuterSettings, 'upCodec' | 'downCodec'>;
 
@@ -63,18 +64,20 @@ export class Aggregation {
   /** Where θ is put before it is known what of it arrives; of the largest fragment's size. */
   readonly #scratch: Float32Array;
 
+  /** @param state what is left out is as before the first merge; parameters are zero then, and written through {@link array} */
   constructor(
     fragments: readonly Fragment[],
     settings: AggregationSettings,
-    state: Pick<AggregationState, 'parameters'> & Partial<AggregationState>,
+    state: Partial<AggregationState>,
     newShelf: () => Shelf = memoryShelf,
   ) {
+    const exact = settings.downCodec === 'f32';
     this.fragments = fragments;
     this.#settings = settings;
     this.#states = fragments.map((layout, i) => {
       const kept = (arrays: ReadonlyMap<string, Float32Array> | undefined): Float32Array | undefined =>
         arrays === undefined || arrays.size === 0 ? undefined : pack(layout, arrays);
-      const fresh = freshFragment(pack(layout, state.parameters), settings);
+      const fresh = freshFragment(kept(state.parameters) ?? new Float32Array(layout.elements), settings);
       const down = codecFor(settings.downCodec, layout);
       return {
         layout,
@@ -86,11 +89,11 @@ export class Aggregation {
           second: kept(state.second) ?? fresh.second,
           steps: state.steps?.[i] ?? 0,
         },
-        residual: kept(state.residual) ?? new Float32Array(layout.elements),
+        // What is sent exactly leaves nothing over.
+        residual: exact ? new Float32Array(0) : (kept(state.residual) ?? new Float32Array(layout.elements)),
         memory: state.memories?.[i] ?? new Float32Array(down.memoryElements),
       };
     });
-    const exact = settings.downCodec === 'f32';
     this.#scratch = new Float32Array(exact ? 0 : Math.max(...fragments.map(({ elements }) => elements)));
     this.#waiting = fragments.map(() => new Map());
     this.#shelves = fragments.map(newShelf);
@@ -196,6 +199,21 @@ export class Aggregation {
   /** The whole fragment as it is now, for those who come. */
   whole(fragment: number): Parcel {
     return packWhole(this.#states[fragment]!.global.parameters);
+  }
+
+  /** The numbers of a part of a fragment where they lie; none where nothing of the kind is kept. */
+  array(part: StatePart, fragment: number): Float32Array {
+    const { global, residual, memory } = this.#states[fragment]!;
+    switch (part) {
+      case 'parameters':
+      case 'velocity':
+      case 'second':
+        return global[part];
+      case 'residual':
+        return residual;
+      case 'memory':
+        return memory;
+    }
   }
 
   state(): AggregationState {

@@ -3,13 +3,16 @@ import type { Fragment } from '../../outer/fragments.ts';
 import type { Parcel } from '../../protocol/frame.ts';
 import { contentHash } from '../../protocol/hash.ts';
 import { answerCalls } from '../../threads.ts';
-import { Aggregation, type AggregationSettings, type AggregationState, type Measured } from '../aggregation.ts';
+import { Aggregation, type AggregationSettings, type Measured } from '../aggregation.ts';
+import { PlacedPieces, type StatePart, type StatePiece } from '../state-pieces.ts';
 import { hashOf } from '../store/blobs.ts';
 import { DiskShelf } from './disk-shelf.ts';
 import type { Digest, MergeResult } from './worker-aggregation.ts';
 
 /** The thread of `WorkerAggregation`. Payloads are made for one reader, and handed over. */
 let aggregation: Aggregation | undefined;
+/** While it gets what it begins with. */
+let placed: PlacedPieces | undefined;
 
 /** Of each fragment, as it was when somebody last asked. */
 const digests: Digest[] = [];
@@ -18,10 +21,17 @@ const calls = {
   begin(
     fragments: readonly Fragment[],
     settings: AggregationSettings,
-    state: AggregationState,
+    steps: readonly number[],
     shelfBytes: number,
   ): void {
-    aggregation = new Aggregation(fragments, settings, state, () => new DiskShelf(shelfBytes / fragments.length));
+    const made = new Aggregation(fragments, settings, { steps }, () => new DiskShelf(shelfBytes / fragments.length));
+    placed = new PlacedPieces(fragments, (part, fragment) => made.array(part, fragment));
+    aggregation = made;
+  },
+  place: (piece: StatePiece): void => placed!.put(piece),
+  placed(): void {
+    placed!.requireAll();
+    placed = undefined;
   },
   contribute: (fragment: number, island: string, parcel: Parcel, mostLength: number): Measured =>
     aggregation!.contribute(fragment, island, parcel, mostLength),
@@ -42,10 +52,15 @@ const calls = {
     return digest;
   },
   whole: (fragment: number): Parcel => aggregation!.whole(fragment),
-  state: (): AggregationState => aggregation!.state(),
+  steps: (): readonly number[] => aggregation!.fragments.map((_, fragment) => aggregation!.version(fragment)),
+  elements: (part: StatePart, fragment: number): number => aggregation!.array(part, fragment).length,
+  read: (part: StatePart, fragment: number, begin: number, end: number): Float32Array =>
+    aggregation!.array(part, fragment).slice(begin, end),
+  giveAway: (fragment: number): Float32Array => aggregation!.array('parameters', fragment),
 };
 
 answerCalls(parentPort!, calls, (method, result) => {
+  if (method === 'read' || method === 'giveAway') return [(result as Float32Array<ArrayBuffer>).buffer];
   if (method === 'whole') return [(result as Parcel).payload.buffer];
   if (method !== 'merge') return [];
   const { parcel, delta } = result as MergeResult;

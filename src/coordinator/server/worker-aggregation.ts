@@ -1,7 +1,8 @@
-import type { Fragment } from '../../outer/fragments.ts';
+import { type Fragment, unpack } from '../../outer/fragments.ts';
 import type { Parcel } from '../../protocol/frame.ts';
 import { ThreadClient } from '../../threads.ts';
 import { Aggregation, type AggregationSettings, type AggregationState, type Measured } from '../aggregation.ts';
+import { piecesOf, type StatePart, type StatePieces } from '../state-pieces.ts';
 
 /** What a merge gives: the parcel for the islands, and the averaged pseudo-gradient for the store, float32, with its hash. */
 export interface MergeResult {
@@ -31,18 +32,23 @@ export class WorkerAggregation {
   }
 
   /**
+   * @param state arrays by name, or pieces; neither is held whole here
    * @param shelfBytes of contributions of all fragments that wait in memory; more wait on the disk
    * @throws HelioError HELIO-3001 when the state does not fit the fragments
    */
   static async begin(
     fragments: readonly Fragment[],
     settings: AggregationSettings,
-    state: Pick<AggregationState, 'parameters'> & Partial<AggregationState>,
+    state: StatePieces | (Pick<AggregationState, 'parameters'> & Partial<AggregationState>),
     shelfBytes = SHELF_BYTES,
   ): Promise<WorkerAggregation> {
     const aggregation = new WorkerAggregation(fragments, settings);
+    const thread = aggregation.#thread;
     try {
-      await aggregation.#thread.call('begin', [fragments, settings, state, shelfBytes]);
+      await thread.call('begin', [fragments, settings, state.steps ?? [], shelfBytes]);
+      for await (const piece of 'pieces' in state ? state.pieces : piecesOf(fragments, state))
+        await thread.call('place', [piece], [piece.data.buffer]);
+      await thread.call('placed', []);
     } catch (error) {
       await aggregation.close();
       throw error;
@@ -74,8 +80,29 @@ export class WorkerAggregation {
     return this.#thread.call('whole', [fragment]);
   }
 
-  state(): Promise<AggregationState> {
-    return this.#thread.call('state', []);
+  /** Elements that are kept of a part of a fragment. */
+  elements(part: StatePart, fragment: number): Promise<number> {
+    return this.#thread.call('elements', [part, fragment]);
+  }
+
+  /** A copy of some of them. Between two readings there must be no merge. */
+  read(part: StatePart, fragment: number, begin: number, end: number): Promise<Float32Array> {
+    return this.#thread.call('read', [part, fragment, begin, end]);
+  }
+
+  /** Outer steps taken, by fragment. */
+  steps(): Promise<readonly number[]> {
+    return this.#thread.call('steps', []);
+  }
+
+  /** At the end: parameters by name, handed over and not copied. Nothing else can be asked for after it. */
+  async giveAway(): Promise<ReadonlyMap<string, Float32Array>> {
+    const parameters = new Map<string, Float32Array>();
+    for (const [fragment, layout] of this.fragments.entries()) {
+      const packed = await this.#thread.call<Float32Array>('giveAway', [fragment]);
+      for (const [name, data] of unpack(layout, packed)) parameters.set(name, data);
+    }
+    return parameters;
   }
 
   close(): Promise<void> {

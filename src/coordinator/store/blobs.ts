@@ -31,7 +31,14 @@ export type Pieces = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 /** Most bytes of a large blob that are held at once. */
 export const PIECE_BYTES = 2 ** 24;
 
-export const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+/** SHA-256 of bytes that are all here. */
+export function hashOf(bytes: Uint8Array): string {
+  const hash = createHash('sha256');
+  // One update takes less than 2 GiB.
+  for (let at = 0; at < bytes.length; at += UPDATE_BYTES) hash.update(bytes.subarray(at, at + UPDATE_BYTES));
+  return hash.digest('hex');
+}
+const UPDATE_BYTES = 2 ** 30;
 
 /** A blob's name. */
 export const NAME = /^[0-9a-f]{64}$/;

@@ -17,8 +17,8 @@ const PIECE_BYTES = 2 ** 26;
  */
 export interface SafetensorsLayout {
   readonly length: number;
-  /** Its bytes from `begin` until `end`. */
-  subarray(begin: number, end: number): Uint8Array;
+  /** A copy of its bytes from `begin` until `end`. */
+  subarray(begin: number, end: number): Uint8Array<ArrayBuffer>;
   /** All of it in order. */
   pieces(): Iterable<Uint8Array>;
 }
@@ -70,7 +70,7 @@ function encodeHeader(header: Readonly<Record<string, unknown>>): Uint8Array {
 }
 
 /** The parts that have something between `begin` and `end`, joined. */
-function cut(parts: readonly Part[], begin: number, end: number): Uint8Array {
+function cut(parts: readonly Part[], begin: number, end: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(Math.max(0, end - begin));
   for (let i = firstEndingAfter(parts, begin); i < parts.length && parts[i]!.begin < end; i++) {
     const part = parts[i]!;

@@ -33,19 +33,27 @@ const BYTES: ReadonlyMap<unknown, number> = new Map([
 ]);
 
 /**
- * Decodes a file of float tensors that is in memory.
+ * A file that is in memory; what is read of it is a copy.
  *
  * @param source the file's name, for messages
  * @throws HelioError HELIO-3001 when the file is truncated, foreign or holds another type
+ */
+export const readSafetensors = (file: Uint8Array, source: string): Safetensors =>
+  open(
+    { length: file.length, read: (begin, end) => new Uint8Array(file.subarray(begin, end)), close: () => {} },
+    source,
+  );
+
+/**
+ * Decodes a file of float tensors that is in memory, whole.
+ *
+ * @throws HelioError as {@link readSafetensors}
  */
 export function decodeSafetensors(
   file: Uint8Array,
   source: string,
 ): { tensors: ReadonlyMap<string, StoredTensor>; metadata: Readonly<Record<string, string>> } {
-  const opened = open(
-    { length: file.length, read: (begin, end) => new Uint8Array(file.subarray(begin, end)), close: () => {} },
-    source,
-  );
+  const opened = readSafetensors(file, source);
   const tensors = new Map([...opened.shapes].map(([name, shape]) => [name, { shape, data: opened.read(name) }]));
   return { tensors, metadata: opened.metadata };
 }

@@ -5,22 +5,9 @@ import { freshFragment, type GlobalFragment, outerStep, type Target } from '../o
 import { addContribution, openContribution, packUpdate, packWhole } from '../outer/parcel.ts';
 import type { OuterSettings } from '../outer/settings.ts';
 import type { Parcel } from '../protocol/frame.ts';
-import type { StatePart } from './state-pieces.ts';
+import type { AggregationState, StatePart } from './state-pieces.ts';
 
 export type AggregationSettings = MergeRule & Pick<OuterSettings, 'upCodec' | 'downCodec'>;
-
-/** Everything of a run's tensors that a checkpoint holds; arrays by tensor name. */
-export interface AggregationState {
-  readonly parameters: ReadonlyMap<string, Float32Array>;
-  /** The outer optimizer's v, and its second array where it keeps one. */
-  readonly velocity: ReadonlyMap<string, Float32Array>;
-  readonly second: ReadonlyMap<string, Float32Array>;
-  /** What lossy updates to the islands have left over so far. */
-  readonly residual: ReadonlyMap<string, Float32Array>;
-  /** By fragment: what the downward codec remembers, and the outer steps taken. */
-  readonly memories: readonly Float32Array[];
-  readonly steps: readonly number[];
-}
 
 /** A fragment of the run: what is merged, and what its way to the islands needs. */
 interface GlobalState {

@@ -1,11 +1,23 @@
 import { HelioError } from '../errors.ts';
 import { type Fragment, shapeOf } from '../outer/fragments.ts';
-import type { AggregationState } from './aggregation.ts';
 
 /**
  * A run's tensors part by part and piece by piece, so that nobody holds all of them besides the aggregation itself: they are several times as
  * large as the model.
  */
+
+/** Everything of a run's tensors that a checkpoint holds; arrays by tensor name. */
+export interface AggregationState {
+  readonly parameters: ReadonlyMap<string, Float32Array>;
+  /** The outer optimizer's v, and its second array where it keeps one. */
+  readonly velocity: ReadonlyMap<string, Float32Array>;
+  readonly second: ReadonlyMap<string, Float32Array>;
+  /** What lossy updates to the islands have left over so far. */
+  readonly residual: ReadonlyMap<string, Float32Array>;
+  /** By fragment: what the downward codec remembers, and the outer steps taken. */
+  readonly memories: readonly Float32Array[];
+  readonly steps: readonly number[];
+}
 
 /** θ, what the outer optimizer remembers, what lossy updates left over, and what codecs remember. */
 export const STATE_PARTS = ['parameters', 'velocity', 'second', 'residual', 'memory'] as const;

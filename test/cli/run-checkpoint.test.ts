@@ -4,9 +4,15 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type Checkpointed, openCheckpoint, saveCheckpoint } from '../../src/cli/run-checkpoint.ts';
-import { Aggregation, type AggregationSettings, type AggregationState } from '../../src/coordinator/aggregation.ts';
+import { Aggregation, type AggregationSettings } from '../../src/coordinator/aggregation.ts';
 import { WorkerAggregation } from '../../src/coordinator/server/worker-aggregation.ts';
-import { PlacedPieces, piecesOf, STATE_PARTS, type StatePieces } from '../../src/coordinator/state-pieces.ts';
+import {
+  type AggregationState,
+  PlacedPieces,
+  piecesOf,
+  STATE_PARTS,
+  type StatePieces,
+} from '../../src/coordinator/state-pieces.ts';
 import { hashOf } from '../../src/coordinator/store/blobs.ts';
 import { FileBlobs } from '../../src/coordinator/store/file-blobs.ts';
 import { decodeSafetensors } from '../../src/ml/tensor/safetensors.ts';

@@ -1,8 +1,8 @@
 import { type Fragment, unpack } from '../../outer/fragments.ts';
 import type { Parcel } from '../../protocol/frame.ts';
 import { ThreadClient } from '../../threads.ts';
-import { Aggregation, type AggregationSettings, type AggregationState, type Measured } from '../aggregation.ts';
-import { piecesOf, type StatePart, type StatePieces } from '../state-pieces.ts';
+import { Aggregation, type AggregationSettings, type Measured } from '../aggregation.ts';
+import { type AggregationState, piecesOf, type StatePart, type StatePieces } from '../state-pieces.ts';
 
 /** What a merge gives: the parcel for the islands, and the averaged pseudo-gradient for the store, float32, with its hash. */
 export interface MergeResult {

@@ -1,5 +1,6 @@
-import { training } from './due.ts';
+import { trainingNames } from './roster.ts';
 import type { Step } from './step.ts';
+import { has, withoutEntry } from './table.ts';
 
 /**
  * A checkpoint is one cut through the run: the coordinator saves its state at once, and each island saves its own
@@ -7,20 +8,28 @@ import type { Step } from './step.ts';
  */
 export function beginCheckpoint(step: Step, thenStop: boolean): void {
   const id = `${String(step.state.checkpoints + 1).padStart(6, '0')}`;
-  const islands = training(step.state).map((island) => island.name);
+  const { training } = step.state.islands;
   step.update({
     checkpoints: step.state.checkpoints + 1,
     checkpointMerges: step.state.merges,
-    checkpoint: { id, merges: step.state.merges, waiting: islands, thenStop, sinceMs: step.nowMs },
+    checkpoint: {
+      id,
+      merges: step.state.merges,
+      waiting: training,
+      open: training.size,
+      thenStop,
+      sinceMs: step.nowMs,
+    },
     trainedMs: step.trainedMs,
     trainingSinceMs: step.nowMs,
   });
   step.effect({ kind: 'save', checkpoint: id });
-  for (const name of islands) step.send(name, { kind: 'checkpoint', checkpoint: id });
+  for (const name of trainingNames(step.state.islands)) step.send(name, { kind: 'checkpoint', checkpoint: id });
 }
 
 export function islandSaved(step: Step, island: string, checkpoint: string): void {
   const pending = step.state.checkpoint;
-  if (pending?.id !== checkpoint) return;
-  step.update({ checkpoint: { ...pending, waiting: pending.waiting.filter((name) => name !== island) } });
+  if (pending?.id !== checkpoint || !has(pending.waiting, island)) return;
+  const open = pending.open - (step.islandOf(island).status === 'training' ? 1 : 0);
+  step.update({ checkpoint: { ...pending, waiting: withoutEntry(pending.waiting, island), open } });
 }

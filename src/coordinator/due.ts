@@ -1,13 +1,17 @@
 import type { OuterSettings } from '../outer/settings.ts';
 import { mostProgress } from './claims.ts';
-import { islandOf } from './roster.ts';
+import { islandOf, trainingNames } from './roster.ts';
 import type { Event, FragmentState, Island, RunSettings, RunState } from './state.ts';
 import type { Step } from './step.ts';
+import { entryOf, has, valuesOf } from './table.ts';
 
 /** When fragments are due, for the run and for each island, and which word of an island still counts. */
 
+/** All that train: for what is done once a merge, and not with every event. */
 export const training = ({ islands }: Pick<RunState, 'islands'>): readonly Island[] =>
-  islands.training.map((name) => islandOf(islands, name)!);
+  trainingNames(islands).map((name) => islandOf(islands, name)!);
+
+export const countTraining = ({ islands }: Pick<RunState, 'islands'>): number => islands.training.size;
 
 export type Pulling = FragmentState['stage'] & { readonly kind: 'pulling' };
 
@@ -46,9 +50,9 @@ export function isAwaited(
   }: Pick<Event & { readonly kind: 'contributed' }, 'island' | 'fragment' | 'version' | 'round'>,
 ): boolean {
   const known = state.fragments[fragment];
-  if (known?.stage.kind !== 'pulling' || !known.stage.asked.includes(island)) return false;
+  if (known?.stage.kind !== 'pulling' || !has(known.stage.asked, island)) return false;
   // One a pull: what came again would only fill the shelf.
-  if (Object.hasOwn(known.stage.arrived, island)) return false;
+  if (has(known.stage.arrived, island)) return false;
   const { status, merged } = islandOf(state.islands, island)!;
   return status === 'training' && round > merged[fragment]! && isAdmitted(settings, known, version);
 }
@@ -56,7 +60,7 @@ export function isAwaited(
 /** The newest round of an island's work on a fragment that the coordinator has. Its next one has a higher number. */
 export function newestRound({ fragments, islands }: RunState, fragment: number, island: string): number {
   const { stage } = fragments[fragment]!;
-  const arrived = stage.kind === 'pulling' ? (stage.arrived[island]?.round ?? 0) : 0;
+  const arrived = stage.kind === 'pulling' ? (entryOf(stage.arrived, island)?.round ?? 0) : 0;
   return Math.max(arrived, islandOf(islands, island)!.merged[fragment]!);
 }
 
@@ -79,15 +83,15 @@ export const claimedSpeedOf = ({ progress }: Island): number =>
 
 /** The run's step after a merge of some islands: on average over those that train. */
 export function partOfRound(step: Step, index: number, { arrived }: Pulling): number {
-  const steps = Object.values(arrived).reduce((sum, contribution) => sum + contribution.steps, 0);
+  const steps = valuesOf(arrived).reduce((sum, contribution) => sum + contribution.steps, 0);
   const { progress } = step.state.fragments[index]!;
-  return Math.min(step.settings.steps, progress + steps / Math.max(1, training(step.state).length));
+  return Math.min(step.settings.steps, progress + steps / Math.max(1, countTraining(step.state)));
 }
 
 /** The run's step after a merge of all: as planned, unless they have not trained as much. */
 export function wholeRound(step: Step, index: number, { arrived }: Pulling): number {
   const { progress, nextStep, runStep } = step.state.fragments[index]!;
-  const trained = mostProgress(Object.values(arrived).map(({ steps }) => steps));
+  const trained = mostProgress(valuesOf(arrived).map(({ steps }) => steps));
   return Math.min(Math.max(nextStep, runStep), Math.max(progress, runStep) + trained);
 }
 

@@ -1,28 +1,91 @@
 import { UNKNOWN_PACE } from './claims.ts';
-import { mapIslands } from './roster.ts';
-import type { RunState } from './state.ts';
+import { recounted } from './roster.ts';
+import type { Arrived, EarlyDue, FragmentState, Island, PendingCheckpoint, RunState } from './state.ts';
+import { NEVER_MS } from './step.ts';
+import { emptyTable, has, keysOf, type Table, tableOf, valuesOf } from './table.ts';
 
 /** A snapshot of an earlier version of Heliotrope, with what it did not have yet. An evaluation that was under way is forgotten: the next merge has its own. */
 export function upgradeState(state: RunState): RunState {
-  if (state.early !== undefined) return state;
+  const islands = islandsOf(state);
+  const { training, tallies } = recounted(valuesOf(islands), state.fragments.length);
+  const { byShard, byInvitation } = state.islands;
   return {
     ...state,
-    evaluation: null,
-    early: [],
+    evaluation: state.early === undefined ? null : state.evaluation,
+    early: earlyOf(state.early),
+    earlyFromMs: state.earlyFromMs ?? 0,
     evaluateMs: state.evaluateMs ?? null,
     partTokens: state.partTokens ?? [],
-    islands: mapIslands(state.islands, (island) => ({
-      ...island,
-      evaluates: island.evaluates ?? true,
-      lapses: island.lapses ?? 0,
-      missed: 0,
-      paces: state.fragments.map(() => UNKNOWN_PACE),
-    })),
+    islands: { all: islands, training, tallies, byShard: table(byShard), byInvitation: table(byInvitation) },
     fragments: state.fragments.map((fragment) => ({
       ...fragment,
       lengths: fragment.lengths ?? [],
-      pace: null,
-      fastest: null,
+      pace: fragment.pace ?? null,
+      fastest: fragment.fastest ?? null,
+      stage: stageOf(fragment.stage, training),
     })),
+    checkpoint: checkpointOf(state.checkpoint, training),
   };
+}
+
+/** A record of islands by name in buckets, as it was before there were tables. */
+interface EarlierRoster {
+  readonly buckets?: readonly Readonly<Record<string, Island>>[];
+}
+
+function islandsOf({ islands, fragments }: RunState): Table<Island> {
+  const { buckets } = islands as EarlierRoster;
+  const all = buckets === undefined ? valuesOf(islands.all) : buckets.flatMap((bucket) => Object.values(bucket));
+  return tableOf(
+    all.map((island) => [
+      island.name,
+      {
+        ...island,
+        evaluates: island.evaluates ?? true,
+        lapses: island.lapses ?? 0,
+        missed: island.missed ?? 0,
+        paces: island.paces ?? fragments.map(() => UNKNOWN_PACE),
+      },
+    ]),
+  );
+}
+
+/** What was a record, or is a table. */
+const table = <T>(given: Table<T> | Readonly<Record<string, T>>): Table<T> =>
+  isTable(given) ? given : tableOf(Object.entries(given));
+
+const isTable = <T>(given: object): given is Table<T> =>
+  Array.isArray((given as { readonly branches?: unknown }).branches);
+
+/** What was a list of names, or is a table. */
+const names = (given: Table<true> | readonly string[]): Table<true> =>
+  Array.isArray(given) ? tableOf(given.map((name: string) => [name, true])) : (given as Table<true>);
+
+const earlyOf = (early: Table<EarlyDue> | readonly EarlyDue[] | undefined): Table<EarlyDue> =>
+  early === undefined
+    ? emptyTable
+    : isTable<EarlyDue>(early)
+      ? early
+      : tableOf(early.map((one) => [`${one.island} ${one.fragment}`, one]));
+
+function stageOf(stage: FragmentState['stage'], training: Table<true>): FragmentState['stage'] {
+  switch (stage.kind) {
+    case 'open':
+      return stage;
+    case 'grace':
+      return { ...stage, holdsMs: stage.holdsMs ?? NEVER_MS };
+    case 'pulling': {
+      const [asked, arrived] = [names(stage.asked), table<Arrived>(stage.arrived)];
+      return { ...stage, asked, arrived, open: openOf(asked, arrived, training) };
+    }
+  }
+}
+
+const openOf = (asked: Table<true>, arrived: Table<unknown>, training: Table<true>): number =>
+  keysOf(asked).filter((name) => !has(arrived, name) && has(training, name)).length;
+
+function checkpointOf(checkpoint: PendingCheckpoint | null, training: Table<true>): PendingCheckpoint | null {
+  if (checkpoint === null) return null;
+  const waiting = names(checkpoint.waiting);
+  return { ...checkpoint, waiting, open: openOf(waiting, emptyTable, training) };
 }

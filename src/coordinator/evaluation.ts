@@ -1,4 +1,4 @@
-import { training } from './due.ts';
+import { countTraining, training } from './due.ts';
 import { believed, doubting, isPlausible, outliers, overall, wantedAtFirst } from './evaluation-answers.ts';
 import type { Evaluation, EvaluationPart, EvaluationRequest, Event, Island } from './state.ts';
 import type { Step } from './step.ts';
@@ -45,7 +45,7 @@ export function advanceEvaluation(step: Step): void {
   if (before === null || step.nowMs < before.nextLookMs) return;
   if (step.nowMs >= before.untilMs) return giveUp(step, before, 'nobody did in time');
   const able = evaluators(step);
-  if (able.length === 0 && training(step.state).length > 0) return giveUp(step, before, 'no island that is there can');
+  if (able.length === 0 && countTraining(step.state) > 0) return giveUp(step, before, 'no island that is there can');
   letPass(step);
   ask(step, able);
   const { parts } = step.state.evaluation!;

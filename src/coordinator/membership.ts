@@ -3,7 +3,7 @@ import type { Reason } from '../protocol/standing.ts';
 import { startingAt, UNKNOWN_PACE } from './claims.ts';
 import { isAdmitted } from './due.ts';
 import { releaseEvaluation } from './evaluation.ts';
-import { allIslands, countOf, islandOf, mapIslands, withIsland } from './roster.ts';
+import { allIslands, countOf, islandOf, mapIslands } from './roster.ts';
 import type { Event, Held, Island, RunState } from './state.ts';
 import type { Step } from './step.ts';
 
@@ -21,7 +21,7 @@ const MAX_OFFENCES = 3;
 export function admit(step: Step, event: Event & { readonly kind: 'joined' }): void {
   const { island: name, key, invitation, holds, evaluates } = event;
   const known = islandOf(step.state.islands, name);
-  if (known === undefined && step.state.islands.size >= MAX_ISLANDS) {
+  if (known === undefined && step.state.islands.all.size >= MAX_ISLANDS) {
     const remedy = 'Join under the name of an island that is gone.';
     return turnAway(step, name, `The run knows ${MAX_ISLANDS} islands already.`, remedy);
   }
@@ -59,7 +59,7 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
       : { progress: null, past: known === undefined ? null : totalProgress(known) }),
     joins: (known?.joins ?? 0) + 1,
   };
-  step.update({ islands: withIsland(step.state.islands, island) });
+  step.put(island);
   const reason = known === undefined ? 'new' : holds.length > 0 ? 'connected again' : 'back';
   step.record({ kind: 'island', island: name, status: 'joining', reason });
   step.effect({
@@ -103,9 +103,10 @@ export function revoke(step: Step, invitation: string, islands: boolean): void {
   step.update({ revoked: { ...step.state.revoked, [invitation]: true } });
   if (!islands) return;
   const reason = 'the host has taken its invitation back';
-  for (const { name, key, status, ...island } of allIslands(step.state.islands)) {
-    if (island.invitation !== invitation) continue;
-    step.update({ banned: { ...step.state.banned, [key]: reason } });
+  const theirs = allIslands(step.state.islands).filter((island) => island.invitation === invitation);
+  const keys = theirs.map(({ key }) => [key, reason] as const);
+  step.update({ banned: { ...step.state.banned, ...Object.fromEntries(keys) } });
+  for (const { name, status } of theirs) {
     if (status === 'gone') continue;
     leave(step, name, reason, 'invitation-revoked');
     step.effect({ kind: 'disconnect', island: name });
@@ -127,7 +128,7 @@ export function leave(step: Step, name: string, reason: string, because: Reason)
  * that number if it is free: so a run of island-1 to island-4 is the same whoever comes first.
  */
 function freeShard(state: RunState, shards: number, name: string): number {
-  const holders = Array.from({ length: shards }, (_, shard) => state.islands.byShard[String(shard)] ?? 0);
+  const holders = Array.from({ length: shards }, (_, shard) => countOf(state.islands.byShard, String(shard)));
   const own = Number(/-([1-9]\d*)$/.exec(name)?.[1] ?? Number.NaN) - 1;
   if (holders[own] === 0) return own;
   return holders.indexOf(Math.min(...holders));

@@ -15,8 +15,9 @@ import {
 import { type LengthVote, withVotes } from './length-bound.ts';
 import { leave } from './membership.ts';
 import { allIslands } from './roster.ts';
-import type { Event, Island, Merged, RunSettings, RunState } from './state.ts';
-import { Step } from './step.ts';
+import type { Event, FragmentState, Island, Merged, RunSettings, RunState } from './state.ts';
+import { NEVER_MS, type Step } from './step.ts';
+import { emptyTable, entriesOf, has, keysOf, tableOf, valuesOf, withEntry, withoutEntry } from './table.ts';
 
 /** A fragment's way from one merge to the next: who is due, who is asked, how long is waited, and what is merged (Decoupled DiLoCo, arXiv 2604.21428). */
 
@@ -27,29 +28,38 @@ export function islandDue(step: Step, { island, fragment, version, slackMs }: Ev
   const { paces } = step.islandOf(island);
   const planned = stepsUntilDue(settings, state, fragment, island);
   const fromMs = dueFromMs(settings, known, paces[fragment]!, planned, nowMs);
-  const others = state.early.filter((early) => early.island !== island || early.fragment !== fragment);
+  const key = `${island} ${fragment}`;
   if (fromMs > nowMs) {
     const early = { island, fragment, version: known.version, fromMs, holdsMs: nowMs + slackMs };
-    return step.update({ early: [...others, early] });
+    return step.update({
+      early: withEntry(state.early, key, early),
+      earlyFromMs: Math.min(state.earlyFromMs, fromMs),
+    });
   }
   step.island(island, { paces: paces.with(fragment, measured(paces[fragment]!, planned, nowMs)) });
   countDue(step, island, fragment, nowMs + slackMs);
 }
 
-const countDue = (step: Step, island: string, fragment: number, holdsMs: number): void =>
+function countDue(step: Step, island: string, fragment: number, holdsMs: number): void {
   step.island(island, { due: step.islandOf(island).due.with(fragment, holdsMs) });
+  const { stage } = step.state.fragments[fragment]!;
+  if (stage.kind === 'grace')
+    step.fragment(fragment, { stage: { ...stage, holdsMs: Math.min(stage.holdsMs, holdsMs) } });
+}
 
 /** Whoever was due too early is due now. What was said before a merge, or by one that has left since, is forgotten. */
 function countEarly(step: Step): void {
-  const { early, fragments } = step.state;
-  if (early.length === 0) return;
-  const standing = early.filter(
+  const { early, earlyFromMs, fragments } = step.state;
+  if (early.size === 0 || step.nowMs < earlyFromMs) return;
+  const standing = valuesOf(early).filter(
     ({ island, fragment, version }) =>
       fragments[fragment]!.version === version && step.islandOf(island).status === 'training',
   );
   const waiting = standing.filter(({ fromMs }) => fromMs > step.nowMs);
-  if (waiting.length === early.length) return;
-  step.update({ early: waiting });
+  step.update({
+    early: tableOf(waiting.map((one) => [`${one.island} ${one.fragment}`, one])),
+    earlyFromMs: Math.min(NEVER_MS, ...waiting.map(({ fromMs }) => fromMs)),
+  });
   for (const { island, fragment, fromMs, holdsMs } of standing)
     if (fromMs <= step.nowMs) countDue(step, island, fragment, holdsMs);
 }
@@ -67,7 +77,11 @@ export function contributed(step: Step, event: Event & { readonly kind: 'contrib
   const { stepsPerMs } =
     step.islandOf(island).due[event.fragment] === null ? measured(pace, steps, stage.sinceMs) : pace;
   step.fragment(event.fragment, {
-    stage: { ...stage, arrived: { ...stage.arrived, [island]: { round, steps, tokens, length } } },
+    stage: {
+      ...stage,
+      arrived: withEntry(stage.arrived, island, { round, steps, tokens, length }),
+      open: stage.open - 1,
+    },
   });
   const before = step.islandOf(island).answerMs ?? 0;
   const answerMs = step.nowMs - stage.sinceMs;
@@ -87,11 +101,15 @@ export function leftOut(step: Step, event: Event & { readonly kind: 'left-out' }
   const { island, fragment: index, round, steps, length, reason } = event;
   const fragment = step.state.fragments[index];
   const { merged } = step.islandOf(island);
-  if (fragment?.stage.kind !== 'pulling' || !fragment.stage.asked.includes(island) || round <= merged[index]!) return;
+  if (fragment?.stage.kind !== 'pulling' || !has(fragment.stage.asked, island) || round <= merged[index]!) return;
   const { stage, lengths } = fragment;
   step.fragment(index, {
     lengths: length === undefined ? lengths : withVotes(lengths, [{ island, length, steps }]),
-    stage: { ...stage, asked: stage.asked.filter((name) => name !== island) },
+    stage: {
+      ...stage,
+      asked: withoutEntry(stage.asked, island),
+      open: stage.open - (step.islandOf(island).status === 'training' && !has(stage.arrived, island) ? 1 : 0),
+    },
   });
   step.island(island, { merged: merged.with(index, round) });
   step.record({ kind: 'left-out', island, fragment: index, reason });
@@ -122,29 +140,31 @@ function advanceFragment(step: Step, index: number): void {
   const { stage, runStep } = step.state.fragments[index]!;
   if (runStep >= step.settings.steps || step.state.checkpoint?.thenStop === true) return;
   const { quorum, graceS, pull: who } = step.settings.outer;
-  const there = training(step.state);
-  const awaited = there.filter((island) => island.expected[index]);
-  const due = there.filter((island) => island.due[index] !== null);
-  const everybody = due.length > 0 && awaited.every((island) => island.due[index] !== null);
-  const enough = due.length > 0 && (quorum === 'all' || due.length >= quorum);
+  const { due, lacking } = step.state.islands.tallies[index]!;
+  const everybody = due > 0 && lacking === 0;
+  const enough = due > 0 && (quorum === 'all' || due >= quorum);
   switch (stage.kind) {
     case 'open':
       if (who === 'due') {
-        if (everybody || (enough && quorum !== 'all')) pull(step, index, due);
+        if (everybody || (enough && quorum !== 'all')) pull(step, index, dueFor(step, index));
         return;
       }
       if (!enough) return;
-      if (everybody) return pull(step, index, there);
+      if (everybody) return pull(step, index, training(step.state));
       return step.fragment(index, {
-        stage: { kind: 'grace', sinceMs: step.nowMs, untilMs: step.nowMs + graceS * 1000 },
+        stage: {
+          kind: 'grace',
+          sinceMs: step.nowMs,
+          untilMs: step.nowMs + graceS * 1000,
+          holdsMs: dueFor(step, index).reduce((first, island) => Math.min(first, island.due[index]!), NEVER_MS),
+        },
       });
     case 'grace':
-      if (everybody || step.nowMs >= closesMs(step, index, stage.untilMs, due)) pull(step, index, there);
+      if (everybody || step.nowMs >= closesMs(step.settings, stage)) pull(step, index, training(step.state));
       return;
     case 'pulling': {
-      const open = stage.asked.filter((name) => !(name in stage.arrived) && step.islandOf(name).status === 'training');
-      if ((open.length > 0 && step.nowMs < stage.untilMs) || !step.mayMerge) return;
-      for (const name of open) step.island(name, { missed: step.islandOf(name).missed + 1 });
+      if ((stage.open > 0 && step.nowMs < stage.untilMs) || !step.mayMerge) return;
+      for (const name of unanswered(step, stage)) step.island(name, { missed: step.islandOf(name).missed + 1 });
       const progress = (who === 'due' ? partOfRound : wholeRound)(step, index, stage);
       return merge(step, index, stage, progress);
     }
@@ -155,23 +175,28 @@ function advanceFragment(step: Step, index: number): void {
  * When a grace window closes: with overlap already before the first island would hold (Decoupled DiLoCo, arXiv 2604.21428: the grace is
  * no longer than the overlap that is left).
  */
-function closesMs({ settings }: Step, index: number, untilMs: number, due: readonly Island[]): number {
-  if (settings.outer.overlapSteps === 0) return untilMs;
-  return Math.min(untilMs, ...due.map((island) => island.due[index]!));
-}
+const closesMs = (
+  { outer }: RunSettings,
+  { untilMs, holdsMs }: FragmentState['stage'] & { readonly kind: 'grace' },
+): number => (outer.overlapSteps === 0 ? untilMs : Math.min(untilMs, holdsMs));
 
 /** When time alone decides something next, if it does: a grace window or the wait for contributions ends. Whoever drives the machine ticks then. */
-export function deadlineMs(settings: RunSettings, state: RunState): number | undefined {
-  const step = new Step(settings, state, 0);
-  const deadlines = state.fragments.flatMap(({ stage }, index) => {
-    if (stage.kind === 'open') return [];
-    if (stage.kind === 'pulling') return [stage.untilMs];
-    const due = training(state).filter((island) => island.due[index] !== null);
-    return [closesMs(step, index, stage.untilMs, due)];
-  });
-  deadlines.push(...state.early.map(({ fromMs }) => fromMs));
-  return deadlines.length === 0 ? undefined : Math.min(...deadlines);
+export function deadlineMs(settings: RunSettings, { fragments, early, earlyFromMs }: RunState): number | undefined {
+  let first = early.size === 0 ? NEVER_MS : earlyFromMs;
+  for (const { stage } of fragments) {
+    if (stage.kind === 'grace') first = Math.min(first, closesMs(settings, stage));
+    if (stage.kind === 'pulling') first = Math.min(first, stage.untilMs);
+  }
+  return first === NEVER_MS ? undefined : first;
 }
+
+/** Those that train and are due: for what is done once a merge. */
+const dueFor = (step: Step, index: number): readonly Island[] =>
+  training(step.state).filter((island) => island.due[index] !== null);
+
+/** Of those that were asked, who trains and has not answered. */
+const unanswered = (step: Step, { asked, arrived, open }: Pulling): readonly string[] =>
+  open === 0 ? [] : keysOf(asked).filter((name) => !has(arrived, name) && step.islandOf(name).status === 'training');
 
 function pull(step: Step, index: number, islands: readonly Island[]): void {
   const { version } = step.state.fragments[index]!;
@@ -180,8 +205,9 @@ function pull(step: Step, index: number, islands: readonly Island[]): void {
       kind: 'pulling',
       sinceMs: step.nowMs,
       untilMs: step.nowMs + patienceMs(step, islands),
-      asked: islands.map((island) => island.name),
-      arrived: {},
+      asked: tableOf(islands.map(({ name }) => [name, true])),
+      arrived: emptyTable,
+      open: islands.length,
     },
   });
   for (const { name } of islands) step.send(name, { kind: 'pull', fragment: index, version });
@@ -220,14 +246,14 @@ export interface MergeDecision {
 
 function merge(step: Step, index: number, stage: Pulling, progress: number): void {
   const { weighting } = step.settings.outer;
-  const contributions = Object.entries(stage.arrived)
+  const contributions = entriesOf(stage.arrived)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([island, arrived]) => ({ island, ...arrived, weight: weightOf(weighting, arrived.tokens, arrived.steps) }));
   if (!contributions.some(({ weight }) => weight > 0)) return step.fragment(index, { stage: { kind: 'open' } });
   // A sum of thirds is a whole number again.
   const runStep = Math.floor(progress + 1e-6);
   const nextStep = nextDue(step.settings, index, runStep);
-  applyMerge(step, { fragment: index, contributions, runStep, progress, nextStep }, stage.asked);
+  applyMerge(step, { fragment: index, contributions, runStep, progress, nextStep }, keysOf(stage.asked));
 }
 
 /** @param asked islands that were asked for a contribution */

@@ -6,6 +6,7 @@ import { afterMerge } from './run.ts';
 import type { Effect, RunSettings, RunState } from './state.ts';
 import { Step } from './step.ts';
 import type { CommittedMerge, MergeRecord } from './store/run-store.ts';
+import { keysOf } from './table.ts';
 
 /** Merges and their records: what is written of one, whether a decision is what a record says, and what a record alone leads to. */
 
@@ -86,7 +87,8 @@ export function applyRecord(
       throw inconsistent(fragment, version, `round ${round} of ${island} was merged before`);
     step.island(island, { key });
   }
-  const asked = before.stage.kind === 'pulling' ? before.stage.asked : contributions.map(({ island }) => island);
+  const asked =
+    before.stage.kind === 'pulling' ? keysOf(before.stage.asked) : contributions.map(({ island }) => island);
   const merged = contributions.map(({ key: _key, sha256: _sha256, ...contribution }) => contribution);
   applyMerge(step, { fragment, contributions: merged, ...steps }, asked);
   afterMerge(step);

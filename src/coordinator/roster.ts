@@ -1,69 +1,69 @@
-import type { Island, Roster } from './state.ts';
+import type { Island, Roster, Tally } from './state.ts';
+import { emptyTable, entryOf, keysOf, mapTable, type Table, valuesOf, withEntry, withoutEntry } from './table.ts';
 
 /** What is done with a run's islands; see {@link Roster}. */
 
-const BUCKETS = 128;
+export const emptyRoster = (fragments: number): Roster => ({
+  all: emptyTable,
+  training: emptyTable,
+  tallies: Array.from({ length: fragments }, () => NOBODY),
+  byShard: emptyTable,
+  byInvitation: emptyTable,
+});
+const NOBODY: Tally = { due: 0, lacking: 0 };
 
-export const emptyRoster: Roster = {
-  size: 0,
-  buckets: Array.from({ length: BUCKETS }, () => ({})),
-  training: [],
-  byShard: {},
-  byInvitation: {},
-};
+export const islandOf = ({ all }: Roster, name: string): Island | undefined => entryOf(all, name);
 
-export const islandOf = ({ buckets }: Roster, name: string): Island | undefined => {
-  const bucket = buckets[bucketOf(name)]!;
-  // A name from outside must not find what every object has.
-  return Object.hasOwn(bucket, name) ? bucket[name] : undefined;
-};
+export const allIslands = ({ all }: Roster): readonly Island[] => valuesOf(all);
 
-export const allIslands = ({ buckets }: Roster): readonly Island[] =>
-  buckets.flatMap((bucket) => Object.values(bucket));
+export const trainingNames = ({ training }: Roster): readonly string[] => keysOf(training);
 
-/** Names from outside must not find what every object has. */
-export const countOf = (counts: Readonly<Record<string, number>>, key: string): number =>
-  Object.hasOwn(counts, key) ? counts[key]! : 0;
+export const countOf = (counts: Table<number>, key: string): number => entryOf(counts, key) ?? 0;
 
 /** With a new island, or another state of one that is there. */
 export function withIsland(roster: Roster, island: Island): Roster {
   const { name, shard, invitation, status } = island;
   const before = islandOf(roster, name);
-  const index = bucketOf(name);
-  const buckets = roster.buckets.with(index, { ...roster.buckets[index], [name]: island });
-  const counted = before === undefined ? counting(roster, shard, invitation) : roster;
+  const [was, is] = [before?.status === 'training', status === 'training'];
+  const { training, byShard, byInvitation } = roster;
+  const sameCounts = was === is && before?.due === island.due && before?.expected === island.expected;
   return {
-    ...counted,
-    buckets,
-    training: listed(roster.training, name, before?.status === 'training', status === 'training'),
+    all: withEntry(roster.all, name, island),
+    training: was === is ? training : is ? withEntry(training, name, true as const) : withoutEntry(training, name),
+    tallies: sameCounts ? roster.tallies : counted(counted(roster.tallies, before, -1), island, 1),
+    ...(before === undefined
+      ? {
+          byShard: more(byShard, String(shard)),
+          byInvitation: invitation === null ? byInvitation : more(byInvitation, invitation),
+        }
+      : { byShard, byInvitation }),
   };
 }
 
-/** All of them changed. */
-export const mapIslands = (roster: Roster, change: (island: Island) => Island): Roster =>
-  allIslands(roster).reduce((changed, island) => withIsland(changed, change(island)), roster);
+/** All of them changed, but neither their names nor where they came from. */
+export function mapIslands(roster: Roster, change: (island: Island) => Island): Roster {
+  const all = mapTable(roster.all, change);
+  return { ...roster, all, ...recounted(valuesOf(all), roster.tallies.length) };
+}
 
-function counting(roster: Roster, shard: number, invitation: string | null): Roster {
-  const more = (counts: Readonly<Record<string, number>>, key: string) => ({
-    ...counts,
-    [key]: countOf(counts, key) + 1,
+/** What is counted along, from the islands themselves. */
+export function recounted(islands: readonly Island[], fragments: number): Pick<Roster, 'training' | 'tallies'> {
+  let training: Table<true> = emptyTable;
+  let { tallies } = emptyRoster(fragments);
+  for (const island of islands) {
+    if (island.status === 'training') training = withEntry(training, island.name, true as const);
+    tallies = counted(tallies, island, 1);
+  }
+  return { training, tallies };
+}
+
+const more = (counts: Table<number>, key: string): Table<number> => withEntry(counts, key, countOf(counts, key) + 1);
+
+/** An island counts for a fragment while it trains: as due, or as one that is still expected to be. */
+function counted(tallies: readonly Tally[], island: Island | undefined, by: 1 | -1): readonly Tally[] {
+  if (island === undefined || island.status !== 'training') return tallies;
+  return tallies.map((tally, index) => {
+    if (island.due[index] !== null) return { ...tally, due: tally.due + by };
+    return island.expected[index] === true ? { ...tally, lacking: tally.lacking + by } : tally;
   });
-  return {
-    ...roster,
-    size: roster.size + 1,
-    byShard: more(roster.byShard, String(shard)),
-    byInvitation: invitation === null ? roster.byInvitation : more(roster.byInvitation, invitation),
-  };
-}
-
-function listed(names: readonly string[], name: string, was: boolean, is: boolean): readonly string[] {
-  if (was === is) return names;
-  return is ? [...names, name] : names.filter((other) => other !== name);
-}
-
-/** FNV-1a. */
-function bucketOf(name: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
-  return (hash >>> 0) % BUCKETS;
 }

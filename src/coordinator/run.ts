@@ -1,12 +1,13 @@
 import { beginCheckpoint, islandSaved } from './checkpoint.ts';
 import { startingAt, UNKNOWN_PACE } from './claims.ts';
-import { firstDue, nextDue, training } from './due.ts';
+import { countTraining, firstDue, nextDue, training } from './due.ts';
 import { advanceEvaluation, answerEvaluation, beginEvaluation, lookAgain } from './evaluation.ts';
 import { admit, forgetKeys, leave, offend, present, revoke } from './membership.ts';
 import { advanceFragments, contributed, islandDue, leftOut } from './merging.ts';
-import { emptyRoster, islandOf, mapIslands } from './roster.ts';
+import { emptyRoster, islandOf, mapIslands, trainingNames } from './roster.ts';
 import type { Effect, Event, Phase, RunSettings, RunState } from './state.ts';
-import { Step } from './step.ts';
+import { NEVER_MS, Step } from './step.ts';
+import { emptyTable, has, keysOf } from './table.ts';
 
 /**
  * The coordinator's one decision function: pure, total over its events, and the only place where phases change.
@@ -40,7 +41,7 @@ export function initialState(settings: RunSettings): RunState {
   return {
     phase: 'gathering',
     aloneSinceMs: null,
-    islands: emptyRoster,
+    islands: emptyRoster(fragments),
     returning: [],
     fragments: Array.from({ length: fragments }, (_, p) => ({
       version: 0,
@@ -52,7 +53,8 @@ export function initialState(settings: RunSettings): RunState {
       fastest: null,
       stage: { kind: 'open' },
     })),
-    early: [],
+    early: emptyTable,
+    earlyFromMs: NEVER_MS,
     merges: 0,
     mergedTokens: 0,
     trainedMs: 0,
@@ -87,7 +89,7 @@ function recover(step: Step, trainedMs: number): void {
   const killed = state.phase === 'training' || state.phase === 'paused' || state.phase === 'concluding';
   step.update({
     phase: 'gathering',
-    returning: killed ? training(state).map((island) => island.name) : isOver(state.phase) ? [] : state.returning,
+    returning: killed ? trainingNames(state.islands) : isOver(state.phase) ? [] : state.returning,
     aloneSinceMs: null,
     islands: mapIslands(state.islands, (island) => ({
       ...island,
@@ -96,7 +98,8 @@ function recover(step: Step, trainedMs: number): void {
       // Whose clock it was, nobody knows.
       paces: island.paces.map(({ stepsPerMs }) => ({ ...UNKNOWN_PACE, stepsPerMs })),
     })),
-    early: [],
+    early: emptyTable,
+    earlyFromMs: NEVER_MS,
     fragments: state.fragments.map((fragment, index) => ({
       ...fragment,
       nextStep: fragment.nextStep > fragment.runStep ? fragment.nextStep : nextDue(settings, index, fragment.runStep),
@@ -180,7 +183,7 @@ function islandReady(step: Step, name: string, restored: string | null): void {
   if (step.state.phase !== 'training' && step.state.phase !== 'paused') return;
   step.send(name, { kind: 'start' });
   for (const [fragment, { stage, version }] of step.state.fragments.entries()) {
-    const open = stage.kind === 'pulling' && stage.asked.includes(name) && !(name in stage.arrived);
+    const open = stage.kind === 'pulling' && has(stage.asked, name) && !has(stage.arrived, name);
     if (open) step.send(name, { kind: 'pull', fragment, version });
   }
 }
@@ -217,26 +220,23 @@ function advance(step: Step): void {
 }
 
 function gather(step: Step): void {
-  const ready = training(step.state);
+  const ready = countTraining(step.state);
   const waited = step.state.aloneSinceMs === null ? 0 : step.nowMs - step.state.aloneSinceMs;
   if (step.state.aloneSinceMs === null) step.update({ aloneSinceMs: step.nowMs });
   const { expectedIslands, gatherMs, leaseMs } = step.settings;
   const { returning } = step.state;
-  const back = returning.length > 0 && returning.every((name) => ready.some((island) => island.name === name));
-  const patienceMs = returning.length > 0 && ready.length > 0 ? leaseMs : gatherMs;
-  if (!back && ready.length < expectedIslands && waited < patienceMs) return;
-  if (ready.length === 0) return fail(step, `no island came within ${step.settings.gatherMs / 1000} s`);
+  const { training: there } = step.state.islands;
+  const back = returning.length > 0 && ready >= returning.length && returning.every((name) => has(there, name));
+  const patienceMs = returning.length > 0 && ready > 0 ? leaseMs : gatherMs;
+  if (!back && ready < expectedIslands && waited < patienceMs) return;
+  if (ready === 0) return fail(step, `no island came within ${step.settings.gatherMs / 1000} s`);
   if (step.state.firstLoss !== null || step.state.merges > 0) return begin(step);
-  enter(
-    step,
-    'measuring',
-    `${ready.length} of ${step.settings.expectedIslands} islands are ready; validating the start`,
-  );
+  enter(step, 'measuring', `${ready} of ${step.settings.expectedIslands} islands are ready; validating the start`);
   beginEvaluation(step, 'before');
 }
 
 function begin(step: Step): void {
-  enter(step, 'training', `${training(step.state).length} islands train`);
+  enter(step, 'training', `${countTraining(step.state)} islands train`);
   step.update({ aloneSinceMs: null, trainingSinceMs: step.nowMs });
   for (const { name, paces } of training(step.state)) {
     step.island(name, {
@@ -270,7 +270,7 @@ function isComplete({ state, settings }: Step): boolean {
 /** Too few train: the run pauses until they are enough again, and fails when nobody at all comes back in time. */
 function noticeLoneliness(step: Step): void {
   const { quorum } = step.settings.outer;
-  const there = training(step.state).length;
+  const there = countTraining(step.state);
   const enough = there >= (quorum === 'all' ? 1 : quorum);
   const { phase } = step.state;
   if (phase === 'training' && !enough)
@@ -312,9 +312,9 @@ function interrupt(step: Step): void {
 function finishCheckpoint(step: Step): void {
   const { checkpoint } = step.state;
   if (checkpoint === null || isOver(step.state.phase)) return;
-  const open = checkpoint.waiting.filter((name) => step.islandOf(name).status === 'training');
-  if (open.length > 0 && step.nowMs - checkpoint.sinceMs < step.settings.leaseMs) return;
-  const { id, merges, waiting: missing } = checkpoint;
+  if (checkpoint.open > 0 && step.nowMs - checkpoint.sinceMs < step.settings.leaseMs) return;
+  const { id, merges } = checkpoint;
+  const missing = keysOf(checkpoint.waiting);
   step.update({ checkpoint: null, committed: { id, merges, missing } });
   step.effect({ kind: 'commit', checkpoint: id, missing });
   step.record({ kind: 'checkpoint', checkpoint: id, runStep: runStepOf(step.state), missing });

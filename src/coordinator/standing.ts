@@ -23,7 +23,7 @@ export function standingOf(settings: RunSettings, state: RunState, island: Islan
 function atWork(settings: RunSettings, state: RunState, island: Island): Standing {
   const { phase, islands, fragments } = state;
   const { expectedIslands, outer, steps } = settings;
-  const there = `${islands.training.length} of ${expectedIslands} islands are ready`;
+  const there = `${islands.training.size} of ${expectedIslands} islands are ready`;
   if (phase === 'gathering') return standing('holding', 'run-gathers', `Training begins when all are there: ${there}.`);
   if (phase === 'measuring' || phase === 'concluding')
     return standing('holding', 'run-validates', 'The model is being measured on held-out data.');
@@ -31,7 +31,7 @@ function atWork(settings: RunSettings, state: RunState, island: Island): Standin
     return standing(
       'training',
       'below-quorum',
-      `The next merge waits for ${outer.quorum} islands; ${islands.training.length} are there.`,
+      `The next merge waits for ${outer.quorum} islands; ${islands.training.size} are there.`,
     );
   const due = island.due.every((at) => at !== null);
   const at = Math.min(...fragments.map(({ nextStep }) => nextStep));

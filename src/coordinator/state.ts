@@ -2,6 +2,7 @@ import type { OuterSettings } from '../outer/settings.ts';
 import type { CoordinatorMessage, Progress } from '../protocol/messages.ts';
 import type { Reason, Standing } from '../protocol/standing.ts';
 import type { LengthVote } from './length-bound.ts';
+import type { Table } from './table.ts';
 
 /** The run as data. Everything here is plain JSON, so that a snapshot of it is a checkpoint. */
 
@@ -44,7 +45,9 @@ export interface RunState {
   readonly returning: readonly string[];
   readonly fragments: readonly FragmentState[];
   /** Who said that it is due before that can be: it counts later. */
-  readonly early: readonly EarlyDue[];
+  readonly early: Table<EarlyDue>;
+  /** When the first of them may count; they are not looked at before. */
+  readonly earlyFromMs: number;
   /** Merges of single fragments so far. */
   readonly merges: number;
   readonly mergedTokens: number;
@@ -82,17 +85,24 @@ export interface RunState {
 }
 
 /**
- * The islands of a run, as plain data that is never changed. Every event makes a new one, and there may be ten thousand islands: so they lie in buckets
- * by their names, of which an event copies one; and what would need a look at all of them is counted along.
+ * The islands of a run, as plain data that is never changed. Every event makes a new one, and there may be ten thousand islands: so they lie in a {@link Table}, and what would
+ * need a look at all of them is counted along.
  */
 export interface Roster {
-  readonly size: number;
-  readonly buckets: readonly Readonly<Record<string, Island>>[];
-  /** Names of those that train. */
-  readonly training: readonly string[];
+  readonly all: Table<Island>;
+  /** Those that train. */
+  readonly training: Table<true>;
+  /** Of each fragment. */
+  readonly tallies: readonly Tally[];
   /** How many have each shard, and how many came with each invitation. */
-  readonly byShard: Readonly<Record<string, number>>;
-  readonly byInvitation: Readonly<Record<string, number>>;
+  readonly byShard: Table<number>;
+  readonly byInvitation: Table<number>;
+}
+
+/** Of those that train: how many are due, and how many are expected to be and are not yet. */
+export interface Tally {
+  readonly due: number;
+  readonly lacking: number;
 }
 
 /** joining → training → gone; a gone island may come back under its name. */
@@ -149,13 +159,21 @@ export interface FragmentState {
   readonly fastest: number | null;
   readonly stage:
     | { readonly kind: 'open' }
-    | { readonly kind: 'grace'; readonly sinceMs: number; readonly untilMs: number }
+    | {
+        readonly kind: 'grace';
+        readonly sinceMs: number;
+        readonly untilMs: number;
+        /** When the first of those that were due in it would hold. */
+        readonly holdsMs: number;
+      }
     | {
         readonly kind: 'pulling';
         readonly sinceMs: number;
         readonly untilMs: number;
-        readonly asked: readonly string[];
-        readonly arrived: Readonly<Record<string, Arrived>>;
+        readonly asked: Table<true>;
+        readonly arrived: Table<Arrived>;
+        /** How many of those that were asked train, and have not answered. */
+        readonly open: number;
       };
 }
 
@@ -242,7 +260,9 @@ export interface PartAnswer {
 export interface PendingCheckpoint {
   readonly id: string;
   readonly merges: number;
-  readonly waiting: readonly string[];
+  readonly waiting: Table<true>;
+  /** How many of those train. */
+  readonly open: number;
   readonly thenStop: boolean;
   readonly sinceMs: number;
 }

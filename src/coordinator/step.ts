@@ -1,5 +1,9 @@
 import { islandOf, withIsland } from './roster.ts';
 import type { Effect, FragmentState, Island, RunRecord, RunSettings, RunState, Word } from './state.ts';
+import { has } from './table.ts';
+
+/** A time that does not come: as a number, so that it is JSON. */
+export const NEVER_MS = Number.MAX_SAFE_INTEGER;
 
 /** One reaction under way: the state so far and the effects so far. It lives within one call of `react`. */
 export class Step {
@@ -33,7 +37,25 @@ export class Step {
   }
 
   island(name: string, change: Partial<Island>): void {
-    this.update({ islands: withIsland(this.state.islands, { ...this.islandOf(name), ...change }) });
+    this.put({ ...this.islandOf(name), ...change });
+  }
+
+  /** A new island, or another state of one that is there. */
+  put(island: Island): void {
+    const { name, status } = island;
+    const was = islandOf(this.state.islands, name)?.status === 'training';
+    this.update({ islands: withIsland(this.state.islands, island) });
+    if (was !== (status === 'training')) this.#answersExpected(name, was ? -1 : 1);
+  }
+
+  /** Whoever trains is waited for where it was asked and has not answered: that is counted along. */
+  #answersExpected(name: string, by: 1 | -1): void {
+    for (const [index, { stage }] of this.state.fragments.entries())
+      if (stage.kind === 'pulling' && has(stage.asked, name) && !has(stage.arrived, name))
+        this.fragment(index, { stage: { ...stage, open: stage.open + by } });
+    const { checkpoint } = this.state;
+    if (checkpoint !== null && has(checkpoint.waiting, name))
+      this.update({ checkpoint: { ...checkpoint, open: checkpoint.open + by } });
   }
 
   fragment(index: number, change: Partial<FragmentState>): void {

@@ -305,7 +305,7 @@ describe('hostile or late events', () => {
       { kind: 'saved', island: 'island-1', checkpoint: 'none' },
     ] as const) {
       const { state } = react(settings, joined, event, w.nowMs);
-      expect({ ...state, islands: emptyRoster }).toEqual({ ...joined, islands: emptyRoster });
+      expect({ ...state, islands: emptyRoster(1) }).toEqual({ ...joined, islands: emptyRoster(1) });
     }
   });
 });

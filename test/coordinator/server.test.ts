@@ -69,7 +69,7 @@ describe('who comes in', () => {
     await come(stranger);
     expect(await stranger.hears('refused')).toMatchObject({ code, what: expect.stringMatching(what) });
     await stranger.until(() => stranger.closed);
-    expect(run.server.state.islands.size).toBe(0);
+    expect(run.server.state.islands.all.size).toBe(0);
   });
 
   it('are as many as an invitation is for', async () => {
@@ -131,7 +131,7 @@ describe('an invitation that was taken back', () => {
     expect((await late.hears('refused')).what).toContain('has taken this invitation back');
     expect(attic.closed).toBe(false);
     await come('other', await run.invite({ id: 'toString' }));
-    expect(run.server.state.islands.size).toBe(2);
+    expect(run.server.state.islands.all.size).toBe(2);
   });
 
   it('or sends them away, under whatever name they come back', async () => {

@@ -3,6 +3,7 @@ import { receiptSchema } from '../../protocol/receipts.ts';
 import { countOf } from '../roster.ts';
 import type { RunState } from '../state.ts';
 import type { SignedReceipt } from '../store/receipts.ts';
+import { keysOf } from '../table.ts';
 
 /** What a host may ask and do about who was let in, and what was signed for. */
 export interface HostHands {
@@ -56,7 +57,7 @@ export const HOST_PATHS = ['/v1/invitations', '/v1/invitations/*', '/v1/receipts
 export function addHostRoutes(app: OpenAPIHono, { state, revoke, receipts }: HostHands): void {
   app.openapi(ROUTES.list, (c) => {
     const { islands, revoked = {} } = state();
-    const ids = [...new Set([...Object.keys(islands.byInvitation), ...Object.keys(revoked)])].toSorted();
+    const ids = [...new Set([...keysOf(islands.byInvitation), ...Object.keys(revoked)])].toSorted();
     return c.json(
       ids.map((each) => described(state(), each)),
       200,

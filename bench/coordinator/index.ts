@@ -12,6 +12,7 @@ import { FRAGMENT, hosted, RUN } from '../../test/coordinator/hosted.ts';
 import { type Figure, median, publish } from '../figures.ts';
 import { aggregationOf, contribution } from './aggregate.ts';
 import { strangerCost } from './stranger-cost.ts';
+import { training } from './training.ts';
 
 /** What a coordinator can take: sums beside memory's speed, memory of a merge, islands that do nothing, joining, an outer step of a large model, strangers. */
 const here = (name: string): string => path.join(import.meta.dirname, name);
@@ -34,6 +35,7 @@ export async function coordinator({ short, json, only }: Options): Promise<boole
     join,
     step,
     strangers: strangerCost,
+    training,
   };
   for (const [name, measure] of Object.entries(parts)) {
     if (only.length > 0 && !only.includes(name)) continue;

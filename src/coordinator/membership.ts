@@ -8,7 +8,7 @@ import type { Event, Held, Island, RunState } from './state.ts';
 import type { Step } from './step.ts';
 
 /** Islands a run remembers, gone ones included. */
-const MAX_ISLANDS = 10_000;
+const MAX_ISLANDS = 32_000;
 
 /** All that are connected: they get every merged fragment, also while they join. */
 export const present = (state: RunState): readonly Island[] =>

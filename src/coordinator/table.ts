@@ -43,18 +43,24 @@ export function withoutEntry<T>(table: Table<T>, key: string): Table<T> {
 
 /** All at once, which is cheaper than one after the other. */
 export function tableOf<T>(entries: Iterable<readonly [string, T]>): Table<T> {
-  const branches: (Record<string, T> | null)[][] = [];
+  const leaves = new Map<number, Map<string, T>>();
   let size = 0;
   for (const [key, value] of entries) {
-    const at = placeOf(key);
-    branches[at.branch] ??= Array.from({ length: FAN_OUT }, () => null);
-    const branch = branches[at.branch]!;
-    branch[at.leaf] ??= {};
-    const leaf = branch[at.leaf]!;
-    if (!Object.hasOwn(leaf, key)) size++;
-    leaf[key] = value;
+    const { branch, leaf } = placeOf(key);
+    const at = branch * FAN_OUT + leaf;
+    const there = leaves.get(at) ?? new Map<string, T>();
+    if (!there.has(key)) size++;
+    leaves.set(at, there.set(key, value));
   }
-  return { size, branches: EMPTY.map((_, i) => branches[i] ?? null) };
+  const leafAt = (at: number): Leaf<T> | null => {
+    const there = leaves.get(at);
+    return there === undefined ? null : Object.fromEntries(there);
+  };
+  const used = new Set([...leaves.keys()].map((at) => Math.floor(at / FAN_OUT)));
+  return {
+    size,
+    branches: EMPTY.map((_, i) => (used.has(i) ? EMPTY.map((__, j) => leafAt(i * FAN_OUT + j)) : null)),
+  };
 }
 
 /** In an order that follows from the keys alone. */

@@ -88,7 +88,7 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
    */
   transfer(packed: Packed, from = 0): Promise<void> {
     const bytes = packed.payload.length - from;
-    const frames = encodeFrames(packed, from);
+    const frames = from === 0 && packed.frames !== undefined ? packed.frames.values() : encodeFrames(packed, from);
     return new Promise((sent) => this.#put({ kind: 'frames', frames, bytes, sent, underWay: 0, ended: false }));
   }
 

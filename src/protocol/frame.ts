@@ -108,7 +108,12 @@ export interface Packed {
   readonly content: Content;
   readonly payload: Payload;
   readonly hash: string;
+  /** From the first byte on; where it is sent to many they are made once. */
+  readonly frames?: readonly Frame[];
 }
+
+/** For many receivers. */
+export const shared = (packed: Packed): Packed => ({ ...packed, frames: [...encodeFrames(packed)] });
 
 /**
  * Cuts a payload into frames.

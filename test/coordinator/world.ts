@@ -22,6 +22,7 @@ import { type IslandMessage, NO_PROGRESS } from '../../src/protocol/messages.ts'
 import type { Job } from '../../src/protocol/run-file.ts';
 import { OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/versions.ts';
 import type { Claim, Known, Lie } from './liars.ts';
+import { checkTallies } from './tallies.ts';
 
 /**
  * A world for the pure machines of coordinator and islands: clocks of their own, links that delay and break, processes that crash and begin
@@ -201,6 +202,7 @@ export class World {
   dispatch(event: Event): void {
     if (isOver(this.state.phase) && event.kind !== 'recovered') return;
     const { state, effects } = react(this.options.settings, this.state, event, this.#clockMs);
+    checkTallies(state);
     const decided = effects.length > 0 || state !== this.state;
     this.state = state;
     if (decided) this.#pending.push({ seq: ++this.#seq, atMs: this.#clockMs, event });

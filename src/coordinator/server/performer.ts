@@ -1,5 +1,5 @@
 import { manifestOf } from '../../outer/fragments.ts';
-import type { Content, Packed, Payload } from '../../protocol/frame.ts';
+import { type Content, type Packed, type Payload, shared } from '../../protocol/frame.ts';
 import { contentHash } from '../../protocol/hash.ts';
 import { placeOf } from '../due.ts';
 import { recordOf } from '../recorded.ts';
@@ -136,16 +136,16 @@ export class Performer {
     const { form, codec, payload } = parcel;
     const { settings } = this.#options;
     const { runStep } = decision.state.fragments[fragment]!;
-    const packed: Packed = {
+    const packed = shared({
       content: { kind: 'merged', fragment, version, runStep, form, codec },
       payload,
       hash: await contentHash(payload),
-    };
+    });
     this.#wholes.delete(fragment);
     if (form === 'parameters')
       this.#wholes.set(
         fragment,
-        Promise.resolve({ ...packed, content: { kind: 'global', fragment, version, runStep } }),
+        Promise.resolve(shared({ ...packed, content: { kind: 'global', fragment, version, runStep } })),
       );
     for (const island of receivers) {
       const peer = this.#peerOf(island, decision);
@@ -215,7 +215,11 @@ export class Performer {
     if (known !== undefined) return known;
     const { version, runStep } = state.fragments[fragment]!;
     const whole = this.#options.aggregation.whole(fragment).then(async ({ payload }): Promise<Packed> => {
-      return { content: { kind: 'global', fragment, version, runStep }, payload, hash: await contentHash(payload) };
+      return shared({
+        content: { kind: 'global', fragment, version, runStep },
+        payload,
+        hash: await contentHash(payload),
+      });
     });
     this.#wholes.set(fragment, whole);
     return whole;

@@ -15,4 +15,4 @@ const LACKING: Readonly<Partial<Record<Provider, readonly string[]>>> = {
 export const ONNX_NAMES: Readonly<Record<string, string>> = { SetRows: 'ScatterND' };
 
 export const operatorsOnProcessor = (provider: Provider): readonly string[] =>
-  (LACKING[provider] ?? []).filter((op) => op in operators);
+  (LACKING[provider] ?? []).filter((op) => Object.hasOwn(operators, op));

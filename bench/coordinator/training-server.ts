@@ -1,0 +1,32 @@
+import { doorLimits } from '../../src/coordinator/server/limits.ts';
+import { hosted } from '../../test/coordinator/hosted.ts';
+
+/**
+ * `node training-server.ts ISLANDS`: a coordinator in a process of its own, whose run waits for so many islands. Tells its port and invitation, and the processor
+ * time that it has used at each merge.
+ */
+const islands = Number(process.argv[2]);
+const run = await hosted(
+  {
+    // All of them come from this machine, and at once.
+    doorLimits: {
+      ...doorLimits(),
+      connections: { burst: 1e6, perS: 1e6 },
+      strangers: 5_000,
+      strangersPerAddress: 5_000,
+    },
+    onRecord: (record) => {
+      if (record.kind === 'phase') process.send!({ kind: 'phase', phase: record.phase });
+      if (record.kind !== 'merge') return;
+      const { user, system } = process.cpuUsage();
+      const merged = record.contributions.length;
+      process.send!({ kind: 'merge', merged, cpuS: (user + system) / 1e6, rssBytes: process.memoryUsage().rss });
+    },
+  },
+  { islands, leaseMs: 300_000, outer: { quorum: islands, graceS: 300 } },
+);
+process.send!({
+  kind: 'serving',
+  port: run.server.port,
+  invitation: await run.invite({ uses: 1_000_000, expiresAt: Math.floor(Date.now() / 1000) + 3_600 }),
+});

@@ -208,7 +208,7 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
         mergedTokens: 2000,
         evaluation: { id: 3 },
         partTokens: [],
-        early: [],
+        early: { size: 0 },
       });
       expect(recovered.fragments).toMatchObject([{ version: 2, runStep: 20 }]);
       expect(islandOf(recovered.islands, 'island-1')).toMatchObject({

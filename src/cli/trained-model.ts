@@ -6,7 +6,8 @@ import type { Tokenizer } from '../ml/data/tokenizer.ts';
 import { mergeAdapters, saveAdapter } from '../ml/models/adapter.ts';
 import {
   loadFolderTokenizer,
-  loadWeights,
+  type OpenedModel,
+  openWeights,
   type SavedModel,
   saveTokenizer,
   saveWeights,
@@ -46,17 +47,30 @@ export interface TrainedLanguageModel extends SavedModel {
 
 /** @throws HelioError HELIO-1005 when there is no such run, HELIO-1006 when it is no language model */
 export function loadLanguageModel(runs: string, run: string): TrainedLanguageModel {
+  const { parameters, close, ...trained } = openLanguageModel(runs, run);
+  try {
+    return { ...trained, parameters: new Map(parameters) };
+  } finally {
+    close();
+  }
+}
+
+/** The same, and each tensor is read when it is asked for. @throws HelioError as {@link loadLanguageModel} */
+export function openLanguageModel(runs: string, run: string): TrainedLanguageModel & OpenedModel {
   const folder = findRun(runs, run);
   requireWeights(folder);
-  const { model, parameters } = loadWeights(folder);
-  if (!isLanguage(model)) {
+  const { model, parameters, close } = openWeights(folder);
+  try {
+    if (isLanguage(model)) return { folder, model, parameters, close, ...loadFolderTokenizer(folder) };
     throw new HelioError(
       'HELIO-1006',
       `${folder} is a ${model.architecture}, which writes no text.`,
       'Name a run that trained a language model.',
     );
+  } catch (error) {
+    close();
+    throw error;
   }
-  return { folder, model, parameters, ...loadFolderTokenizer(folder) };
 }
 
 /** A run that has not come to its end has no model yet. */

@@ -2,6 +2,7 @@ import {
   chmodSync,
   closeSync,
   cpSync,
+  createWriteStream,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -12,6 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { create, extract, list } from 'tar';
 import type { History } from '../../coordinator/store/run-store.ts';
 import { explainSystemError, HelioError } from '../../errors.ts';
@@ -60,7 +62,8 @@ export async function exportRun(run: string, options: ExportOptions, context: Co
     await store.close();
     writeFileSync(path.join(scratch, HISTORY), JSON.stringify(history));
     mkdirSync(path.join(scratch, BLOBS));
-    for (const hash of blobsOf(history)) writeFileSync(path.join(scratch, BLOBS, hash), await blobs.get(hash));
+    for (const hash of blobsOf(history))
+      await pipeline(blobs.getPieces(hash), createWriteStream(path.join(scratch, BLOBS, hash)));
     // With keys it is nobody else's: whoever has them is the host.
     closeSync(openSync(out, 'w', options.withKeys === true ? 0o600 : 0o666));
     if (options.withKeys === true) chmodSync(out, 0o600);
@@ -93,7 +96,7 @@ export async function importRun(file: string, context: CommandContext): Promise<
       runIdentity(job.name, folder),
     );
     // Every blob is read once: a damaged one is found now, and not in the middle of a run.
-    for (const hash of blobsOf(history)) await blobs.get(hash);
+    for (const hash of blobsOf(history)) for await (const _ of blobs.getPieces(hash));
     await store.load(history);
     await store.close();
     if (context.json) printJson({ run: job.name, folder, keptAs: keptAs ?? null });

@@ -15,7 +15,7 @@ import type { Batch } from '../../ml/data/batches.ts';
 import type { Document } from '../../ml/data/corpus.ts';
 import { tokenize } from '../../ml/data/tokenized-text.ts';
 import { nodeRuntime } from '../../ml/engine/node-runtime.ts';
-import { loadFolderTokenizer, loadWeights } from '../../ml/models/hugging-face.ts';
+import { loadFolderTokenizer, openWeights } from '../../ml/models/hugging-face.ts';
 import { isLanguage, isRegression } from '../../ml/models/model.ts';
 import { Trainer } from '../../ml/training/trainer.ts';
 import type { Job } from '../../protocol/run-file.ts';
@@ -39,7 +39,7 @@ interface HeldOut {
 export async function evaluate(run: string, options: EvalOptions, context: CommandContext): Promise<number> {
   const folder = findRun(context.runs, run);
   requireWeights(folder);
-  const { model, parameters } = loadWeights(folder);
+  const { model, parameters, close } = openWeights(folder);
   const { job: read } = readRunFile(path.join(folder, 'run.yaml'));
   const job = { ...read, evaluation: { ...read.evaluation, tokens: options.tokens ?? read.evaluation.tokens } };
   const { batches, tokensPerCharacter } = isLanguage(model)
@@ -49,6 +49,7 @@ export async function evaluate(run: string, options: EvalOptions, context: Comma
     { ...trainingOf(job, model), runtime: nodeRuntime(), threads: availableParallelism() },
     parameters,
   );
+  close();
   const { lossSum, tokens, correct } = await trainer.evaluate(batches);
   await trainer.release();
   const loss = lossSum / tokens;

@@ -1,18 +1,18 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
-import { writeWhole } from '../../files.ts';
-import { toOnnx } from '../../ml/engine/onnx.ts';
+import { writePieces } from '../../files.ts';
 import { loadAdapter, saveAdapter } from '../../ml/models/adapter.ts';
 import { encodeGguf, type GgufType } from '../../ml/models/gguf.ts';
-import { loadWeights, saveTokenizer, saveWeights } from '../../ml/models/hugging-face.ts';
+import { openWeights, saveTokenizer, saveWeights } from '../../ml/models/hugging-face.ts';
 import { isLanguage } from '../../ml/models/model.ts';
+import { saveOnnx } from '../../ml/models/onnx-file.ts';
 import type { ParameterArrays } from '../../ml/tensor/parameters.ts';
 import { outputsGraph } from '../../ml/training/training-graph.ts';
 import { type CommandContext, print, printJson } from '../context.ts';
 import { readRunFile } from '../run-file.ts';
 import { findRun } from '../run-folder.ts';
-import { loadLanguageModel, requireWeights, type TrainedLanguageModel } from '../trained-model.ts';
+import { openLanguageModel, requireWeights, type TrainedLanguageModel } from '../trained-model.ts';
 
 export const EXPORT_FORMATS = ['transformers', 'onnx', 'gguf', 'peft'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
@@ -45,21 +45,36 @@ function write(run: string, { format, type, out }: ExportOptions, runs: string):
     case 'onnx':
       return writeOnnx(findRun(runs, run), out);
     case 'transformers':
-      return writeTransformers(loadLanguageModel(runs, run), out);
+      return withOpened(runs, run, (trained) => writeTransformers(trained, out));
     case 'gguf':
-      return writeGguf(loadLanguageModel(runs, run), type, out);
+      return withOpened(runs, run, (trained) => writeGguf(trained, type, out));
     case 'peft':
       return writePeft(findRun(runs, run), runs, out);
   }
 }
 
+/** With a model of which no more is in memory than what is being written. */
+function withOpened(runs: string, run: string, work: (trained: TrainedLanguageModel) => string): string {
+  const trained = openLanguageModel(runs, run);
+  try {
+    return work(trained);
+  } finally {
+    trained.close();
+  }
+}
+
 function writeOnnx(folder: string, out: string | undefined): string {
   requireWeights(folder);
-  const { model, parameters } = loadWeights(folder);
-  const file = path.resolve(out ?? path.join(folder, 'model.onnx'));
-  const names = isLanguage(model) ? ONNX_NAMES : undefined;
-  writeWhole(file, toOnnx(outputsGraph(model, 1, names), path.basename(folder), undefined, parameters));
-  return file;
+  const opened = openWeights(folder);
+  try {
+    const { model } = opened;
+    const file = path.resolve(out ?? path.join(folder, 'model.onnx'));
+    const names = isLanguage(model) ? ONNX_NAMES : undefined;
+    saveOnnx(file, outputsGraph(model, 1, names), path.basename(folder), opened.parameters);
+    return file;
+  } finally {
+    opened.close();
+  }
 }
 
 /** What other programs call a language model's input and output. */
@@ -79,7 +94,7 @@ function writeGguf(
 ): string {
   const name = path.basename(folder);
   const file = path.resolve(out ?? path.join(folder, `${name}-${type}.gguf`));
-  writeWhole(file, encodeGguf(model, parameters, tokenizerJson, name, type));
+  writePieces(file, encodeGguf(model, parameters, tokenizerJson, name, type));
   return file;
 }
 
@@ -95,7 +110,8 @@ function writePeft(folder: string, runs: string, out: string | undefined): strin
   }
   const { job } = readRunFile(path.join(folder, 'run.yaml'));
   const base = path.resolve(folder, job.model.base!);
-  const { model } = loadLanguageModel(runs, base);
+  const { model, close } = openLanguageModel(runs, base);
+  close();
   const loaded = loadAdapter(adapter, model);
   const target = path.resolve(out ?? adapter);
   saveAdapter(target, loaded.model, loaded.parameters as ParameterArrays, base);

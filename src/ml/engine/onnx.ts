@@ -11,14 +11,23 @@ const IR_VERSION = 9;
 /** No operator but ONNX's own. */
 const PLAIN: Dialect = { fusedMatMul: false, fastGelu: false };
 /** Protocol Buffers cannot hold more. */
-const MAX_BYTES = 2 ** 31 - 2 ** 20;
+export const MAX_ONNX_BYTES = 2 ** 31 - 2 ** 20;
 const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;
+
+/** Weights of a model that is larger than its format: ONNX's external data, in a file beside it. */
+export interface ExternalWeights {
+  /** The file's name, without folder. */
+  readonly file: string;
+  /** Where in it a tensor begins; float32, row-major. */
+  readonly begins: ReadonlyMap<string, number>;
+}
 
 /**
  * Writes the graph as an ONNX model file that ONNX Runtime loads in Node and in a browser.
  *
  * @param dialect ONNX Runtime's own operators that may be used; none when left out
  * @param weights numbers of inputs that become part of the file, and are no longer fed
+ * @param external those that are in a file of their own
  * @throws HelioError HELIO-2001 when the file would pass the 2 GiB of its format
  */
 export function toOnnx(
@@ -26,10 +35,11 @@ export function toOnnx(
   name: string,
   dialect: Dialect = PLAIN,
   weights: ReadonlyMap<string, Float32Array> = new Map(),
+  external?: ExternalWeights,
 ): Uint8Array {
   const bytes = [...weights.values()].reduce((sum, data) => sum + data.byteLength, 0);
-  if (bytes > MAX_BYTES)
-    throw misfit('toOnnx', `${name} has ${bytes} bytes of weights, and an ONNX file at most ${MAX_BYTES}`);
+  if (bytes > MAX_ONNX_BYTES)
+    throw misfit('toOnnx', `${name} has ${bytes} bytes of weights, and an ONNX file at most ${MAX_ONNX_BYTES}`);
   const names = outputNames(graph);
   const nameOf = (value: Value): string => names.get(value) ?? value.name;
   const model = new ProtobufWriter();
@@ -45,7 +55,8 @@ export function toOnnx(
     }
     for (const value of graph.inputs) {
       const data = weights.get(value.name);
-      if (data === undefined) writeValueInfo(g, 11, value, value.name);
+      if (external?.begins.has(value.name)) writeExternal(g, value, external);
+      else if (data === undefined) writeValueInfo(g, 11, value, value.name);
       else writeTensor(g, value, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     }
     for (const { name: output, value } of graph.outputs) writeValueInfo(g, 12, value, output);
@@ -138,6 +149,20 @@ function writeInt64(g: ProtobufWriter, name: string, numbers: readonly number[])
   const data = BigInt64Array.from(numbers, BigInt);
   writeTensor(g, { name, dtype: 'int64', shape: [numbers.length] }, new Uint8Array(data.buffer));
 }
+
+function writeExternal(g: ProtobufWriter, value: Value, { file, begins }: ExternalWeights): void {
+  const entries = { location: file, offset: begins.get(value.name)!, length: 4 * sizeOf(value.shape) };
+  g.message(5, (t) => {
+    for (const d of value.shape) t.varint(1, d);
+    t.varint(2, FLOAT).string(8, value.name);
+    for (const [key, entry] of Object.entries(entries)) t.message(13, (e) => e.string(1, key).string(2, String(entry)));
+    t.varint(14, EXTERNAL);
+  });
+}
+/** TensorProto.DataType and TensorProto.DataLocation. */
+const FLOAT = 1;
+const EXTERNAL = 1;
+const sizeOf = (shape: readonly number[]): number => shape.reduce((product, d) => product * d, 1);
 
 function writeTensor(g: ProtobufWriter, value: Value, raw: Uint8Array): void {
   g.message(5, (t) => {

@@ -1,6 +1,6 @@
 import { HelioError } from '../../errors.ts';
 import { float32ToFloat16 } from '../tensor/half.ts';
-import type { ParameterArrays } from '../tensor/parameters.ts';
+import { elementsOf, type ParameterArrays } from '../tensor/parameters.ts';
 import { type LanguageConfig, parametersOf } from './model.ts';
 
 /** GGUF files, version 3, as llama.cpp reads them (ggml/docs/gguf.md of that project). */
@@ -30,11 +30,13 @@ interface GgufTensor {
   /** Rows first, as everywhere here; the file has them the other way round. */
   readonly shape: readonly number[];
   readonly type: GgufType;
-  readonly bytes: Uint8Array;
+  readonly byteLength: number;
+  /** Its numbers in that type, made when they are written. */
+  encode(): Uint8Array;
 }
 
 /**
- * Encodes a language model.
+ * A language model's file piece by piece: its header, then one tensor after the other.
  *
  * @param type of matrices; vectors stay float32, and matrices whose rows Q8_0 cannot divide become f16
  * @throws HelioError HELIO-1004 when the tokenizer is not byte-level BPE
@@ -45,7 +47,7 @@ export function encodeGguf(
   tokenizerJson: string,
   name: string,
   type: GgufType,
-): Uint8Array {
+): Iterable<Uint8Array> {
   const metadata = new Map<string, Value>([
     ['general.architecture', { kind: 'string', value: model.architecture }],
     ['general.name', { kind: 'string', value: name }],
@@ -54,12 +56,14 @@ export function encodeGguf(
     ...tokenizerOf(tokenizerJson, model.vocabularySize),
   ]);
   const tensors = parametersOf(model).map(({ name: own, shape, layout, role }): GgufTensor => {
-    const data = parameters.get(own)!;
     const matrix = shape.length === 2;
     // Matrices are [out, in] here; GPT-2 keeps its own as [in, out].
     const turned = matrix && role === 'matrix' && layout !== 'out-in';
-    const rows = turned ? transpose(data, shape) : permuteHeads(own, data, model);
-    return encodeTensor(ggufName(own), turned ? shape.toReversed() : shape, rows, matrix ? type : 'f32');
+    const rows = (): Float32Array => {
+      const data = parameters.get(own)!;
+      return turned ? transpose(data, shape) : permuteHeads(own, data, model);
+    };
+    return tensorOf(ggufName(own), turned ? shape.toReversed() : shape, rows, matrix ? type : 'f32');
   });
   return assemble(metadata, tensors);
 }
@@ -170,12 +174,17 @@ function permuteHeads(name: string, data: Float32Array, model: LanguageConfig): 
   return permuted;
 }
 
-function encodeTensor(name: string, shape: readonly number[], data: Float32Array, wanted: GgufType): GgufTensor {
+function tensorOf(name: string, shape: readonly number[], rows: () => Float32Array, wanted: GgufType): GgufTensor {
   const type = wanted === 'q8_0' && shape.at(-1)! % BLOCK !== 0 ? 'f16' : wanted;
+  const elements = elementsOf({ shape });
+  const byteLength = type === 'q8_0' ? (elements / BLOCK) * (2 + BLOCK) : elements * (type === 'f32' ? 4 : 2);
   const view = (array: Float32Array | Uint16Array): Uint8Array =>
     new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-  const bytes = type === 'f32' ? view(data) : type === 'f16' ? view(float32ToFloat16(data)) : quantize(data);
-  return { name, shape, type, bytes };
+  const encode = (): Uint8Array => {
+    const data = rows();
+    return type === 'f32' ? view(data) : type === 'f16' ? view(float32ToFloat16(data)) : quantize(data);
+  };
+  return { name, shape, type, byteLength, encode };
 }
 
 /** Q8_0: for each 32 numbers a scale in half precision, largest / 127, then a signed byte each. */
@@ -194,26 +203,24 @@ export function quantize(data: Float32Array): Uint8Array {
   return bytes;
 }
 
-function assemble(metadata: ReadonlyMap<string, Value>, tensors: readonly GgufTensor[]): Uint8Array {
+function* assemble(metadata: ReadonlyMap<string, Value>, tensors: readonly GgufTensor[]): Generator<Uint8Array> {
   const header = new ByteWriter();
   header.uint32(MAGIC).uint32(VERSION).uint64(tensors.length).uint64(metadata.size);
   for (const [key, value] of metadata) writeValue(header.string(key), value);
   let offset = 0;
-  for (const { name, shape, type, bytes } of tensors) {
+  for (const { name, shape, type, byteLength } of tensors) {
     header.string(name).uint32(shape.length);
     for (const d of shape.toReversed()) header.uint64(d);
     header.uint32(TENSOR_TYPE[type]).uint64(offset);
-    offset += aligned(bytes.length);
+    offset += aligned(byteLength);
   }
-  const begin = aligned(header.length);
-  const file = new Uint8Array(begin + offset);
-  header.copyTo(file);
-  let at = begin;
-  for (const { bytes } of tensors) {
-    file.set(bytes, at);
-    at += aligned(bytes.length);
+  const head = new Uint8Array(aligned(header.length));
+  header.copyTo(head);
+  yield head;
+  for (const { byteLength, encode } of tensors) {
+    yield encode();
+    yield new Uint8Array(aligned(byteLength) - byteLength);
   }
-  return file;
 }
 
 const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;

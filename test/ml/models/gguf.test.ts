@@ -1,8 +1,9 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { GGMLQuantizationType, gguf } from '@huggingface/gguf';
 import { describe, expect, it } from 'vitest';
+import { writePieces } from '../../../src/files.ts';
 import { trainBpe } from '../../../src/ml/data/bpe-training.ts';
 import { encodeGguf, type GgufType, quantize } from '../../../src/ml/models/gguf.ts';
 import { loadWeights } from '../../../src/ml/models/hugging-face.ts';
@@ -25,7 +26,7 @@ async function roundTrip(architecture: 'llama' | 'gpt2', type: GgufType) {
       );
   }
   const file = path.join(folder, `${architecture}-${type}.gguf`);
-  writeFileSync(file, encodeGguf(language, grown, tokenizerJson, 'tiny', type));
+  writePieces(file, encodeGguf(language, grown, tokenizerJson, 'tiny', type));
   const parsed = await gguf(file, { allowLocalFile: true });
   const bytes = readFileSync(file);
   const floats = (name: string): Float32Array => {

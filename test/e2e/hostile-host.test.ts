@@ -17,7 +17,10 @@ import { run, scratch } from './command.ts';
  */
 
 let host: Hosted | undefined;
-afterEach(() => host?.close());
+afterEach(async () => {
+  await host?.close();
+  host = undefined;
+});
 
 const text: Preparation = {
   kind: 'text',
@@ -82,7 +85,7 @@ describe('a host whose words move the cursor', { timeout: 60_000 }, () => {
       say({ kind: 'refused', code: 'HELIO-4003', what: nasty, remedy: nasty });
     });
     const link = `http://127.0.0.1:${(sockets.address() as AddressInfo).port}/join`;
-    const { status, stderr } = await run(['join', link, '--name', 'attic', '--patience', '1'], folder);
+    const { status, stderr } = await run(['join', link, '--name', 'attic'], folder);
     sockets.close();
     expect([status, stderr.match(/no \[2J {2}entry/g)?.length]).toEqual([4, 3]);
     for (const character of ['\u0007', '\u001b']) expect(stderr).not.toContain(character);

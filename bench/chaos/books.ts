@@ -1,4 +1,5 @@
-import { readMetrics } from '../../src/cli/report/metrics.ts';
+import type { LiveRecord } from '../../src/cli/records.ts';
+import { streamMetrics } from '../../src/cli/report/metrics.ts';
 
 /** A run's books, checked from what it has written down. */
 export interface Books {
@@ -11,8 +12,9 @@ export interface Books {
   readonly mergedTokens: number;
 }
 
-export function checkBooks(folder: string, fragments: number): Books {
-  const merges = readMetrics(folder).filter((record) => record.kind === 'merge');
+export async function checkBooks(folder: string, fragments: number): Promise<Books> {
+  const merges: (LiveRecord & { readonly kind: 'merge' })[] = [];
+  for await (const record of streamMetrics(folder, ['merge'])) if (record.kind === 'merge') merges.push(record);
   let wrongVersions = 0;
   let doubledRounds = 0;
   let mergedTokens = 0;

@@ -109,7 +109,7 @@ async function live(name: string, setup: Partial<Setup>, disturb?: Disturb): Pro
   if (disturb !== undefined) void disturb(processes, seededRandom(SEED));
   const summary = await running;
   const seconds = (performance.now() - startMs) / 1000;
-  const books = checkBooks(processes.runFolder, Number(whole.outer.fragments));
+  const books = await checkBooks(processes.runFolder, Number(whole.outer.fragments));
   console.error(
     `  ${seconds.toFixed(0)} s, loss ${summary.validationLoss.after?.toFixed(4)}, ${books.merges} merges, ${books.wrongVersions} lost or doubled, ${books.doubledRounds} rounds twice`,
   );

@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { hostname } from 'node:os';
 import path from 'node:path';
-import type { Traffic } from '../coordinator/server/options.ts';
 import { type Ending, RunServer } from '../coordinator/server/server.ts';
-import type { RunRecord, RunSettings } from '../coordinator/state.ts';
+import type { RunSettings } from '../coordinator/state.ts';
 import { explainSystemError, HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 import type { Preparation } from '../island/node/job-data.ts';
@@ -16,12 +15,12 @@ import { addressesOf, inviteTo, newInvitationId, type Served, writeServed } from
 import { beginRun } from './begin-run.ts';
 import { VERSION } from './context.ts';
 import { keptIdentity } from './identity-file.ts';
+import { Journal } from './journal.ts';
 import { presence } from './lan/presence.ts';
-import { describeRecord } from './live/describe.ts';
 import { outerNotices } from './outer-checks.ts';
 import { folderPreparation, frozenFile, type PreparedRun, prepareRun } from './prepare-run.ts';
 import type { LiveRecord, ServeLine, Summary } from './records.ts';
-import { readMetrics } from './report/metrics.ts';
+import { readCurves } from './report/metrics.ts';
 import { modelCard } from './report/model-card.ts';
 import { reportHtml } from './report/report-html.ts';
 import { saveCheckpoint } from './run-checkpoint.ts';
@@ -84,9 +83,8 @@ async function host(
   const run = runIdentity(prepared.job.name, folder);
   const identity = await keptIdentity(path.join(folder, 'run.key'));
   const tls = await tlsOf(options.tls, folder);
-  const { store, blobs } = await openStores(options, folder, run, (sentence) =>
-    options.emit({ kind: 'notice', sentence }),
-  );
+  const say = (sentence: string): void => options.emit({ kind: 'notice', sentence });
+  const { store, blobs } = await openStores(options, folder, run, say);
   const settings = settingsOf(prepared, options);
   const { state, recoveredMs, records, aggregation } = await beginRun({
     prepared,
@@ -99,7 +97,9 @@ async function host(
     await store.close().catch(() => {});
     throw error;
   });
-  completeMetrics(folder, records);
+  const nowS = (): number => Date.now() / 1000;
+  const emit = (record: LiveRecord): void => options.emit({ kind: 'record', record });
+  const journal = await Journal.begin({ folder, store, records, emit, say, nowS });
   const lan =
     options.lan && !isLoopback(options.host)
       ? await presence(identity, (tried) => options.emit({ kind: 'code', ...tried }))
@@ -126,14 +126,18 @@ async function host(
     adminToken: adminTokenOf(folder),
     version: VERSION,
     nowMs: () => performance.now(),
-    nowS: () => Date.now() / 1000,
+    nowS,
     hosts: namesOf(options),
     origins: options.origins,
     onFault: (error, place) => options.emit({ kind: 'fault', place, what: faultText(error) }),
     codes: lan?.door,
     onKnock: (knock) => options.emit({ kind: 'knock', ...knock }),
-    onRecord: recorder(folder, options.emit),
-    onSave: async () => saveCheckpoint(blobs, aggregation),
+    onRecord: (record, trafficOf) => journal.record(record, trafficOf),
+    onSave: async () => {
+      // A replay begins from here: what was merged before is written down for good.
+      await journal.flush();
+      return saveCheckpoint(blobs, aggregation);
+    },
   });
   const served: Served = {
     run,
@@ -172,15 +176,18 @@ async function host(
     const ending = await Promise.race([server.ended, handedOver]);
     if (ending === undefined) {
       await server.suspend();
+      await journal.close();
       await store.close();
       return undefined;
     }
     await server.close();
+    await journal.close();
     await store.close();
     const parameters = await aggregation.giveAway();
     return await conclude(prepared, folder, server, parameters, ending, startedAt);
   } catch (error) {
     await server.close();
+    await journal.close();
     throw error;
   } finally {
     await hide?.();
@@ -304,41 +311,6 @@ const evaluationParts = (job: Job): number =>
   Math.max(1, Math.min(MAX_PARTS, job.islands, Math.floor(job.evaluation.tokens / tokensPerBatch(job))));
 const MAX_PARTS = 256;
 
-/** Writes down merges that were committed and not recorded, as the coordinator was killed in between. */
-function completeMetrics(folder: string, records: readonly RunRecord[]): void {
-  const file = path.join(folder, 'metrics.jsonl');
-  // A line that was cut off must not swallow the next one.
-  if (existsSync(file) && !readFileSync(file, 'utf8').endsWith('\n')) appendFileSync(file, '\n');
-  const known = new Set(readMetrics(folder).flatMap((r) => (r.kind === 'merge' ? [`${r.fragment}:${r.version}`] : [])));
-  for (const record of records) {
-    if (record.kind !== 'merge' || known.has(`${record.fragment}:${record.version}`)) continue;
-    appendFileSync(file, `${JSON.stringify({ ...record, atS: 0 })}\n`);
-  }
-}
-
-/** Writes every record to metrics.jsonl, what people care about to events.log, and passes it on. */
-function recorder(folder: string, emit: (line: ServeLine) => void) {
-  const startMs = performance.now();
-  return (record: RunRecord, trafficOf: (island: string) => Traffic): void => {
-    const atS = Math.round(performance.now() - startMs) / 1000;
-    const traffic = 'island' in record ? trafficOf(record.island) : undefined;
-    const live: LiveRecord = {
-      ...record,
-      atS,
-      ...(traffic === undefined ? {} : { sentBytes: traffic.receivedBytes, receivedBytes: traffic.sentBytes }),
-    };
-    const sentence = describeRecord(live);
-    try {
-      appendFileSync(path.join(folder, 'metrics.jsonl'), `${JSON.stringify(live)}\n`);
-      if (sentence !== undefined)
-        appendFileSync(path.join(folder, 'events.log'), `${new Date().toISOString()} ${sentence}\n`);
-    } catch (error) {
-      throw explainSystemError(error, `write the records of ${folder}`);
-    }
-    emit({ kind: 'record', record: live });
-  };
-}
-
 /** Model, summary, card and report. */
 async function conclude(
   prepared: PreparedRun,
@@ -357,7 +329,7 @@ async function conclude(
   writeWhole(path.join(folder, 'README.md'), modelCard(prepared.job, summary));
   writeWhole(
     path.join(folder, 'report.html'),
-    reportHtml([{ title: prepared.job.name, summary, metrics: readMetrics(folder) }]),
+    reportHtml([{ title: prepared.job.name, summary, curves: await readCurves(folder) }]),
   );
   return summary;
 }

@@ -1,25 +1,18 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findPostgres } from '../../scripts/postgres.mjs';
+import { writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
 import { recover } from '../../src/coordinator/recovery.ts';
 import { islandOf } from '../../src/coordinator/roster.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
 import type { Event } from '../../src/coordinator/state.ts';
-import type { Database } from '../../src/coordinator/store/database.ts';
-import { openPostgres } from '../../src/coordinator/store/postgres.ts';
 import type { MergeRecord } from '../../src/coordinator/store/run-store.ts';
 import { SqlRunStore } from '../../src/coordinator/store/sql-store.ts';
 import { openSqlite } from '../../src/coordinator/store/sqlite.ts';
-import { type PostgresServer, startPostgres } from '../services/postgres.ts';
+import { newFile, storePlaces } from './places.ts';
 import { writeSchema3 } from './schema-3.ts';
 import { settingsFor } from './world.ts';
 
 const settings = settingsFor({}, { expectedIslands: 1 });
 const state = initialState(settings);
-const newFile = (): string => path.join(mkdtempSync(path.join(tmpdir(), 'heliotrope-store-')), 'run.sqlite');
 const what: MergeRecord = {
   contributions: [
     { island: 'a', key: 'k', round: 1, steps: 10, tokens: 990, length: 0.1 + 0.2, weight: 990, sha256: 'ff' },
@@ -31,46 +24,7 @@ const what: MergeRecord = {
 };
 const left = (island: string): Event => ({ kind: 'left', island, reason: 'test' });
 
-let server: PostgresServer | undefined;
-beforeAll(async () => {
-  server = await startPostgres();
-}, 120_000);
-afterAll(() => server?.stop());
-
-/** Opens one run's place again and again. */
-interface Place {
-  readonly run: string;
-  open(): Promise<Database>;
-}
-let runs = 0;
-/** @param empty in a database where nobody was before */
-const PLACES: Readonly<Record<string, (empty?: boolean) => Place>> = {
-  SQLite: () => {
-    const file = newFile();
-    return { run: 'r', open: async () => openSqlite(file) };
-  },
-  PostgreSQL: (empty = false) => {
-    const run = `run-${runs++}`;
-    const url = new URL(server!.url);
-    let made = !empty;
-    if (empty) url.pathname = `/empty_${runs}`;
-    const make = async (): Promise<void> => {
-      made = true;
-      const client = new pg.Client({ connectionString: server!.url });
-      await client.connect();
-      await client.query(`CREATE DATABASE ${url.pathname.slice(1)}`);
-      await client.end();
-    };
-    return {
-      run,
-      async open() {
-        if (!made) await make();
-        return openPostgres(url.href, run);
-      },
-    };
-  },
-};
-const here = Object.entries(PLACES).filter(([name]) => name !== 'PostgreSQL' || findPostgres() !== undefined);
+const here = storePlaces();
 
 describe.each(here)('a run store in %s', (_, newPlace) => {
   const opened = async (place = newPlace()) => {

@@ -3,7 +3,7 @@ import { writeWhole } from '../../files.ts';
 import { type CommandContext, colorful, PACKAGE_FOLDER, print, printJson, stopSignal } from '../context.ts';
 import { bytes } from '../live/format.ts';
 import type { Summary } from '../records.ts';
-import { readMetrics } from '../report/metrics.ts';
+import { readCurves } from '../report/metrics.ts';
 import { qualityOf } from '../report/quality.ts';
 import { type ReportedRun, reportHtml } from '../report/report-html.ts';
 import { reportLines } from '../report/report-terminal.ts';
@@ -25,13 +25,13 @@ export async function quickstart(options: { readonly compare?: boolean }, contex
   const signal = stopSignal();
   const show = (folder: string): string => path.relative('', folder) || '.';
   const { summary, folder } = await trainLocally(example('quickstart.yaml'), {}, context, signal);
-  const runs: ReportedRun[] = [{ title: 'quickstart', summary, metrics: readMetrics(folder) }];
+  const runs: ReportedRun[] = [{ title: 'quickstart', summary, curves: await readCurves(folder) }];
   if (!context.json) for (const line of reportLines(summary, show(folder), colorful(context.environment))) print(line);
   for (const { file, title, exchanged } of options.compare === true ? BESIDE : []) {
     if (signal.aborted || summary.status !== 'finished') break;
     process.stderr.write(`\nBeside it: ${title}\n`);
     const other = await trainLocally(example(file), {}, context, signal);
-    runs.push({ title, summary: other.summary, metrics: readMetrics(other.folder), exchanged: exchanged(summary) });
+    runs.push({ title, summary: other.summary, curves: await readCurves(other.folder), exchanged: exchanged(summary) });
   }
   if (runs.length > 1) writeWhole(path.join(folder, 'report.html'), reportHtml(runs));
   if (context.json)

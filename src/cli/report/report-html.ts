@@ -1,13 +1,14 @@
 import { byName, bytes, compact, duration, integer, percent } from '../live/format.ts';
-import type { LiveRecord, Summary } from '../records.ts';
+import type { Summary } from '../records.ts';
 import { escapeHtml, lineChart, type Series } from './chart.ts';
+import type { Curves } from './metrics.ts';
 import { qualityOf } from './quality.ts';
 
 /** A run as the report shows it; the first is the report's subject, the others stand beside it. */
 export interface ReportedRun {
   readonly title: string;
   readonly summary: Summary;
-  readonly metrics: readonly LiveRecord[];
+  readonly curves: Curves;
   /** What each island exchanged, where the summary does not say it: a run that only stands for another. */
   readonly exchanged?: string;
 }
@@ -16,7 +17,7 @@ const COLORS = ['#7a4fd0', '#d9822b', '#2b8a6e', '#b83b5e', '#3b6fb8', '#8a7a2b'
 
 /** One self-contained page: what was trained, how well, what it cost, and the curves. */
 export function reportHtml(runs: readonly ReportedRun[]): string {
-  const [{ summary, metrics, title }, ...others] = runs as readonly [ReportedRun, ...ReportedRun[]];
+  const [{ summary, curves, title }, ...others] = runs as readonly [ReportedRun, ...ReportedRun[]];
   const { validationLoss: loss } = summary;
   const { lossUnit, unit, second } = qualityOf(summary);
   const ratio = summary.bytesPerIslandDataParallel / Math.max(1, summary.bytesPerIsland);
@@ -33,7 +34,7 @@ ${card('Energy', `${summary.energyWh.toPrecision(3)} Wh`, `${summary.gCO2e.toPre
 </section>
 <section>${lineChart(validationCurves(runs), { title: 'Validation loss of the merged model', xLabel: 'inner steps of each island', yLabel: lossUnit, width: 860, height: 340 })}</section>
 ${others.length === 0 ? '' : comparison(runs)}
-<section>${lineChart(trainingCurves(metrics), { title: 'Training loss of each island (averaged over 10 steps)', xLabel: 'inner steps', yLabel: lossUnit, width: 860, height: 300 })}</section>
+<section>${lineChart(trainingCurves(curves), { title: 'Training loss of each island (averaged over 10 steps)', xLabel: 'inner steps', yLabel: lossUnit, width: 860, height: 300 })}</section>
 <section><h2>Where the time went</h2>${timeTable(summary)}</section>
 <section><h2>What travelled</h2>${trafficTable(summary)}<p class="note">${escapeHtml(summary.bytesMethod)}.</p></section>
 ${summary.samples === null ? '' : samples(summary.samples)}
@@ -49,24 +50,17 @@ const card = (name: string, value: string, detail: string): string =>
   `<div class="card"><h3>${name}</h3><strong>${value}</strong><span>${detail}</span></div>`;
 
 function validationCurves(runs: readonly ReportedRun[]): readonly Series[] {
-  return runs.map(({ title, metrics }, i) => ({
+  return runs.map(({ title, curves }, i) => ({
     name: title,
     color: COLORS[i % COLORS.length]!,
     dots: i === 0,
     dashed: i > 0,
-    points: metrics.flatMap((r) => (r.kind === 'evaluation' ? [[r.runStep, r.loss] as const] : [])),
+    points: curves.validation,
   }));
 }
 
-function trainingCurves(metrics: readonly LiveRecord[]): readonly Series[] {
-  const byIsland = new Map<string, (readonly [number, number])[]>();
-  for (const record of metrics) {
-    if (record.kind !== 'progress') continue;
-    const points = byIsland.get(record.island) ?? [];
-    byIsland.set(record.island, points);
-    points.push([record.progress.step, record.progress.loss]);
-  }
-  return [...byIsland]
+function trainingCurves({ training }: Curves): readonly Series[] {
+  return [...training]
     .toSorted(([a], [b]) => byName(a, b))
     .map(([name, points], i) => ({
       name,

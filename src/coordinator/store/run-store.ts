@@ -1,5 +1,7 @@
 import type { Event, Merged, RunSettings, RunState } from '../state.ts';
+import type { Bucket } from './downsample.ts';
 import type { SignedReceipt } from './receipts.ts';
+import type { KeptRecord, RecordQuery, SeriesPoint, SeriesQuery } from './series.ts';
 
 /**
  * A run's memory: an append-only log of the events that decided something, the merges that are done, and snapshots to begin from. What
@@ -35,11 +37,24 @@ export interface RunStore {
   addReceipts(receipts: readonly SignedReceipt[]): Promise<void>;
   /** The newest receipts, of one island or of all. */
   receipts(island: string | null): Promise<readonly SignedReceipt[]>;
+  /** Keeps what happened and what islands counted, for whoever asks later; with `prune` it forgets what is too old or too much. */
+  keep(what: Kept): Promise<void>;
+  records(query: RecordQuery): Promise<readonly KeptRecord[]>;
+  series(query: SeriesQuery): Promise<readonly SeriesPoint[]>;
+  /** Buckets of time that are not part of coarser ones yet. */
+  unfinishedSeries(): Promise<readonly Bucket[]>;
   /** Every blob that is referred to. */
   blobs(): Promise<readonly string[]>;
   /** @throws HelioError when the store cannot be used right now; it answers within a few seconds */
   ping(): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface Kept {
+  readonly records: readonly KeptRecord[];
+  readonly buckets: readonly Bucket[];
+  /** Seconds since 1970, where what is too old is to be forgotten. */
+  readonly pruneAtS?: number;
 }
 
 /** @property seq number of the last event before it; 0 before the first */

@@ -1,9 +1,32 @@
 import { HelioError } from '../../errors.ts';
 import type { Event, RunSettings, RunState } from '../state.ts';
 import type { Database, Row, Transaction } from './database.ts';
+import type { Bucket } from './downsample.ts';
 import { migrate } from './migrations.ts';
 import { insertReceipts, type SignedReceipt, selectReceipts } from './receipts.ts';
-import type { Checkpoint, CommittedMerge, History, LoggedEvent, MergeRecord, RunStore, Snapshot } from './run-store.ts';
+import { insertRows } from './rows.ts';
+import type {
+  Checkpoint,
+  CommittedMerge,
+  History,
+  Kept,
+  LoggedEvent,
+  MergeRecord,
+  RunStore,
+  Snapshot,
+} from './run-store.ts';
+import {
+  insertBuckets,
+  insertRecords,
+  type KeptRecord,
+  prune,
+  type RecordQuery,
+  type SeriesPoint,
+  type SeriesQuery,
+  selectRecords,
+  selectSeries,
+  selectUnfinished,
+} from './series.ts';
 
 /** Events that are remembered at most while the database is away. */
 const MAX_PENDING = 1_000_000;
@@ -16,28 +39,32 @@ export class SqlRunStore implements RunStore {
   readonly #database: Database;
   readonly #run: string;
   #seq: number;
+  /** The number of the newest record. */
+  #records: number;
   #pending: LoggedEvent[] = [];
   /** The last transaction that was begun: they are carried out one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(database: Database, run: string, seq: number) {
+  private constructor(database: Database, run: string, { seq, records }: { seq: number; records: number }) {
     this.#database = database;
     this.#run = run;
     this.#seq = seq;
+    this.#records = records;
   }
 
   /** @param run its identity: a database may hold many @throws HelioError HELIO-3001 when a newer version has written it */
   static async open(database: Database, run: string): Promise<SqlRunStore> {
-    const seq = await database.transact(async (transaction) => {
+    const counted = await database.transact(async (transaction) => {
       await migrate(transaction, database.place);
       const [row] = await transaction.query(
         `SELECT MAX(seq) AS seq FROM (SELECT seq FROM helio_events WHERE run = $1 UNION ALL
           SELECT seq FROM helio_checkpoints WHERE run = $1) AS all_seq`,
         [run],
       );
-      return Number(row?.seq ?? 0);
+      const [newest] = await transaction.query('SELECT MAX(number) AS number FROM helio_records WHERE run = $1', [run]);
+      return { seq: Number(row?.seq ?? 0), records: Number(newest?.number ?? 0) };
     });
-    return new SqlRunStore(database, run, seq);
+    return new SqlRunStore(database, run, counted);
   }
 
   append(atMs: number, event: Event): number {
@@ -181,6 +208,28 @@ export class SqlRunStore implements RunStore {
     return this.#transact((transaction) => selectReceipts(transaction, this.#run, island));
   }
 
+  keep({ records, buckets, pruneAtS }: Kept): Promise<void> {
+    const number = this.#records + 1;
+    this.#records += records.length;
+    return this.#transact(async (transaction) => {
+      await insertRecords(transaction, this.#run, records, number);
+      await insertBuckets(transaction, this.#run, buckets);
+      if (pruneAtS !== undefined) await prune(transaction, this.#run, pruneAtS);
+    });
+  }
+
+  records(query: RecordQuery): Promise<readonly KeptRecord[]> {
+    return this.#transact((transaction) => selectRecords(transaction, this.#run, query));
+  }
+
+  series(query: SeriesQuery): Promise<readonly SeriesPoint[]> {
+    return this.#transact((transaction) => selectSeries(transaction, this.#run, query));
+  }
+
+  unfinishedSeries(): Promise<readonly Bucket[]> {
+    return this.#transact((transaction) => selectUnfinished(transaction, this.#run));
+  }
+
   blobs(): Promise<readonly string[]> {
     return this.#transact((transaction) => referred(transaction, this.#run));
   }
@@ -214,24 +263,9 @@ export class SqlRunStore implements RunStore {
   }
 }
 
-/** Rows in one statement: as many as SQLite takes parameters for. */
-const ROWS = 5_000;
-
 async function insert(transaction: Transaction, run: string, events: readonly LoggedEvent[]): Promise<void> {
-  for (let from = 0; from < events.length; from += ROWS) {
-    const some = events.slice(from, from + ROWS);
-    // Few statements, few texts: the lengths are powers of two but for the last.
-    for (let at = 0; at < some.length; ) {
-      const count = 2 ** Math.floor(Math.log2(some.length - at));
-      const places = Array.from({ length: count }, (_, i) => `($1, $${3 * i + 2}, $${3 * i + 3}, $${3 * i + 4})`);
-      const values = some.slice(at, at + count).flatMap(({ seq, atMs, event }) => [seq, atMs, JSON.stringify(event)]);
-      await transaction.query(`INSERT INTO helio_events (run, seq, at_ms, event) VALUES ${places.join(', ')}`, [
-        run,
-        ...values,
-      ]);
-      at += count;
-    }
-  }
+  const rows = events.map(({ seq, atMs, event }) => [run, seq, atMs, JSON.stringify(event)]);
+  await insertRows(transaction, 'INSERT INTO helio_events (run, seq, at_ms, event)', rows);
 }
 
 async function insertMerge(

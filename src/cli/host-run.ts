@@ -13,6 +13,7 @@ import { joinArrays } from '../ml/tensor/tensor-source.ts';
 import type { Job } from '../protocol/run-file.ts';
 import { addressesOf, inviteTo, newInvitationId, type Served, writeServed } from './addresses.ts';
 import { beginRun } from './begin-run.ts';
+import { watchCertificate } from './certificate-watch.ts';
 import { VERSION } from './context.ts';
 import { keptIdentity } from './identity-file.ts';
 import { Journal } from './journal.ts';
@@ -165,6 +166,14 @@ async function host(
     keptAs: keptAs ?? null,
     notices: outerNotices(prepared.job),
   });
+  const { tlsCert, tlsKey } = options.tls;
+  const forget =
+    tls === undefined || tlsCert === undefined || tlsKey === undefined
+      ? undefined
+      : watchCertificate({ cert: tlsCert, key: tlsKey }, tls, {
+          use: (pair) => server.useCertificate(pair),
+          say: (sentence) => options.emit({ kind: 'notice', sentence }),
+        });
   const stop = (): void => server.requestStop();
   if (options.signal.aborted) stop();
   options.signal.addEventListener('abort', stop);
@@ -190,6 +199,7 @@ async function host(
     await journal.close();
     throw error;
   } finally {
+    forget?.();
     await hide?.();
     await aggregation.close();
   }

@@ -1,6 +1,7 @@
-import { createHash, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { generate } from 'selfsigned';
 import { explainSystemError, HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
@@ -32,7 +33,7 @@ export async function tlsOf({ tls, tlsCert, tlsKey }: TlsOptions, folder: string
   if (tlsCert !== undefined && tlsKey !== undefined) {
     if (tls !== undefined)
       throw new HelioError('HELIO-1006', 'Both --tls and --tls-cert were given.', 'Give one of them.');
-    return { ...checked(read(tlsCert), read(tlsKey), tlsCert), fingerprint: undefined };
+    return { ...readPair(tlsCert, tlsKey), fingerprint: undefined };
   }
   if (tls === undefined) return undefined;
   const [certFile, keyFile] = [path.join(folder, 'tls.cert.pem'), path.join(folder, 'tls.key.pem')];
@@ -42,7 +43,7 @@ export async function tlsOf({ tls, tlsCert, tlsKey }: TlsOptions, folder: string
     writeWhole(keyFile, made.private, 0o600);
     writeWhole(certFile, made.cert);
   }
-  const pair = checked(read(certFile), read(keyFile), certFile);
+  const pair = readPair(certFile, keyFile);
   const fingerprint = createHash('sha256').update(new X509Certificate(pair.cert).raw).digest('hex');
   return { ...pair, fingerprint };
 }
@@ -55,13 +56,21 @@ function read(file: string): string {
   }
 }
 
-function checked(cert: string, key: string, file: string): { readonly cert: string; readonly key: string } {
+/** @throws HelioError HELIO-3001 when they are none to serve with, or the system's error */
+export function readPair(certFile: string, keyFile: string): { readonly cert: string; readonly key: string } {
+  const [cert, key] = [read(certFile), read(keyFile)];
   try {
-    const { validTo } = new X509Certificate(cert);
-    if (Date.parse(validTo) < Date.now()) throw new Error(`it expired on ${validTo}`);
+    const leaf = new X509Certificate(cert);
+    if (Date.parse(leaf.validTo) < Date.now()) throw new Error(`it expired on ${leaf.validTo}`);
+    if (!leaf.checkPrivateKey(createPrivateKey(key))) throw new Error(`the key in ${keyFile} belongs to another`);
+    createSecureContext({ cert, key });
     return { cert, key };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new HelioError('HELIO-3001', `${file} is no certificate to serve with (${why}).`, 'Name a valid one in PEM.');
+    throw new HelioError(
+      'HELIO-3001',
+      `${certFile} is no certificate to serve with (${why}).`,
+      'Name a valid one in PEM.',
+    );
   }
 }

@@ -138,6 +138,11 @@ export class RunServer {
     return this.#listener.port;
   }
 
+  /** New connections see this certificate; those that are open go on. */
+  useCertificate(tls: NonNullable<ServerOptions['tls']>): void {
+    this.#listener.useCertificate(tls);
+  }
+
   get state(): RunState {
     return this.#decider.state;
   }

@@ -1,0 +1,47 @@
+import { HelioError } from '../errors.ts';
+import { readPair } from './tls.ts';
+
+/** Certificates are renewed every few weeks, by another program. */
+const LOOK_MS = 10_000;
+
+interface Pair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/**
+ * Looks at a certificate's files now and then, and takes a new one into use: invitations stay good, as an authority vouches for both.
+ * One that cannot be served with is said, and the one before stays; but not at once, as certificate and key are not written in one go.
+ *
+ * @param inUse what is served with now
+ * @returns ends the looking
+ */
+export function watchCertificate(
+  files: { readonly cert: string; readonly key: string },
+  inUse: Pair,
+  hands: { readonly use: (pair: Pair) => void; readonly say: (sentence: string) => void },
+  everyMs = LOOK_MS,
+): () => void {
+  let now = inUse;
+  let [trouble, said]: [string | undefined, string | undefined] = [undefined, undefined];
+  const look = (): void => {
+    try {
+      const pair = readPair(files.cert, files.key);
+      [trouble, said] = [undefined, undefined];
+      if (pair.cert === now.cert && pair.key === now.key) return;
+      hands.use(pair);
+      now = pair;
+      hands.say(`the certificate in ${files.cert} is a new one: connections from now on see it`);
+    } catch (error) {
+      const what = error instanceof HelioError ? error.what : String(error);
+      if (trouble === what && said !== what) {
+        said = what;
+        hands.say(`${what} The certificate of before stays in use.`);
+      }
+      trouble = what;
+    }
+  };
+  const timer = setInterval(look, everyMs);
+  timer.unref();
+  return () => clearInterval(timer);
+}

@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 /** `heliotrope`: runs the built program, or the source where nothing is built, on Node 24. */
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { become } from './become.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const built = path.join(root, 'dist', 'cli', 'main.js');
@@ -25,9 +25,4 @@ function node24() {
   process.exit(1);
 }
 
-const child = spawn(node24(), ['--disable-warning=ExperimentalWarning', entry, ...process.argv.slice(2)], {
-  stdio: 'inherit',
-});
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-  process.on(signal, () => signal !== 'SIGINT' && child.kill(signal));
-child.on('exit', (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));
+become(node24(), ['--disable-warning=ExperimentalWarning', entry, ...process.argv.slice(2)], process.env);

@@ -38,12 +38,18 @@ export const colorful = (environment: NodeJS.ProcessEnv): boolean =>
 
 const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+/** A signal reaches a process twice when it is sent to its whole group and passed on by its parent as well (npm does): that is one request. */
+const SAME_REQUEST_MS = 500;
+
 /** Aborts at Ctrl-C or a request to end; a second one ends at once. */
 export function stopSignal(signals: readonly (typeof ENDING)[number][] = ENDING): AbortSignal {
   const controller = new AbortController();
+  let sinceMs = 0;
   const stop = (): void => {
-    if (controller.signal.aborted) process.exit(130);
-    controller.abort();
+    if (!controller.signal.aborted) {
+      sinceMs = performance.now();
+      controller.abort();
+    } else if (performance.now() - sinceMs > SAME_REQUEST_MS) process.exit(130);
   };
   for (const signal of signals) process.on(signal, stop);
   return controller.signal;

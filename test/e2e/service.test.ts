@@ -99,11 +99,7 @@ describe('a service', { timeout: 180_000 }, () => {
         .map((each) => each.split('=')),
     );
     const begin = (): Service =>
-      service(
-        [...asNobody, ...setting('ExecStart').replace('run.yaml', 'run.yaml').split(' ')],
-        setting('WorkingDirectory'),
-        env,
-      );
+      service([...asNobody, ...setting('ExecStart').split(' ')], setting('WorkingDirectory'), env);
     for (let life = 0; life < 2; life++) {
       const serving = begin();
       await serving.said('"event":"serving"');

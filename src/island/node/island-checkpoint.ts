@@ -1,10 +1,10 @@
 import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
-import type { ParameterArrays } from '../../ml/tensor/parameters.ts';
+import { elementsOf, type ParameterArrays } from '../../ml/tensor/parameters.ts';
 import { openSafetensors, type Safetensors } from '../../ml/tensor/safetensors.ts';
 import { writeSafetensors } from '../../ml/tensor/safetensors-layout.ts';
-import { inMemory, LazyArrays, type TensorSource } from '../../ml/tensor/tensor-source.ts';
+import { LazyArrays, sourcesOf, type TensorSource } from '../../ml/tensor/tensor-source.ts';
 import type { TrainerState } from '../../ml/training/trainer.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
 import type { ExchangeState } from '../fragment-exchange.ts';
@@ -32,7 +32,8 @@ export function saveIslandCheckpoint(
 ): void {
   const tensors = new Map<string, TensorSource>();
   const add = (kind: string, arrays: ParameterArrays): void => {
-    for (const [name, data] of arrays) tensors.set(`${kind}/${name}`, inMemory([data.length], data));
+    for (const [name, { read, shape }] of sourcesOf(arrays))
+      tensors.set(`${kind}/${name}`, { shape: [elementsOf({ shape })], read });
   };
   add('parameter', trainer.parameters);
   add('moment', trainer.moments);

@@ -76,11 +76,12 @@ export function sourceOf(arrays: ParameterArrays, name: string, shape: readonly 
   return source === undefined ? inMemory(shape, arrays.get(name)!) : { ...source, shape };
 }
 
+/** All of them, flat where no shape is known. */
+export const sourcesOf = (arrays: ParameterArrays): Iterable<readonly [string, TensorSource]> =>
+  arrays instanceof LazyArrays
+    ? arrays.sources
+    : [...arrays].map(([name, data]) => [name, inMemory([data.length], data)] as const);
+
 /** The arrays of both; the later one counts where both have a name. */
-export function joinArrays(earlier: ParameterArrays, later: ParameterArrays): LazyArrays {
-  const sources = (arrays: ParameterArrays): Iterable<readonly [string, TensorSource]> =>
-    arrays instanceof LazyArrays
-      ? arrays.sources
-      : [...arrays].map(([name, data]) => [name, inMemory([data.length], data)] as const);
-  return new LazyArrays(new Map([...sources(earlier), ...sources(later)]));
-}
+export const joinArrays = (earlier: ParameterArrays, later: ParameterArrays): LazyArrays =>
+  new LazyArrays(new Map([...sourcesOf(earlier), ...sourcesOf(later)]));

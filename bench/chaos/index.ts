@@ -4,11 +4,12 @@ import type { Summary } from '../../src/cli/records.ts';
 import { seededRandom } from '../../src/ml/tensor/random.ts';
 import { type Figure, publish } from '../figures.ts';
 import { type Books, checkBooks } from './books.ts';
+import { crowd, type Database, databaseBehindProxy, harm } from './hostile.ts';
 import { Processes, type Setup } from './processes.ts';
 
 /**
  * `npm run chaos -- [--minutes N] [--seed S] [--json FILE] [--only PART]`: real processes are killed, stopped and cut off while they train. N is how
- * long one undisturbed run takes, and there are seven runs. Exit status 1 when a merge was lost or doubled.
+ * long one undisturbed run takes, and there are nine runs. Exit status 1 when a merge was lost or doubled.
  */
 const { values } = parseArgs({
   options: {
@@ -50,6 +51,10 @@ const EVERY_MS = Math.min(15_000, MINUTES * 12_000);
 
 /** Between two kills of the coordinator, on average: so often that there are a hundred in a run of seven minutes. */
 const MEAN_KILL_MS = Math.max(4_000, (60_000 * MINUTES) / 100);
+
+/** Strangers at the door, in all, and the most memory that they may cost the coordinator. */
+const STRANGERS_PER_S = 1_000;
+const MOST_BYTES = 1_500e6;
 
 type Disturb = (processes: Processes, random: ReturnType<typeof seededRandom>) => Promise<void>;
 
@@ -184,6 +189,41 @@ function report(id: string, outcome: Outcome): void {
   figure(`${id}.recovery`, at(0.5), 's to the next merge', null, null, spread);
 }
 
+/** One of five islands lies, strangers are at the door, the line to the database fails, and the coordinator is killed, all at once. */
+async function hostile(database: Database): Promise<void> {
+  let strangersSent = (): number => 0;
+  let harms = Promise.resolve(0);
+  const everything: Disturb = async (processes, random) => {
+    harms = harm(database, processes, random, EVERY_MS / 2);
+    strangersSent = await crowd(processes, STRANGERS_PER_S);
+    await coordinator(Math.max(15_000, EVERY_MS))(processes, random);
+  };
+  try {
+    const setup = { steps, islands: ISLANDS + 1, liars: 1, store: database.url, leaseS: 8 };
+    const outcome = await live('hostile', setup, everything);
+    const minutes = outcome.seconds / 60;
+    report('hostile', outcome);
+    reportLiars('hostile', outcome);
+    const { mostBytes } = outcome.processes;
+    const beside = `${(mostBytes / calm.processes.mostBytes).toFixed(2)} × that of the undisturbed run`;
+    figure('hostile.strangers', strangersSent() / (60 * minutes), 'a second', null, null, 'of sixteen kinds');
+    figure('hostile.database-harmed', await harms, 'times', null, null, 'cut, ended, slow, silent, away, answers lost');
+    figure('hostile.memory', mostBytes / 1e6, 'MB', mostBytes <= MOST_BYTES, `≤ ${MOST_BYTES / 1e6} MB`, beside);
+  } finally {
+    await database.stop();
+  }
+}
+
+function reportLiars(id: string, outcome: Outcome): void {
+  const told = outcome.processes.records.map(({ record }) => record);
+  const honest = told.filter((r) => r.kind === 'offence' && r.island !== `island-${ISLANDS + 1}`).length;
+  const out = told.filter((r) => r.kind === 'left-out').length;
+  const doubted = told.filter((r) => r.kind === 'doubted').length;
+  wrong += honest;
+  const note = `${out} contributions left out, ${doubted} doubts`;
+  figure(`${id}.honest-offences`, honest, 'offences', honest === 0, '0', note);
+}
+
 if (wanted('islands')) report('islands', await live('islands', { steps }, islands));
 if (wanted('coordinator')) report('coordinator', await live('coordinator', { steps }, coordinator(MEAN_KILL_MS)));
 if (wanted('both')) {
@@ -197,18 +237,12 @@ if (wanted('liars')) {
   // One of five: the four others are those of the undisturbed run.
   const outcome = await live('liars', { steps, islands: ISLANDS + 1, liars: 1 });
   report('liars', outcome);
-  const told = outcome.processes.records.map(({ record }) => record);
-  const honest = told.filter((r) => r.kind === 'offence' && r.island !== `island-${ISLANDS + 1}`).length;
-  const out = told.filter((r) => r.kind === 'left-out').length;
-  const doubted = told.filter((r) => r.kind === 'doubted').length;
-  figure(
-    'liars.honest-offences',
-    honest,
-    'offences',
-    honest === 0,
-    '0',
-    `${out} contributions left out, ${doubted} doubts`,
-  );
+  reportLiars('liars', outcome);
+}
+if (wanted('hostile')) {
+  const database = await databaseBehindProxy();
+  if (database === undefined) console.error('hostile: left out, as PostgreSQL is not installed (npm test installs it)');
+  else await hostile(database);
 }
 if (wanted('goodput')) {
   const decoupled = await live('decoupled', { steps, outer: FRUGAL, leaseS: 4 }, failures);

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -22,6 +22,8 @@ export interface Setup {
   readonly leaseS: number;
   /** How many of the islands lie, the last ones. */
   readonly liars?: number;
+  /** postgres://… instead of a file. */
+  readonly store?: string;
 }
 
 interface Member {
@@ -46,6 +48,8 @@ export class Processes {
   /** Milliseconds from a kill of the coordinator to its next merge. */
   readonly recoveriesMs: number[] = [];
   coordinatorKills = 0;
+  /** Most memory that the coordinator had. */
+  mostBytes = 0;
 
   constructor(setup: Setup) {
     this.#setup = setup;
@@ -78,9 +82,13 @@ export class Processes {
   /** Resolves with the run's summary once it is over, and all processes are gone. */
   async run(): Promise<Summary> {
     this.#startServe(['run.yaml', '--port', '0']);
+    const look = setInterval(() => {
+      this.mostBytes = Math.max(this.mostBytes, this.coordinatorBytes);
+    }, 250);
     try {
       return await this.#done.promise;
     } finally {
+      clearInterval(look);
       this.#over = true;
       for (const { child, line } of this.#members) {
         child?.kill('SIGKILL');
@@ -126,6 +134,21 @@ export class Processes {
     line.mend();
   }
 
+  /** Where the coordinator listens; undefined until it does. */
+  get port(): number | undefined {
+    return this.#served?.port;
+  }
+
+  /** Memory of the coordinator's process now, in bytes; 0 where the system does not say, or it is away. */
+  get coordinatorBytes(): number {
+    try {
+      const status = readFileSync(`/proc/${this.#serve?.pid}/status`, 'utf8');
+      return 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0);
+    } catch {
+      return 0;
+    }
+  }
+
   /** Kills the coordinator, and starts it again at once. */
   killCoordinator(): void {
     if (this.#served === undefined || this.#over) return;
@@ -139,7 +162,8 @@ export class Processes {
   }
 
   #startServe(args: readonly string[]): void {
-    const more = ['--jsonl', '--lease', String(this.#setup.leaseS)];
+    const { leaseS, store } = this.#setup;
+    const more = ['--jsonl', '--lease', String(leaseS), ...(store === undefined ? [] : ['--store', store])];
     const serve = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, 'serve', ...args, ...more], {
       cwd: this.folder,
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -285,6 +285,32 @@ describe('islands', () => {
   });
 });
 
+describe('a process that has more to do than it can', () => {
+  it('looks at few strangers, and at everybody from where islands came before', async () => {
+    await serve({ pressed: { burst: 3, perS: 0.001 } });
+    const attic = await honest();
+    attic.close();
+    // It has work for a while, as with strangers a thousand a second.
+    const until = performance.now() + 30_000;
+    const busy = setInterval(() => {
+      for (const endMs = performance.now() + 40; performance.now() < endMs; );
+    }, 1);
+    try {
+      let closed = 0;
+      while (closed < 5 && performance.now() < until) {
+        const each = await stranger('127.0.0.88');
+        await sleep(20);
+        if (each.closed()) closed++;
+      }
+      expect(closed).toBe(5);
+      expect(await metric('heliotrope_turned_away_total{why="pressed"')).toBeGreaterThanOrEqual(5);
+      await honest('cellar');
+    } finally {
+      clearInterval(busy);
+    }
+  });
+});
+
 describe('a web page', () => {
   it.each([
     ['of another origin', 'Origin: https://evil.example\r\n', 403],

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { countedAs } from './address.ts';
-import { type DoorLimits, RateByAddress } from './limits.ts';
+import { type DoorLimits, RateByAddress, TokenBucket } from './limits.ts';
 
 /** Why somebody was not let in, as metrics count it. */
 export const TURNED_AWAY = [
@@ -14,8 +14,12 @@ export const TURNED_AWAY = [
   'host',
   'origin',
   'refused-before',
+  'pressed',
 ] as const;
 export type TurnedAway = (typeof TURNED_AWAY)[number];
+
+/** Addresses of members that are remembered. */
+const MAX_MEMBERS = 20_000;
 
 interface Stranger {
   readonly key: string;
@@ -38,6 +42,10 @@ export class Door {
   readonly #connections: RateByAddress;
   readonly #refusals: RateByAddress;
   readonly #requests: RateByAddress;
+  /** Addresses from which somebody was let in, the last one last. */
+  readonly #members = new Set<string>();
+  readonly #spare: TokenBucket;
+  #isPressed = false;
   #sockets = 0;
 
   constructor(limits: DoorLimits, nowMs: () => number, turnedAway: (why: TurnedAway) => void) {
@@ -47,6 +55,7 @@ export class Door {
     this.#connections = new RateByAddress(limits.connections);
     this.#refusals = new RateByAddress(limits.refusals);
     this.#requests = new RateByAddress(limits.requests);
+    this.#spare = new TokenBucket(limits.pressed.burst, limits.pressed.perS, nowMs());
   }
 
   get strangers(): number {
@@ -64,7 +73,10 @@ export class Door {
     const address = countedAs(socket.remoteAddress ?? '');
     // Where only islands are left, none of them is put out for one who comes.
     if (this.#sockets >= this.#limits.sockets && !this.#closeOldest(this.#crowd())) return this.#close(socket, 'full');
-    if (!this.#connections.take(address, this.#nowMs())) return this.#close(socket, 'rate');
+    const nowMs = this.#nowMs();
+    if (!this.#connections.take(address, nowMs)) return this.#close(socket, 'rate');
+    if (this.#isPressed && !this.#members.has(address) && !this.#spare.take(nowMs))
+      return this.#close(socket, 'pressed');
     this.#sockets++;
     const key = otherEnd(socket);
     socket.once('close', () => {
@@ -78,6 +90,19 @@ export class Door {
   /** It may stay as long as it likes, and send what it has to. */
   letIn(socket: Socket): void {
     this.#forget(otherEnd(socket));
+    const address = countedAs(socket.remoteAddress ?? '');
+    this.#members.delete(address);
+    this.#members.add(address);
+    const [oldest] = this.#members;
+    if (this.#members.size > MAX_MEMBERS) this.#members.delete(oldest!);
+  }
+
+  /**
+   * Whether this process has more to do than it can. Then time is what strangers would take from islands: of addresses from which nobody was ever let in, few
+   * connections a second are looked at, and the rest is closed at once.
+   */
+  press(isPressed: boolean): void {
+    this.#isPressed = isPressed;
   }
 
   /** What it sends as a WebSocket is counted, so that a message is not put together before it is known from whom. */

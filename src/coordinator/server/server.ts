@@ -16,6 +16,7 @@ import { Leases, silence } from '../leases.ts';
 import { trainedMsOf } from '../run.ts';
 import type { Effect, RunState } from '../state.ts';
 import { BrokenOff } from './broken-off.ts';
+import { BusyTime } from './busy-time.ts';
 import { Decider } from './decider.ts';
 import { Entrance, OWN_VERSIONS, requireVersion } from './entrance.ts';
 import { faultOf } from './fault.ts';
@@ -34,6 +35,8 @@ export type Ending = Effect & { readonly kind: 'end' };
 
 /** A socket that has not said hello is closed after this. */
 const HELLO_MS = 10_000;
+/** Share of its time that this process may be at work before strangers have to wait. */
+const BUSY = 0.75;
 /** RFC 6455's registry: the service is restarting. */
 const SERVICE_RESTART = 1012;
 
@@ -43,6 +46,7 @@ export class RunServer {
   readonly #peers = new Map<string, Peer>();
   readonly #traffic = new Map<string, { sentBytes: number; receivedBytes: number }>();
   readonly #listener: Listener;
+  readonly #busy = new BusyTime();
   readonly #entrance: Entrance;
   readonly #ended = Promise.withResolvers<Ending>();
   readonly #decider: Decider;
@@ -113,7 +117,10 @@ export class RunServer {
       perform: ({ effects, ...rest }) =>
         this.#performer.add(effects.map((effect) => ({ effect, ...rest, newestPeer: this.#hellos }))),
       failed: (error) => this.#fail(error),
-      beforeTick: () => this.#expire(),
+      beforeTick: () => {
+        listener.door.press(this.#busy.share() > BUSY);
+        this.#expire();
+      },
     });
     const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false });
     listener.begin({

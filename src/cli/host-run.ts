@@ -226,7 +226,7 @@ function namesOf({ host, announced }: HostOptions): readonly string[] {
 const faultText = (error: unknown): string =>
   error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 3).join(' ') : String(error);
 
-const isLoopback = (host: string): boolean => ['127.0.0.1', '::1', 'localhost'].includes(host);
+export const isLoopback = (host: string): boolean => ['127.0.0.1', '::1', 'localhost'].includes(host);
 
 /** How long the invitation that `serve` prints is good for: thirty days. */
 const STANDING_S = 30 * 86_400;

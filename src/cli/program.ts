@@ -119,9 +119,10 @@ export function buildProgram(finish: (status: number) => void): Command {
       collect,
     )
     .addOption(
-      new Option('--tls <kind>', 'encrypt with a certificate of its own; invitations vouch for it').choices([
-        'self-signed',
-      ]),
+      new Option(
+        '--tls <kind>',
+        'self-signed: a certificate of its own, which invitations vouch for; the default beyond this machine. none: a proxy does it',
+      ).choices(['self-signed', 'none']),
     )
     .option('--tls-cert <file>', 'encrypt with this certificate (PEM)')
     .option('--tls-key <file>', 'and its key (PEM)')

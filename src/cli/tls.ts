@@ -8,7 +8,7 @@ import { writeWhole } from '../files.ts';
 
 export interface TlsOptions {
   /** `self-signed`, or nothing. */
-  readonly tls?: string;
+  readonly tls?: string | undefined;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
 }

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { type CommandContext, colorful, onParentGone, print, printJson, stopSignal } from '../context.ts';
-import { type HostOptions, hostRun } from '../host-run.ts';
+import { type HostOptions, hostRun, isLoopback } from '../host-run.ts';
 import { jsonLog } from '../json-log.ts';
 import { describeCode } from '../live/describe.ts';
 import { Painter } from '../live/painter.ts';
@@ -44,7 +44,8 @@ export async function serve(file: string | undefined, options: ServeOptions, con
   const controller = new AbortController();
   stopSignal(['SIGINT', 'SIGHUP']).addEventListener('abort', () => controller.abort());
   if (options.parent === true) onParentGone(() => controller.abort());
-  const emit = options.jsonl === true ? writeLine : options.log === 'json' ? jsonLog() : show(options, context);
+  const tls = { ...options, tls: tlsChoice(options) };
+  const emit = options.jsonl === true ? writeLine : options.log === 'json' ? jsonLog() : show(tls, context);
   const source = sourceOf(file, options, context);
   if (source === 'finished') return 0;
   const summary = await hostRun({
@@ -55,7 +56,7 @@ export async function serve(file: string | undefined, options: ServeOptions, con
     announced: options.announce ?? [],
     origins: options.allowOrigin ?? [],
     lan: options.lan,
-    tls: options,
+    tls,
     gatherS: options.wait,
     leaseS: options.lease,
     store: options.store,
@@ -77,6 +78,16 @@ export async function serve(file: string | undefined, options: ServeOptions, con
   return exitStatusOf(summary);
 }
 
+/** Beyond this machine nobody is to read or change what passes, unless the host says so: a proxy may do that for him. */
+export function tlsChoice({
+  tls,
+  tlsCert,
+  host,
+}: Pick<ServeOptions, 'tls' | 'tlsCert' | 'host'>): 'self-signed' | undefined {
+  if (tls === 'none' || tlsCert !== undefined) return undefined;
+  return tls === 'self-signed' || !isLoopback(host) ? 'self-signed' : undefined;
+}
+
 /** What to begin or go on with. */
 function sourceOf(
   file: string | undefined,
@@ -95,7 +106,10 @@ function writeLine(line: ServeLine): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-function show(options: ServeOptions, context: CommandContext): (line: ServeLine) => void {
+function show(
+  options: Omit<ServeOptions, 'tls'> & { readonly tls: string | undefined },
+  context: CommandContext,
+): (line: ServeLine) => void {
   let painter = new Painter(process.stderr, 1, context.environment);
   let run = '';
   return (line) => {
@@ -113,10 +127,9 @@ function show(options: ServeOptions, context: CommandContext): (line: ServeLine)
     painter.say(`with --data for its own files, or where it has the run's: --data-root ${line.dataRoot}`);
     if (line.code !== null) painter.say(`or, on this network, whoever is told the code: heliotrope join ${line.code}`);
     for (const notice of line.notices) painter.say(notice);
-    const local = ['127.0.0.1', '::1', 'localhost'].includes(options.host);
-    if (!local && options.tls === undefined && options.tlsCert === undefined)
+    if (!isLoopback(options.host) && options.tls === undefined && options.tlsCert === undefined)
       painter.say(
-        'Connections are not encrypted: add --tls self-signed, or let only a network that you trust reach this port.',
+        'Connections are not encrypted (--tls none): let only a proxy that does it, or a network that you trust, reach this port.',
       );
   };
 }

@@ -242,7 +242,7 @@ export function runIdentity(name: string, folder: string): string {
 }
 
 /** What the host shows to the coordinator's HTTP side; a file that nobody else may read. */
-function adminTokenOf(folder: string): string {
+export function adminTokenOf(folder: string): string {
   const file = path.join(folder, 'run.admin');
   if (!existsSync(file)) writeWhole(file, randomBytes(24).toString('base64url'), 0o600);
   return readFileSync(file, 'utf8').trim();

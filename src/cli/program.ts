@@ -2,7 +2,7 @@ import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { PROVIDERS } from '../ml/engine/session.ts';
 import { GGUF_TYPES } from '../ml/models/gguf.ts';
-import { type ExportOptions as ArchiveOptions, exportRun, importRun } from './commands/archive.ts';
+import { type ExportOptions as ArchiveOptions, exportRun, type ImportOptions, importRun } from './commands/archive.ts';
 import { completion } from './commands/completion.ts';
 import { doctor } from './commands/doctor.ts';
 import { evaluate } from './commands/eval.ts';
@@ -231,7 +231,8 @@ export function buildProgram(finish: (status: number) => void): Command {
   inFolder
     .command('import <file>')
     .description('make a run of what was exported')
-    .action(async (file: string) => finish(await importRun(file, context())));
+    .option('--with-keys', "take over the host's keys that are in it: only where it is your own run")
+    .action(async (file: string, options: ImportOptions) => finish(await importRun(file, options, context())));
   command('doctor', 'say what this machine has for training and what is missing', '  heliotrope doctor').action(
     async () => finish(await doctor(context())),
   );

@@ -3,44 +3,48 @@ import {
   closeSync,
   cpSync,
   createWriteStream,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { create, extract, list } from 'tar';
+import { create } from 'tar';
+import { FileBlobs } from '../../coordinator/store/file-blobs.ts';
 import type { History } from '../../coordinator/store/run-store.ts';
 import { explainSystemError, HelioError } from '../../errors.ts';
+import { makeFolder } from '../../files.ts';
+import type { Job } from '../../protocol/run-file.ts';
+import { BLOBS, HISTORY, isOfRun, unpackRun } from '../archive-file.ts';
+import { blobsOf, readHistory, withoutKeys } from '../archive-history.ts';
 import { type CommandContext, print, printJson } from '../context.ts';
-import { runIdentity } from '../host-run.ts';
+import { adminTokenOf, runIdentity } from '../host-run.ts';
 import { readRunFile } from '../run-file.ts';
 import { createRunFolder, findRun } from '../run-folder.ts';
 import { refuseIfHosted } from '../run-lock.ts';
 import { openStores } from '../stores.ts';
-
-/**
- * What stays behind: stores, which are written out, marks and traces of this machine, and secrets unless they are asked for. Nothing of it
- * is taken from an archive either: whoever wrote that would choose a database, or who the host says it is.
- */
-const LEFT_OUT = /^(run\.sqlite.*|run\.lock.*|islands|stores\.json|served\.json|trace\.json)$/;
-const BLOBS = 'blobs';
-const SECRETS = /^(run\.key|run\.admin|tls\.key\.pem)$/;
-const HISTORY = 'history.json';
 
 export interface ExportOptions {
   readonly out?: string;
   readonly withKeys?: boolean;
 }
 
+export interface ImportOptions {
+  /** Takes the host's keys over that are in it: it is the importer's own run. */
+  readonly withKeys?: boolean;
+}
+
 /** Writes a whole run, wherever its stores are, into one file to keep or to take elsewhere. */
 export async function exportRun(run: string, options: ExportOptions, context: CommandContext): Promise<number> {
   const folder = findRun(context.runs, run);
+  const withKeys = options.withKeys === true;
   refuseIfHosted(folder);
   const { job } = readRunFile(path.join(folder, 'run.yaml'));
   const out = path.resolve(options.out ?? `${job.name}.heliotrope.tar.gz`);
@@ -49,8 +53,10 @@ export async function exportRun(run: string, options: ExportOptions, context: Co
     cpSync(folder, scratch, {
       recursive: true,
       filter: (source) => {
-        const name = path.relative(folder, source).split(path.sep)[0]!;
-        return name !== BLOBS && !LEFT_OUT.test(name) && (options.withKeys === true || !SECRETS.test(name));
+        const name = path.relative(folder, source).replaceAll(path.sep, '/');
+        // Blobs come from their store, wherever it is.
+        if (name === BLOBS || name.startsWith(`${BLOBS}/`)) return false;
+        return name === '' || (name === 'adapter' && statSync(source).isDirectory()) || isOfRun(name, withKeys);
       },
     });
     const { store, blobs } = await openStores(
@@ -58,15 +64,16 @@ export async function exportRun(run: string, options: ExportOptions, context: Co
       folder,
       runIdentity(job.name, folder),
     );
-    const history = forWhom(await store.history(), options.withKeys === true);
+    const whole = await store.history();
+    const history = withKeys ? whole : withoutKeys(whole);
     await store.close();
     writeFileSync(path.join(scratch, HISTORY), JSON.stringify(history));
     mkdirSync(path.join(scratch, BLOBS));
     for (const hash of blobsOf(history))
       await pipeline(blobs.getPieces(hash), createWriteStream(path.join(scratch, BLOBS, hash)));
     // With keys it is nobody else's: whoever has them is the host.
-    closeSync(openSync(out, 'w', options.withKeys === true ? 0o600 : 0o666));
-    if (options.withKeys === true) chmodSync(out, 0o600);
+    closeSync(openSync(out, 'w', withKeys ? 0o600 : 0o666));
+    if (withKeys) chmodSync(out, 0o600);
     await create({ gzip: true, cwd: scratch, file: out, portable: true }, ['.']);
   } catch (error) {
     throw explainSystemError(error, `export the run to ${out}`);
@@ -78,30 +85,35 @@ export async function exportRun(run: string, options: ExportOptions, context: Co
   return 0;
 }
 
-/** Makes a run of this folder of what was exported; it is resumed as any other. */
-export async function importRun(file: string, context: CommandContext): Promise<number> {
+/** Makes a run of this folder of what was exported; it is resumed as any other. Everything is looked at before anything of it is kept. */
+export async function importRun(file: string, options: ImportOptions, context: CommandContext): Promise<number> {
+  const withKeys = options.withKeys === true;
+  makeFolder(context.runs);
+  // On the same disk, which has room for it, or nothing has.
+  const scratch = mkdtempSync(path.join(context.runs, '.import-'));
+  const unpacked = path.join(scratch, 'run');
   let unlock = (): void => {};
-  const scratch = mkdtempSync(path.join(tmpdir(), 'heliotrope-import-'));
   try {
-    await unpack(file, scratch);
-    const { job } = readRunFile(path.join(scratch, 'run.yaml'));
-    const history = JSON.parse(readFileSync(path.join(scratch, HISTORY), 'utf8')) as History;
+    mkdirSync(unpacked);
+    const { hasKeys, others } = await unpackRun(file, unpacked, withKeys);
+    const { job } = readRunFile(path.join(unpacked, 'run.yaml'));
+    requireIdentity(unpacked, file);
+    const read = readHistory(path.join(unpacked, HISTORY));
+    // Whoever has no keys of the host is another host: who was let in before is nobody that this one knows.
+    const history = withKeys && hasKeys ? read : withoutKeys(read);
+    await verifyBlobs(path.join(unpacked, BLOBS), blobsOf(history));
     const made = createRunFolder(context.runs, job.name);
     const { folder, keptAs } = made;
     unlock = made.unlock;
-    cpSync(scratch, folder, { recursive: true, filter: (source) => isImported(path.relative(scratch, source)) });
-    const { store, blobs } = await openStores(
-      { store: undefined, blobs: undefined },
-      folder,
-      runIdentity(job.name, folder),
-    );
-    // Every blob is read once: a damaged one is found now, and not in the middle of a run.
-    for (const hash of blobsOf(history)) for await (const _ of blobs.getPieces(hash));
-    await store.load(history);
-    await store.close();
-    if (context.json) printJson({ run: job.name, folder, keptAs: keptAs ?? null });
+    await takeOver(unpacked, folder, history, job.name);
+    if (context.json)
+      printJson({ run: job.name, folder, keptAs: keptAs ?? null, keys: withKeys && hasKeys, reads: placesOf(job) });
     else {
       if (keptAs !== undefined) print(`the earlier run is kept in ${path.relative('', keptAs)}`);
+      if (hasKeys && !withKeys)
+        print('Keys of a host in it were left there: with --with-keys you take them over, if it is your own run.');
+      if (others > 0) print(`${others} files in it that no run has were left there.`);
+      print(`Its run.yaml reads ${placesOf(job).join(', ')}: whoever wrote the archive has chosen that.`);
       print(`${job.name} is in ${path.relative('', folder)}. Go on: heliotrope train --resume ${job.name}`);
     }
   } finally {
@@ -111,46 +123,37 @@ export async function importRun(file: string, context: CommandContext): Promise<
   return 0;
 }
 
-/** The token of the host's HTTP side is made anew: whoever wrote the archive knows that one. */
-function isImported(name: string): boolean {
-  const [top = ''] = name.split(path.sep);
-  return top !== HISTORY && top !== 'run.admin' && !LEFT_OUT.test(top);
+async function takeOver(unpacked: string, folder: string, history: History, run: string): Promise<void> {
+  for (const name of readdirSync(unpacked))
+    if (name !== HISTORY) renameSync(path.join(unpacked, name), path.join(folder, name));
+  const { store } = await openStores({ store: undefined, blobs: undefined }, folder, runIdentity(run, folder));
+  await store.load(history);
+  await store.close();
+  // Whoever wrote the archive may know the one that was.
+  adminTokenOf(folder);
 }
 
-/** Without keys, islands' names are free for the keys that come to the new host. */
-function forWhom(history: History, withKeys: boolean): History {
-  if (withKeys) return history;
-  const last = history.events.at(-1);
-  const seq = (last?.seq ?? history.checkpoint?.seq ?? 0) + 1;
-  const event = { kind: 'keys-forgotten' } as const;
-  return { ...history, events: [...history.events, { seq, atMs: last?.atMs ?? 0, event }] };
+/** Every blob is read once: a damaged one is found now, and not in the middle of a run. */
+async function verifyBlobs(folder: string, hashes: ReadonlySet<string>): Promise<void> {
+  const blobs = new FileBlobs(folder);
+  for (const hash of hashes) for await (const _ of blobs.getPieces(hash));
+  for (const hash of await blobs.list()) if (!hashes.has(hash)) await blobs.delete(hash);
 }
 
-const blobsOf = ({ checkpoint, merges }: History): ReadonlySet<string> =>
-  new Set([...Object.values(checkpoint?.blobs ?? {}), ...merges.map(({ blob }) => blob)]);
+/** It is part of names that islands keep their own checkpoints under. */
+function requireIdentity(folder: string, file: string): void {
+  if (/^[0-9a-f]{8}\s*$/.test(readFileSync(path.join(folder, 'run.id'), 'utf8'))) return;
+  throw new HelioError(
+    'HELIO-3001',
+    `${file} is no exported run: its run.id is none.`,
+    'Name what `heliotrope runs export` wrote, whole.',
+  );
+}
 
-/** Only plain files and folders inside come out of an archive. */
-async function unpack(file: string, into: string): Promise<void> {
-  if (!existsSync(file))
-    throw new HelioError('HELIO-1005', `${file} does not exist.`, 'Name what `runs export` wrote.');
-  const foreign = (why: string): HelioError =>
-    new HelioError(
-      'HELIO-3001',
-      `${file} is no exported run: ${why}.`,
-      'Name what `heliotrope runs export` wrote, whole.',
-    );
-  try {
-    const names: string[] = [];
-    await list({ file, strict: true, onReadEntry: (entry) => names.push(path.normalize(entry.path)) });
-    for (const needed of ['run.yaml', 'run.id', HISTORY])
-      if (!names.includes(needed)) throw foreign(`it holds no ${needed}`);
-    await extract({
-      file,
-      cwd: into,
-      strict: true,
-      filter: (_, entry) => 'type' in entry && ['File', 'Directory'].includes(entry.type),
-    });
-  } catch (error) {
-    throw error instanceof HelioError ? error : foreign(error instanceof Error ? error.message : String(error));
-  }
+/** What the run reads of the machine that hosts it. */
+function placesOf({ data, model }: Job): readonly string[] {
+  const base = model.base === undefined ? [] : [model.base];
+  if ('paths' in data) return [...data.paths, ...base];
+  if ('table' in data) return [...data.table, ...base];
+  return [data.images, data.labels, ...base];
 }

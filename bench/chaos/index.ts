@@ -84,6 +84,17 @@ const coordinator =
     }
   };
 
+/** The coordinator is killed at random instants, once it has merged since the last time: so that a slow machine gets anywhere. */
+const coordinatorAtWork =
+  (meanMs: number): Disturb =>
+  async (processes, random) => {
+    while (!processes.over) {
+      await sleep(meanMs * 2 * random.uniform());
+      while (!processes.isMerging && !processes.over) await sleep(200);
+      processes.killCoordinator();
+    }
+  };
+
 /** Each island fails with 5 % every 10 to 20 s, and is away 10 to 30 s; in runs of less than five minutes all of it in fewer seconds. */
 const SPEED_UP = Math.max(1, 5 / MINUTES);
 const failures: Disturb = async (processes, random) => {
@@ -196,7 +207,7 @@ async function hostile(database: Database): Promise<void> {
   const everything: Disturb = async (processes, random) => {
     harms = harm(database, processes, random, EVERY_MS / 2);
     strangersSent = await crowd(processes, STRANGERS_PER_S);
-    await coordinator(Math.max(15_000, EVERY_MS))(processes, random);
+    await coordinatorAtWork(Math.max(10_000, EVERY_MS))(processes, random);
   };
   try {
     const setup = { steps, islands: ISLANDS + 1, liars: 1, store: database.url, leaseS: 8 };

@@ -134,6 +134,11 @@ export class Processes {
     line.mend();
   }
 
+  /** Whether the coordinator has merged since it was killed last, or began. */
+  get isMerging(): boolean {
+    return this.#killedMs === undefined && this.records.some(({ record }) => record.kind === 'merge');
+  }
+
   /** Where the coordinator listens; undefined until it does. */
   get port(): number | undefined {
     return this.#served?.port;

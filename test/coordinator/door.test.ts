@@ -309,6 +309,16 @@ describe('a process that has more to do than it can', () => {
       clearInterval(busy);
     }
   });
+
+  it('keeps from where islands came, for the process that follows it', async () => {
+    let kept: readonly string[] = [];
+    const onMembers = (addresses: readonly string[]): void => {
+      kept = addresses;
+    };
+    await serve({}, { onMembers, members: ['192.0.2.7'] });
+    await honest();
+    await expect.poll(() => kept, { timeout: 10_000 }).toEqual(['192.0.2.7', '127.0.0.1']);
+  });
 });
 
 describe('a web page', () => {

@@ -48,7 +48,14 @@ export class Door {
   #isPressed = false;
   #sockets = 0;
 
-  constructor(limits: DoorLimits, nowMs: () => number, turnedAway: (why: TurnedAway) => void) {
+  /** @param members addresses from which somebody was let in before this process began */
+  constructor(
+    limits: DoorLimits,
+    nowMs: () => number,
+    turnedAway: (why: TurnedAway) => void,
+    members: readonly string[] = [],
+  ) {
+    for (const address of members.slice(-MAX_MEMBERS)) this.#members.add(address);
     this.#limits = limits;
     this.#nowMs = nowMs;
     this.#turnedAway = turnedAway;
@@ -60,6 +67,11 @@ export class Door {
 
   get strangers(): number {
     return this.#strangers.size;
+  }
+
+  /** Addresses from which somebody was let in, as they are counted; the last one last. */
+  get members(): readonly string[] {
+    return [...this.#members];
   }
 
   get sockets(): number {

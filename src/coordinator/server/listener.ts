@@ -17,6 +17,7 @@ export interface ListenerOptions {
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly known: KnownNames;
   readonly limits?: DoorLimits | undefined;
+  readonly members?: readonly string[] | undefined;
   readonly nowMs: () => number;
 }
 
@@ -51,7 +52,7 @@ export class Listener {
     this.#options = options;
     this.#http = http;
     const limits = options.limits ?? doorLimits();
-    this.door = new Door(limits, options.nowMs, (why) => this.#visitors?.turnedAway(why));
+    this.door = new Door(limits, options.nowMs, (why) => this.#visitors?.turnedAway(why), options.members);
     this.#sockets = new WebSocketServer({
       noServer: true,
       perMessageDeflate: false,

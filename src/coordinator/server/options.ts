@@ -34,6 +34,9 @@ export interface ServerOptions {
   readonly origins?: readonly string[];
   /** What strangers may cost; left out: as many connections as this process may have descriptors for. */
   readonly doorLimits?: DoorLimits | undefined;
+  /** Addresses from which islands were let in before, and who keeps them for the next process: they come first where there is little time. */
+  readonly members?: readonly string[] | undefined;
+  readonly onMembers?: (addresses: readonly string[]) => void;
   /** Something went wrong in one connection that nobody foresaw. */
   readonly onFault?: (error: unknown, place: string) => void;
   /** The public key of who signs invitations and receipts, and the hand that signs. */

@@ -37,6 +37,7 @@ export type Ending = Effect & { readonly kind: 'end' };
 const HELLO_MS = 10_000;
 /** Share of its time that this process may be at work before strangers have to wait. */
 const BUSY = 0.75;
+const KEEP_MEMBERS_MS = 5_000;
 /** RFC 6455's registry: the service is restarting. */
 const SERVICE_RESTART = 1012;
 
@@ -55,6 +56,7 @@ export class RunServer {
   readonly #receipts: Receipts;
   readonly #brokenOff = new BrokenOff();
   #hellos = 0;
+  #kept = { joins: 0, nextMs: 0 };
   readonly #leases: Leases;
   readonly #metrics: RunMetrics;
 
@@ -120,6 +122,7 @@ export class RunServer {
       beforeTick: () => {
         listener.door.press(this.#busy.share() > BUSY);
         this.#expire();
+        this.#keepMembers();
       },
     });
     const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false });
@@ -133,9 +136,12 @@ export class RunServer {
 
   /** @throws HelioError HELIO-4001 when the port is in use */
   static async start(options: ServerOptions): Promise<RunServer> {
-    const { host, port, tls, nowMs, doorLimits } = options;
+    const { host, port, tls, nowMs, doorLimits, members } = options;
     const known = { hosts: options.hosts ?? [], origins: options.origins ?? [] };
-    const server = new RunServer(options, await Listener.start({ host, port, tls, known, nowMs, limits: doorLimits }));
+    const server = new RunServer(
+      options,
+      await Listener.start({ host, port, tls, known, nowMs, limits: doorLimits, members }),
+    );
     if (options.recoveredMs !== undefined) server.#decider.take({ kind: 'recovered', trainedMs: options.recoveredMs });
     return server;
   }
@@ -396,6 +402,15 @@ export class RunServer {
       if (peer !== undefined) this.#forget(peer, silence(silentMs), 'lease-expired');
       peer?.socket.close(1008, 'lease expired');
     }
+  }
+
+  /** Where islands came from is kept for the process that follows this one. */
+  #keepMembers(): void {
+    const nowMs = this.#options.nowMs();
+    const { joins } = this.#kept;
+    if (this.#hellos === joins || nowMs < this.#kept.nextMs) return;
+    this.#kept = { joins: this.#hellos, nextMs: nowMs + KEEP_MEMBERS_MS };
+    this.#options.onMembers?.(this.#listener.door.members);
   }
 
   /** An error of one connection that nobody foresaw: it is told with its place, and the run goes on. */

@@ -1,0 +1,20 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { writeWhole } from '../files.ts';
+
+/** From where islands of a run were let in: whoever comes back from there is looked at first where strangers crowd the door. Nobody else may read it. */
+const fileIn = (folder: string): string => path.join(folder, 'members.json');
+const schema = z.array(z.string().max(64)).max(20_000);
+
+/** What is damaged, or not there, counts as nothing: it only decides who comes first. */
+export function readMembers(folder: string): readonly string[] {
+  try {
+    return schema.parse(JSON.parse(readFileSync(fileIn(folder), 'utf8')));
+  } catch {
+    return [];
+  }
+}
+
+export const writeMembers = (folder: string, addresses: readonly string[]): void =>
+  writeWhole(fileIn(folder), JSON.stringify(addresses), 0o600);

@@ -20,7 +20,7 @@ import {
   type Told,
   type Welcome,
 } from './state.ts';
-import type { IslandExchange, IslandTrainer, Kept } from './trainer-face.ts';
+import type { Assignment, IslandExchange, IslandTrainer, Kept } from './trainer-face.ts';
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
@@ -49,7 +49,7 @@ export class IslandSession {
   readonly #handedIn: Float32Array[] = [];
   readonly #before: Float32Array[] = [];
   #preparation = '';
-  #base: Uint8Array | null = null;
+  #base: Assignment['base'] = null;
   /** What it handed in of each fragment, until the next merge: if the connection breaks meanwhile, the transfer goes on. */
   readonly #outbox: Outgoing[] = [];
   /** Contributions are signed one after the other, and so sent in the order in which they were asked for. */
@@ -116,13 +116,13 @@ export class IslandSession {
   async #handle(item: Incoming): Promise<void> {
     if (item.kind === 'told') return this.#dispatch({ kind: 'told', message: this.#read(item.message) });
     if (item.kind !== 'received') return this.#dispatch(item);
-    const { content, payload, sinceMs } = item;
+    const { content, payload, vessel, sinceMs } = item;
     switch (content.kind) {
       case 'preparation':
         this.#preparation = new TextDecoder().decode(payload);
         break;
       case 'base':
-        this.#base = payload;
+        this.#base = vessel?.file === undefined ? payload : { file: vessel.file };
         break;
       case 'global':
         this.#newest[content.fragment] = decodeFloats(payload);

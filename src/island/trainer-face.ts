@@ -75,8 +75,8 @@ export interface Assignment {
   readonly data: DataAccess;
   /** How data become numbers, as JSON (`job-data.ts`). */
   readonly preparation: string;
-  /** Frozen weights that adapters are trained on, as a safetensors file; null where everything is trained. */
-  readonly base: Uint8Array | null;
+  /** Frozen weights that adapters are trained on, as a safetensors file, on the disk or in memory; null where everything is trained. */
+  readonly base: { readonly file: string } | Uint8Array | null;
   readonly threads: number;
   readonly device: Provider;
   /** Folder for its own checkpoints. */

@@ -1,5 +1,13 @@
 import type { z } from 'zod';
-import { type Beginning, encodeFrames, type Frame, FrameAssembler, type Packed, type Transfer } from './frame.ts';
+import {
+  type Beginning,
+  encodeFrames,
+  type Frame,
+  FrameAssembler,
+  type Packed,
+  type Reception,
+  type Transfer,
+} from './frame.ts';
 import { MAX_MESSAGE_BYTES, parseMessage } from './messages.ts';
 
 /** The little that a channel needs of a WebSocket. */
@@ -50,11 +58,11 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
   sentBytes = 0;
   receivedBytes = 0;
 
-  /** @param maxPayloadBytes largest transfer that the peer may send */
-  constructor(socket: Socket, incoming: Incoming, maxPayloadBytes: number) {
+  /** @param reception what the peer may send; a number: the largest transfer */
+  constructor(socket: Socket, incoming: Incoming, reception: number | Reception) {
     this.#socket = socket;
     this.#incoming = incoming;
-    this.#assembler = new FrameAssembler(maxPayloadBytes);
+    this.#assembler = new FrameAssembler(typeof reception === 'number' ? { most: reception } : reception);
   }
 
   /** @param before what came of transfers on earlier connections: they may go on */

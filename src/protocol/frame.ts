@@ -92,7 +92,9 @@ export function decodeFloats(payload: Uint8Array): Float32Array {
 
 export interface Transfer {
   readonly content: Content;
+  /** Empty where it was put together in a vessel that is no array. */
   readonly payload: Uint8Array<ArrayBuffer>;
+  readonly vessel?: Vessel;
   /** Of the payload, checked. */
   readonly hash: string;
 }
@@ -101,6 +103,21 @@ export interface Transfer {
 export interface Payload {
   readonly length: number;
   subarray(begin: number, end: number): Uint8Array;
+}
+
+/** Where a payload is put together: an array, or a file. */
+export interface Vessel extends Payload {
+  /** The file's path. */
+  readonly file?: string;
+  set(piece: Uint8Array, offset: number): void;
+}
+
+/** What a peer may send, and where it is put together. */
+export interface Reception {
+  /** Bytes that a payload of this kind may have; a number for all kinds. */
+  readonly most: number | ((content: Content) => number);
+  /** In memory when left out. @throws HelioError when there is no room for it */
+  readonly vessel?: (content: Content, bytes: number) => Vessel;
 }
 
 /** A payload that is ready to be sent, to one or to many. */
@@ -153,7 +170,7 @@ export function joined({ head, piece }: Frame): Uint8Array {
 export interface Beginning {
   readonly hash: string;
   /** Of the whole payload's length. */
-  readonly payload: Uint8Array<ArrayBuffer>;
+  readonly payload: Vessel;
   readonly received: number;
 }
 
@@ -164,13 +181,13 @@ interface Open extends Beginning {
 
 /** Puts the frames of one connection together again; one transfer at a time, bounded in size. */
 export class FrameAssembler {
-  readonly #maxPayloadBytes: number;
+  readonly #reception: Reception;
   /** From this connection and earlier ones, until their transfers go on, or what they were for is over. */
   #beginnings: readonly Beginning[] = [];
   #open: Open | undefined;
 
-  constructor(maxPayloadBytes: number) {
-    this.#maxPayloadBytes = maxPayloadBytes;
+  constructor(reception: Reception) {
+    this.#reception = reception;
   }
 
   /** @param before what came of transfers on earlier connections: they may go on */
@@ -212,12 +229,13 @@ export class FrameAssembler {
     return checked(header.content, open);
   }
 
-  #begin({ hash, totalBytes, offset }: Header): Open {
-    if (totalBytes > this.#maxPayloadBytes)
-      throw damaged(`it announces ${totalBytes} bytes and at most ${this.#maxPayloadBytes} are expected`);
+  #begin({ content, hash, totalBytes, offset }: Header): Open {
+    const { most, vessel = inMemory } = this.#reception;
+    const mostBytes = typeof most === 'number' ? most : most(content);
+    if (totalBytes > mostBytes) throw damaged(`it announces ${totalBytes} bytes and at most ${mostBytes} are expected`);
     const before = this.#beginnings.find((beginning) => beginning.hash === hash);
     if (offset === 0 || before?.payload.length !== totalBytes || before.received !== offset)
-      return { hash, payload: new Uint8Array(totalBytes), received: 0, hasher: new PieceHasher() };
+      return { hash, payload: vessel(content, totalBytes), received: 0, hasher: new PieceHasher() };
     this.#beginnings = this.#beginnings.filter((beginning) => beginning !== before);
     const hasher = new PieceHasher();
     for (let at = 0; at < offset; at += PIECE_BYTES)
@@ -228,8 +246,12 @@ export class FrameAssembler {
 
 async function checked(content: Content, { hash, payload, hasher }: Open): Promise<Transfer> {
   if ((await hasher.end()) !== hash) throw damaged('its hash is not the one that it names');
-  return { content, payload, hash };
+  return payload instanceof Uint8Array
+    ? { content, payload: payload as Uint8Array<ArrayBuffer>, hash }
+    : { content, payload: new Uint8Array(0), vessel: payload, hash };
 }
+
+const inMemory = (_: Content, bytes: number): Vessel => new Uint8Array(bytes);
 
 function parseFrame(frame: Uint8Array): { header: Header; piece: Uint8Array } {
   if (frame.length < PREFIX_BYTES) throw damaged(`it has ${frame.length} bytes`);

@@ -33,7 +33,7 @@ const signature = await (await identityFromPem(TEST_KEY)).sign(
 const contribution: Content = { kind: 'contribution', ...update, signature };
 const framesOf = async (payload: Uint8Array, content: Content = contribution, from = 0): Promise<Uint8Array[]> =>
   [...encodeFrames({ content, payload, hash: await contentHash(payload) }, from)].map(joined);
-const through = async (list: readonly Uint8Array[], assembler = new FrameAssembler(1e8)) =>
+const through = async (list: readonly Uint8Array[], assembler = new FrameAssembler({ most: 1e8 })) =>
   list.map((frame) => assembler.accept(frame)).at(-1);
 
 const MERGED = { kind: 'merged', fragment: 0, version: 1, runStep: 1, form: 'update', codec: 'int4' } as const;
@@ -58,11 +58,11 @@ describe('frames', () => {
     const content: Content = { kind: 'base' };
     const sent = (from: number): Promise<Uint8Array[]> => framesOf(payload, content, from);
     const hash = await contentHash(payload);
-    const before = new FrameAssembler(1e8);
+    const before = new FrameAssembler({ most: 1e8 });
     before.accept((await sent(0))[0]!);
     expect(before.beginnings).toMatchObject([{ hash, received: PIECE_BYTES }]);
     const again = (beginnings = before.beginnings) => {
-      const assembler = new FrameAssembler(1e8);
+      const assembler = new FrameAssembler({ most: 1e8 });
       assembler.goOnWith(beginnings);
       return assembler;
     };
@@ -81,7 +81,7 @@ describe('frames', () => {
     // Whoever goes on from elsewhere, or with something else, is refused; and a damaged beginning is found out.
     const late = (await sent(2 * PIECE_BYTES))[0]!;
     expect(() => again().accept(late)).toThrow(/where byte 0/);
-    expect(() => new FrameAssembler(1e8).accept(rest[0]!)).toThrow(/where byte 0/);
+    expect(() => new FrameAssembler({ most: 1e8 }).accept(rest[0]!)).toThrow(/where byte 0/);
     const damaged = again([{ ...before.beginnings[0]!, payload: payload.with(3, 0) }]);
     await expect(through(rest, damaged)).rejects.toThrow(/hash/);
     // It may also come from its beginning.
@@ -112,7 +112,9 @@ describe('frames', () => {
 
   it('do not let a peer announce more than is expected of it', async () => {
     const list = await framesOf(new Uint8Array(101));
-    await expect(through(list, new FrameAssembler(100))).rejects.toThrow(/announces 101 bytes and at most 100/);
+    await expect(through(list, new FrameAssembler({ most: 100 }))).rejects.toThrow(
+      /announces 101 bytes and at most 100/,
+    );
   });
 
   it('never fail otherwise than with their own error on foreign bytes', async () => {

@@ -34,7 +34,7 @@ describe('the recorded session', async () => {
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as SessionLine);
-  const assemblers = { island: new FrameAssembler(1e6), coordinator: new FrameAssembler(1e6) };
+  const assemblers = { island: new FrameAssembler({ most: 1e6 }), coordinator: new FrameAssembler({ most: 1e6 }) };
   const words: (IslandMessage | CoordinatorMessage)[] = [];
   const order: string[] = [];
   const transfers: Transfer[] = [];

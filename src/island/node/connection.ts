@@ -4,8 +4,9 @@ import { HttpsProxyAgent } from 'https-proxy-agent';
 import { getProxyForUrl } from 'proxy-from-env';
 import { WebSocket } from 'ws';
 import { Channel, overWebSocket } from '../../protocol/channel.ts';
-import { type Beginning, MAX_FRAME_BYTES, type Packed } from '../../protocol/frame.ts';
+import { type Beginning, MAX_FRAME_BYTES, type Packed, type Reception } from '../../protocol/frame.ts';
 import { InOrder } from '../../protocol/in-order.ts';
+import type { Manifest } from '../../protocol/manifest.ts';
 import {
   type CoordinatorMessage,
   coordinatorMessageSchema,
@@ -14,10 +15,9 @@ import {
 } from '../../protocol/messages.ts';
 import { isFinal } from '../../protocol/refusal.ts';
 import type { Incoming } from '../host.ts';
+import { mostBytesOf } from '../payload-bounds.ts';
 import type { Ended, Route } from './route-search.ts';
 
-/** Largest fragment that an island takes from a coordinator. */
-const MAX_PAYLOAD_BYTES = 2 ** 31 - 1;
 /** At least so often the island looks whether the coordinator is there; every second time it says that it is there itself. */
 const LOOK_MS = 1_000;
 /** From its challenge to its word of whether this island may come: a crowd may be before the door. */
@@ -30,6 +30,8 @@ export interface ConnectionOptions {
   readonly route: Route;
   /** What came of transfers on earlier connections: they go on. */
   readonly before: readonly Beginning[];
+  /** Where what comes is put together; in memory when left out. */
+  readonly vessel?: Reception['vessel'];
   /** How long the route may take until the coordinator's first word. */
   readonly connectMs: number;
   /** Share of the lease after which a silent coordinator is given up. */
@@ -52,6 +54,8 @@ export class WebSocketConnection {
   readonly #options: ConnectionOptions;
   readonly #socket: WebSocket;
   readonly #channel: Channel<typeof coordinatorMessageSchema, IslandMessage>;
+  /** Of the welcome: how much may come follows from it. */
+  #manifest: Manifest | undefined;
   /** Of a proxy that does not answer. */
   readonly #giveUp = new AbortController();
   readonly #connecting: NodeJS.Timeout;
@@ -89,7 +93,10 @@ export class WebSocketConnection {
     this.#channel = new Channel<typeof coordinatorMessageSchema, IslandMessage>(
       overWebSocket(socket),
       coordinatorMessageSchema,
-      MAX_PAYLOAD_BYTES,
+      {
+        most: (content) => mostBytesOf(content, this.#manifest),
+        ...(options.vessel === undefined ? {} : { vessel: options.vessel }),
+      },
     );
     this.#channel.goOnWith(options.before);
     const { connectMs } = options;
@@ -196,6 +203,7 @@ export class WebSocketConnection {
     const message = this.#channel.message(text, MAX_WELCOME_BYTES);
     if (message === undefined) return undefined;
     this.#hear(message);
+    if (message.kind === 'welcome') this.#manifest = message.manifest;
     return { kind: 'told', message };
   }
 
@@ -262,7 +270,7 @@ export class WebSocketConnection {
     if (transfer === undefined) return undefined;
     const sinceMs = this.#transferSinceMs;
     this.#transferSinceMs = undefined;
-    return transfer.then(({ content, payload }) => ({ kind: 'received', content, payload, sinceMs }));
+    return transfer.then(({ hash: _, ...received }) => ({ kind: 'received', ...received, sinceMs }));
   }
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HelioError } from '../../errors.ts';
-import type { Beginning, Packed } from '../../protocol/frame.ts';
+import type { Beginning, Packed, Reception } from '../../protocol/frame.ts';
 import { ListeningClock } from '../../protocol/listening-clock.ts';
 import type { IslandMessage } from '../../protocol/messages.ts';
 import type { Incoming, Line } from '../host.ts';
@@ -22,6 +22,8 @@ export interface LineOptions {
   /** How long to look for a coordinator that does not answer (any more). */
   readonly patienceS: number;
   readonly log: (sentence: string) => void;
+  /** Where what comes is put together; in memory when left out. */
+  readonly vessel?: Reception['vessel'];
 }
 
 /** The way to the coordinator with an inbox; it opens connections anew for as long as its patience lasts. */
@@ -110,6 +112,7 @@ export class ReconnectingLine implements Line {
         {
           route,
           before: this.#beginnings,
+          ...(this.#options.vessel === undefined ? {} : { vessel: this.#options.vessel }),
           connectMs: this.#search.connectMs(this.#nowMs()),
           ofLease: hasOthers ? OF_LEASE.ofSeveral : OF_LEASE.alone,
           nowMs: () => this.#nowMs(),

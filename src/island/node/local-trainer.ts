@@ -3,7 +3,8 @@ import { HelioError } from '../../errors.ts';
 import { nodeRuntime } from '../../ml/engine/node-runtime.ts';
 import { type ModelConfig, parametersOf } from '../../ml/models/model.ts';
 import { type ParameterArrays, trainable } from '../../ml/tensor/parameters.ts';
-import { decodeSafetensors } from '../../ml/tensor/safetensors.ts';
+import { openSafetensors, readSafetensors, type Safetensors } from '../../ml/tensor/safetensors.ts';
+import { joinArrays, LazyArrays } from '../../ml/tensor/tensor-source.ts';
 import { type Evaluation, type StepResult, Trainer } from '../../ml/training/trainer.ts';
 import { type Fragment, shapeOf, unpack } from '../../outer/fragments.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
@@ -125,7 +126,9 @@ async function prepareWork(
   const data = await openIslandData(job, preparation, shard, files, cache, onProgress);
   requireSame(fragments, model);
   const trained = fragments.flatMap((fragment, i) => [...unpack(fragment, packed[i]!)]);
-  const parameters = new Map([...frozenOf(assignment), ...trained]);
+  const base = openBase(assignment);
+  // The base's weights are read one by one, as the trainer takes them.
+  const parameters = joinArrays(new LazyArrays(base?.tensors ?? new Map()), new Map(trained));
   requireAll(
     parameters,
     parametersOf(model).map((spec) => spec.name),
@@ -133,7 +136,7 @@ async function prepareWork(
   const trainer = await Trainer.create(
     { ...trainingOf(job, model), runtime: nodeRuntime(device), threads },
     parameters,
-  );
+  ).finally(() => base?.close());
   // What came from the coordinator is what it asks to be measured, until the next merge.
   await trainer.write(new Map(trained));
   return {
@@ -149,10 +152,9 @@ const sizesOf = (preparation: Preparation): DataSizes =>
     ? { kind: 'text', vocabularySize: tokenizerOf(preparation).vocabularySize }
     : { kind: 'examples', shape: preparation.shape, outputs: preparation.outputs };
 
-function frozenOf({ base }: Assignment): ParameterArrays {
-  if (base === null) return new Map();
-  const { tensors } = decodeSafetensors(base, 'the base that the coordinator sent');
-  return new Map([...tensors].map(([name, { data }]) => [name, data]));
+function openBase({ base }: Assignment): Safetensors | undefined {
+  if (base === null) return undefined;
+  return 'file' in base ? openSafetensors(base.file) : readSafetensors(base, 'the base that the coordinator sent');
 }
 
 /** What is exchanged has to be what is trained here: names and shapes; in which order is the run's affair. */

@@ -1,10 +1,12 @@
 import { operatorsOnProcessor } from '../../ml/engine/capabilities.ts';
 import type { Provider } from '../../ml/engine/session.ts';
+import type { Content, Vessel } from '../../protocol/frame.ts';
 import type { Identity } from '../../protocol/identity.ts';
 import { farewell } from '../farewell.ts';
 import type { IslandHost, Line } from '../host.ts';
 import type { DataAccess } from '../own-data.ts';
 import { type Ending, IslandSession } from '../runtime.ts';
+import { BaseFiles } from './base-file.ts';
 import { ReconnectingLine } from './line.ts';
 import { ReceiptFile } from './receipt-file.ts';
 import type { Route } from './route-search.ts';
@@ -63,7 +65,10 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
     say: options.log,
   };
   const { over = (inner) => inner } = options;
-  const line = over(new ReconnectingLine(options));
+  const bases = new BaseFiles();
+  const vessel = ({ kind }: Content, bytes: number): Vessel =>
+    kind === 'base' ? bases.make(bytes) : new Uint8Array(bytes);
+  const line = over(new ReconnectingLine({ ...options, vessel }));
   const leave = (): void => {
     line.send({ kind: 'leaving', reason: 'stopped by its owner' });
     line.close();
@@ -81,6 +86,7 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
     trace?.flush();
     await exchange.release();
     await trainer.release().catch(() => {});
+    bases.close();
   }
 }
 

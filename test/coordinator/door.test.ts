@@ -287,7 +287,7 @@ describe('islands', () => {
 
 describe('a process that has more to do than it can', () => {
   it('looks at few strangers, and at everybody from where islands came before', async () => {
-    await serve({ pressed: { burst: 3, perS: 0.001 } });
+    await serve({ pressed: { burst: 3, perS: 0.001 }, quiet: { burst: 2, perS: 0.001 } });
     const attic = await honest();
     attic.close();
     // It has work for a while, as with strangers a thousand a second.
@@ -305,6 +305,11 @@ describe('a process that has more to do than it can', () => {
       expect(closed).toBe(5);
       expect(await metric('heliotrope_turned_away_total{why="pressed"')).toBeGreaterThanOrEqual(5);
       await honest('cellar');
+      // Nobody came from there yet, and nobody comes often.
+      const seldom = new Puppet(run.server.port, 'shed', undefined, '127.0.0.89');
+      open.push({ destroy: () => seldom.close() });
+      await seldom.hello(run.invite({ uses: 1_000 }));
+      await seldom.hears('welcome');
     } finally {
       clearInterval(busy);
     }

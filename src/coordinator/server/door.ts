@@ -45,6 +45,8 @@ export class Door {
   /** Addresses from which somebody was let in, the last one last. */
   readonly #members = new Set<string>();
   readonly #spare: TokenBucket;
+  /** Who comes seldom: after a restart nobody was let in yet, and islands are among those. */
+  readonly #quiet: RateByAddress;
   #isPressed = false;
   #sockets = 0;
 
@@ -62,6 +64,7 @@ export class Door {
     this.#connections = new RateByAddress(limits.connections);
     this.#refusals = new RateByAddress(limits.refusals);
     this.#requests = new RateByAddress(limits.requests);
+    this.#quiet = new RateByAddress(limits.quiet);
     this.#spare = new TokenBucket(limits.pressed.burst, limits.pressed.perS, nowMs());
   }
 
@@ -87,7 +90,8 @@ export class Door {
     if (this.#sockets >= this.#limits.sockets && !this.#closeOldest(this.#crowd())) return this.#close(socket, 'full');
     const nowMs = this.#nowMs();
     if (!this.#connections.take(address, nowMs)) return this.#close(socket, 'rate');
-    if (this.#isPressed && !this.#members.has(address) && !this.#spare.take(nowMs))
+    const isQuiet = this.#quiet.take(address, nowMs);
+    if (this.#isPressed && !isQuiet && !this.#members.has(address) && !this.#spare.take(nowMs))
       return this.#close(socket, 'pressed');
     this.#sockets++;
     const key = otherEnd(socket);
@@ -111,7 +115,7 @@ export class Door {
 
   /**
    * Whether this process has more to do than it can. Then time is what strangers would take from islands: of addresses from which nobody was ever let in, few
-   * connections a second are looked at, and the rest is closed at once.
+   * connections a second are looked at, those of each that come seldom first, and the rest is closed at once.
    */
   press(isPressed: boolean): void {
     this.#isPressed = isPressed;

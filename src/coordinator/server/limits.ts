@@ -92,6 +92,8 @@ export interface DoorLimits {
   readonly refusals: Rate;
   /** HTTP requests of one address: a connection may carry many, and what they cost is our time. */
   readonly requests: Rate;
+  /** Connections of one address that are looked at even so. */
+  readonly quiet: Rate;
   /** Connections of all addresses that nobody came from yet, while there is more to do than there is time for. */
   readonly pressed: Rate;
 }
@@ -115,6 +117,7 @@ export function doorLimits({ most, open } = descriptors()): DoorLimits {
     connections: { burst: 2_000, perS: 50 },
     refusals: { burst: 100, perS: 2 },
     requests: { burst: 200, perS: 20 },
+    quiet: { burst: 8, perS: 0.5 },
     pressed: { burst: 200, perS: 200 },
   };
 }

@@ -25,6 +25,7 @@ export class LogFile {
   #waiting: string[] = [];
   #waitingLength = 0;
   #bytes: number | undefined;
+  #isLong: boolean;
   #lost = 0;
   #saidAtMs = Number.NEGATIVE_INFINITY;
   #writing: Promise<void> | undefined;
@@ -35,11 +36,12 @@ export class LogFile {
     this.#parts = logParts(folder, name);
     this.#mostBytes = mostBytes;
     this.#say = say;
+    this.#isLong = existsSync(this.#parts[0]!);
   }
 
   /** Whether the first file has been full. */
   get isLong(): boolean {
-    return existsSync(this.#parts[0]!);
+    return this.#isLong;
   }
 
   append(line: string): void {
@@ -84,7 +86,8 @@ export class LogFile {
     const text = Buffer.from(`${lines.join('\n')}\n`);
     this.#bytes ??= await endWithLine(file);
     if (this.#bytes > 0 && this.#bytes + text.length > this.#mostBytes) {
-      await rename(file, existsSync(first) ? second : first);
+      await rename(file, this.#isLong ? second : first);
+      this.#isLong = true;
       this.#bytes = 0;
     }
     await appendFile(file, text);

@@ -15,13 +15,15 @@ import { gzipSync } from 'node:zlib';
 import { Header } from 'tar';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { unpackRun } from '../../src/cli/archive-file.ts';
+import { withoutKeys } from '../../src/cli/archive-history.ts';
 import { exportRun, importRun } from '../../src/cli/commands/archive.ts';
 import type { CommandContext } from '../../src/cli/context.ts';
 import { openStores } from '../../src/cli/stores.ts';
 import { recover } from '../../src/coordinator/recovery.ts';
-import { islandOf } from '../../src/coordinator/roster.ts';
+import { allIslands, islandOf } from '../../src/coordinator/roster.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
-import { settingsFor } from '../coordinator/world.ts';
+import { seededRandom } from '../../src/ml/tensor/random.ts';
+import { settingsFor, World } from '../coordinator/world.ts';
 
 /** Archives as a stranger may write them: each has one thing in it that an exported run has not. */
 
@@ -183,6 +185,26 @@ describe('an archive of a run', () => {
     const { store } = await openStores({ store: undefined, blobs: undefined }, folder, 'taken-0123abcd');
     expect(islandOf(recover(await store.history())!.state.islands, 'island-1')).toMatchObject({ key: 'key-1' });
     await store.close();
+  });
+});
+
+describe('a history without keys', () => {
+  it('knows nobody any more, also where the coordinator was killed in the middle of a merge', () => {
+    const random = seededRandom(7);
+    const world = new World({
+      settings: settingsFor({}, { steps: 200, checkpointEveryMerges: 100 }),
+      islands: 3,
+      random,
+      stepMs: () => 100,
+    });
+    const { history } = world.run(9_000);
+    // The last merge was decided, and not committed: what was logged after it counts for nothing.
+    const killed = { ...history, merges: history.merges.slice(0, -1) };
+    const exported = withoutKeys(killed);
+    expect(exported.events.length).toBeLessThan(killed.events.length);
+    const { state, merges } = recover(exported)!;
+    expect(merges).toHaveLength(history.merges.length - 1);
+    expect(allIslands(state.islands).map(({ key }) => key)).toEqual(['', '', '']);
   });
 });
 

@@ -13,6 +13,8 @@ import { type PostgresServer, startPostgres } from '../services/postgres.ts';
 export interface Place {
   readonly run: string;
   open(): Promise<Database>;
+  /** Another run in the same database, where that may hold many. */
+  beside?(run: string): Place;
 }
 /** @param empty in a database where nobody was before */
 export type NewPlace = (empty?: boolean) => Place;
@@ -50,6 +52,7 @@ export function storePlaces(): readonly (readonly [string, NewPlace])[] {
         if (!made) await make();
         return openPostgres(url.href, run);
       },
+      beside: (other) => ({ run: other, open: () => openPostgres(url.href, other) }),
     };
   };
   return [

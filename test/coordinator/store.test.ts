@@ -185,6 +185,27 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
     await store.close();
   });
 
+  it('of schema 3 that two runs share is brought to this one once, whoever opens it first', async (context) => {
+    const place = newPlace(true);
+    if (place.beside === undefined) return context.skip();
+    const database = await place.open();
+    await writeSchema3(database, place.run, settings);
+    await database.close();
+    const places = [place, place.beside('other'), place.beside('third')];
+    const stores = await Promise.all(places.map(async (each) => (await opened(each)).store));
+    expect((await stores[0]!.history()).merges).toHaveLength(1);
+    await Promise.all(stores.map((store) => store.close()));
+  });
+
+  it('that is new and that many runs begin in at once is made once', async (context) => {
+    const place = newPlace(true);
+    if (place.beside === undefined) return context.skip();
+    await (await place.open()).close();
+    const places = ['a', 'b', 'c', 'd', 'e'].map((run) => place.beside!(run));
+    const stores = await Promise.all(places.map(async (each) => (await opened(each)).store));
+    await Promise.all(stores.map((store) => store.close()));
+  });
+
   it('of a version that is too old is not touched', async () => {
     const place = newPlace(true);
     const database = await place.open();

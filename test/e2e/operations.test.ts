@@ -1,5 +1,6 @@
 import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import type { Summary } from '../../src/cli/records.ts';
 import { run, scratch, start, tinyRun } from './command.ts';
@@ -39,6 +40,21 @@ describe('a coordinator as a service', { timeout: 180_000 }, () => {
     first.child.kill('SIGTERM');
     const ended = await first.done;
     expect([ended.status, ended.stderr]).toEqual([0, expect.stringContaining('stopped in good order')]);
+    // It has left its state behind, so that the next one, which may be another version, replays nothing.
+    const database = new DatabaseSync(path.join(folder, 'runs/service/run.sqlite'), { readOnly: true });
+    const left = database
+      .prepare(
+        `SELECT islands_saved, committed, (SELECT COUNT(*) FROM helio_events AS e WHERE e.seq > c.seq) AS events,
+          (SELECT COUNT(*) FROM helio_merges AS m WHERE m.seq > c.seq) AS merges FROM helio_checkpoints AS c ORDER BY seq DESC`,
+      )
+      .get();
+    expect(left).toEqual({ islands_saved: 0, committed: 1, events: 0, merges: 0 });
+    const records = database.prepare("SELECT what FROM helio_merges WHERE what LIKE '%attic%'").all();
+    expect(records.length).toBeGreaterThan(0);
+    expect(database.prepare("SELECT COUNT(*) AS rows FROM helio_series WHERE island = 'attic'").get()).toMatchObject({
+      rows: expect.toSatisfy((rows: number) => rows > 0),
+    });
+    database.close();
     const second = start(['serve', file, '--config', 'serve.yaml', '--log', 'json'], folder, { HELIOTROPE_PORT: port });
     const { status: code, stderr } = await second.done;
     expect([code, (await attic.done).status]).toEqual([0, 0]);

@@ -11,6 +11,7 @@ import type { CodecName } from '../../src/protocol/codec-names.ts';
 import { FRAGMENT, hosted, RUN } from '../../test/coordinator/hosted.ts';
 import { type Figure, median, publish } from '../figures.ts';
 import { aggregationOf, contribution } from './aggregate.ts';
+import { large } from './large.ts';
 import { strangerCost } from './stranger-cost.ts';
 import { training } from './training.ts';
 
@@ -34,6 +35,7 @@ export async function coordinator({ short, json, only }: Options): Promise<boole
     idle,
     join,
     step,
+    large,
     strangers: strangerCost,
     training,
   };

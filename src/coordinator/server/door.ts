@@ -47,6 +47,7 @@ export class Door {
   readonly #spare: TokenBucket;
   /** Who comes seldom: after a restart nobody was let in yet, and islands are among those. */
   readonly #quiet: RateByAddress;
+  readonly #quietInAll: TokenBucket;
   #isPressed = false;
   #sockets = 0;
 
@@ -65,6 +66,7 @@ export class Door {
     this.#refusals = new RateByAddress(limits.refusals);
     this.#requests = new RateByAddress(limits.requests);
     this.#quiet = new RateByAddress(limits.quiet);
+    this.#quietInAll = new TokenBucket(limits.quietInAll.burst, limits.quietInAll.perS, nowMs());
     this.#spare = new TokenBucket(limits.pressed.burst, limits.pressed.perS, nowMs());
   }
 
@@ -91,7 +93,7 @@ export class Door {
     const nowMs = this.#nowMs();
     if (!this.#connections.take(address, nowMs)) return this.#close(socket, 'rate');
     const isQuiet = this.#quiet.take(address, nowMs);
-    if (this.#isPressed && !isQuiet && !this.#members.has(address) && !this.#spare.take(nowMs))
+    if (this.#isPressed && !this.#members.has(address) && !this.#spareFor(isQuiet).take(nowMs))
       return this.#close(socket, 'pressed');
     this.#sockets++;
     const key = otherEnd(socket);
@@ -173,6 +175,11 @@ export class Door {
     if (own !== undefined && own.size >= this.#limits.strangersPerAddress) this.#closeOldest(own);
     if (this.#strangers.size < this.#limits.strangers) return;
     this.#closeOldest(this.#crowd());
+  }
+
+  /** However many addresses somebody has, all of them together come only so fast. */
+  #spareFor(isQuiet: boolean): TokenBucket {
+    return isQuiet ? this.#quietInAll : this.#spare;
   }
 
   /** Strangers of the address that has the most. */

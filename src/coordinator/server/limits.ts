@@ -92,9 +92,10 @@ export interface DoorLimits {
   readonly refusals: Rate;
   /** HTTP requests of one address: a connection may carry many, and what they cost is our time. */
   readonly requests: Rate;
-  /** Connections of one address that are looked at even so. */
+  /** While there is more to do than there is time for: how often an address may come to be one that comes seldom, and how many such are looked at. */
   readonly quiet: Rate;
-  /** Connections of all addresses that nobody came from yet, while there is more to do than there is time for. */
+  readonly quietInAll: Rate;
+  /** And how many connections of all other addresses that nobody was let in from. */
   readonly pressed: Rate;
 }
 
@@ -118,7 +119,8 @@ export function doorLimits({ most, open } = descriptors()): DoorLimits {
     refusals: { burst: 100, perS: 2 },
     requests: { burst: 200, perS: 20 },
     quiet: { burst: 8, perS: 0.5 },
-    pressed: { burst: 200, perS: 200 },
+    quietInAll: { burst: 100, perS: 100 },
+    pressed: { burst: 50, perS: 50 },
   };
 }
 

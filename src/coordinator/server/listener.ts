@@ -76,7 +76,11 @@ export class Listener {
     this.#sockets.on('error', (error) => visitors.fault(error, 'the WebSocket server'));
     this.#sockets.on('wsClientError', (_, socket) => this.#turnAway(socket, '400 Bad Request', 'malformed'));
     http.on('drop', () => visitors.turnedAway('full'));
-    http.on('dropRequest', () => visitors.turnedAway('rate'));
+    http.on('dropRequest', (_, socket) => {
+      // Of one packet a thousand may come: none of the next is read.
+      if (!socket.destroyed) visitors.turnedAway('rate');
+      socket.destroy();
+    });
     http.on('clientError', (_, socket) => this.#turnAway(socket, '400 Bad Request', 'malformed'));
     http.on('tlsClientError', (_, socket: Socket) => {
       visitors.turnedAway('malformed');

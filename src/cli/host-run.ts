@@ -52,6 +52,8 @@ export interface HostOptions {
   readonly tls: TlsOptions;
   readonly gatherS: number;
   readonly leaseS: number;
+  /** How long a database or blob store that is away is waited for. */
+  readonly storePatienceS: number;
   /** postgres://…; undefined: a database in the run's folder. */
   readonly store: string | undefined;
   /** s3://BUCKET/PREFIX; undefined: files in the run's folder. */
@@ -86,7 +88,7 @@ async function host(
   const identity = await keptIdentity(path.join(folder, 'run.key'));
   const tls = await tlsOf(options.tls, folder);
   const say = (sentence: string): void => options.emit({ kind: 'notice', sentence });
-  const { store, blobs } = await openStores(options, folder, run, say);
+  const { store, blobs } = await openStores(options, folder, run, { forMs: options.storePatienceS * 1000, say });
   const settings = settingsOf(prepared, options);
   const { state, recoveredMs, records, aggregation } = await beginRun({
     prepared,

@@ -128,6 +128,7 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--tls-key <file>', 'and its key (PEM)')
     .option('--store <url>', "postgres://USER@HOST:PORT/DATABASE for the run's events; default: a file in its folder")
     .option('--blobs <url>', 's3://BUCKET/PREFIX for its checkpoints and merges; default: files in its folder')
+    .option('--store-patience <seconds>', 'how long those two are waited for when they are away', number(1, 86_400), 60)
     .option('--continue', 'go on with the run of this name if there is one that is not finished')
     .option('--config <file>', 'YAML file of these options; HELIOTROPE_PORT and so on count before it')
     .addOption(new Option('--log <format>', 'structured log lines on stderr').choices(['json']))

@@ -26,6 +26,7 @@ export interface ServeOptions extends TlsOptions {
   readonly lan: boolean;
   readonly wait: number;
   readonly lease: number;
+  readonly storePatience: number;
   readonly store?: string;
   readonly blobs?: string;
   readonly jsonl?: boolean;
@@ -59,6 +60,7 @@ export async function serve(file: string | undefined, options: ServeOptions, con
     tls,
     gatherS: options.wait,
     leaseS: options.lease,
+    storePatienceS: options.storePatience,
     store: options.store,
     blobs: options.blobs,
     emit,

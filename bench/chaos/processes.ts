@@ -11,6 +11,8 @@ import { CuttableLine } from './line.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const MAIN = path.join(ROOT, 'src/cli/main.ts');
+/** Killed again while it comes back, a coordinator may be away for minutes on a busy machine: that is no reason for an island to end. */
+const PATIENCE_S = '1200';
 const LIAR = path.join(import.meta.dirname, 'liar.ts');
 
 export interface Setup {
@@ -232,7 +234,7 @@ export class Processes {
     const log = openSync(path.join(state, 'island.log'), 'a');
     const root = this.#served!.dataRoot;
     const args = [link.href, '--name', name, '--state', state, '--data-root', root];
-    const program = lies ? [LIAR, ...args] : [MAIN, 'join', ...args, '--threads', '1'];
+    const program = lies ? [LIAR, ...args] : [MAIN, 'join', ...args, '--threads', '1', '--patience', PATIENCE_S];
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...program], {
       cwd: this.folder,
       stdio: ['ignore', 'ignore', log],

@@ -90,6 +90,18 @@ describe('the search for a coordinator', () => {
     expect(search.after({ ...full, retryAfterS: 0 }, 1e6)).toBeGreaterThan(0);
   });
 
+  it('waits as long as a proxy asks, where all routes ask for it, and a minute at most; patience counts on', () => {
+    const search = new RouteSearch(routes(2), 1_000, 0, () => 0);
+    const busy: Ended = { ...failed, why: 'HTTP 429', routeAfterS: 7 };
+    expect([search.after({ ...busy, routeAfterS: 9 }, 0), search.after(busy, 0)]).toEqual([0, 7_000]);
+    expect([search.after(failed, 0), search.after(busy, 0)]).toEqual([0, 200]);
+    expect([search.after({ ...busy, routeAfterS: 1e9 }, 0), search.after({ ...busy, routeAfterS: 1e9 }, 0)]).toEqual([
+      0, 60_000,
+    ]);
+    search.after(busy, 1_001_000);
+    expect(search.after(busy, 1_001_000)).toBeNull();
+  });
+
   it('gives a slow coordinator more time each round', () => {
     const search = new RouteSearch(routes(2), 60, 0, () => 0);
     const times: number[] = [];

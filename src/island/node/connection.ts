@@ -74,6 +74,7 @@ export class WebSocketConnection {
   #fault: unknown;
   #isSilent = false;
   #retryAfterS: number | null = null;
+  #routeAfterS: number | null = null;
 
   constructor(options: ConnectionOptions, hands: Hands) {
     this.#options = options;
@@ -110,7 +111,11 @@ export class WebSocketConnection {
       if (fingerprint === undefined || certificateOf(wire) === fingerprint) return;
       this.end('its certificate is not the one that the invitation names: somebody may be listening in between');
     });
-    socket.once('unexpected-response', (_, { statusCode }) => this.end(`HTTP ${statusCode}`));
+    socket.once('unexpected-response', (_, { statusCode, headers }) => {
+      const afterS = Number(headers['retry-after']);
+      if (afterS > 0) this.#routeAfterS = afterS;
+      this.end(`HTTP ${statusCode}`);
+    });
     socket.on('error', (error) => this.end(error.message));
     this.#deliver(hands);
   }
@@ -196,6 +201,7 @@ export class WebSocketConnection {
       joinedMs: this.#joinedMs,
       silent: this.#isSilent,
       retryAfterS: this.#retryAfterS,
+      routeAfterS: this.#routeAfterS,
     };
   }
 

@@ -22,14 +22,17 @@ export interface Ended {
   readonly silent: boolean;
   /** The coordinator's own word that there is no place now. */
   readonly retryAfterS: number | null;
+  /** What answered instead, a proxy perhaps, asks not to be asked again for so long: no word of the coordinator, so that patience counts on. */
+  readonly routeAfterS?: number | null;
 }
 
 /** The first wait between two rounds of tries; it doubles up to a tenth of the time that the coordinator has been away, within these bounds. */
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = { least: 5_000, most: 30_000 };
 /** A connection that lasted for less is as good as none: a coordinator that ends each at once is not asked at once again. */
-const STEADY_MS = 10_000;
+const STEADY_MS = 3_000;
 const MAX_RETRY_AFTER_S = 3_600;
+const MAX_ROUTE_AFTER_S = 60;
 /** How long a route may take to answer; longer each round, as the coordinator may be slow rather than away. */
 const CONNECT_MS = { least: 3_000, alone: 10_000, ofSeveral: 5_000, most: 20_000 };
 const MOST_NAMED = 8;
@@ -47,6 +50,8 @@ export class RouteSearch {
   /** Tries without success since the last one, over all routes. */
   #failures = 0;
   #delayMs = FIRST_DELAY_MS;
+  /** The shortest wait that this round's routes asked for; null when one of them asked for none. */
+  #roundAfterS: number | null = Number.POSITIVE_INFINITY;
   #heardMs: number;
 
   /** @param random from 0 to 1: waits are drawn, so that islands do not all come at once */
@@ -86,14 +91,21 @@ export class RouteSearch {
     if (ended.joinedMs !== null && nowMs - ended.joinedMs >= STEADY_MS) {
       this.#failures = 0;
       this.#delayMs = FIRST_DELAY_MS;
+      this.#roundAfterS = Number.POSITIVE_INFINITY;
       if (ended.silent) this.#advance();
       return ended.silent && this.hasOthers ? 0 : FIRST_DELAY_MS * this.#random();
     }
     this.#failures++;
     this.#advance();
+    const { routeAfterS = null } = ended;
+    const before = this.#roundAfterS;
+    this.#roundAfterS = before === null || routeAfterS === null ? null : Math.min(before, routeAfterS);
     const roundIsOver = this.#failures % this.#routes.length === 0;
     if (this.#failures >= this.#routes.length && nowMs - this.#heardMs > this.#patienceMs) return null;
-    return roundIsOver ? this.#backOff(nowMs) : 0;
+    if (!roundIsOver) return 0;
+    const askedMs = 1000 * Math.min(MAX_ROUTE_AFTER_S, this.#roundAfterS ?? 0);
+    this.#roundAfterS = Number.POSITIVE_INFINITY;
+    return Math.max(this.#backOff(nowMs), askedMs * (1 + 0.25 * this.#random()));
   }
 
   /** What was tried, and what came of it. */

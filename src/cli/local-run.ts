@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -7,6 +6,7 @@ import { type ErrorCode, HelioError } from '../errors.ts';
 import { makeFolder } from '../files.ts';
 import { joinTraces } from '../island/node/trace-file.ts';
 import { ENTRY } from './context.ts';
+import { LogFile } from './log-file.ts';
 import type { LiveRecord, ServeLine, Summary } from './records.ts';
 
 type Serving = ServeLine & { readonly kind: 'serving' };
@@ -27,6 +27,8 @@ export interface LocalRunOptions {
 /** Last words after which starting an island again would not help: any explained error but one of the engine or the connection. */
 const HOPELESS = /error HELIO-(?!0000|2001|4002|4004|5001)/;
 const MAX_RESTARTS = 20;
+/** Of one file of what an island says; there are three at most. */
+const ISLAND_LOG_BYTES = 4 * 2 ** 20;
 /** Times that an island may end with the same explained error: a restart does not mend that either. */
 const MAX_SAME_WORDS = 3;
 const RESTART_MS = 500;
@@ -235,16 +237,15 @@ class IslandKeeper {
       { HELIOTROPE_INVITATION: invitation },
     );
     this.#running.set(name, child);
-    const log = createWriteStream(path.join(state, 'island.log'), { flags: 'a' });
+    const log = new LogFile(state, 'island.log', ISLAND_LOG_BYTES, (sentence) => this.#notice(sentence));
     let lastWords = '';
     child.stderr!.on('data', (data: Buffer) => {
       lastWords = (lastWords + data.toString()).slice(-4_000);
-      log.write(data);
+      log.append(data.toString().trimEnd());
     });
     child.stdout!.resume();
     child.once('exit', (code, signal) => {
       this.#running.delete(name);
-      log.end();
       if (!this.#restarting || code === 0) return;
       const how = signal === null ? `exit status ${code}` : `signal ${signal}`;
       if (HOPELESS.test(lastWords)) return this.#giveUp(name, `${how}): ${lastWords.trim()}`);

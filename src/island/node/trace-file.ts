@@ -1,6 +1,6 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { explainSystemError } from '../../errors.ts';
-import { writeWhole } from '../../files.ts';
+import { writePieces, writeWhole } from '../../files.ts';
 import type { Span } from '../host.ts';
 
 /**
@@ -9,8 +9,9 @@ import type { Span } from '../host.ts';
  */
 
 const LANES: readonly Span['lane'][] = ['training', 'exchange', 'upload', 'download'];
-/** Spans that a file takes; what comes later is not traced. Some 30 MB. */
+/** Spans that a process adds, some 30 MB, and bytes from which on a file gets no more of any: what comes later is not traced. */
 const MAX_SPANS = 250_000;
+const MAX_BYTES = 64 * 2 ** 20;
 const FLUSH_SPANS = 500;
 /** Looking for messages between two steps is not worth a bar. */
 const SHORTEST_WAIT_MS = 0.2;
@@ -28,7 +29,8 @@ export class TraceFile {
     const named = (name: string, tid: number, label: string): string =>
       JSON.stringify({ ph: 'M', pid: this.#pid, tid, name, args: { name: label } });
     this.#lines = [named('process_name', 0, island), ...LANES.map((lane, i) => named('thread_name', i + 1, lane))];
-    if (!existsSync(file)) writeWhole(file, '[\n');
+    if (!existsSync(file)) writeWhole(file, OPENING);
+    if (statSync(file).size >= MAX_BYTES) this.#spans = MAX_SPANS;
     this.flush();
   }
 
@@ -52,13 +54,35 @@ export class TraceFile {
   }
 }
 
-/** Puts the islands' timelines into one file. */
+const OPENING = '[\n';
+
+/** Puts the islands' timelines into one file, piece by piece. */
 export function joinTraces(files: readonly string[], into: string): void {
   const there = files.filter((file) => existsSync(file));
-  if (there.length === 0) return;
-  writeWhole(into, `[\n${there.map((file) => readFileSync(file, 'utf8').replace(/^\[\n/, '')).join('')}{}]\n`);
+  if (there.length > 0) writePieces(into, joined(there));
+}
+
+function* joined(files: readonly string[]): Generator<Uint8Array> {
+  yield Buffer.from(OPENING);
+  for (const file of files) yield* piecesAfter(file, OPENING.length);
+  yield Buffer.from('{}]\n');
+}
+
+function* piecesAfter(file: string, from: number): Generator<Uint8Array> {
+  const piece = Buffer.alloc(2 ** 20);
+  const descriptor = openSync(file, 'r');
+  try {
+    for (let at = from; ; ) {
+      const bytes = readSync(descriptor, piece, 0, piece.length, at);
+      if (bytes === 0) return;
+      at += bytes;
+      yield piece.subarray(0, bytes);
+    }
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** A number for an island's name: the traces of several islands are shown together. */
 const pidOf = (island: string): number =>
-  [...island].reduce((hash, character) => (Math.imul(hash, 31) + character.charCodeAt(0)) >>> 1, 7);
+  [...island].reduce((hash, character) => (Math.imul(hash, 31) + character.charCodeAt(0)) & 0x7fff_ffff, 7);

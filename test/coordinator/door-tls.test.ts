@@ -45,8 +45,8 @@ const stranger = (localAddress = '127.0.0.1'): Promise<Socket> =>
 /** An island gets in. */
 const honest = async (name: string): Promise<WebSocket> => {
   const identity = await newIdentity();
-  const socket = new WebSocket(`wss://127.0.0.1:${run!.server.port}/v1/run`, { rejectUnauthorized: false });
   const invitation = await run!.invite({ uses: 1_000 });
+  const socket = new WebSocket(`wss://127.0.0.1:${run!.server.port}/v1/run`, { rejectUnauthorized: false });
   return new Promise((resolve, reject) => {
     socket.on('error', reject).on('close', () => reject(new Error('closed')));
     socket.on('message', async (data: Buffer) => {

@@ -13,7 +13,7 @@ import { WebSocketServer } from 'ws';
 import { ReconnectingLine } from '../../src/island/node/line.ts';
 import type { Route } from '../../src/island/node/route-search.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
-import { FRESH, type Hosted, helloOf, hosted } from '../coordinator/hosted.ts';
+import { FRESH, type Hosted, helloOf, hosted, Puppet } from '../coordinator/hosted.ts';
 
 /** Ways to a coordinator that fail, over real sockets: only its own word ends an island. */
 
@@ -264,6 +264,29 @@ describe('an island comes again', () => {
     expect(atMs[2]! - atMs[1]!).toBeGreaterThan(1_990);
     expect(attic.heard).not.toContain('refused');
     expect(attic.sentences[0]).toMatch(/The run is full\. Asking again in [23] s/);
+  });
+
+  it('when its own connection of before, that nobody knows to be gone, still asks to join', async () => {
+    const { server } = await coordinator();
+    const identity = await newIdentity();
+    const [before, now] = [0, 1].map(() => new Puppet(server.port, 'attic', identity));
+    ends.push(() => [before, now].map((each) => each!.close()));
+    await before!.hello(null);
+    await before!.hears('standing');
+    await now!.hello(null);
+    expect(await now!.hears('refused')).toMatchObject({ code: 'HELIO-4003', retryAfterS: 15 });
+    before!.close();
+    // Once the coordinator has seen it go.
+    const asksAgain = async (): Promise<boolean> => {
+      const later = new Puppet(server.port, 'attic', identity);
+      ends.push(() => later.close());
+      await later.hello(null);
+      return later.hears('standing').then(
+        () => true,
+        () => false,
+      );
+    };
+    await expect.poll(asksAgain, { timeout: 20_000, interval: 500 }).toBe(true);
   });
 
   it('not when the coordinator says its last word', async () => {

@@ -16,7 +16,7 @@ import { HelioError } from '../../errors.ts';
  * | a contribution that the coordinator's disk has no room for, or that it cannot write | HELIO-3002 to 3004 | left out; the island goes on |
  * | the thread that adds up is gone | HELIO-2001 | the run ends with that cause |
  * | an error that nobody explained: a bug of ours | none | refused, and nothing more: what one island sends must not end a run |
- * | claims that time does not allow, losses that others do not measure, no answer | none | bounded, doubted, not waited for; told to nobody |
+ * | claims that time does not allow, losses that others do not measure, no answer | none | bounded, recorded as doubted, not waited for |
  */
 export type Fault = 'offence' | 'version' | 'refusal' | 'disk' | 'ours' | 'bug';
 

@@ -135,6 +135,26 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
     );
   });
 
+  it('keeps nothing of a transaction that failed, and carries out the next one', async () => {
+    const { open } = newPlace();
+    const database = await open();
+    await database.transact((t) => t.query('CREATE TABLE IF NOT EXISTS numbers (n BIGINT PRIMARY KEY)'));
+    await database.transact((t) => t.query('DELETE FROM numbers'));
+    const failing = database.transact(async ({ query }) => {
+      await query('INSERT INTO numbers (n) VALUES (1)');
+      throw new Error('on second thoughts');
+    });
+    await expect(failing).rejects.toThrow('on second thoughts');
+    const twice = database.transact(async ({ query }) => {
+      for (let i = 0; i < 2; i++) await query('INSERT INTO numbers (n) VALUES (2)');
+    });
+    await expect(twice).rejects.toThrow(/unique/i);
+    await database.transact(({ query }) => query('INSERT INTO numbers (n) VALUES (3)'));
+    const rows = await database.transact(({ query }) => query('SELECT n FROM numbers'));
+    expect(rows.map(({ n }) => Number(n))).toEqual([3]);
+    await database.close();
+  });
+
   it('is held by one process: a second one is told who has it', async () => {
     const { place, store } = await opened();
     await expect(place.open().then((database) => SqlRunStore.open(database, place.run))).rejects.toMatchObject({

@@ -13,6 +13,11 @@ export interface ExchangeState {
   readonly memories: readonly Float32Array[];
 }
 
+/** The memory that it is in, to be handed over. */
+export const buffersOf = ({ residuals, memories }: ExchangeState): readonly ArrayBuffer[] => [
+  ...new Set([...residuals, ...memories].map(({ buffer }) => buffer as ArrayBuffer)),
+];
+
 interface Side {
   readonly residual: Float32Array;
   readonly memory: Float32Array;
@@ -42,11 +47,17 @@ export class FragmentExchange {
     this.#fragments = fragments.map((layout, i) => {
       const codec = codecFor(settings.upCodec, layout);
       const side = {
-        residual: new Float32Array(layout.elements),
+        // What is sent exactly leaves nothing over.
+        residual: new Float32Array(this.#sendsWhole ? 0 : layout.elements),
         memory: new Float32Array(codec.memoryElements),
       };
       return { layout, codec, base: parameters[i]!, newest: parameters[i]!, settled: side, pending: null };
     });
+  }
+
+  /** In full precision the parameters themselves are exact, and any base will do; unless bases may differ. */
+  get #sendsWhole(): boolean {
+    return this.#settings.upCodec === 'f32' && this.#settings.maxStaleness === 0;
   }
 
   /**
@@ -55,9 +66,7 @@ export class FragmentExchange {
    */
   contribute(fragment: number, own: Float32Array, round: number): Parcel {
     const state = this.#fragments[fragment]!;
-    const { upCodec, maxStaleness } = this.#settings;
-    // In full precision the parameters themselves are exact, and any base will do; unless bases may differ.
-    if (upCodec === 'f32' && maxStaleness === 0) return packWhole(own);
+    if (this.#sendsWhole) return packWhole(own);
     const { parcel, residual, memory } = packUpdate(state.codec, {
       parameters: own,
       base: state.base,
@@ -104,6 +113,7 @@ export class FragmentExchange {
   }
 
   load({ residuals, memories }: ExchangeState): void {
+    if (this.#sendsWhole) return;
     for (const [i, state] of this.#fragments.entries()) {
       const side = { residual: residuals[i] ?? state.settled.residual, memory: memories[i] ?? state.settled.memory };
       this.#fragments[i] = { ...state, settled: side, pending: null };

@@ -27,6 +27,7 @@ export interface IslandTrainer {
   take(fragment: number, parameters: Float32Array, kept: Kept, place: number): Promise<void>;
   /** Summed loss in nats, and tokens, of part `part` of `of` of the held-out text under the global parameters. */
   evaluate(part: number, of: number): Promise<Evaluation>;
+  /** @param exchange is handed over */
   save(checkpoint: string, clocks: readonly FragmentClock[], exchange: ExchangeState): Promise<void>;
   /**
    * Goes on from the island's own newest checkpoint (or the named one): all of it where the global fragments have
@@ -59,7 +60,9 @@ export interface IslandExchange {
   receive(fragment: number, parcel: Parcel, round: number): Promise<Float32Array>;
   reset(fragment: number, parameters: Float32Array, round: number): Promise<void>;
   rebase(fragment: number): Promise<void>;
+  /** A copy. */
   save(): Promise<ExchangeState>;
+  /** @param state is handed over */
   load(state: ExchangeState): Promise<void>;
   release(): Promise<void>;
 }

@@ -203,9 +203,9 @@ export class RunServer {
     const { store, aggregation, onSave, nowMs } = this.#options;
     const now = nowMs();
     const { state } = this.#decider;
-    const digests = await Promise.all(aggregation.fragments.map((_, fragment) => aggregation.digest(fragment)));
+    const versions = await aggregation.steps();
     // Where a merge could not be committed, the log alone tells what happened.
-    if (state.fragments.some(({ version }, fragment) => version !== digests[fragment]!.version)) return;
+    if (state.fragments.some(({ version }, fragment) => version !== versions[fragment])) return;
     const blobs = await onSave();
     this.#decider.logProgress(now);
     const trainingSinceMs = state.trainingSinceMs === null ? null : now;

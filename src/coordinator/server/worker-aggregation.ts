@@ -65,10 +65,11 @@ export class WorkerAggregation {
     return this.#thread.call('merge', [fragment, weights]);
   }
 
-  /** Takes an outer step again, that was committed before. */
+  /** Takes an outer step again, that was committed before. @param delta is handed over */
   follow(fragment: number, delta: Uint8Array): Promise<void> {
-    const copy = delta.slice();
-    return this.#thread.call('follow', [fragment, copy], [copy.buffer]);
+    const { buffer, byteLength } = delta;
+    const own = byteLength === buffer.byteLength ? (delta as Uint8Array<ArrayBuffer>) : delta.slice();
+    return this.#thread.call('follow', [fragment, own], [own.buffer]);
   }
 
   /** The version of a fragment after all merges that were asked for so far, and its hash. */

@@ -1,7 +1,7 @@
 import type { Fragment } from '../../outer/fragments.ts';
 import type { Parcel } from '../../protocol/frame.ts';
 import { ThreadClient } from '../../threads.ts';
-import type { ExchangeSettings, ExchangeState } from '../fragment-exchange.ts';
+import { buffersOf, type ExchangeSettings, type ExchangeState } from '../fragment-exchange.ts';
 import type { IslandExchange } from '../trainer-face.ts';
 
 /** The exchange's arithmetic in a worker thread of its own: training never waits for a codec. */
@@ -31,7 +31,7 @@ export class WorkerExchange implements IslandExchange {
     return this.#thread.call('save', []);
   }
   load(state: ExchangeState): Promise<void> {
-    return this.#thread.call('load', [state]);
+    return this.#thread.call('load', [state], buffersOf(state));
   }
   release(): Promise<void> {
     return this.#thread.end();

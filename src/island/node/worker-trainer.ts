@@ -1,6 +1,6 @@
 import { ThreadClient } from '../../threads.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
-import type { ExchangeState } from '../fragment-exchange.ts';
+import { buffersOf, type ExchangeState } from '../fragment-exchange.ts';
 import type { Assignment, IslandTrainer, Kept } from '../trainer-face.ts';
 
 /** A trainer in a worker thread, so that heartbeats and messages go on while the engine computes. */
@@ -29,7 +29,7 @@ export class WorkerTrainer implements IslandTrainer {
     return this.#thread.call('evaluate', [part, of]);
   }
   save(checkpoint: string, clocks: readonly FragmentClock[], exchange: ExchangeState): Promise<void> {
-    return this.#thread.call('save', [checkpoint, clocks, exchange]);
+    return this.#thread.call('save', [checkpoint, clocks, exchange], buffersOf(exchange));
   }
   restore(checkpoint: string | null, versions: readonly number[]): ReturnType<IslandTrainer['restore']> {
     return this.#thread.call('restore', [checkpoint, versions]);

@@ -1,3 +1,4 @@
+import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { STRANGER_KINDS, strangers } from '../coordinator/strangers.ts';
 
@@ -9,6 +10,9 @@ const [port, perSecond] = process.argv.slice(2).map(Number) as [number, number];
 const STAY_MS = 4_000;
 const ADDRESSES = 64;
 const each = Math.max(1, Math.ceil(perSecond / STRANGER_KINDS.length));
+
+// They would be on machines of their own: here they take what the run leaves, and come as fast as that allows.
+setPriority(10);
 
 let sent = 0;
 const come = async (kind: (typeof STRANGER_KINDS)[number]): Promise<void> => {

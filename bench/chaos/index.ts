@@ -89,8 +89,8 @@ const coordinatorAtWork =
   (meanMs: number): Disturb =>
   async (processes, random) => {
     while (!processes.over) {
-      await sleep(meanMs * 2 * random.uniform());
       while (!processes.isMerging && !processes.over) await sleep(200);
+      await sleep(meanMs * 2 * random.uniform());
       processes.killCoordinator();
     }
   };

@@ -147,7 +147,7 @@ function told(turn: Turn, message: Told): void {
       return reportDue(turn);
     case 'refused': {
       const { code, what, remedy } = message;
-      const known = code === 'HELIO-4005' ? code : 'HELIO-4003';
+      const known = code === 'HELIO-4005' || code === 'HELIO-4006' ? code : 'HELIO-4003';
       throw new HelioError(known, `The coordinator refused this island (${code}): ${what}`, remedy);
     }
     default:

@@ -49,6 +49,7 @@ export class Door {
   readonly #quiet: RateByAddress;
   readonly #quietInAll: TokenBucket;
   #isPressed = false;
+  #newest: string | undefined;
   #sockets = 0;
 
   /** @param members addresses from which somebody was let in before this process began */
@@ -77,6 +78,11 @@ export class Door {
   /** Addresses from which somebody was let in, as they are counted; the last one last. */
   get members(): readonly string[] {
     return [...this.#members];
+  }
+
+  /** The address from which somebody was let in last, since this process began. */
+  get newest(): string | undefined {
+    return this.#newest;
   }
 
   get sockets(): number {
@@ -109,6 +115,7 @@ export class Door {
   letIn(socket: Socket): void {
     this.#forget(otherEnd(socket));
     const address = countedAs(socket.remoteAddress ?? '');
+    this.#newest = address;
     this.#members.delete(address);
     this.#members.add(address);
     const [oldest] = this.#members;

@@ -6,6 +6,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { explainSystemError } from '../../errors.ts';
 import { MAX_FRAME_BYTES } from '../../protocol/frame.ts';
 import { RUN_PATH } from '../../protocol/messages.ts';
+import { BusyTime } from './busy-time.ts';
 import { Door, type TurnedAway } from './door.ts';
 import { type KnownNames, refusalOf } from './hosts.ts';
 import { type DoorLimits, doorLimits } from './limits.ts';
@@ -18,6 +19,8 @@ export interface ListenerOptions {
   readonly known: KnownNames;
   readonly limits?: DoorLimits | undefined;
   readonly members?: readonly string[] | undefined;
+  /** Keeps from where islands were let in, for the process that follows this one. */
+  readonly onMembers?: ((addresses: readonly string[]) => void) | undefined;
   readonly nowMs: () => number;
 }
 
@@ -30,6 +33,9 @@ export interface Visitors {
   readonly fault: (error: unknown, place: string) => void;
 }
 
+/** Share of its time that this process may be at work before strangers have to wait. */
+const BUSY = 0.75;
+const KEEP_MEMBERS_MS = 5_000;
 /** How long headers, and a whole request, may take; and how long a connection is kept for the next one. */
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 30_000;
@@ -46,6 +52,8 @@ export class Listener {
   readonly #http: HttpServer;
   readonly #sockets: WebSocketServer;
   readonly #options: ListenerOptions;
+  readonly #busy = new BusyTime();
+  #kept: { readonly newest: string | undefined; readonly nextMs: number } = { newest: undefined, nextMs: 0 };
   #visitors: Visitors | undefined;
 
   private constructor(options: ListenerOptions, http: HttpServer) {
@@ -108,6 +116,16 @@ export class Listener {
       });
     });
     return new Listener(options, http);
+  }
+
+  /** To be called regularly: how much there is to do decides who is looked at, and from where islands came is kept. */
+  tick(): void {
+    this.door.press(this.#busy.share() > BUSY);
+    const nowMs = this.#options.nowMs();
+    const { newest } = this.door;
+    if (newest === this.#kept.newest || nowMs < this.#kept.nextMs) return;
+    this.#kept = { newest, nextMs: nowMs + KEEP_MEMBERS_MS };
+    this.#options.onMembers?.(this.door.members);
   }
 
   /** The port that it listens on. */

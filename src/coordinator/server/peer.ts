@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
-import type { Channel } from '../../protocol/channel.ts';
-import type { CoordinatorMessage, IslandMessage, islandMessageSchema } from '../../protocol/messages.ts';
-import type { TokenBucket } from './limits.ts';
+import { Channel, overWebSocket } from '../../protocol/channel.ts';
+import { type CoordinatorMessage, type IslandMessage, islandMessageSchema } from '../../protocol/messages.ts';
+import { strangersLimit, type TokenBucket } from './limits.ts';
 
 export type Hello = IslandMessage & { readonly kind: 'hello' };
 export type Resume = IslandMessage & { readonly kind: 'resume' };
@@ -40,8 +40,59 @@ export interface Peer {
   evaluates: boolean;
   /** The invitation that it came with, to be counted. */
   invitation: { readonly id: string; readonly uses: number } | null;
-  /** Bytes sent when it last took any of what waits for it, and when that was. */
+  /** Bytes that had left for it when it was last seen to take any, and when that was. */
   taken: { readonly bytes: number; readonly atMs: number };
   /** Rising with every hello. */
   number: number;
+}
+
+/** Somebody of whom nothing is known yet. */
+export function newPeer(
+  socket: WebSocket,
+  wire: Socket,
+  address: string,
+  { nonce, mostBytes, nowMs }: { readonly nonce: string; readonly mostBytes: number; readonly nowMs: number },
+): Peer {
+  return {
+    socket,
+    wire,
+    heardBytes: wire.bytesRead,
+    address,
+    nonce,
+    limit: strangersLimit(nowMs),
+    channel: new Channel(overWebSocket(socket), islandMessageSchema, mostBytes),
+    taking: new Set(),
+    stage: 'stranger',
+    beginnings: [],
+    capabilities: [],
+    name: undefined,
+    isOtherVersion: false,
+    key: '',
+    evaluates: true,
+    invitation: null,
+    taken: { bytes: 0, atMs: nowMs },
+    number: 0,
+  };
+}
+
+/** A piece of a mebibyte takes two minutes at 70 kbit/s: whoever takes nothing for longer does not read. */
+const STUCK_MS = 120_000;
+
+/** Whether it takes nothing of what it is sent, though it may say that it is there. To be asked regularly. */
+export function isStuck(peer: Peer, nowMs: number): boolean {
+  const { bytesWritten, writableLength } = peer.wire;
+  const bytes = bytesWritten - writableLength;
+  if (writableLength === 0 || bytes !== peer.taken.bytes) peer.taken = { bytes, atMs: nowMs };
+  return nowMs - peer.taken.atMs > STUCK_MS;
+}
+
+/**
+ * Whether bytes came since the last look. Of a large piece over a thin link they come for a while before anything whole does, and the island's
+ * heartbeats wait behind it: so it is told, unasked, that it is heard.
+ */
+export function isReceiving(peer: Peer | undefined): boolean {
+  if (peer === undefined || peer.wire.bytesRead === peer.heardBytes) return false;
+  peer.heardBytes = peer.wire.bytesRead;
+  peer.channel.sendAtOnce({ kind: 'alive' });
+  return true;
 }

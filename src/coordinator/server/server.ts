@@ -3,41 +3,32 @@ import type { Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { WebSocket } from 'ws';
 import { HelioError } from '../../errors.ts';
-import { Channel, overWebSocket } from '../../protocol/channel.ts';
-import {
-  type CoordinatorMessage,
-  type IslandMessage,
-  islandMessageSchema,
-  MAX_HELLO_BYTES,
-} from '../../protocol/messages.ts';
+import { type IslandMessage, MAX_HELLO_BYTES } from '../../protocol/messages.ts';
 import { RefusedForNow } from '../../protocol/refusal.ts';
 import type { Reason } from '../../protocol/standing.ts';
 import { Leases, silence } from '../leases.ts';
 import { trainedMsOf } from '../run.ts';
 import type { Effect, RunState } from '../state.ts';
 import { BrokenOff } from './broken-off.ts';
-import { BusyTime } from './busy-time.ts';
 import { Decider } from './decider.ts';
 import { Entrance, OWN_VERSIONS, requireVersion } from './entrance.ts';
 import { faultOf } from './fault.ts';
 import { httpSide } from './http.ts';
 import { Intake } from './intake.ts';
-import { messageLimit, strangersLimit } from './limits.ts';
+import { messageLimit } from './limits.ts';
 import { Listener } from './listener.ts';
 import { RunMetrics } from './metrics.ts';
 import type { ServerOptions, Traffic } from './options.ts';
-import type { Peer } from './peer.ts';
+import { isReceiving, isStuck, newPeer, type Peer } from './peer.ts';
 import { type Crew, Performer } from './performer.ts';
 import { readiness } from './readiness.ts';
 import { Receipts } from './receipts.ts';
+import { TrafficBook } from './traffic-book.ts';
 
 export type Ending = Effect & { readonly kind: 'end' };
 
 /** A socket that has not said hello is closed after this. */
 const HELLO_MS = 10_000;
-/** Share of its time that this process may be at work before strangers have to wait. */
-const BUSY = 0.75;
-const KEEP_MEMBERS_MS = 5_000;
 /** RFC 6455's registry: the service is restarting. */
 const SERVICE_RESTART = 1012;
 
@@ -45,9 +36,11 @@ const SERVICE_RESTART = 1012;
 export class RunServer {
   readonly #options: ServerOptions;
   readonly #peers = new Map<string, Peer>();
-  readonly #traffic = new Map<string, { sentBytes: number; receivedBytes: number }>();
+  readonly #traffic = new TrafficBook(
+    (island) => this.#peers.get(island)?.channel,
+    () => this.#peers.keys(),
+  );
   readonly #listener: Listener;
-  readonly #busy = new BusyTime();
   readonly #entrance: Entrance;
   readonly #ended = Promise.withResolvers<Ending>();
   readonly #decider: Decider;
@@ -56,7 +49,6 @@ export class RunServer {
   readonly #receipts: Receipts;
   readonly #brokenOff = new BrokenOff();
   #hellos = 0;
-  #kept = { joins: 0, nextMs: 0 };
   readonly #leases: Leases;
   readonly #metrics: RunMetrics;
 
@@ -68,7 +60,7 @@ export class RunServer {
       state: this.#decider.state,
       connections: listener.clients.size,
       strangers: listener.door.strangers,
-      ...this.#allTraffic(),
+      ...this.#traffic.all(),
     }));
     const crew: Crew = {
       peer: (island) => this.#peers.get(island),
@@ -120,9 +112,8 @@ export class RunServer {
         this.#performer.add(effects.map((effect) => ({ effect, ...rest, newestPeer: this.#hellos }))),
       failed: (error) => this.#fail(error),
       beforeTick: () => {
-        listener.door.press(this.#busy.share() > BUSY);
+        listener.tick();
         this.#expire();
-        this.#keepMembers();
       },
     });
     const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false });
@@ -136,11 +127,11 @@ export class RunServer {
 
   /** @throws HelioError HELIO-4001 when the port is in use */
   static async start(options: ServerOptions): Promise<RunServer> {
-    const { host, port, tls, nowMs, doorLimits, members } = options;
+    const { host, port, tls, nowMs, doorLimits, members, onMembers } = options;
     const known = { hosts: options.hosts ?? [], origins: options.origins ?? [] };
     const server = new RunServer(
       options,
-      await Listener.start({ host, port, tls, known, nowMs, limits: doorLimits, members }),
+      await Listener.start({ host, port, tls, known, nowMs, limits: doorLimits, members, onMembers }),
     );
     if (options.recoveredMs !== undefined) server.#decider.take({ kind: 'recovered', trainedMs: options.recoveredMs });
     return server;
@@ -171,23 +162,7 @@ export class RunServer {
 
   /** Bytes exchanged with an island over all its connections. */
   trafficOf(island: string): Traffic {
-    const past = this.#traffic.get(island);
-    const open = this.#peers.get(island)?.channel;
-    return {
-      sentBytes: (past?.sentBytes ?? 0) + (open?.sentBytes ?? 0),
-      receivedBytes: (past?.receivedBytes ?? 0) + (open?.receivedBytes ?? 0),
-    };
-  }
-
-  #allTraffic(): Traffic {
-    const names = new Set([...this.#traffic.keys(), ...this.#peers.keys()]);
-    let [sentBytes, receivedBytes] = [0, 0];
-    for (const name of names) {
-      const traffic = this.trafficOf(name);
-      sentBytes += traffic.sentBytes;
-      receivedBytes += traffic.receivedBytes;
-    }
-    return { sentBytes, receivedBytes };
+    return this.#traffic.of(island);
   }
 
   /** Ends this process's part in good order: what was decided is done and committed, and islands look for the next one. */
@@ -238,37 +213,10 @@ export class RunServer {
 
   #accept(socket: WebSocket, wire: Socket, address: string): void {
     const { aggregation, nowMs } = this.#options;
-    const { mostBytes } = aggregation;
-    const channel = new Channel<typeof islandMessageSchema, CoordinatorMessage>(
-      overWebSocket(socket),
-      islandMessageSchema,
-      mostBytes,
-    );
     const nonce = randomBytes(24).toString('base64url');
-    const limit = strangersLimit(nowMs());
-    const taking = new Set<number>();
-    const peer: Peer = {
-      socket,
-      wire,
-      heardBytes: wire.bytesRead,
-      address,
-      nonce,
-      limit,
-      channel,
-      taking,
-      stage: 'stranger',
-      beginnings: [],
-      capabilities: [],
-      name: undefined,
-      isOtherVersion: false,
-      key: '',
-      evaluates: true,
-      invitation: null,
-      taken: { bytes: 0, atMs: nowMs() },
-      number: 0,
-    };
+    const peer = newPeer(socket, wire, address, { nonce, mostBytes: aggregation.mostBytes, nowMs: nowMs() });
     const patience = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
-    channel.send({ kind: 'challenge', ...OWN_VERSIONS, nonce });
+    peer.channel.send({ kind: 'challenge', ...OWN_VERSIONS, nonce });
     socket.on('message', (data: Buffer, isBinary) => {
       // Nothing that a refused one says is looked at.
       if (peer.stage === 'refused') return;
@@ -387,7 +335,7 @@ export class RunServer {
 
   #forget(peer: Peer, reason: string, because: Reason): void {
     if (peer.name === undefined || this.#peers.get(peer.name) !== peer) return;
-    this.#traffic.set(peer.name, this.trafficOf(peer.name));
+    this.#traffic.keep(peer.name);
     this.#brokenOff.keep(peer.name, peer.channel.beginnings);
     this.#peers.delete(peer.name);
     this.#leases.end(peer.name);
@@ -396,21 +344,18 @@ export class RunServer {
 
   /** Whoever was silent for too long is gone, connected or not. */
   #expire(): void {
+    const nowMs = this.#options.nowMs();
+    for (const peer of this.#peers.values()) {
+      if (!isStuck(peer, nowMs)) continue;
+      this.#forget(peer, 'it did not take what it was sent', 'connection-lost');
+      peer.socket.terminate();
+    }
     const isHeard = (island: string): boolean => isReceiving(this.#peers.get(island));
-    for (const { island, silentMs } of this.#leases.expire(this.#options.nowMs(), isHeard)) {
+    for (const { island, silentMs } of this.#leases.expire(nowMs, isHeard)) {
       const peer = this.#peers.get(island);
       if (peer !== undefined) this.#forget(peer, silence(silentMs), 'lease-expired');
       peer?.socket.close(1008, 'lease expired');
     }
-  }
-
-  /** Where islands came from is kept for the process that follows this one. */
-  #keepMembers(): void {
-    const nowMs = this.#options.nowMs();
-    const { joins } = this.#kept;
-    if (this.#hellos === joins || nowMs < this.#kept.nextMs) return;
-    this.#kept = { joins: this.#hellos, nextMs: nowMs + KEEP_MEMBERS_MS };
-    this.#options.onMembers?.(this.#listener.door.members);
   }
 
   /** An error of one connection that nobody foresaw: it is told with its place, and the run goes on. */
@@ -430,14 +375,3 @@ export class RunServer {
 /** A bug of ours, which what an island sent has brought to light. */
 const unexplained = (cause: unknown): HelioError =>
   new HelioError('HELIO-4003', `The coordinator could not deal with it: ${cause}`, 'Report this with both versions.');
-
-/**
- * Whether bytes came since the last look. Of a large piece over a thin link they come for a while before anything whole does, and the island's
- * heartbeats wait behind it: so it is told, unasked, that it is heard.
- */
-function isReceiving(peer: Peer | undefined): boolean {
-  if (peer === undefined || peer.wire.bytesRead === peer.heardBytes) return false;
-  peer.heardBytes = peer.wire.bytesRead;
-  peer.channel.sendAtOnce({ kind: 'alive' });
-  return true;
-}

@@ -55,7 +55,7 @@ function payloadOf(elements: number): Uint8Array {
 
 /** Hashed as a base, saved in shards, in a run's and an island's checkpoint, as one blob, and exported; and read again. */
 async function walk(layers: number): Promise<readonly Figure[]> {
-  const paths = ['hash', 'shards', 'checkpoint', 'island', 'blob', 'onnx', 'gguf'];
+  const paths = ['hash', 'travel', 'shards', 'checkpoint', 'island', 'blob', 'onnx', 'gguf'];
   const { stdout } = await run(process.execPath, [WALK, String(layers), ...paths]);
   const { parameters, seconds, peakBytes } = JSON.parse(stdout) as {
     readonly parameters: number;

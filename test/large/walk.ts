@@ -2,22 +2,27 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Checkpointed, openCheckpoint, saveCheckpoint } from '../../src/cli/run-checkpoint.ts';
 import { placesOf } from '../../src/coordinator/state-pieces.ts';
 import { hashOf } from '../../src/coordinator/store/blobs.ts';
 import { FileBlobs } from '../../src/coordinator/store/file-blobs.ts';
 import { writePieces } from '../../src/files.ts';
+import { BaseFiles } from '../../src/island/node/base-file.ts';
 import { openIslandCheckpoint, saveIslandCheckpoint } from '../../src/island/node/island-checkpoint.ts';
+import { mostBytesOf } from '../../src/island/payload-bounds.ts';
 import { trainBpe } from '../../src/ml/data/bpe-training.ts';
 import { encodeGguf } from '../../src/ml/models/gguf.ts';
 import { openWeights, saveWeights } from '../../src/ml/models/hugging-face.ts';
 import { parametersOf } from '../../src/ml/models/model.ts';
 import { saveOnnx } from '../../src/ml/models/onnx-file.ts';
 import { elementsOf } from '../../src/ml/tensor/parameters.ts';
+import { openSafetensors } from '../../src/ml/tensor/safetensors.ts';
 import { layOutSafetensors } from '../../src/ml/tensor/safetensors-layout.ts';
-import type { LazyArrays } from '../../src/ml/tensor/tensor-source.ts';
+import { LazyArrays } from '../../src/ml/tensor/tensor-source.ts';
 import { outputsGraph } from '../../src/ml/training/training-graph.ts';
 import { cutIntoFragments, type Fragment } from '../../src/outer/fragments.ts';
+import { encodeFrames, FrameAssembler, joined, type Packed, type Transfer } from '../../src/protocol/frame.ts';
 import { contentHash } from '../../src/protocol/hash.ts';
 import { largeModel, makeSparse, requireMark, requireMarks } from './sparse-model.ts';
 
@@ -38,6 +43,7 @@ const place = (name: string): string => path.join(folder, name);
 /** Each leaves nothing behind but what it wrote under its own name, which is removed. */
 const paths: Readonly<Record<string, (base: LazyArrays) => Promise<void> | void>> = {
   hash,
+  travel,
   shards,
   checkpoint,
   island,
@@ -53,6 +59,32 @@ async function hash(base: LazyArrays): Promise<void> {
   if (layout.length < WALL_BYTES) throw new Error('the model is too small');
   const name = await contentHash(layout);
   if (!/^[0-9a-f]{64}$/.test(name)) throw new Error(name);
+}
+
+/** A base on its way to an island: cut into frames from its file, and put together in another. */
+async function travel(base: LazyArrays): Promise<void> {
+  const payload = layOutSafetensors(base.sources);
+  const packed: Packed = { content: { kind: 'base' }, payload, hash: await contentHash(payload) };
+  const bases = new BaseFiles();
+  const assembler = new FrameAssembler({
+    most: (content) => mostBytesOf(content, undefined),
+    vessel: (_, bytes) => bases.make(bytes),
+  });
+  try {
+    let transfer: Promise<Transfer> | undefined;
+    let frames = 0;
+    for (const frame of encodeFrames(packed)) {
+      transfer = assembler.accept(joined(frame));
+      // As over a network, hashing goes on while the next ones come.
+      if (++frames % 8 === 0) await sleep(5);
+    }
+    const { vessel } = await transfer!;
+    const opened = openSafetensors(vessel!.file!);
+    requireMarks(MODEL, new LazyArrays(opened.tensors));
+    opened.close();
+  } finally {
+    bases.close();
+  }
 }
 
 /** The model as it is saved at the end of a run, and loaded again. */

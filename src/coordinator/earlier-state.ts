@@ -1,5 +1,6 @@
 import { UNKNOWN_PACE } from './claims.ts';
 import { recounted } from './roster.ts';
+import { UNKNOWN_SHARD } from './shards.ts';
 import type { Arrived, EarlyDue, FragmentState, Island, PendingCheckpoint, RunState } from './state.ts';
 import { NEVER_MS } from './step.ts';
 import { emptyTable, has, keysOf, type Table, tableOf, valuesOf } from './table.ts';
@@ -16,7 +17,14 @@ export function upgradeState(state: RunState): RunState {
     earlyFromMs: state.earlyFromMs ?? 0,
     evaluateMs: state.evaluateMs ?? null,
     partTokens: state.partTokens ?? [],
-    islands: { all: islands, training, tallies, byShard: table(byShard), byInvitation: table(byInvitation) },
+    islands: {
+      all: islands,
+      training,
+      tallies,
+      byShard: table(byShard),
+      nextShard: state.islands.nextShard ?? UNKNOWN_SHARD,
+      byInvitation: table(byInvitation),
+    },
     fragments: state.fragments.map((fragment) => ({
       ...fragment,
       lengths: fragment.lengths ?? [],
@@ -55,7 +63,7 @@ const table = <T>(given: Table<T> | Readonly<Record<string, T>>): Table<T> =>
   isTable(given) ? given : tableOf(Object.entries(given));
 
 const isTable = <T>(given: object): given is Table<T> =>
-  Array.isArray((given as { readonly branches?: unknown }).branches);
+  typeof (given as { readonly root?: unknown }).root === 'object';
 
 /** What was a list of names, or is a table. */
 const names = (given: Table<true> | readonly string[]): Table<true> =>

@@ -44,9 +44,11 @@ export function advanceEvaluation(step: Step): void {
   const before = step.state.evaluation;
   if (before === null || step.nowMs < before.nextLookMs) return;
   if (step.nowMs >= before.untilMs) return giveUp(step, before, 'nobody did in time');
+  letPass(step);
+  // Those who can are looked for when somebody is to be asked: while all are, answers come and islands join without that.
+  if (isUnderWay(step.state.evaluation!)) return lookLater(step);
   const able = evaluators(step);
   if (able.length === 0 && countTraining(step.state) > 0) return giveUp(step, before, 'no island that is there can');
-  letPass(step);
   ask(step, able);
   const { parts } = step.state.evaluation!;
   if (parts.some(isOpen)) return lookLater(step);
@@ -60,6 +62,11 @@ export function advanceEvaluation(step: Step): void {
 }
 
 const isOpen = ({ wanted, answers }: EvaluationPart): boolean => answers.length < wanted;
+/** Whether somebody else is to be asked. */
+const isLacking = ({ wanted, answers, asked }: EvaluationPart): boolean => answers.length + asked.length < wanted;
+
+/** Whether everybody who is wanted was asked, and some have not answered. */
+const isUnderWay = ({ parts }: Evaluation): boolean => parts.some(isOpen) && !parts.some(isLacking);
 
 /** Something has happened that may take it further. */
 export function lookAgain(step: Step): void {
@@ -103,7 +110,7 @@ function doubt(step: Step, island: string, reason: string): void {
 /** Asks for what nobody is asked for, of those that were right so far, and have the least to do. A part that nobody is left for is as it is. */
 function ask(step: Step, able: readonly Island[]): void {
   const evaluation = step.state.evaluation!;
-  if (evaluation.parts.every(({ wanted, answers, asked }) => answers.length + asked.length >= wanted)) return;
+  if (!evaluation.parts.some(isLacking)) return;
   const load = new Map<string, number>(able.map(({ name }) => [name, 0]));
   for (const { island } of evaluation.parts.flatMap(({ asked }) => asked))
     load.set(island, (load.get(island) ?? 0) + 1);

@@ -4,6 +4,7 @@ import { startingAt, UNKNOWN_PACE } from './claims.ts';
 import { isAdmitted } from './due.ts';
 import { releaseEvaluation } from './evaluation.ts';
 import { allIslands, countOf, islandOf, mapIslands } from './roster.ts';
+import { freeShard } from './shards.ts';
 import type { Event, Held, Island, RunState } from './state.ts';
 import type { Step } from './step.ts';
 
@@ -42,7 +43,7 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
     offences: known?.offences ?? 0,
     evaluates: evaluates ?? true,
     lapses: known?.lapses ?? 0,
-    shard: known?.shard ?? freeShard(step.state, step.settings.expectedIslands, name),
+    shard: known?.shard ?? takeShard(step, name),
     merged,
     // Where it begins anew, its time counts from when it is told to start.
     paces: fragments.map((_, index) => {
@@ -123,15 +124,11 @@ export function leave(step: Step, name: string, reason: string, because: Reason)
   step.record({ kind: 'island', island: name, status: 'gone', reason });
 }
 
-/**
- * The lowest shard that no island has; with more islands than shards, the one that fewest have. An island whose name ends in a number has the shard of
- * that number if it is free: so a run of island-1 to island-4 is the same whoever comes first.
- */
-function freeShard(state: RunState, shards: number, name: string): number {
-  const holders = Array.from({ length: shards }, (_, shard) => countOf(state.islands.byShard, String(shard)));
-  const own = Number(/-([1-9]\d*)$/.exec(name)?.[1] ?? Number.NaN) - 1;
-  if (holders[own] === 0) return own;
-  return holders.indexOf(Math.min(...holders));
+function takeShard(step: Step, name: string): number {
+  const { islands } = step.state;
+  const { shard, nextShard } = freeShard(islands, step.settings.expectedIslands, name);
+  step.update({ islands: { ...islands, nextShard } });
+  return shard;
 }
 
 /** Counters of an island over all its connections. */

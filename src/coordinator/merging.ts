@@ -33,12 +33,16 @@ export function islandDue(step: Step, { island, fragment, version, slackMs }: Ev
     const early = { island, fragment, version: known.version, fromMs, holdsMs: nowMs + slackMs };
     return step.update({
       early: withEntry(state.early, key, early),
-      earlyFromMs: Math.min(state.earlyFromMs, fromMs),
+      earlyFromMs: Math.min(state.earlyFromMs, nextLookMs(fromMs)),
     });
   }
   step.island(island, { paces: paces.with(fragment, measured(paces[fragment]!, planned, nowMs)) });
   countDue(step, island, fragment, nowMs + slackMs);
 }
+
+/** All who were due too early are looked at together, so many times a second at most: they may be many, each with a time of its own. */
+const nextLookMs = (fromMs: number): number => Math.min(NEVER_MS, Math.ceil(fromMs / EARLY_LOOK_MS) * EARLY_LOOK_MS);
+const EARLY_LOOK_MS = 250;
 
 function countDue(step: Step, island: string, fragment: number, holdsMs: number): void {
   step.island(island, { due: step.islandOf(island).due.with(fragment, holdsMs) });
@@ -58,7 +62,7 @@ function countEarly(step: Step): void {
   const waiting = standing.filter(({ fromMs }) => fromMs > step.nowMs);
   step.update({
     early: tableOf(waiting.map((one) => [`${one.island} ${one.fragment}`, one])),
-    earlyFromMs: Math.min(NEVER_MS, ...waiting.map(({ fromMs }) => fromMs)),
+    earlyFromMs: nextLookMs(waiting.reduce((first, { fromMs }) => Math.min(first, fromMs), NEVER_MS)),
   });
   for (const { island, fragment, fromMs, holdsMs } of standing)
     if (fromMs <= step.nowMs) countDue(step, island, fragment, holdsMs);
@@ -140,7 +144,8 @@ function advanceFragment(step: Step, index: number): void {
   const { stage, runStep } = step.state.fragments[index]!;
   if (runStep >= step.settings.steps || step.state.checkpoint?.thenStop === true) return;
   const { quorum, graceS, pull: who } = step.settings.outer;
-  const { due, lacking } = step.state.islands.tallies[index]!;
+  const { due: dueNow, lacking } = step.state.islands.tallies[index]!;
+  const due = dueNow.size;
   const everybody = due > 0 && lacking === 0;
   const enough = due > 0 && (quorum === 'all' || due >= quorum);
   switch (stage.kind) {
@@ -190,9 +195,9 @@ export function deadlineMs(settings: RunSettings, { fragments, early, earlyFromM
   return first === NEVER_MS ? undefined : first;
 }
 
-/** Those that train and are due: for what is done once a merge. */
+/** Those that train and are due: for what is done once a merge of them. */
 const dueFor = (step: Step, index: number): readonly Island[] =>
-  training(step.state).filter((island) => island.due[index] !== null);
+  keysOf(step.state.islands.tallies[index]!.due).map((name) => step.islandOf(name));
 
 /** Of those that were asked, who trains and has not answered. */
 const unanswered = (step: Step, { asked, arrived, open }: Pulling): readonly string[] =>
@@ -219,10 +224,11 @@ function pull(step: Step, index: number, islands: readonly Island[]): void {
  */
 function patienceMs({ settings }: Step, islands: readonly Island[]): number {
   const answering = islands.filter(({ missed }) => missed === 0);
-  const answers = (answering.length > 0 ? answering : islands).map(
-    ({ answerMs }) => answerMs ?? Number.POSITIVE_INFINITY,
+  const slowestMs = (answering.length > 0 ? answering : islands).reduce(
+    (slowest, { answerMs }) => Math.max(slowest, answerMs ?? Number.POSITIVE_INFINITY),
+    0,
   );
-  return Math.min(settings.leaseMs, Math.max(MIN_PATIENCE_MS, 4 * Math.max(...answers)));
+  return Math.min(settings.leaseMs, Math.max(MIN_PATIENCE_MS, 4 * slowestMs));
 }
 
 const MIN_PATIENCE_MS = 1_000;
@@ -247,7 +253,7 @@ export interface MergeDecision {
 function merge(step: Step, index: number, stage: Pulling, progress: number): void {
   const { weighting } = step.settings.outer;
   const contributions = entriesOf(stage.arrived)
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    // In the order of names.
     .map(([island, arrived]) => ({ island, ...arrived, weight: weightOf(weighting, arrived.tokens, arrived.steps) }));
   if (!contributions.some(({ weight }) => weight > 0)) return step.fragment(index, { stage: { kind: 'open' } });
   // A sum of thirds is a whole number again.

@@ -1,3 +1,4 @@
+import { UNKNOWN_SHARD } from './shards.ts';
 import type { Island, Roster, Tally } from './state.ts';
 import { emptyTable, entryOf, keysOf, mapTable, type Table, valuesOf, withEntry, withoutEntry } from './table.ts';
 
@@ -8,9 +9,10 @@ export const emptyRoster = (fragments: number): Roster => ({
   training: emptyTable,
   tallies: Array.from({ length: fragments }, () => NOBODY),
   byShard: emptyTable,
+  nextShard: UNKNOWN_SHARD,
   byInvitation: emptyTable,
 });
-const NOBODY: Tally = { due: 0, lacking: 0 };
+const NOBODY: Tally = { due: emptyTable, lacking: 0 };
 
 export const islandOf = ({ all }: Roster, name: string): Island | undefined => entryOf(all, name);
 
@@ -28,9 +30,10 @@ export function withIsland(roster: Roster, island: Island): Roster {
   const { training, byShard, byInvitation } = roster;
   const sameCounts = was === is && before?.due === island.due && before?.expected === island.expected;
   return {
+    ...roster,
     all: withEntry(roster.all, name, island),
     training: was === is ? training : is ? withEntry(training, name, true as const) : withoutEntry(training, name),
-    tallies: sameCounts ? roster.tallies : counted(counted(roster.tallies, before, -1), island, 1),
+    tallies: sameCounts ? roster.tallies : counted(roster.tallies, name, before, island),
     ...(before === undefined
       ? {
           byShard: more(byShard, String(shard)),
@@ -52,18 +55,28 @@ export function recounted(islands: readonly Island[], fragments: number): Pick<R
   let { tallies } = emptyRoster(fragments);
   for (const island of islands) {
     if (island.status === 'training') training = withEntry(training, island.name, true as const);
-    tallies = counted(tallies, island, 1);
+    tallies = counted(tallies, island.name, undefined, island);
   }
   return { training, tallies };
 }
 
 const more = (counts: Table<number>, key: string): Table<number> => withEntry(counts, key, countOf(counts, key) + 1);
 
-/** An island counts for a fragment while it trains: as due, or as one that is still expected to be. */
-function counted(tallies: readonly Tally[], island: Island | undefined, by: 1 | -1): readonly Tally[] {
-  if (island === undefined || island.status !== 'training') return tallies;
+function counted(tallies: readonly Tally[], name: string, before: Island | undefined, after: Island): readonly Tally[] {
   return tallies.map((tally, index) => {
-    if (island.due[index] !== null) return { ...tally, due: tally.due + by };
-    return island.expected[index] === true ? { ...tally, lacking: tally.lacking + by } : tally;
+    const [was, is] = [countsAs(before, index), countsAs(after, index)];
+    if (was === is) return tally;
+    const { due, lacking } = tally;
+    return {
+      due: is === 'due' ? withEntry(due, name, true as const) : was === 'due' ? withoutEntry(due, name) : due,
+      lacking: lacking + (is === 'lacking' ? 1 : 0) - (was === 'lacking' ? 1 : 0),
+    };
   });
+}
+
+/** An island counts for a fragment while it trains: as due, or as one that is still expected to be. */
+function countsAs(island: Island | undefined, index: number): 'due' | 'lacking' | undefined {
+  if (island?.status !== 'training') return undefined;
+  if (island.due[index] !== null) return 'due';
+  return island.expected[index] === true ? 'lacking' : undefined;
 }

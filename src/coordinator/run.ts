@@ -314,7 +314,7 @@ function finishCheckpoint(step: Step): void {
   if (checkpoint === null || isOver(step.state.phase)) return;
   if (checkpoint.open > 0 && step.nowMs - checkpoint.sinceMs < step.settings.leaseMs) return;
   const { id, merges } = checkpoint;
-  const missing = keysOf(checkpoint.waiting).toSorted();
+  const missing = keysOf(checkpoint.waiting);
   step.update({ checkpoint: null, committed: { id, merges, missing } });
   step.effect({ kind: 'commit', checkpoint: id, missing });
   step.record({ kind: 'checkpoint', checkpoint: id, runStep: runStepOf(step.state), missing });

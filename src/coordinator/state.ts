@@ -2,6 +2,7 @@ import type { OuterSettings } from '../outer/settings.ts';
 import type { CoordinatorMessage, Progress } from '../protocol/messages.ts';
 import type { Reason, Standing } from '../protocol/standing.ts';
 import type { LengthVote } from './length-bound.ts';
+import type { NextShard } from './shards.ts';
 import type { Table } from './table.ts';
 
 /** The run as data. Everything here is plain JSON, so that a snapshot of it is a checkpoint. */
@@ -96,12 +97,13 @@ export interface Roster {
   readonly tallies: readonly Tally[];
   /** How many have each shard, and how many came with each invitation. */
   readonly byShard: Table<number>;
+  readonly nextShard: NextShard;
   readonly byInvitation: Table<number>;
 }
 
-/** Of those that train: how many are due, and how many are expected to be and are not yet. */
+/** Of those that train: who is due, and how many are expected to be and are not yet. */
 export interface Tally {
-  readonly due: number;
+  readonly due: Table<true>;
   readonly lacking: number;
 }
 

@@ -1,72 +1,104 @@
 /**
- * A map as plain data that is never changed: a change makes a new one, which shares with the old all but one leaf and the way to it. So an event of a run with ten
- * thousand islands copies some hundred references, whatever there are of them, and a snapshot is JSON. Two levels of 64: a hash array mapped trie (Bagwell 2001) of fixed
- * depth, whose leaves stay small up to a hundred thousand entries.
+ * A map as plain data that is never changed: a change makes a new one, which shares with the old all but a few small nodes. So an event of a run with ten thousand islands
+ * copies some hundred references, whatever there are of them, and a snapshot is JSON. It is a B+ tree in the order of its keys: whoever chooses names cannot make any of
+ * its places full, as with a hash that he knows, and names are never those of properties, so that `constructor` is one like another.
  */
 export interface Table<T> {
   readonly size: number;
-  readonly branches: readonly (readonly (Leaf<T> | null)[] | null)[];
+  readonly root: Node<T>;
 }
-type Leaf<T> = Readonly<Record<string, T>>;
+type Node<T> = Leaf<T> | Branch<T>;
+interface Leaf<T> {
+  readonly keys: readonly string[];
+  readonly values: readonly T[];
+}
+interface Branch<T> {
+  /** Of each child a key that is not above its first. */
+  readonly from: readonly string[];
+  readonly children: readonly Node<T>[];
+}
 
-const FAN_OUT = 64;
-const EMPTY: readonly null[] = Array.from({ length: FAN_OUT }, () => null);
+/** Entries of a leaf, and children of a branch. */
+const MOST = 32;
 
-export const emptyTable: Table<never> = { size: 0, branches: EMPTY };
+export const emptyTable: Table<never> = { size: 0, root: { keys: [], values: [] } };
 
-/** A name from outside must not find what every object has: hence own properties alone. */
-export function entryOf<T>({ branches }: Table<T>, key: string): T | undefined {
-  const at = placeOf(key);
-  const leaf = branches[at.branch]?.[at.leaf];
-  return leaf != null && Object.hasOwn(leaf, key) ? leaf[key] : undefined;
+const isLeaf = <T>(node: Node<T>): node is Leaf<T> => (node as Partial<Leaf<T>>).keys !== undefined;
+
+export function entryOf<T>({ root }: Table<T>, key: string): T | undefined {
+  let node = root;
+  while (!isLeaf(node)) node = node.children[childFor(node, key)]!;
+  const at = lastUpTo(node.keys, key);
+  return node.keys[at] === key ? node.values[at] : undefined;
 }
 
 export const has = (table: Table<unknown>, key: string): boolean => entryOf(table, key) !== undefined;
 
 export function withEntry<T>(table: Table<T>, key: string, value: T): Table<T> {
-  const at = placeOf(key);
-  const branch = table.branches[at.branch] ?? EMPTY;
-  const leaf = branch[at.leaf] ?? {};
-  const size = table.size + (Object.hasOwn(leaf, key) ? 0 : 1);
-  return { size, branches: table.branches.with(at.branch, branch.with(at.leaf, { ...leaf, [key]: value })) };
+  const size = table.size + (has(table, key) ? 0 : 1);
+  const nodes = put(table.root, key, value);
+  return { size, root: nodes.length === 1 ? nodes[0]! : branchOf(nodes) };
+}
+
+/** @returns the node, or its two halves */
+function put<T>(node: Node<T>, key: string, value: T): readonly Node<T>[] {
+  if (isLeaf(node)) {
+    const { keys, values } = node;
+    const at = lastUpTo(keys, key);
+    if (keys[at] === key) return [{ keys, values: values.with(at, value) }];
+    const longer = { keys: keys.toSpliced(at + 1, 0, key), values: values.toSpliced(at + 1, 0, value) };
+    return longer.keys.length <= MOST ? [longer] : halves(longer.keys, longer.values).map(leafOf);
+  }
+  const { from, children } = node;
+  const at = childFor(node, key);
+  const nodes = put(children[at]!, key, value);
+  if (nodes.length === 1 && key >= from[at]!) return [{ from, children: children.with(at, nodes[0]!) }];
+  const longer = { from: from.toSpliced(at, 1, ...nodes.map(firstKey)), children: children.toSpliced(at, 1, ...nodes) };
+  return longer.from.length <= MOST
+    ? [longer]
+    : halves(longer.from, longer.children).map(([firsts, part]) => ({ from: firsts, children: part }));
 }
 
 export function withoutEntry<T>(table: Table<T>, key: string): Table<T> {
-  const at = placeOf(key);
-  const branch = table.branches[at.branch];
-  const leaf = branch?.[at.leaf];
-  if (branch == null || leaf == null || !Object.hasOwn(leaf, key)) return table;
-  const { [key]: _, ...rest } = leaf;
-  const kept = Object.keys(rest).length === 0 ? null : rest;
-  return { size: table.size - 1, branches: table.branches.with(at.branch, branch.with(at.leaf, kept)) };
+  if (!has(table, key)) return table;
+  let root = take(table.root, key) ?? emptyTable.root;
+  while (!isLeaf(root) && root.children.length === 1) root = root.children[0]!;
+  return { size: table.size - 1, root };
 }
 
-/** All at once, which is cheaper than one after the other. */
-export function tableOf<T>(entries: Iterable<readonly [string, T]>): Table<T> {
-  const leaves = new Map<number, Map<string, T>>();
-  let size = 0;
-  for (const [key, value] of entries) {
-    const { branch, leaf } = placeOf(key);
-    const at = branch * FAN_OUT + leaf;
-    const there = leaves.get(at) ?? new Map<string, T>();
-    if (!there.has(key)) size++;
-    leaves.set(at, there.set(key, value));
+/** Nodes may become small, but not empty. */
+function take<T>(node: Node<T>, key: string): Node<T> | undefined {
+  if (isLeaf(node)) {
+    const at = lastUpTo(node.keys, key);
+    if (node.keys.length === 1) return undefined;
+    return { keys: node.keys.toSpliced(at, 1), values: node.values.toSpliced(at, 1) };
   }
-  const leafAt = (at: number): Leaf<T> | null => {
-    const there = leaves.get(at);
-    return there === undefined ? null : Object.fromEntries(there);
-  };
-  const used = new Set([...leaves.keys()].map((at) => Math.floor(at / FAN_OUT)));
-  return {
-    size,
-    branches: EMPTY.map((_, i) => (used.has(i) ? EMPTY.map((__, j) => leafAt(i * FAN_OUT + j)) : null)),
-  };
+  const { from, children } = node;
+  const at = childFor(node, key);
+  const child = take(children[at]!, key);
+  if (child !== undefined) return { from, children: children.with(at, child) };
+  return children.length === 1 ? undefined : { from: from.toSpliced(at, 1), children: children.toSpliced(at, 1) };
 }
 
-/** In an order that follows from the keys alone. */
-export function entriesOf<T>({ branches }: Table<T>): readonly (readonly [string, T])[] {
+/** All at once, which is cheaper than one after the other. Of two values for one key the later counts. */
+export function tableOf<T>(entries: Iterable<readonly [string, T]>): Table<T> {
+  const sorted = [...new Map(entries)].sort(([a], [b]) => (a < b ? -1 : 1));
+  if (sorted.length === 0) return emptyTable;
+  let nodes: readonly Node<T>[] = pieces(sorted).map((piece) =>
+    leafOf([piece.map(([key]) => key), piece.map(([, value]) => value)]),
+  );
+  while (nodes.length > 1) nodes = pieces(nodes).map(branchOf);
+  return { size: sorted.length, root: nodes[0]! };
+}
+
+/** In the order of the keys. */
+export function entriesOf<T>({ root }: Table<T>): readonly (readonly [string, T])[] {
   const all: (readonly [string, T])[] = [];
-  for (const branch of branches) for (const leaf of branch ?? []) if (leaf !== null) all.push(...Object.entries(leaf));
+  const walk = (node: Node<T>): void => {
+    if (isLeaf(node)) for (const [i, key] of node.keys.entries()) all.push([key, node.values[i]!]);
+    else for (const child of node.children) walk(child);
+  };
+  walk(root);
   return all;
 }
 
@@ -74,21 +106,39 @@ export const keysOf = (table: Table<unknown>): readonly string[] => entriesOf(ta
 export const valuesOf = <T>(table: Table<T>): readonly T[] => entriesOf(table).map(([, value]) => value);
 
 /** With each value changed; the keys stay. */
-export const mapTable = <T, U>({ size, branches }: Table<T>, change: (value: T, key: string) => U): Table<U> => ({
-  size,
-  branches: branches.map(
-    (branch) =>
-      branch?.map((leaf) =>
-        leaf === null
-          ? null
-          : Object.fromEntries(Object.entries(leaf).map(([key, value]) => [key, change(value, key)])),
-      ) ?? null,
-  ),
-});
+export function mapTable<T, U>({ size, root }: Table<T>, change: (value: T, key: string) => U): Table<U> {
+  const changed = (node: Node<T>): Node<U> =>
+    isLeaf(node)
+      ? { keys: node.keys, values: node.values.map((value, i) => change(value, node.keys[i]!)) }
+      : { from: node.from, children: node.children.map(changed) };
+  return { size, root: changed(root) };
+}
 
-/** FNV-1a. */
-function placeOf(key: string): { readonly branch: number; readonly leaf: number } {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-  return { branch: hash & (FAN_OUT - 1), leaf: (hash >>> 6) & (FAN_OUT - 1) };
+const leafOf = <T>([keys, values]: readonly [readonly string[], readonly T[]]): Leaf<T> => ({ keys, values });
+const branchOf = <T>(children: readonly Node<T>[]): Branch<T> => ({ from: children.map(firstKey), children });
+const firstKey = (node: Node<unknown>): string => (isLeaf(node) ? node.keys[0]! : node.from[0]!);
+const childFor = ({ from }: Branch<unknown>, key: string): number => Math.max(0, lastUpTo(from, key));
+
+function halves<K, V>(keys: readonly K[], values: readonly V[]): readonly (readonly [readonly K[], readonly V[]])[] {
+  const middle = keys.length >> 1;
+  return [
+    [keys.slice(0, middle), values.slice(0, middle)],
+    [keys.slice(middle), values.slice(middle)],
+  ];
+}
+
+/** With room for more in each. */
+const pieces = <T>(all: readonly T[]): readonly (readonly T[])[] =>
+  Array.from({ length: Math.ceil(all.length / ROOMY) }, (_, i) => all.slice(i * ROOMY, (i + 1) * ROOMY));
+const ROOMY = (3 * MOST) / 4;
+
+/** Place of the last that is not above a key; −1 where all are. */
+function lastUpTo(sorted: readonly string[], key: string): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! <= key) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
 }

@@ -56,16 +56,56 @@ describe('a table', () => {
     expect(before).toEqual(copy);
   });
 
-  it('shares with the one before all but a few places, however many there are', () => {
-    for (const size of [100, 10_000, 100_000]) {
-      const before = tableOf(Array.from({ length: size }, (_, i) => [`island-${i}`, i] as const));
-      const after = withEntry(before, 'island-42', -1);
-      const branches = after.branches.filter((branch, i) => branch !== before.branches[i]);
-      expect(branches).toHaveLength(1);
-      const at = after.branches.indexOf(branches[0]!);
-      const leaves = branches[0]!.filter((leaf, i) => leaf !== before.branches[at]?.[i]);
-      expect(leaves).toHaveLength(1);
-      expect(Object.keys(leaves[0]!).length).toBeLessThan(60);
-    }
+  it('is in the order of its keys, however it came to be', () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.string(), { maxLength: 300 }), (keys) => {
+        const sorted = keys.toSorted((a, b) => (a < b ? -1 : 1));
+        expect(keysOf(built(keys))).toEqual(sorted);
+        expect(keysOf(tableOf(keys.map((name) => [name, 1])))).toEqual(sorted);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('copies a few small nodes with a change, however many entries there are and in whatever order names were chosen', () => {
+    const names = (size: number) => Array.from({ length: size }, (_, i) => `island-${String(i).padStart(6, '0')}`);
+    const orders: Readonly<Record<string, (size: number) => readonly string[]>> = {
+      rising: names,
+      falling: (size) => names(size).toReversed(),
+      // Between the last two each time.
+      inward: (size) => names(size).map((name, i, all) => (i % 2 === 0 ? name : all.at(-i)!)),
+      shuffled: (size) => names(size).toSorted((a, b) => Math.sin(+a.slice(7)) - Math.sin(+b.slice(7))),
+    };
+    for (const [order, namesOf] of Object.entries(orders))
+      for (const size of [100, 20_000]) {
+        const before = built(namesOf(size));
+        for (const name of ['island-000042', 'a', 'z']) {
+          const known = new Set(nodesOf(before.root));
+          const copied = nodesOf(withEntry(before, name, -1).root).filter((node) => !known.has(node));
+          expect([order, copied.length]).toEqual([order, expect.toSatisfy((n: number) => n <= 7)]);
+          for (const node of copied) expect(widthOf(node)).toBeLessThanOrEqual(32);
+        }
+      }
+  });
+
+  it('shrinks again', () => {
+    const names = Array.from({ length: 5_000 }, (_, i) => `island-${i}`);
+    let table: Table<number> = built(names);
+    for (const name of names.slice(1)) table = withoutEntry(table, name);
+    expect(nodesOf(table.root)).toHaveLength(1);
+    expect(withoutEntry(table, names[0]!)).toEqual(emptyTable);
   });
 });
+
+type Node = Table<number>['root'];
+
+const built = (keys: readonly string[]): Table<number> => {
+  let table: Table<number> = emptyTable;
+  for (const key of keys) table = withEntry(table, key, 1);
+  return table;
+};
+
+/** Itself, and all below it. */
+const nodesOf = (node: Node): readonly Node[] =>
+  'children' in node ? [node, ...node.children.flatMap(nodesOf)] : [node];
+const widthOf = (node: Node): number => ('children' in node ? node.children : node.keys).length;

@@ -1,5 +1,5 @@
 import { allIslands, islandOf } from '../../src/coordinator/roster.ts';
-import type { RunState } from '../../src/coordinator/state.ts';
+import type { Island, RunState } from '../../src/coordinator/state.ts';
 import { entriesOf, has, keysOf } from '../../src/coordinator/table.ts';
 
 /** What the state counts along is what a look at everybody finds. @throws Error where it is not */
@@ -8,18 +8,11 @@ export function checkTallies({ islands, fragments, checkpoint }: RunState): void
   const training = all.filter((island) => island.status === 'training');
   const trains = (name: string): boolean => islandOf(islands, name)?.status === 'training';
   equal('islands', islands.all.size, all.length);
-  equal(
-    'training',
-    keysOf(islands.training).toSorted().join(),
-    training
-      .map(({ name }) => name)
-      .toSorted()
-      .join(),
-  );
+  equal('training', keysOf(islands.training).join(), namesOf(training));
   for (const [index, { stage }] of fragments.entries()) {
     const due = training.filter((island) => island.due[index] !== null);
     const lacking = training.filter((island) => island.expected[index] === true && island.due[index] === null);
-    equal(`due for ${index}`, islands.tallies[index]!.due, due.length);
+    equal(`due for ${index}`, keysOf(islands.tallies[index]!.due).join(), namesOf(due));
     equal(`lacking for ${index}`, islands.tallies[index]!.lacking, lacking.length);
     if (stage.kind === 'pulling') {
       const open = keysOf(stage.asked).filter((name) => trains(name) && !has(stage.arrived, name));
@@ -34,6 +27,12 @@ export function checkTallies({ islands, fragments, checkpoint }: RunState): void
   for (const { shard } of all) shards.set(String(shard), (shards.get(String(shard)) ?? 0) + 1);
   for (const [shard, count] of entriesOf(islands.byShard)) equal(`shard ${shard}`, count, shards.get(shard) ?? 0);
 }
+
+const namesOf = (islands: readonly Island[]): string =>
+  islands
+    .map(({ name }) => name)
+    .toSorted()
+    .join();
 
 function equal(what: string, counted: number | string, found: number | string): void {
   if (counted !== found) throw new Error(`${what}: ${counted} are counted, and ${found} are there`);

@@ -15,6 +15,9 @@ export interface Socket {
   send(text: string): void;
   /** @param sent called when the frame has left this process, or the connection is gone */
   sendFrame(frame: Frame, sent: () => void): void;
+  /** Reads no more for a while, where it can. */
+  pause?(): void;
+  resume?(): void;
 }
 
 /** A `ws` socket: a frame is one message of two fragments, so that nothing is copied to put it together. */
@@ -24,8 +27,12 @@ export const overWebSocket = (socket: FragmentingSocket): Socket => ({
     socket.send(head, { binary: true, fin: false });
     socket.send(piece, { binary: true, fin: true }, sent);
   },
+  pause: () => socket.pause(),
+  resume: () => socket.resume(),
 });
 interface FragmentingSocket {
+  pause(): void;
+  resume(): void;
   send(text: string): void;
   send(data: Uint8Array, options: { binary: true; fin: boolean }, sent?: () => void): void;
 }
@@ -113,7 +120,14 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
   /** @throws HelioError HELIO-4004; the promise too */
   frame(data: Uint8Array): Promise<Transfer> | undefined {
     this.receivedBytes += data.length;
-    return this.#assembler.accept(data);
+    const transfer = this.#assembler.accept(data);
+    const { lag } = this.#assembler;
+    if (lag !== undefined) {
+      this.#socket.pause?.();
+      const goOn = (): void => this.#socket.resume?.();
+      lag.then(goOn, goOn);
+    }
+    return transfer;
   }
 
   #put(item: Waiting): void {

@@ -174,6 +174,9 @@ export interface Beginning {
   readonly received: number;
 }
 
+/** Pieces that may wait to be hashed: a network can be faster than that. */
+const MOST_OPEN = 64;
+
 interface Open extends Beginning {
   received: number;
   readonly hasher: PieceHasher;
@@ -193,6 +196,12 @@ export class FrameAssembler {
   /** @param before what came of transfers on earlier connections: they may go on */
   goOnWith(before: readonly Beginning[]): void {
     this.#beginnings = before;
+  }
+
+  /** Resolves when what came so far is hashed, where that lies far behind; undefined where it does not. */
+  get lag(): Promise<void> | undefined {
+    const hasher = this.#open?.hasher;
+    return hasher !== undefined && hasher.open > MOST_OPEN ? hasher.soFar() : undefined;
   }
 
   /** What the next connection may go on with. */

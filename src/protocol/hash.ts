@@ -17,12 +17,22 @@ const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toSt
 /** Takes a payload piece by piece. The bytes of a piece are read at once: the caller may write over them. */
 export class PieceHasher {
   readonly #pieces: Promise<Uint8Array>[] = [];
+  #open = 0;
+
+  /** Pieces that are still being hashed: each is a copy. */
+  get open(): number {
+    return this.#open;
+  }
 
   /** @param piece of {@link PIECE_BYTES}, but for the last one */
   add(piece: Uint8Array): void {
     const hash = digest(piece);
     // Whoever asks for the end hears of a failure.
-    hash.catch(() => {});
+    this.#open++;
+    hash.then(
+      () => this.#open--,
+      () => this.#open--,
+    );
     this.#pieces.push(hash);
   }
 

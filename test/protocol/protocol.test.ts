@@ -199,6 +199,23 @@ describe('channel', () => {
     expect(island.sentBytes).toBeGreaterThan(1000);
   });
 
+  it('reads no more while hashing lies behind, and then goes on', async () => {
+    const did: string[] = [];
+    const channel = new Channel<typeof coordinatorMessageSchema, unknown>(
+      { ...silent, pause: () => void did.push('pause'), resume: () => void did.push('resume') },
+      coordinatorMessageSchema,
+      1e9,
+    );
+    const payload = new Uint8Array(100 * PIECE_BYTES);
+    let whole: ReturnType<typeof channel.frame>;
+    // All at once: nothing can be hashed in between.
+    for (const frame of encodeFrames({ content: { kind: 'base' }, payload, hash: await contentHash(payload) }))
+      whole = channel.frame(joined(frame));
+    expect(did[0]).toBe('pause');
+    expect((await whole!)!.payload).toHaveLength(payload.length);
+    await expect.poll(() => did.at(-1)).toBe('resume');
+  });
+
   it('sends in order, and no further ahead than a reader takes; only what waits for nothing goes past', async () => {
     const wire: string[] = [];
     const taken: (() => void)[] = [];

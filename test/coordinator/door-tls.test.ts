@@ -7,9 +7,9 @@ import { connect as secureConnect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { tlsOf } from '../../src/cli/tls.ts';
-import { type DoorLimits, doorLimits } from '../../src/coordinator/server/limits.ts';
+import type { DoorLimits } from '../../src/coordinator/server/limits.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
-import { ADMIN, type Hosted, helloOf, hosted } from './hosted.ts';
+import { ADMIN, type Hosted, helloOf, hosted, patientDoor } from './hosted.ts';
 
 /** The same door where connections are encrypted: each is seen twice there, as what comes over the wire and as what is in it. */
 let folder = '';
@@ -25,7 +25,7 @@ const faults: string[] = [];
 const open: Socket[] = [];
 const serve = async (limits: Partial<DoorLimits> = {}): Promise<void> => {
   const onFault = (error: unknown, place: string): void => void faults.push(`${place}: ${String(error)}`);
-  run = await hosted({ tls, onFault, doorLimits: { ...doorLimits(), ...limits } });
+  run = await hosted({ tls, onFault, doorLimits: { ...patientDoor(), ...limits } });
 };
 afterEach(async () => {
   for (const socket of open.splice(0)) socket.destroy();

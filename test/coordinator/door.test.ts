@@ -9,9 +9,9 @@ import { Knocks } from '../../src/coordinator/server/knocks.ts';
 import { type DoorLimits, doorLimits } from '../../src/coordinator/server/limits.ts';
 import type { Hello, Peer } from '../../src/coordinator/server/peer.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
-import { ADMIN, type Hosted, helloOf, hosted, Puppet } from './hosted.ts';
+import { ADMIN, type Hosted, helloOf, hosted, Puppet, patientDoor } from './hosted.ts';
 
-const USUAL = doorLimits({ most: 20_000, open: 50 });
+const USUAL = patientDoor(doorLimits({ most: 20_000, open: 50 }));
 let run: Hosted;
 let served = false;
 const open: { destroy(): unknown }[] = [];

@@ -2,12 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { islandOf } from '../../src/coordinator/roster.ts';
-import { doorLimits } from '../../src/coordinator/server/limits.ts';
 import { encodeFrames, joined } from '../../src/protocol/frame.ts';
 import { contentHash } from '../../src/protocol/hash.ts';
 import { type Identity, isSignedBy, newIdentity, updateText } from '../../src/protocol/identity.ts';
 import { receiptText } from '../../src/protocol/receipts.ts';
-import { ADMIN, type Hosted, hosted, Puppet, RUN } from './hosted.ts';
+import { ADMIN, type Hosted, hosted, Puppet, patientDoor, RUN } from './hosted.ts';
 
 let run: Hosted;
 const puppets: Puppet[] = [];
@@ -17,7 +16,7 @@ const puppet = (name: string, identity: Identity | Promise<Identity> = newIdenti
   return made;
 };
 beforeEach(async () => {
-  run = await hosted({ doorLimits: { ...doorLimits(), refusals: { burst: 1_000, perS: 100 } } });
+  run = await hosted({ doorLimits: { ...patientDoor(), refusals: { burst: 1_000, perS: 100 } } });
 });
 afterEach(async () => {
   for (const each of puppets.splice(0)) each.close();

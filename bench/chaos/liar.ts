@@ -52,6 +52,7 @@ await runIsland({
   device: 'cpu',
   stateFolder: () => values.state!,
   data: { kind: 'inside', folders: values['data-root'] },
+  evaluates: true,
   patienceS: 60,
   log,
   traceFile: undefined,

@@ -148,6 +148,7 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--data-root <folder>', 'let the run read what it names in this folder; may be repeated', collect)
     .option('--at <address>', 'where to try a code, on a network without multicast; may be repeated', collect)
     .option('--patience <seconds>', 'how long to look for a coordinator that does not answer', number(0, 1e7), 60)
+    .option('--no-evaluate', 'never measure the model on held-out data for the run')
     .option('--parent', 'stop when stdin is closed')
     .option('--quiet', 'print errors only')
     .option('--trace <file>', "write this island's timeline there; ui.perfetto.dev opens it")

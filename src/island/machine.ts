@@ -133,6 +133,9 @@ function told(turn: Turn, message: Told): void {
     // Its connection has heard that the coordinator is there.
     case 'alive':
       return;
+    // This island asks for nothing by its hash.
+    case 'missing':
+      return;
     case 'place':
       return turn.update({ places: withPlace(turn.state.places, message) });
     case 'receipt':

@@ -111,6 +111,8 @@ export const islandMessageSchema = z.discriminatedUnion('kind', [
     correct: counter.optional(),
   }),
   z.object({ kind: z.literal('saved'), checkpoint }),
+  /** With the capability `fetch`: a payload that it lacks, by its hash. */
+  z.object({ kind: z.literal('fetch'), hash }),
   /** Where it is, and why: away by its owner's rules, for example. */
   z.object({ kind: z.literal('standing'), ...standingSchema.shape }),
   z.object({ kind: z.literal('alive') }),
@@ -170,6 +172,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion('kind', [
     /** The newest round of this island's work on the fragment that the coordinator has merged, or has for its next merge. */
     round: counter,
   }),
+  /** The answer to a `fetch` of what is not here (any more). */
+  z.object({ kind: z.literal('missing'), hash }),
   /** What was merged of its work, signed by the host; to islands with the capability `receipts`. */
   z.object({
     kind: z.literal('receipt'),

@@ -8,8 +8,9 @@ export const OLDEST_PROTOCOL = 6;
  * What else this one can: each side says its own, and uses what both have. A name that is not known is no error.
  *
  * receipts: it takes what the host signs of its merged work.
+ * fetch: payloads may be asked for by their hash.
  */
-export const CAPABILITIES = ['receipts'] as const;
+export const CAPABILITIES = ['receipts', 'fetch'] as const;
 export type Capability = (typeof CAPABILITIES)[number];
 
 export interface Versions {

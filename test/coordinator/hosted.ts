@@ -147,6 +147,8 @@ export const FRESH = { kind: 'resume', run: null, holds: [], beginnings: [] } as
 export class Puppet {
   readonly socket: WebSocket;
   readonly told: CoordinatorMessage[] = [];
+  /** Frames as they came. */
+  readonly frames: Buffer[] = [];
   readonly identity: Promise<Identity>;
   readonly name: string;
   /** What it says that it has, once it is let in. */
@@ -166,6 +168,7 @@ export class Puppet {
     this.socket = new WebSocket(`ws://127.0.0.1:${port}/v1/run`, { perMessageDeflate: false, localAddress });
     this.#channel = new Channel(overWebSocket(this.socket), coordinatorMessageSchema, 1e6);
     this.socket.on('message', (data: Buffer, isBinary) => {
+      if (isBinary) this.frames.push(data);
       const message = isBinary ? undefined : this.#channel.message(data.toString(), MAX_WELCOME_BYTES);
       if (message !== undefined) this.told.push(message);
       if (message?.kind === 'admitted') this.say(this.resume);

@@ -263,6 +263,26 @@ describe('a contribution', () => {
   });
 });
 
+describe('a payload', () => {
+  it('is sent again to whoever asks for it by its hash; what is not here is said to be missing', async () => {
+    const attic = puppet('attic');
+    await attic.hello(run.invite());
+    await attic.hears('welcome');
+    await attic.until(() => attic.frames.length === 2);
+    const hashOf = (frame: Buffer): string =>
+      (JSON.parse(frame.subarray(12, 12 + frame.readUInt32LE(8)).toString()) as { hash: string }).hash;
+    const [preparation, whole] = attic.frames.slice(0, 2);
+    for (const frame of [whole!, preparation!]) {
+      const before = attic.frames.length;
+      attic.say({ kind: 'fetch', hash: hashOf(frame) });
+      await attic.until(() => attic.frames.length > before);
+      expect(attic.frames.at(-1)).toEqual(frame);
+    }
+    attic.say({ kind: 'fetch', hash: 'ab'.repeat(32) });
+    expect((await attic.hears('missing')).hash).toBe('ab'.repeat(32));
+  });
+});
+
 describe('many who join and do not read', () => {
   it('share one copy of the model', async () => {
     const elements = 10_000_000;

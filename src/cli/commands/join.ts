@@ -25,6 +25,7 @@ export interface JoinOptions {
   readonly dataRoot?: readonly string[];
   readonly at?: readonly string[];
   readonly patience: number;
+  readonly evaluate: boolean;
   readonly parent?: boolean;
   readonly quiet?: boolean;
   readonly trace?: string;
@@ -75,6 +76,7 @@ export async function join(
     stateFolder: (run) => options.state ?? path.join(stateFolder(context.environment), 'islands', `${run}-${name}`),
     data: accessOf(options),
     patienceS: options.patience,
+    evaluates: options.evaluate,
     log,
     traceFile: options.trace,
     signal: controller.signal,

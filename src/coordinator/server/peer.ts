@@ -28,6 +28,8 @@ export interface Peer {
   /** Fragments of which a contribution is being taken. */
   readonly taking: Set<number>;
   stage: Stage;
+  /** Whether it is being sent a payload that it has asked for by its hash. */
+  isFetching: boolean;
   /** What it has of payloads that it was sent on earlier connections. */
   beginnings: Resume['beginnings'];
   /** What both sides can beside the protocol's version. */
@@ -63,6 +65,7 @@ export function newPeer(
     channel: new Channel(overWebSocket(socket), islandMessageSchema, mostBytes),
     taking: new Set(),
     stage: 'stranger',
+    isFetching: false,
     beginnings: [],
     capabilities: [],
     name: undefined,

@@ -142,11 +142,6 @@ export class Performer {
       hash: await contentHash(payload),
     });
     this.#wholes.delete(fragment);
-    if (form === 'parameters')
-      this.#wholes.set(
-        fragment,
-        Promise.resolve(shared({ ...packed, content: { kind: 'global', fragment, version, runStep } })),
-      );
     for (const island of receivers) {
       const peer = this.#peerOf(island, decision);
       peer?.channel.send({ kind: 'place', ...placeOf(settings, decision.state, fragment, island) });
@@ -223,6 +218,23 @@ export class Performer {
     });
     this.#wholes.set(fragment, whole);
     return whole;
+  }
+
+  /**
+   * Sends a payload by its hash, to an island or a relay that lacks it: of what joiners are sent now. One at a time for each; what is not here is not an error, as a merge may
+   * have taken its place.
+   */
+  async fetch(peer: Peer, hash: string): Promise<void> {
+    if (peer.isFetching) return;
+    peer.isFetching = true;
+    try {
+      const all = [...(await this.#prepared()), ...(await Promise.all(this.#wholes.values()))];
+      const packed = all.find((each) => each.hash === hash);
+      if (packed === undefined) peer.channel.send({ kind: 'missing', hash });
+      else await peer.channel.transfer(packed);
+    } finally {
+      peer.isFetching = false;
+    }
   }
 
   /** Whoever lies too far behind with taking what it is sent is cut off: it comes back, and is sent the newest. */

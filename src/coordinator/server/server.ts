@@ -264,6 +264,8 @@ export class RunServer {
         const { kind, ...told } = message;
         return this.#decider.take({ kind, island, standing: told });
       }
+      case 'fetch':
+        return void this.#performer.fetch(peer, message.hash).catch((error: unknown) => this.#refuse(peer, error));
       case 'progress': {
         const { kind, ...progress } = message;
         return this.#decider.take({ kind, island, progress });

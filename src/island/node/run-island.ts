@@ -25,6 +25,8 @@ export interface NodeIslandOptions {
   readonly stateFolder: (run: string) => string;
   /** What its owner lets it read, by absolute paths. */
   readonly data: DataAccess;
+  /** Whether it measures the model on held-out data for the run. */
+  readonly evaluates: boolean;
   /** How long to look for a coordinator that does not answer (any more). */
   readonly patienceS: number;
   readonly log: (sentence: string) => void;
@@ -55,7 +57,7 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
     engine: { device: options.device, onProcessor: operatorsOnProcessor(options.device) },
     stateFolder: options.stateFolder,
     data: options.data,
-    evaluates: true,
+    evaluates: options.evaluates,
     kind: 'process',
     keepReceipt: (receipt, signature) => receipts.add(receipt, signature),
     nowMs: () => performance.now(),

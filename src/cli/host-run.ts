@@ -18,7 +18,7 @@ import { VERSION } from './context.ts';
 import { keptIdentity } from './identity-file.ts';
 import { Journal } from './journal.ts';
 import { presence } from './lan/presence.ts';
-import { readMembers, writeMembers } from './members-file.ts';
+import { membersWriter, readMembers } from './members-file.ts';
 import { outerNotices } from './outer-checks.ts';
 import { folderPreparation, frozenFile, type PreparedRun, prepareRun } from './prepare-run.ts';
 import type { LiveRecord, ServeLine, Summary } from './records.ts';
@@ -134,7 +134,7 @@ async function host(
     hosts: namesOf(options),
     origins: options.origins,
     members: readMembers(folder),
-    onMembers: (addresses) => writeMembers(folder, addresses),
+    onMembers: membersWriter(folder, say),
     onFault: (error, place) => options.emit({ kind: 'fault', place, what: faultText(error) }),
     codes: lan?.door,
     onKnock: (knock) => options.emit({ kind: 'knock', ...knock }),

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 
 /** From where islands of a run were let in: whoever comes back from there is looked at first where strangers crowd the door. Nobody else may read it. */
@@ -16,5 +17,17 @@ export function readMembers(folder: string): readonly string[] {
   }
 }
 
-export const writeMembers = (folder: string, addresses: readonly string[]): void =>
-  writeWhole(fileIn(folder), JSON.stringify(addresses), 0o600);
+/** @returns writes them down. Where that fails, it is said once until it works again: no run ends for it */
+export function membersWriter(folder: string, say: (sentence: string) => void): (addresses: readonly string[]) => void {
+  let failed = false;
+  return (addresses) => {
+    try {
+      writeWhole(fileIn(folder), JSON.stringify(addresses), 0o600);
+      failed = false;
+    } catch (error) {
+      const why = error instanceof HelioError ? error.what : String(error);
+      if (!failed) say(`From where islands came is not kept for a restart: ${why} The run goes on.`);
+      failed = true;
+    }
+  };
+}

@@ -9,9 +9,10 @@ import { writeWhole } from '../files.ts';
  * A run's folder has one host. The lock is one of the operating system on `run.lock.sqlite`, taken by SQLite, which knows how to on every
  * system: it ends with the process that has it, also when that is killed or the machine loses its power, and a process id that another
  * process has by now means nothing. The file stays where it is, as removing it would let two have a lock of that name. `run.lock` beside
- * it only says to a reader who the host is.
+ * it only says to a reader who the host is. A coordinator of version 0.1 knows nothing of that lock: its database of the run is held.
  */
 const lockIn = (folder: string): string => path.join(folder, 'run.lock.sqlite');
+const databaseIn = (folder: string): string => path.join(folder, 'run.sqlite');
 const signIn = (folder: string): string => path.join(folder, 'run.lock');
 
 /** How long a look at the lock may keep it from whoever takes it. */
@@ -30,13 +31,19 @@ interface Sign {
  * @throws HelioError HELIO-1005
  */
 export function refuseIfHosted(folder: string): void {
-  if (!existsSync(lockIn(folder))) return;
+  refuseIfLocked(lockIn(folder), folder);
+  refuseIfLocked(databaseIn(folder), folder);
+}
+
+/** A look changes nothing, and only a lock is a reason here. */
+function refuseIfLocked(file: string, folder: string): void {
+  if (!existsSync(file)) return;
   let look: DatabaseSync | undefined;
   try {
-    look = new DatabaseSync(lockIn(folder), { readOnly: true });
+    look = new DatabaseSync(file, { readOnly: true });
     look.prepare('SELECT COUNT(*) FROM sqlite_master').get();
   } catch (error) {
-    throw explainLock(error, folder);
+    if (file === lockIn(folder) || isLocked(error)) throw explainLock(error, folder);
   } finally {
     look?.close();
   }
@@ -67,6 +74,7 @@ export function lockFolder(folder: string): () => void {
     lock.exec(`PRAGMA busy_timeout = ${LOOK_MS}; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE`);
     // One who waited for the lock of a folder that was moved aside meanwhile has the lock of that one.
     if (statSync(folder).ino !== ino) throw new Error('database is locked: the folder is another now');
+    refuseIfLocked(databaseIn(folder), folder);
   } catch (error) {
     lock?.close();
     throw explainLock(error, folder);
@@ -77,8 +85,11 @@ export function lockFolder(folder: string): () => void {
   };
 }
 
+const isLocked = (error: unknown): boolean => /database is locked/.test(String(error));
+
 function explainLock(error: unknown, folder: string): HelioError {
-  if (!/database is locked/.test(String(error))) return explainSystemError(error, `lock the run in ${folder}`);
+  if (error instanceof HelioError) return error;
+  if (!isLocked(error)) return explainSystemError(error, `lock the run in ${folder}`);
   return new HelioError(
     'HELIO-1005',
     `The run in ${folder} is being trained right now, by ${hostOf(folder)}.`,

@@ -124,7 +124,7 @@ function admitted(turn: Turn, { run }: CoordinatorMessage & { readonly kind: 'ad
 function told(turn: Turn, message: Told): void {
   switch (message.kind) {
     case 'challenge':
-      agreedVersion(OWN, message, 'coordinator');
+      agreedVersion(OWN, { protocol: message.protocol, oldest: message.oldest ?? message.protocol }, 'coordinator');
       return turn.effect({ kind: 'hello', nonce: message.nonce });
     case 'standing':
       return turn.effect({ kind: 'say', sentence: describeStanding(message) });

@@ -126,7 +126,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('challenge'),
     protocol: counter,
-    oldest: counter,
+    /** Up to version 5 it says none, and speaks that one alone. */
+    oldest: counter.optional(),
     nonce: z.string().regex(/^[A-Za-z0-9_-]{22,64}$/),
   }),
   /** Where the coordinator has this island, and why: before it is let in, and when something of its work does not count. */

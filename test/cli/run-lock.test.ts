@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -78,6 +78,25 @@ describe('the lock of a run', () => {
     const all = Array.from({ length: 4 }, () => another(`globalThis.unlock = lockRun(${JSON.stringify(folder)})`));
     const said = await Promise.all(all.map((one) => one.said));
     expect(said.toSorted()).toEqual(['HELIO-1005', 'HELIO-1005', 'HELIO-1005', 'has it']);
+  }, 60_000);
+
+  it('is held by a coordinator of version 0.1 too, whose database is in use, and nothing of it is touched', async () => {
+    const runs = path.join(folder, 'runs');
+    const run = path.join(runs, 'a');
+    mkdirSync(run, { recursive: true });
+    writeFileSync(path.join(run, 'run.lock'), '123');
+    const file = JSON.stringify(path.join(run, 'run.sqlite'));
+    const { child, said } = another(`
+      globalThis.held = new (await import('node:sqlite')).DatabaseSync(${file});
+      held.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; CREATE TABLE t (a)')`);
+    expect(await said).toBe('has it');
+    for (const take of [() => refuseIfHosted(run), () => lockRun(run), () => createRunFolder(runs, 'a')])
+      expect(take).toThrow(expect.objectContaining({ code: 'HELIO-1005' }));
+    expect(readdirSync(runs)).toEqual(['a']);
+    expect(readFileSync(path.join(run, 'run.lock'), 'utf8')).toBe('123');
+    await killed(child);
+    refuseIfHosted(run);
+    lockRun(run)();
   }, 60_000);
 
   it('is not disturbed by those who look', () => {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FaultProxy } from '../../bench/chaos/fault-proxy.ts';
 import { findPostgres } from '../../scripts/postgres.mjs';
@@ -152,6 +153,18 @@ describe.skipIf(findPostgres() === undefined)('a run store in a PostgreSQL', () 
     gone.append(2, left('b'));
     await expect(gone.flush()).rejects.toMatchObject({ code: 'HELIO-3005' });
     await gone.close().catch(() => {});
+  });
+
+  it('is not taken from a coordinator of version 0.1, which knows of no holders, and goes on writing', async () => {
+    const older = new pg.Client({ connectionString: near() });
+    await older.connect();
+    await older.query('SELECT pg_advisory_lock(hashtextextended($1, 0))', [`heliotrope ${run}`]);
+    await expect(open(near())).rejects.toMatchObject({
+      code: 'HELIO-3005',
+      what: expect.stringContaining('is held by another process: of an earlier version of Heliotrope.'),
+    });
+    await older.end();
+    await (await retried(() => open(near()))).close();
   });
 
   it('is waited for, which is said once and said again when it is over', async () => {

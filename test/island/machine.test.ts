@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { reactIsland } from '../../src/island/machine.ts';
 import { type IslandEffect, type IslandEvent, type IslandState, newIsland, type Told } from '../../src/island/state.ts';
 import type { OuterSettings } from '../../src/outer/settings.ts';
+import { coordinatorMessageSchema } from '../../src/protocol/messages.ts';
 import type { Job } from '../../src/protocol/run-file.ts';
 import { settingsFor } from '../coordinator/world.ts';
 
@@ -56,6 +57,16 @@ class Island {
     return this.happens({ kind: 'opened', content: { ...content, stepsUntilDue: 10, round } });
   }
 }
+
+it('tells its owner of a coordinator that is older, also of one that knew of no range of versions', () => {
+  const challenge = (words: object): Told =>
+    coordinatorMessageSchema.parse({ kind: 'challenge', nonce: 'x'.repeat(32), ...words }) as Told;
+  for (const versions of [{ protocol: 5 }, { protocol: 5, oldest: 4 }])
+    expect(() => new Island({}).told(challenge(versions))).toThrow(
+      expect.objectContaining({ code: 'HELIO-4006', what: expect.stringContaining('The coordinator speaks protocol') }),
+    );
+  expect(new Island({}).told(challenge({ protocol: 7, oldest: 6 }))).toMatchObject([{ kind: 'hello' }]);
+});
 
 const take = (effects: readonly IslandEffect[]) => effects.find(({ kind }) => kind === 'take');
 

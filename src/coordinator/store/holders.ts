@@ -13,6 +13,11 @@ const TABLE = `CREATE TABLE IF NOT EXISTS helio_holders (run TEXT PRIMARY KEY, e
 /** A holder that was not heard of for so long has gone, whatever its session looks like to the database. */
 const STALE_S = 45;
 
+/**
+ * A run that nobody took yet has epoch 0. A coordinator of version 0.1 takes none, and may be hosting it: only a lock of the session tells.
+ */
+const isFree = (nowS: string): string => `epoch > 0 AND (released = 1 OR renewed_s < ${nowS} - ${STALE_S})`;
+
 /** A run as a database keeps it. */
 export interface Held {
   readonly run: string;
@@ -40,17 +45,21 @@ export async function takeRun(transaction: Transaction, held: Held, alone: boole
   );
   const [taken] = await transaction.query(
     `UPDATE helio_holders SET epoch = epoch + 1, number = 0, holder = $2, renewed_s = ${nowS}, released = 0
-      WHERE run = $1 AND (released = 1 OR holder = $3 OR renewed_s < ${nowS} - ${STALE_S}${alone ? ' OR TRUE' : ''}) RETURNING epoch`,
+      WHERE run = $1 AND (holder = $3 OR (${isFree(nowS)})${alone ? ' OR TRUE' : ''}) RETURNING epoch`,
     [run, holder, holder],
   );
   if (taken !== undefined) return Number(taken.epoch);
   const [now] = await transaction.query(
-    `SELECT holder, ${nowS} - renewed_s AS silent_s FROM helio_holders WHERE run = $1`,
+    `SELECT epoch, holder, ${nowS} - renewed_s AS silent_s FROM helio_holders WHERE run = $1`,
     [run],
   );
+  const by =
+    Number(now?.epoch) === 0
+      ? 'of an earlier version of Heliotrope'
+      : `${nameOf(now?.holder)}, last heard of ${Math.round(Number(now?.silent_s))} s ago`;
   throw new HelioError(
     'HELIO-3005',
-    `The run ${run} in ${held.place} is held by another process: ${nameOf(now?.holder)}, last heard of ${Math.round(Number(now?.silent_s))} s ago.`,
+    `The run ${run} in ${held.place} is held by another process: ${by}.`,
     'Wait for the coordinator that has it, or stop it.',
   );
 }

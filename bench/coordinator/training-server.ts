@@ -1,5 +1,5 @@
-import { doorLimits } from '../../src/coordinator/server/limits.ts';
 import { hosted } from '../../test/coordinator/hosted.ts';
+import { wideDoor } from './wide-door.ts';
 
 /**
  * `node training-server.ts ISLANDS`: a coordinator in a process of its own, whose run waits for so many islands. Tells its port and invitation, and the processor
@@ -8,13 +8,7 @@ import { hosted } from '../../test/coordinator/hosted.ts';
 const islands = Number(process.argv[2]);
 const run = await hosted(
   {
-    // All of them come from this machine, and at once.
-    doorLimits: {
-      ...doorLimits(),
-      connections: { burst: 1e6, perS: 1e6 },
-      strangers: 5_000,
-      strangersPerAddress: 5_000,
-    },
+    doorLimits: wideDoor(),
     onRecord: (record) => {
       if (record.kind === 'phase') process.send!({ kind: 'phase', phase: record.phase });
       if (record.kind !== 'merge') return;

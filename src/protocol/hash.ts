@@ -12,7 +12,12 @@ export const HASH_PATTERN = /^[0-9a-f]{64}$/;
 const digest = async (bytes: Uint8Array): Promise<Uint8Array> =>
   new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
 
-const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const hex = (bytes: Uint8Array): string => {
+  let text = '';
+  for (const byte of bytes) text += HEX[byte]!;
+  return text;
+};
 
 /** Takes a payload piece by piece. The bytes of a piece are read at once: the caller may write over them. */
 export class PieceHasher {

@@ -82,8 +82,12 @@ export const base64url = (bytes: Uint8Array): string =>
     .replaceAll('=', '');
 
 /** Of either alphabet. @throws Error when it is none */
-export const fromBase64 = (text: string): Uint8Array<ArrayBuffer> =>
-  Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (character) => character.charCodeAt(0));
+export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  const characters = atob(text.replaceAll('-', '+').replaceAll('_', '/'));
+  const bytes = new Uint8Array(characters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
+  return bytes;
+}
 
 /** What an island signs to show that it holds its key now: the coordinator's challenge makes it of use once. */
 export const helloText = (nonce: string, island: string): string => `heliotrope hello\n${nonce}\n${island}`;

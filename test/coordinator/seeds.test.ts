@@ -60,4 +60,19 @@ describe.each(Object.entries(TROUBLE))('when %s', (_, chances) => {
   });
 });
 
+/** `constructor` is a legal name, and every object has something under it; the others are as near to such as names can be. */
+it.each(Object.entries(SETTINGS))('islands may be called what objects have anyway, in a run of %s', (_, settings) => {
+  const names = ['constructor', 'valueof', 'hasownproperty', '0'];
+  const merged = new Set<string>();
+  for (const seed of seeds(20)) {
+    const random = seededRandom(seed);
+    const options = { settings: { ...settings, expectedIslands: names.length }, islands: names.length, names, random };
+    const world = new World({ ...options, chances: TROUBLE.everything!, stepMs: () => 80 + random.integer(80) });
+    world.run();
+    expect([seed, world.end?.status]).toEqual([seed, 'finished']);
+    for (const { weights } of world.merges) for (const { island } of weights) merged.add(island);
+  }
+  expect([...merged].toSorted()).toEqual(names.toSorted());
+});
+
 const within = (most: number) => (value: number) => value <= most;

@@ -186,14 +186,14 @@ describe('a stranger who knocks', () => {
 });
 
 describe('a contribution', () => {
-  it('of an honest island is merged', async () => {
-    const attic = puppet('attic');
+  it.each(['attic', 'constructor'])('of an honest island is merged: of %s', async (name) => {
+    const attic = puppet(name);
     await attic.untilPulled(run.invite());
     await attic.contribute(six(2));
     await attic.until(() => run.server.state.merges === 1 || attic.closed);
     await sleep(300);
     expect(run.server.state.merges).toBe(1);
-    expect(islandOf(run.server.state.islands, 'attic')!.merged).toEqual([1]);
+    expect(islandOf(run.server.state.islands, name)!.merged).toEqual([1]);
   });
 
   it('that was merged is signed for by the host, and kept', async () => {

@@ -31,6 +31,8 @@ import { checkTallies } from './tallies.ts';
 export interface WorldOptions {
   readonly settings: RunSettings;
   readonly islands: number;
+  /** What they are called, if not by numbers. */
+  readonly names?: readonly string[];
   readonly random: Random;
   readonly stepMs: (island: string) => number;
   /** Chances by step of an island, and by 10 ms of the coordinator. */
@@ -159,8 +161,9 @@ export class World {
     this.state = initialState(options.settings);
     this.#leases = new Leases(options.settings.leaseMs);
     this.#store = { checkpoint: undefined, sessions: [{ seq: 0, settings: options.settings }], saved: [] };
-    this.islands = Array.from({ length: options.islands }, (_, i) => ({
-      name: `island-${i + 1}`,
+    const names = options.names ?? Array.from({ length: options.islands }, (_, i) => `island-${i + 1}`);
+    this.islands = names.map((name) => ({
+      name,
       alive: false,
       connection: 0,
       connected: false,
@@ -172,7 +175,7 @@ export class World {
       begun: [],
       longestHoldMs: 0,
       heldSinceMs: null,
-      lie: options.lies?.[`island-${i + 1}`],
+      lie: Object.hasOwn(options.lies ?? {}, name) ? options.lies![name] : undefined,
       evaluation: 0,
       connectedMs: 0,
     }));

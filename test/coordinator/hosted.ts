@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { WebSocket } from 'ws';
@@ -117,6 +117,7 @@ export async function hosted(
       await server.close();
       await store.close();
       await aggregation.close();
+      rmSync(folder, { recursive: true, force: true });
     },
   };
 }

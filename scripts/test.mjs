@@ -39,7 +39,7 @@ check('dependency rule (dependency-cruiser)', 'depcruise', [
 check('published schema is current', 'node', ['scripts/write-schema.ts', '--check']);
 check('compiled kernels are current', 'node', ['scripts/build-kernels.mjs', '--check']);
 // Fails when a merge was lost or doubled, or a process ended that should not; what it measures is printed, and no check.
-check('chaos: processes killed, stopped and cut off (some four minutes)', 'node', [
+check('chaos: processes killed, stopped and cut off (some eight minutes)', 'node', [
   '--disable-warning=ExperimentalWarning',
   'bench/chaos/index.ts',
   '--minutes',

@@ -2,7 +2,7 @@ import { HelioError } from '../errors.ts';
 import { helloText, isSignedBy } from '../protocol/identity.ts';
 import { readInvitation } from '../protocol/invitation.ts';
 import type { IslandMessage } from '../protocol/messages.ts';
-import { islandOf } from './roster.ts';
+import { countOf, islandOf } from './roster.ts';
 import type { RunState } from './state.ts';
 
 /** Who may come in, by what they say in their first message. */
@@ -23,10 +23,13 @@ export type Admission =
   /** Unknown, and without an invitation: its host may let it in. */
   | { readonly kind: 'knocks' };
 
-/** @throws HelioError HELIO-4003 when it is not who it says, or its invitation is worth nothing, HELIO-4005 when it was banned */
+/**
+ * @param state asked for anew after each wait: another may have come meanwhile
+ * @throws HelioError HELIO-4003 when it is not who it says, or its invitation is worth nothing, HELIO-4005 when it was banned
+ */
 export async function admission(
   { run, hostKey, nonce, nowS }: Doorkeeper,
-  { islands, banned, revoked }: Pick<RunState, 'islands' | 'banned' | 'revoked'>,
+  state: () => Pick<RunState, 'islands' | 'banned' | 'revoked'>,
   hello: Pick<IslandMessage & { readonly kind: 'hello' }, 'island' | 'key' | 'signature' | 'invitation'>,
 ): Promise<Admission> {
   if (!(await isSignedBy(hello.key, helloText(nonce, hello.island), hello.signature))) {
@@ -36,6 +39,7 @@ export async function admission(
       'Sign the challenge of this connection.',
     );
   }
+  const { islands, banned } = state();
   const offence = Object.hasOwn(banned, hello.key) ? banned[hello.key] : undefined;
   if (offence !== undefined) {
     const remedy = "Mend the cause; the run's host can begin anew with islands that he trusts.";
@@ -53,7 +57,15 @@ export async function admission(
   if (known !== undefined) return { kind: 'admitted', invitation: null };
   if (hello.invitation === null) return { kind: 'knocks' };
   const { id, uses } = await readInvitation(hello.invitation, hostKey, run, nowS);
+  const { revoked, islands: now } = state();
   if (revoked !== undefined && Object.hasOwn(revoked, id))
     throw new HelioError('HELIO-4003', 'The host has taken this invitation back.', 'Ask the host for another.');
+  const used = countOf(now.byInvitation, id);
+  if (used >= uses)
+    throw new HelioError(
+      'HELIO-4003',
+      `The invitation has let in ${used} islands, which is all that it is for.`,
+      'Ask the host for another: `heliotrope invite`.',
+    );
   return { kind: 'admitted', invitation: { id, uses } };
 }

@@ -77,9 +77,12 @@ export function stepsUntilDue(settings: RunSettings, state: RunState, fragment: 
   return own === 0 ? steps : Math.max(1, Math.min(steps, Math.round((steps * own) / fastest)));
 }
 
+/** No computer is so fast: what is claimed stays a number that can be reckoned with, and written as JSON. */
+const MOST_SPEED = 1e12;
+
 /** Tokens a second of computing since it connected, as it says; 0 when it has not said. */
 export const claimedSpeedOf = ({ progress }: Island): number =>
-  progress === null || progress.computeS === 0 ? 0 : progress.tokens / progress.computeS;
+  progress === null || progress.computeS === 0 ? 0 : Math.min(MOST_SPEED, progress.tokens / progress.computeS);
 
 /** The run's step after a merge of some islands: on average over those that train. */
 export function partOfRound(step: Step, index: number, { arrived }: Pulling): number {

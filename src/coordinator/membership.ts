@@ -22,6 +22,18 @@ const MAX_OFFENCES = 3;
 export function admit(step: Step, event: Event & { readonly kind: 'joined' }): void {
   const { island: name, key, invitation, holds, evaluates } = event;
   const known = islandOf(step.state.islands, name);
+  // Since it was let in the host may have thought better of it, or another have come under its name.
+  const { banned, revoked } = step.state;
+  if (Object.hasOwn(banned, key)) {
+    const what = `The island ${name} was banned from this run: ${banned[key]}`;
+    return turnAway(step, name, what, "The run's host can begin anew with islands that he trusts.", 'HELIO-4005');
+  }
+  if (known !== undefined && known.key !== '' && known.key !== key) {
+    const what = `The name ${name} belongs to another island of this run.`;
+    return turnAway(step, name, what, 'Join under another --name.');
+  }
+  if (known === undefined && invitation !== null && revoked !== undefined && Object.hasOwn(revoked, invitation.id))
+    return turnAway(step, name, 'The host has taken this invitation back.', 'Ask the host for another.');
   if (known === undefined && step.state.islands.all.size >= MAX_ISLANDS) {
     const remedy = 'Join under the name of an island that is gone.';
     return turnAway(step, name, `The run knows ${MAX_ISLANDS} islands already.`, remedy);
@@ -81,8 +93,8 @@ function keeps({ settings, state }: Step, index: number, held: Held | undefined,
   return held.newest === fragment.version || (settings.outer.downCodec === 'f32' && held.newest <= fragment.version);
 }
 
-function turnAway(step: Step, island: string, what: string, remedy: string): void {
-  step.send(island, { kind: 'refused', code: 'HELIO-4003', what, remedy });
+function turnAway(step: Step, island: string, what: string, remedy: string, code = 'HELIO-4003'): void {
+  step.send(island, { kind: 'refused', code, what, remedy });
   step.effect({ kind: 'disconnect', island });
 }
 

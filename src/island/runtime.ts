@@ -108,7 +108,8 @@ export class IslandSession {
     this.#counters.tokens += result.tokens;
     if (result.skipped) this.#counters.skippedSteps++;
     else Object.assign(this.#counters, { loss: result.loss, gradNorm: result.gradNorm });
-    this.#counters.tokensPerS = result.tokens / seconds;
+    // A clock may be coarse.
+    if (seconds > 0) this.#counters.tokensPerS = result.tokens / seconds;
     await this.#dispatch({ kind: 'stepped', tokens: result.tokens, stepMs: 1000 * seconds });
     if (this.#host.nowMs() - this.#reportedMs >= REPORT_MS) this.#report();
   }
@@ -351,7 +352,9 @@ export class IslandSession {
     for (const part of parts) {
       const { lossSum, tokens, correct } = await this.#trainer.evaluate(part, of);
       const right = correct === undefined ? {} : { correct: Math.round(correct) };
-      this.#tell({ kind: 'evaluated', evaluation, part, lossSum, tokens, ...right });
+      // A model that has diverged has no loss that is a number: so large a one is believed by nobody, and no fault of this island's.
+      const said = Number.isFinite(lossSum) ? lossSum : Number.MAX_VALUE;
+      this.#tell({ kind: 'evaluated', evaluation, part, lossSum: said, tokens, ...right });
     }
     if (this.#state.training) this.#report();
   }

@@ -235,7 +235,11 @@ export class FrameAssembler {
     if (kind === 'merged' || kind === 'contribution') this.#beginnings = [];
     // What is large and never changes need not come twice, even if the connection breaks before all is there.
     if (kind === 'base') this.#beginnings = [...this.#beginnings, open];
-    return checked(header.content, open);
+    return checked(header.content, open).catch((error: unknown) => {
+      // Of what is not what it says nothing is gone on with.
+      this.#beginnings = this.#beginnings.filter((beginning) => beginning !== open);
+      throw error;
+    });
   }
 
   #begin({ content, hash, totalBytes, offset }: Header): Open {

@@ -26,6 +26,8 @@ const checkpoint = z.string().regex(/^[a-z0-9-]{1,64}$/);
 const counter = z.int().min(0);
 const fragment = z.int().min(0).max(999);
 const finite = z.number();
+/** Sums of them are numbers as well. */
+const seconds = z.number().min(0).max(1e12);
 const sentence = z.string().max(2_000);
 const run = z.string().regex(/^[A-Za-z0-9._-]{1,80}$/);
 
@@ -42,11 +44,11 @@ export const progressSchema = z.object({
   /** Steps left out because their gradient was not finite. */
   skippedSteps: counter,
   tokensPerS: finite.min(0),
-  computeS: finite.min(0),
-  waitS: finite.min(0),
-  exchangeS: finite.min(0),
-  evaluateS: finite.min(0),
-  cpuS: finite.min(0),
+  computeS: seconds,
+  waitS: seconds,
+  exchangeS: seconds,
+  evaluateS: seconds,
+  cpuS: seconds,
   peakMemoryBytes: counter,
 });
 export type Progress = z.output<typeof progressSchema>;

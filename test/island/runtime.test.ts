@@ -5,7 +5,7 @@ import type { Incoming, Line } from '../../src/island/host.ts';
 import { IslandSession } from '../../src/island/runtime.ts';
 import type { IslandExchange } from '../../src/island/trainer-face.ts';
 import type { Content } from '../../src/protocol/frame.ts';
-import type { CoordinatorMessage } from '../../src/protocol/messages.ts';
+import { type CoordinatorMessage, islandMessageSchema, parseMessage } from '../../src/protocol/messages.ts';
 import { OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/versions.ts';
 import { fakeHost, fakeTrainer } from './fakes.ts';
 
@@ -98,3 +98,59 @@ it.each(['', 'oneStepDelay: true, maxStaleness: 1, overlapSteps: 5'])(
     expect(bases).toEqual(outer === '' ? [1, 2] : [0, 1]);
   },
 );
+
+it('what it says is a message, also of a model that has diverged and by a clock that stands still', async () => {
+  const job = resolveJob(parseRunFile('data: a\nouter: { innerSteps: 20 }\nstop: { steps: 100 }', 'f'), 'f');
+  const told = (message: CoordinatorMessage): Incoming => ({ kind: 'told', message });
+  const script: Incoming[] = [
+    { kind: 'connected' },
+    told({ kind: 'challenge', protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL, nonce: 'a'.repeat(32) }),
+    told({ kind: 'admitted', protocol: PROTOCOL_VERSION, capabilities: [], run: 'r', leaseS: 10 }),
+    told({
+      kind: 'welcome',
+      run: 'r',
+      manifest: { tensors: [{ name: 'w', shape: [1], role: 'other', fragment: 0, offset: 0 }] },
+      hostKey: '',
+      job,
+      dataFolder: '',
+      shard: { index: 0, count: 1 },
+      restore: null,
+      beginnings: [],
+      fragments: [0],
+    }),
+    { kind: 'received', sinceMs: 0, payload: new Uint8Array(4), content: { kind: 'preparation' } },
+    told({ kind: 'place', fragment: 0, version: 0, stepsUntilDue: 20, round: 0 }),
+    {
+      kind: 'received',
+      sinceMs: 0,
+      payload: new Uint8Array(4),
+      content: { kind: 'global', fragment: 0, version: 0, runStep: 0 },
+    },
+    told({ kind: 'evaluate', evaluation: 1, parts: [0, 1], of: 2 }),
+    told({ kind: 'start' }),
+  ];
+  const said: string[] = [];
+  const line: Line = {
+    send: (message) => {
+      said.push(JSON.stringify(message));
+      if (said.filter((text) => text.includes('"due"')).length === 1 && script.length === 0)
+        script.push(told({ kind: 'stop', reason: 'finished' }));
+    },
+    transfer: async () => {},
+    next: async () => script.shift() ?? 'timeout',
+    wake: () => {},
+    beginnings: [],
+    close: () => {},
+  };
+  const losses = [Number.NaN, Number.POSITIVE_INFINITY];
+  const diverged = fakeTrainer({
+    step: async () => ({ loss: 1, gradNorm: 1, tokens: 10, skipped: false }),
+    evaluate: async () => ({ lossSum: losses.shift()!, tokens: 10 }),
+  });
+  const stopped = fakeHost({ nowMs: () => 5 });
+  expect(await new IslandSession(stopped, line, diverged, exchange).run()).toBe('finished');
+  const messages = said.map((text) => parseMessage(islandMessageSchema, text)!);
+  const { MAX_VALUE } = Number;
+  expect(messages.flatMap((each) => (each.kind === 'evaluated' ? each.lossSum : []))).toEqual([MAX_VALUE, MAX_VALUE]);
+  expect(messages.some(({ kind }) => kind === 'progress')).toBe(true);
+});

@@ -88,6 +88,14 @@ describe('frames', () => {
     expect(await through(await sent(0), again())).toMatchObject({ payload });
   });
 
+  it('that are damaged are not gone on with, lest it comes never whole', async () => {
+    const payload = Uint8Array.from({ length: 1.5 * PIECE_BYTES }, (_, i) => i * 7);
+    const [first, second] = await framesOf(payload, { kind: 'base' });
+    const assembler = new FrameAssembler({ most: 1e8 });
+    await expect(through([first!, second!.with(second!.length - 1, 1)], assembler)).rejects.toThrow(/hash/);
+    expect(assembler.beginnings).toEqual([]);
+  });
+
   it('are the test vector of docs/protocol.md', async () => {
     const documented = readFileSync(path.resolve(import.meta.dirname, '../../docs/protocol.md'), 'utf8');
     const hex = /```hex\n([0-9a-f\s]+)```/.exec(documented)![1]!.replace(/\s/g, '');

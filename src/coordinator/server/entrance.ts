@@ -5,7 +5,7 @@ import { standing } from '../../protocol/standing.ts';
 import { agreedVersion, CAPABILITIES, OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../protocol/versions.ts';
 import { admission } from '../admission.ts';
 import { leaseOf } from '../leases.ts';
-import { islandOf } from '../roster.ts';
+import { countOf, islandOf } from '../roster.ts';
 import type { Event, Held, RunState } from '../state.ts';
 import type { Knock } from './http.ts';
 import { KNOCK_MS, Knocks } from './knocks.ts';
@@ -16,6 +16,8 @@ export const OWN_VERSIONS = { protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCO
 
 /** Of an address that others were refused at. */
 const AGAIN_S = 10;
+/** Time to say what it has: it reads all its parameters for that. */
+const RESUME_MS = 120_000;
 
 /** What the entrance needs of the server. */
 export interface Hall {
@@ -38,6 +40,8 @@ export class Entrance {
   readonly #options: ServerOptions;
   readonly #hall: Hall;
   readonly #knocks: Knocks;
+  /** Those that were let in and have not said what they have: until then no event tells of them, and no use of their invitation is counted. */
+  readonly #coming = new Map<Peer, NodeJS.Timeout>();
 
   constructor(options: ServerOptions, hall: Hall) {
     this.#options = options;
@@ -64,7 +68,10 @@ export class Entrance {
     this.#admission(peer, hello)
       .then((admitted) => {
         if (peer.socket.readyState !== peer.socket.OPEN) return;
-        if (admitted.kind === 'admitted') return this.#admit(peer, hello, admitted.invitation);
+        if (admitted.kind === 'admitted') {
+          this.#keepPlace(hello, admitted.invitation);
+          return this.#admit(peer, hello, admitted.invitation);
+        }
         this.#knock(peer, hello);
       })
       .catch((error: unknown) => this.#hall.refuse(peer, error));
@@ -91,6 +98,7 @@ export class Entrance {
   resume(peer: Peer, island: string, { run, holds, beginnings }: Resume): void {
     if (peer.stage !== 'admitted')
       throw new HelioError('HELIO-4004', 'The island said twice what it has.', 'Say it once a connection.');
+    this.#arrived(peer);
     peer.stage = 'joined';
     peer.beginnings = beginnings;
     const { key, invitation, evaluates } = peer;
@@ -105,6 +113,7 @@ export class Entrance {
   /** Its connection is gone. */
   forget(peer: Peer): void {
     this.#knocks.forget(peer);
+    this.#arrived(peer);
   }
 
   /** Whether it says that it is an island of this run: strangers at the same address must not keep that one out. */
@@ -128,7 +137,29 @@ export class Entrance {
 
   #admission({ nonce }: Peer, hello: Hello): ReturnType<typeof admission> {
     const { run, hostKey, nowS } = this.#options;
-    return admission({ run, hostKey, nonce, nowS: nowS() }, this.#hall.state(), hello);
+    return admission({ run, hostKey, nonce, nowS: nowS() }, () => this.#hall.state(), hello);
+  }
+
+  /** @throws RefusedForNow when as many others come with this invitation as it still lets in */
+  #keepPlace({ key }: Hello, invitation: Peer['invitation']): void {
+    if (invitation === null) return;
+    const { id, uses } = invitation;
+    let taken = countOf(this.#hall.state().islands.byInvitation, id);
+    for (const other of this.#coming.keys()) if (other.invitation?.id === id && other.key !== key) taken++;
+    if (taken < uses) return;
+    const what = `Of the ${uses} islands that the invitation is for, the last are just coming.`;
+    throw new RefusedForNow(what, 'It asks again by itself; ask the host for another: `heliotrope invite`.', AGAIN_S);
+  }
+
+  /** It takes part, or is gone. */
+  #arrived(peer: Peer): void {
+    clearTimeout(this.#coming.get(peer));
+    this.#coming.delete(peer);
+  }
+
+  #tired(peer: Peer): void {
+    const what = 'The island has not said what it has of the run.';
+    this.#hall.refuse(peer, new RefusedForNow(what, 'It comes again by itself.', AGAIN_S));
   }
 
   /** It is who it says, and may come: it is asked what it has. */
@@ -144,6 +175,7 @@ export class Entrance {
     peer.capabilities = hello.capabilities.filter((name) => own.includes(name));
     peer.isOtherVersion = hello.software !== `heliotrope ${version}`;
     this.#hall.arrives(peer, leaseMs);
+    this.#coming.set(peer, setTimeout(() => this.#tired(peer), this.#options.resumeMs ?? RESUME_MS).unref());
     peer.channel.send({
       kind: 'admitted',
       protocol: agreedVersion(OWN_VERSIONS, hello, 'island'),

@@ -68,6 +68,7 @@ export class Intake {
     if (!isConsistent(settings, claim))
       return out(`it claims ${tokens} tokens in ${steps} steps, and a step has ${settings.tokensPerStep} at most`);
     const { fragments, islands } = this.#desk.state();
+    const before = fragments[fragment]!.version;
     const most = mostLength(
       settings,
       fragments[fragment]!,
@@ -85,6 +86,8 @@ export class Intake {
       if (faultOf(error) === 'disk') return out(`the coordinator could not keep it: ${(error as HelioError).what}`);
       throw error;
     }
+    // A merge that was decided meanwhile has cleared what waited for it: this is for the next one that it is asked for, and comes again.
+    if (this.#desk.state().fragments[fragment]!.version !== before) return;
     this.#receipts.handedIn(fragment, island, { key: peer.key, version, round, steps, tokens, hash, signature });
     this.#desk.take(peer, { kind: 'contributed', island, fragment, version, round, steps, tokens, length });
   }

@@ -25,6 +25,8 @@ interface Waiting {
   readonly address: string;
   readonly networks: readonly string[];
   readonly sinceMs: number;
+  /** Ends with it: strangers come and go, and what they said must not stay. */
+  readonly patience: NodeJS.Timeout;
 }
 
 /** Unknown islands without an invitation, that wait for the host's word. Strangers can shut the door for their own address, and for nobody else. */
@@ -65,10 +67,9 @@ export class Knocks {
       if (last === undefined) throw later('Too many islands ask to join.', CROWD_S);
       tired(last.hello.key);
     }
-    this.#waiting.set(key, { peer, hello, address, networks: networksOf(peer.address), sinceMs: this.#nowMs() });
-    setTimeout(() => {
-      if (this.#waiting.get(key)?.peer === peer) tired(key);
-    }, KNOCK_MS).unref();
+    const patience = setTimeout(() => tired(key), KNOCK_MS).unref();
+    const networks = networksOf(peer.address);
+    this.#waiting.set(key, { peer, hello, address, networks, sinceMs: this.#nowMs(), patience });
     return { island, key, address: peer.address };
   }
 
@@ -91,13 +92,13 @@ export class Knocks {
       );
     }
     const [knock] = named;
-    if (knock !== undefined) this.#waiting.delete(knock.hello.key);
-    return knock;
+    return knock && this.takeKey(knock.hello.key);
   }
 
   /** Takes the one with this key. */
   takeKey(key: string): Waiting | undefined {
     const knock = this.#waiting.get(key);
+    clearTimeout(knock?.patience);
     this.#waiting.delete(key);
     return knock;
   }
@@ -127,7 +128,7 @@ export class Knocks {
   }
 
   forget(peer: Peer): void {
-    for (const [key, knock] of this.#waiting) if (knock.peer === peer) this.#waiting.delete(key);
+    for (const [key, knock] of this.#waiting) if (knock.peer === peer) this.takeKey(key);
   }
 
   #times(who: string): number {

@@ -34,6 +34,8 @@ export interface ServerOptions {
   readonly origins?: readonly string[];
   /** What strangers may cost; left out: as many connections as this process may have descriptors for. */
   readonly doorLimits?: DoorLimits | undefined;
+  /** How long one that was let in may take to say what it has. */
+  readonly resumeMs?: number;
   /** Addresses from which islands were let in before, and who keeps them for the next process: they come first where there is little time. */
   readonly members?: readonly string[] | undefined;
   readonly onMembers?: (addresses: readonly string[]) => void;

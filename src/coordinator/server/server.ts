@@ -309,6 +309,8 @@ export class RunServer {
     // Whoever has not been let in cannot make us keep anything.
     if (peer.name === undefined)
       throw new HelioError('HELIO-4004', 'The first message was a frame.', 'Say hello first.');
+    if (peer.stage !== 'joined')
+      throw new HelioError('HELIO-4004', 'A frame came before what the island has.', 'Say what it has first.');
     if (this.#peers.get(peer.name) !== peer) return;
     // Every piece is a sign of life: over a thin link heartbeats wait behind what is being sent.
     this.#heard(peer, peer.name);

@@ -1,0 +1,181 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { islandOf } from '../../src/coordinator/roster.ts';
+import { Knocks } from '../../src/coordinator/server/knocks.ts';
+import type { Hello, Peer } from '../../src/coordinator/server/peer.ts';
+import { WorkerAggregation } from '../../src/coordinator/server/worker-aggregation.ts';
+import { type Identity, newIdentity } from '../../src/protocol/identity.ts';
+import { ADMIN, FRAGMENT, FRESH, type Hosted, hosted, Puppet } from './hosted.ts';
+import { settingsFor } from './world.ts';
+
+/** Where the parts of the door meet: what happens between an island's hello and what it says that it has. */
+let run: Hosted;
+const puppets: Puppet[] = [];
+const puppet = (name: string, identity: Identity | Promise<Identity> = newIdentity()): Puppet => {
+  const made = new Puppet(run.server.port, name, identity);
+  puppets.push(made);
+  return made;
+};
+afterEach(async () => {
+  for (const each of puppets.splice(0)) each.close();
+  await run?.close();
+  run = undefined as never;
+});
+const revoke = (id: string): Promise<Response> =>
+  fetch(`http://127.0.0.1:${run.server.port}/v1/invitations/${id}/revoke`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${ADMIN}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ islands: true }),
+  });
+/** Passed over: it does not say what it has. */
+const SILENT = { resume: { kind: 'nothing' } };
+/** Let in, and silent. */
+const letIn = async (name: string, invitation: string | null, identity?: Promise<Identity>): Promise<Puppet> => {
+  const island = puppet(name, identity);
+  await island.hello(invitation, SILENT);
+  await Promise.race([island.hears('admitted'), island.hears('refused')]);
+  return island;
+};
+
+describe('one that was let in and has not said what it has', () => {
+  it('does not come in with an invitation that was taken back meanwhile', async () => {
+    run = await hosted();
+    const late = await letIn('late', await run.invite({ id: '__proto__' }));
+    await revoke('__proto__');
+    late.say(FRESH);
+    expect((await late.hears('refused')).what).toContain('has taken this invitation back');
+    expect(run.server.state.islands.all.size).toBe(0);
+  });
+
+  it('does not come back if it was banned meanwhile', async () => {
+    run = await hosted();
+    const attic = puppet('attic');
+    await attic.hello(run.invite({ id: 'i' }));
+    await attic.hears('welcome');
+    attic.close();
+    await expect.poll(() => islandOf(run.server.state.islands, 'attic')?.status).toBe('gone');
+    const back = await letIn('attic', null, attic.identity);
+    await revoke('i');
+    back.say(FRESH);
+    expect(await back.hears('refused')).toMatchObject({ code: 'HELIO-4005' });
+    expect(islandOf(run.server.state.islands, 'attic')?.status).toBe('gone');
+  });
+
+  it('counts as a use of its invitation, so that one for one island lets one in', async () => {
+    run = await hosted();
+    const invitation = await run.invite({ uses: 1 });
+    const first = await letIn('first', invitation);
+    // Its own next connection is no other island.
+    const again = await letIn('first', invitation, first.identity);
+    expect(again.told.map(({ kind }) => kind)).toContain('admitted');
+    const second = await letIn('second', invitation);
+    expect(await second.hears('refused')).toMatchObject({ code: 'HELIO-4003', retryAfterS: 10 });
+    again.close();
+    await expect.poll(async () => (await letIn('third', invitation)).told.at(-1)?.kind).toBe('admitted');
+    const third = puppets.at(-1)!;
+    third.say(FRESH);
+    await third.hears('welcome');
+    const late = await letIn('late', invitation);
+    expect((await late.hears('refused')).what).toContain('has let in 1 islands, which is all');
+    expect(late.told.some(({ kind }) => kind === 'admitted')).toBe(false);
+  });
+
+  it('cannot make us keep anything', async () => {
+    run = await hosted();
+    const attic = await letIn('attic', await run.invite());
+    await attic.contribute([1, 2, 3, 4, 5, 6]);
+    expect((await attic.hears('refused')).what).toContain('frame came before');
+  });
+
+  it('has so much time', async () => {
+    run = await hosted({ resumeMs: 300 });
+    const attic = await letIn('attic', await run.invite());
+    expect(await attic.hears('refused')).toMatchObject({ retryAfterS: 10 });
+    await attic.until(() => attic.closed);
+  });
+
+  it('keeps its name against one that was let in under it at the same instant', async () => {
+    run = await hosted();
+    const invitation = await run.invite();
+    for (let i = 0; i < 10; i++) {
+      const both = [puppet(`attic-${i}`), puppet(`attic-${i}`)];
+      await Promise.all(both.map((each) => each.hears('challenge')));
+      await Promise.all(both.map((each) => each.hello(invitation)));
+      await Promise.all(both.map((each) => each.until(() => each.closed || each.told.at(-1)?.kind === 'place')));
+      await sleep(20);
+      const { key } = islandOf(run.server.state.islands, `attic-${i}`)!;
+      const open = both.filter(({ closed }) => !closed);
+      expect(open.length).toBeLessThanOrEqual(1);
+      for (const each of open) expect((await each.identity).publicKey).toBe(key);
+    }
+  });
+});
+
+it('who asked to join and left leaves nothing behind', () => {
+  vi.useFakeTimers();
+  const knocks = new Knocks(() => performance.now());
+  for (let i = 0; i < 200; i++) {
+    const peer = { address: '127.0.0.1' } as Peer;
+    knocks.add(peer, { island: 'a', key: `key ${i}` } as Hello, () => {});
+    knocks.forget(peer);
+  }
+  expect([vi.getTimerCount(), knocks.list]).toEqual([0, []]);
+  vi.useRealTimers();
+});
+
+it('a contribution that is measured while the next merge is decided without it, is in none, and ends nothing', async () => {
+  const outer = { pull: 'due', quorum: 1, maxStaleness: 4, innerSteps: 5 } as const;
+  const settings = settingsFor(outer).outer;
+  const aggregation = await WorkerAggregation.begin([FRAGMENT], settings, {
+    parameters: new Map([['w', new Float32Array(6)]]),
+  });
+  const gate = Promise.withResolvers<void>();
+  const contribute = aggregation.contribute.bind(aggregation);
+  const taken = Promise.withResolvers<void>();
+  // As on a thread that has much to do: it has taken it, and its answer comes late.
+  aggregation.contribute = async (fragment, island, ...rest) => {
+    const measured = await contribute(fragment, island, ...rest);
+    if (island === 'slow') {
+      taken.resolve();
+      await gate.promise;
+    }
+    return measured;
+  };
+  run = await hosted({ aggregation }, { islands: 2, outer, leaseMs: 1_500 });
+  const [slow, quick] = [puppet('slow'), puppet('quick')];
+  const alive = setInterval(() => [slow, quick].map((each) => each.say({ kind: 'alive' })), 200);
+  let failed: unknown;
+  run.server.ended.catch((error: unknown) => {
+    failed = error;
+  });
+  const answer = (island: Puppet): void =>
+    void island.hears('evaluate').then((message) => {
+      for (const part of message.parts)
+        island.say({ kind: 'evaluated', evaluation: message.evaluation, part, lossSum: 3, tokens: 1 });
+    });
+  for (const island of [slow, quick]) {
+    await island.hello(run.invite());
+    await island.hears('welcome');
+    answer(island);
+  }
+  for (const island of [slow, quick]) island.say({ kind: 'ready', restored: null });
+  for (const island of [slow, quick]) await island.hears('start');
+  const pulls = (island: Puppet): number => island.told.filter(({ kind }) => kind === 'pull').length;
+  slow.say({ kind: 'due', fragment: 0, version: 0, slackMs: 0 });
+  await slow.hears('pull');
+  await slow.contribute([1, 1, 1, 1, 1, 1]);
+  await taken.promise;
+  quick.say({ kind: 'due', fragment: 0, version: 0, slackMs: 0 });
+  await quick.hears('pull');
+  await quick.contribute([2, 2, 2, 2, 2, 2]);
+  await expect.poll(() => run.server.state.fragments[0]!.version, { timeout: 10_000 }).toBe(1);
+  const before = pulls(slow);
+  await expect.poll(() => pulls(slow) >= before && run.server.state.fragments[0]!.stage.kind).toBe('pulling');
+  gate.resolve();
+  await sleep(300);
+  // It is asked again, and hands in anew.
+  await slow.contribute([1, 1, 1, 1, 1, 1], { version: 0, round: 2 }, true);
+  await expect.poll(() => failed ?? run.server.state.fragments[0]!.version, { timeout: 10_000 }).toBe(2);
+  clearInterval(alive);
+  await aggregation.close();
+});

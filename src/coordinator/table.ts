@@ -91,15 +91,15 @@ export function tableOf<T>(entries: Iterable<readonly [string, T]>): Table<T> {
   return { size: sorted.length, root: nodes[0]! };
 }
 
-/** In the order of the keys. */
-export function entriesOf<T>({ root }: Table<T>): readonly (readonly [string, T])[] {
-  const all: (readonly [string, T])[] = [];
+/** In the order of the keys, the first `most`: of those that are left out nothing is looked at. */
+export function entriesOf<T>({ root }: Table<T>, most = Number.POSITIVE_INFINITY): readonly (readonly [string, T])[] {
+  const found: (readonly [string, T])[] = [];
   const walk = (node: Node<T>): void => {
-    if (isLeaf(node)) for (const [i, key] of node.keys.entries()) all.push([key, node.values[i]!]);
-    else for (const child of node.children) walk(child);
+    if (isLeaf(node)) for (const [i, key] of node.keys.entries()) found.push([key, node.values[i]!]);
+    else for (const child of node.children) if (found.length < most) walk(child);
   };
   walk(root);
-  return all;
+  return found.length > most ? found.slice(0, most) : found;
 }
 
 export const keysOf = (table: Table<unknown>): readonly string[] => entriesOf(table).map(([key]) => key);

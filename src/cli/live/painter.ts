@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
+import { entriesOf } from '../../coordinator/table.ts';
 import type { LiveRecord } from '../records.ts';
 import { describeRecord } from './describe.ts';
 import { byName, bytes, duration, integer, percent } from './format.ts';
@@ -69,7 +70,8 @@ export class Painter {
   }
 
   #rows(): readonly string[] {
-    return [...this.#view.islands]
+    const { islands, training } = this.#view;
+    const rows = entriesOf(islands, MOST_ROWS)
       .toSorted(([a], [b]) => byName(a, b))
       .map(([name, row]) =>
         [
@@ -81,6 +83,10 @@ export class Painter {
           `sent ${bytes(row.sentBytes).padStart(7)}`,
         ].join('  '),
       );
+    const more = islands.size - rows.length;
+    return more === 0
+      ? rows
+      : [...rows, `and ${integer(more)} more; ${integer(training.islands)} of ${integer(islands.size)} train`];
   }
 
   #draw(): void {
@@ -106,6 +112,8 @@ export class Painter {
 }
 
 const REDRAW_MS = 200;
+/** Islands with a row of their own: a terminal has no room for thousands, and the coordinator no time. */
+const MOST_ROWS = 64;
 const LEVELS = '▁▂▃▄▅▆▇█';
 
 /** Validation losses so far as a row of bars, newest right. */

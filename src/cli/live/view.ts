@@ -1,4 +1,5 @@
 import type { Phase } from '../../coordinator/state.ts';
+import { emptyTable, entryOf, type Table, withEntry } from '../../coordinator/table.ts';
 import type { LiveRecord } from '../records.ts';
 
 /** What the live display knows; folded from records, so that any process that reads them can paint it. */
@@ -8,7 +9,9 @@ export interface View {
   readonly runStep: number;
   readonly nowS: number;
   readonly trainingSinceS: number | null;
-  readonly islands: ReadonlyMap<string, IslandRow>;
+  readonly islands: Table<IslandRow>;
+  /** Of the islands that train: how many, and the sum of their steps. */
+  readonly training: { readonly islands: number; readonly steps: number };
   readonly validation: readonly { readonly runStep: number; readonly loss: number }[];
 }
 
@@ -26,7 +29,8 @@ export const emptyView = (totalSteps: number): View => ({
   runStep: 0,
   nowS: 0,
   trainingSinceS: null,
-  islands: new Map(),
+  islands: emptyTable,
+  training: { islands: 0, steps: 0 },
   validation: [],
 });
 
@@ -35,9 +39,14 @@ const NEW_ROW: IslandRow = { status: 'joining', step: 0, tokensPerS: 0, loss: nu
 export function fold(view: View, record: LiveRecord): View {
   const next = { ...view, nowS: Math.max(view.nowS, record.atS) };
   const row = (island: string, change: Partial<IslandRow>): View => {
-    const before = view.islands.get(island) ?? NEW_ROW;
-    const sentBytes = record.sentBytes ?? before.sentBytes;
-    return { ...next, islands: new Map(view.islands).set(island, { ...before, sentBytes, ...change }) };
+    const before = entryOf(view.islands, island) ?? NEW_ROW;
+    const after = { ...before, sentBytes: record.sentBytes ?? before.sentBytes, ...change };
+    const [gone, come] = [countOf(before), countOf(after)];
+    const training = {
+      islands: view.training.islands - gone.islands + come.islands,
+      steps: view.training.steps - gone.steps + come.steps,
+    };
+    return { ...next, training, islands: withEntry(view.islands, island, after) };
   };
   switch (record.kind) {
     case 'phase':
@@ -66,10 +75,12 @@ export function fold(view: View, record: LiveRecord): View {
   }
 }
 
+const countOf = ({ status, step }: IslandRow): View['training'] =>
+  status === 'training' ? { islands: 1, steps: step } : { islands: 0, steps: 0 };
+
 /** Steps of the islands that train, on average, as a share of the run. */
-export function shareDone({ islands, totalSteps, runStep }: View): number {
-  const steps = [...islands.values()].filter((row) => row.status === 'training').map((row) => row.step);
-  const mean = steps.length === 0 ? runStep : steps.reduce((sum, s) => sum + s, 0) / steps.length;
+export function shareDone({ training, totalSteps, runStep }: View): number {
+  const mean = training.islands === 0 ? runStep : training.steps / training.islands;
   return Math.min(1, Math.max(mean, runStep) / totalSteps);
 }
 

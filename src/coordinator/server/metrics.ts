@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { allIslands } from '../roster.ts';
 import { runStepOf } from '../run.ts';
 import type { Phase, RunState } from '../state.ts';
+import type { Traffic } from './traffic-book.ts';
 
 /** What is only known when it is looked at. */
 export interface Observed {
@@ -9,8 +10,8 @@ export interface Observed {
   readonly connections: number;
   /** Connections that were not let in yet. */
   readonly strangers: number;
-  readonly sentBytes: number;
-  readonly receivedBytes: number;
+  /** Of all islands: added up when it is asked for. */
+  readonly traffic: () => Traffic;
 }
 
 const PHASES: readonly Phase[] = [
@@ -79,12 +80,12 @@ export class RunMetrics {
     this.#counter(
       'heliotrope_sent_bytes_total',
       'Bytes sent to islands since the coordinator began.',
-      (o) => o.sentBytes,
+      (o) => o.traffic().sentBytes,
     );
     this.#counter(
       'heliotrope_received_bytes_total',
       'Bytes from islands since the coordinator began.',
-      (o) => o.receivedBytes,
+      (o) => o.traffic().receivedBytes,
     );
     this.#gauge(
       'heliotrope_banned_keys',

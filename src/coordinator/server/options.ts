@@ -6,6 +6,7 @@ import type { RunStore } from '../store/run-store.ts';
 import type { CodeDoor } from './codes.ts';
 import type { Knock } from './http.ts';
 import type { DoorLimits } from './limits.ts';
+import type { Traffic } from './traffic-book.ts';
 import type { WorkerAggregation } from './worker-aggregation.ts';
 
 /** What the coordinator's process is given: the run, its tensors, and hands to do what the machine decides. */
@@ -60,10 +61,4 @@ export interface ServerOptions {
   readonly onRecord: (record: RunRecord, traffic: (island: string) => Traffic) => void;
   /** Saves the tensors as they are now. @returns their blobs, by part */
   readonly onSave: () => Promise<Readonly<Record<string, string>>>;
-}
-
-/** Bytes exchanged with an island. */
-export interface Traffic {
-  readonly sentBytes: number;
-  readonly receivedBytes: number;
 }

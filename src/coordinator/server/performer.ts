@@ -8,6 +8,7 @@ import type { Effect, RunRecord, RunState } from '../state.ts';
 import type { RunMetrics } from './metrics.ts';
 import type { ServerOptions } from './options.ts';
 import type { Peer } from './peer.ts';
+import { Queue } from './queue.ts';
 import type { Receipts } from './receipts.ts';
 
 /**
@@ -41,7 +42,7 @@ export class Performer {
   readonly #crew: Crew;
   readonly #metrics: RunMetrics;
   readonly #receipts: Receipts;
-  readonly #decisions: Decision[] = [];
+  readonly #decisions = new Queue<Decision>();
   readonly #mostBehind: number;
   /** What every joiner is sent: made and hashed once, and shared. */
   #preparation: Promise<readonly Packed[]> | undefined;
@@ -63,7 +64,7 @@ export class Performer {
   }
 
   add(decisions: readonly Decision[]): void {
-    this.#decisions.push(...decisions);
+    this.#decisions.add(decisions);
     if (!this.#busy) this.#working = this.#work();
   }
 
@@ -74,20 +75,20 @@ export class Performer {
 
   /** Nothing goes on half-done. */
   drop(): void {
-    this.#decisions.length = 0;
+    this.#decisions.clear();
   }
 
   /** Carries out what was decided, one after the other: what is sent after a merge comes after its result. */
   async #work(): Promise<void> {
     this.#busy = true;
     try {
-      for (let next = this.#decisions.shift(); next !== undefined; next = this.#decisions.shift()) {
+      for (let next = this.#decisions.take(); next !== undefined; next = this.#decisions.take()) {
         // Only what takes time is waited for: all else happens at once, as long as nothing is under way.
         const work = this.#do(next);
         if (work !== undefined) await work;
       }
     } catch (error) {
-      this.#decisions.length = 0;
+      this.#decisions.clear();
       this.#crew.failed(error);
     }
     this.#busy = false;

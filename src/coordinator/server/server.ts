@@ -18,12 +18,12 @@ import { Intake } from './intake.ts';
 import { messageLimit } from './limits.ts';
 import { Listener } from './listener.ts';
 import { RunMetrics } from './metrics.ts';
-import type { ServerOptions, Traffic } from './options.ts';
+import type { ServerOptions } from './options.ts';
 import { isReceiving, isStuck, newPeer, type Peer } from './peer.ts';
 import { type Crew, Performer } from './performer.ts';
 import { readiness } from './readiness.ts';
 import { Receipts } from './receipts.ts';
-import { TrafficBook } from './traffic-book.ts';
+import { type Traffic, TrafficBook } from './traffic-book.ts';
 
 export type Ending = Effect & { readonly kind: 'end' };
 
@@ -60,7 +60,7 @@ export class RunServer {
       state: this.#decider.state,
       connections: listener.clients.size,
       strangers: listener.door.strangers,
-      ...this.#traffic.all(),
+      traffic: () => this.#traffic.all(),
     }));
     const crew: Crew = {
       peer: (island) => this.#peers.get(island),

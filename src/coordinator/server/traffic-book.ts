@@ -1,4 +1,8 @@
-import type { Traffic } from './options.ts';
+/** Bytes exchanged with an island. */
+export interface Traffic {
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}
 
 /** Bytes exchanged with each island: over connections that are gone, and over the one that is open. */
 export class TrafficBook {

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { RunRecord } from '../../src/coordinator/state.ts';
 import { type Bucket, bucketOf, Downsampler, type Point, RESOLUTIONS } from '../../src/coordinator/store/downsample.ts';
 import type { RunStore } from '../../src/coordinator/store/run-store.ts';
@@ -176,6 +176,46 @@ describe.each(here)('series and records in %s', (_, newPlace) => {
     await again.close();
   });
 
+  it('are bounded and go on when the clock was years ahead and is set back', async () => {
+    const { place, store, database } = await opened();
+    let nowS = T;
+    const counted = async (): Promise<number> => {
+      const [row] = await database.transact((t) =>
+        t.query('SELECT COUNT(*) AS rows FROM helio_series WHERE run = $1 AND bucket_s < $2', [place.run, T + 1e7]),
+      );
+      return Number(row!.rows);
+    };
+    vi.useFakeTimers();
+    const telemetry = await Telemetry.begin(
+      store,
+      () => nowS,
+      () => {},
+    );
+    const train = async (seconds: number): Promise<void> => {
+      for (const untilS = nowS + seconds; nowS < untilS; nowS += 10) {
+        telemetry.take(progress('a', { loss: 1 }));
+        await vi.advanceTimersByTimeAsync(1_000);
+      }
+    };
+    await train(300);
+    nowS = T + 3e8;
+    await train(60);
+    nowS = T + 400;
+    await train(4 * 3_600);
+    vi.useRealTimers();
+    await telemetry.close();
+    const finest = await store.series({ names: ['loss'], islands: ['a'], fromS: T, toS: T + 1e7, resolutionS: 10 });
+    // The last hour, in ten seconds each.
+    expect(finest.length).toBeGreaterThan(350);
+    expect(await counted()).toBeLessThan(370 + 245 + 25);
+    const coarse = await store.series({ names: ['loss'], islands: ['a'], fromS: T, toS: T + 1e7, resolutionS: 600 });
+    expect(coarse.slice(1, -1).every(({ count }) => count === 60)).toBe(true);
+    // And after a restart what was written ahead of time is not what is gone on from.
+    expect((await store.unfinishedSeries(nowS)).every(({ bucketS }) => bucketS <= nowS)).toBe(true);
+    expect(await store.unfinishedSeries(nowS)).not.toEqual([]);
+    await store.close();
+  }, 60_000);
+
   it('are kept as long as is said: ten seconds for an hour, minutes for a day, ten minutes for good', async () => {
     const { store } = await opened();
     const points = { loss: [1, 1, 1, 1, 1] as const };
@@ -252,7 +292,7 @@ describe.each(here)('series and records in %s', (_, newPlace) => {
     const { store } = await opened();
     const away = Promise.withResolvers<void>();
     const slow: Pick<RunStore, 'keep' | 'unfinishedSeries'> = {
-      unfinishedSeries: () => store.unfinishedSeries(),
+      unfinishedSeries: (nowS) => store.unfinishedSeries(nowS),
       keep: async (what) => {
         await away.promise;
         return store.keep(what);

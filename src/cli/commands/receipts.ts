@@ -67,16 +67,23 @@ function fromFile(file: string, { host, island }: ReceiptsOptions): Found {
   const lines = readFileSync(file, 'utf8')
     .split('\n')
     .filter((line) => line !== '');
-  const signed = lines.map((line, i) => {
+  let cutOff = 0;
+  const signed = lines.flatMap((line, i) => {
     try {
       const { signature, ...receipt } = lineSchema.parse(JSON.parse(line));
-      return { receipt, signature };
+      return [{ receipt, signature }];
     } catch (error) {
+      // Its process was killed, or its disk full, when it was written: the others are what they are.
+      if (error instanceof SyntaxError) {
+        cutOff++;
+        return [];
+      }
       throw new HelioError('HELIO-3001', `${file}:${i + 1} is no receipt.`, 'Restore the file from a copy.', {
         cause: error,
       });
     }
   });
+  if (cutOff > 0) process.stderr.write(`${cutOff} lines of ${file} were cut off, and are left out\n`);
   return { signed: signed.filter(({ receipt }) => island === undefined || receipt.island === island), hostKey: host };
 }
 

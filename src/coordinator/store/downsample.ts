@@ -24,6 +24,9 @@ export const RESOLUTIONS: readonly { readonly resolutionS: ResolutionS; readonly
 /** Buckets that wait to be stored at most; beyond, the oldest are lost, and counted. */
 const MOST_CLOSED = 100_000;
 
+/** A clock that was set back by more than this does not reach the bucket that is open for too long: it begins another. */
+const SET_BACK_S = 600;
+
 export const bucketOf = (atS: number, resolutionS: number): number => Math.floor(atS / resolutionS) * resolutionS;
 
 export const joinPoints = (a: Points, b: Points): Points => {
@@ -76,7 +79,8 @@ export class Downsampler {
     for (const [island, levels] of this.#open) {
       for (const [level, { resolutionS }] of RESOLUTIONS.entries()) {
         const open = levels[level];
-        if (open !== undefined && open.bucketS + resolutionS <= nowS) this.#close(island, level);
+        if (open === undefined) continue;
+        if (open.bucketS + resolutionS <= nowS || open.bucketS > nowS + SET_BACK_S) this.#close(island, level);
       }
       if (levels.every((open) => open === undefined)) this.#open.delete(island);
     }
@@ -106,8 +110,9 @@ export class Downsampler {
   #add(island: string, level: number, bucketS: number, points: Points): void {
     const levels = this.#open.get(island) ?? [];
     this.#open.set(island, levels);
-    if (levels[level] !== undefined && levels[level].bucketS < bucketS) this.#close(island, level);
-    // A clock that was set back goes on in the bucket that is open.
+    const before = levels[level]?.bucketS ?? bucketS;
+    // A clock that was set back a little goes on in the bucket that is open.
+    if (before < bucketS || before > bucketS + SET_BACK_S) this.#close(island, level);
     const open = levels[level];
     if (open === undefined) levels[level] = { bucketS, points };
     else open.points = joinPoints(open.points, points);

@@ -41,8 +41,12 @@ export interface RunStore {
   keep(what: Kept): Promise<void>;
   records(query: RecordQuery): Promise<readonly KeptRecord[]>;
   series(query: SeriesQuery): Promise<readonly SeriesPoint[]>;
-  /** Buckets of time that are not part of coarser ones yet. */
-  unfinishedSeries(): Promise<readonly Bucket[]>;
+  /**
+   * Buckets of time that are not part of coarser ones yet.
+   *
+   * @param nowS seconds since 1970: what a clock that was wrong had written later is none of them
+   */
+  unfinishedSeries(nowS: number): Promise<readonly Bucket[]>;
   /** Every blob that is referred to. */
   blobs(): Promise<readonly string[]>;
   /** @throws HelioError when the store cannot be used right now; it answers within a few seconds */

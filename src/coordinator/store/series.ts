@@ -102,7 +102,14 @@ export async function selectRecords(
 }
 
 export async function insertBuckets(transaction: Transaction, run: string, buckets: readonly Bucket[]): Promise<void> {
-  const rows = buckets.map(({ island, resolutionS, bucketS, points }) => [
+  // A clock that was set back closes a bucket twice, and no statement may write a row twice.
+  const each = new Map<string, Bucket>();
+  for (const bucket of buckets) {
+    const key = `${bucket.resolutionS} ${bucket.bucketS} ${bucket.island}`;
+    const before = each.get(key);
+    each.set(key, before === undefined ? bucket : { ...bucket, points: joinPoints(before.points, bucket.points) });
+  }
+  const rows = [...each.values()].map(({ island, resolutionS, bucketS, points }) => [
     run,
     resolutionS,
     bucketS,
@@ -114,10 +121,14 @@ export async function insertBuckets(transaction: Transaction, run: string, bucke
 }
 
 /** Buckets that are over and not yet in one of the next resolution, perhaps: what a coordinator goes on from. */
-export async function selectUnfinished(transaction: Transaction, run: string): Promise<readonly Bucket[]> {
+export async function selectUnfinished(
+  transaction: Transaction,
+  run: string,
+  nowS: number,
+): Promise<readonly Bucket[]> {
   const [row] = await transaction.query(
-    'SELECT MAX(bucket_s) AS newest FROM helio_series WHERE run = $1 AND resolution_s = $2',
-    [run, RESOLUTIONS[0]!.resolutionS],
+    'SELECT MAX(bucket_s) AS newest FROM helio_series WHERE run = $1 AND resolution_s = $2 AND bucket_s <= $3',
+    [run, RESOLUTIONS[0]!.resolutionS, Math.ceil(nowS)],
   );
   if (row?.newest === null || row?.newest === undefined) return [];
   const found: Bucket[] = [];
@@ -125,7 +136,7 @@ export async function selectUnfinished(transaction: Transaction, run: string): P
     // One before as well: it may have been over, and its coordinator killed before that was written.
     const coarser = (RESOLUTIONS[level + 1] ?? RESOLUTIONS[level]!).resolutionS;
     const from = bucketOf(Number(row.newest), coarser) - coarser;
-    found.push(...(await selectBuckets(transaction, run, resolutionS, from, Number.MAX_SAFE_INTEGER)));
+    found.push(...(await selectBuckets(transaction, run, resolutionS, from, nowS + 1)));
   }
   return found;
 }

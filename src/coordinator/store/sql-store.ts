@@ -226,8 +226,8 @@ export class SqlRunStore implements RunStore {
     return this.#transact((transaction) => selectSeries(transaction, this.#run, query));
   }
 
-  unfinishedSeries(): Promise<readonly Bucket[]> {
-    return this.#transact((transaction) => selectUnfinished(transaction, this.#run));
+  unfinishedSeries(nowS: number): Promise<readonly Bucket[]> {
+    return this.#transact((transaction) => selectUnfinished(transaction, this.#run, nowS));
   }
 
   blobs(): Promise<readonly string[]> {

@@ -51,7 +51,7 @@ export class Telemetry {
     onLost: (lost: Lost) => void,
   ): Promise<Telemetry> {
     const telemetry = new Telemetry(store, nowS, onLost);
-    telemetry.#downsampler.seed(await store.unfinishedSeries());
+    telemetry.#downsampler.seed(await store.unfinishedSeries(nowS()));
     return telemetry;
   }
 
@@ -99,7 +99,8 @@ export class Telemetry {
     if (lost.records + lost.buckets > 0) this.#onLost(lost);
     const records = this.#records.splice(0, MOST_ROWS);
     const buckets = this.#downsampler.take(MOST_ROWS);
-    const isPruning = nowS - this.#prunedAtS >= PRUNE_S;
+    // Also where the clock was set back.
+    const isPruning = Math.abs(nowS - this.#prunedAtS) >= PRUNE_S;
     if (records.length + buckets.length === 0 && !isPruning) return true;
     if (isPruning) this.#prunedAtS = nowS;
     try {

@@ -1,4 +1,4 @@
-import { appendFileSync, renameSync, statSync } from 'node:fs';
+import { appendFileSync, closeSync, openSync, readSync, renameSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { explainSystemError } from '../../errors.ts';
 import { makeFolder } from '../../files.ts';
@@ -22,7 +22,7 @@ export class ReceiptFile {
     const line = `${JSON.stringify({ ...receipt, signature })}\n`;
     try {
       makeFolder(path.dirname(file));
-      this.#bytes ??= statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+      this.#bytes ??= endWithLine(file);
       if (this.#bytes > MOST_BYTES) {
         renameSync(file, `${file}.1`);
         this.#bytes = 0;
@@ -33,4 +33,17 @@ export class ReceiptFile {
       throw explainSystemError(error, `write ${file}`);
     }
   }
+}
+
+/** A line that was cut off, as its process was killed or its disk full, must not spoil the next one. @returns the file's size */
+function endWithLine(file: string): number {
+  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  if (size === 0) return 0;
+  const descriptor = openSync(file, 'r');
+  const last = Buffer.alloc(1);
+  readSync(descriptor, last, 0, 1, size - 1);
+  closeSync(descriptor);
+  if (last.toString() === '\n') return size;
+  appendFileSync(file, '\n');
+  return size + 1;
 }

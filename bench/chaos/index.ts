@@ -53,7 +53,7 @@ const EVERY_MS = Math.min(15_000, MINUTES * 12_000);
 const MEAN_KILL_MS = Math.max(4_000, (60_000 * MINUTES) / 100);
 
 /** Strangers at the door, in all, and the most memory that they may cost the coordinator. */
-const STRANGERS_PER_S = 1_000;
+const STRANGERS_PER_S = MINUTES < 1 ? 300 : 1_000;
 const MOST_BYTES = 1_500e6;
 
 type Disturb = (processes: Processes, random: ReturnType<typeof seededRandom>) => Promise<void>;

@@ -251,10 +251,18 @@ export function afterMerge(step: Step): void {
   const { merges, evaluation } = step.state;
   if (evaluation !== null) step.update({ evaluation: null });
   if (isComplete(step)) return;
-  const every = (rounds: number): boolean => merges % (rounds * step.settings.outer.fragments) === 0;
+  const least = leastRounds(step);
+  const every = (rounds: number): boolean => merges % (Math.max(rounds, least) * step.settings.outer.fragments) === 0;
   if (every(step.settings.evaluation.everyMerges)) beginEvaluation(step, 'during');
   if (every(step.settings.checkpointEveryMerges) && !step.state.stopRequested) beginCheckpoint(step, false);
 }
+
+/**
+ * Where islands are merged one by one, a merge is of one of many: then about a quarter of those that train are merged between two validations, or they would
+ * do little else. It changes seldom, so that multiples of it are met.
+ */
+const leastRounds = ({ settings, state }: Step): number =>
+  settings.outer.pull === 'due' ? 2 ** Math.max(0, Math.ceil(Math.log2(countTraining(state) / 4))) : 1;
 
 /** Whether a stop rule is met: by what was merged, so that no work of a round is cut off. */
 function isComplete({ state, settings }: Step): boolean {

@@ -310,6 +310,10 @@ const stopSchema = z
   })
   .prefault({});
 
+/** Of how often something is done. */
+const ONE_BY_ONE =
+  ', and no more often than a quarter of the islands were merged where they are merged one by one (`pull: due`).';
+
 const common = {
   name: z
     .string()
@@ -322,17 +326,19 @@ const common = {
   inner: innerSchema,
   batch: count(65_536).default(8).describe('Sequences or examples in one step of one island.'),
   context: z.int().min(2).max(65_536).default(128).describe('Tokens that a language model sees at once.'),
-  islands: count(1_000).default(4).describe('Islands to expect; the data is cut into as many shards.'),
+  islands: count(10_000).default(4).describe('Islands to expect; the data is cut into as many shards.'),
   stop: stopSchema,
   evaluation: z
     .strictObject({
-      everyMerges: count(1_000_000).default(2).describe('Validate after so many merges of the whole model.'),
+      everyMerges: count(1_000_000)
+        .default(2)
+        .describe(`Validate after so many merges of the whole model${ONE_BY_ONE}`),
       tokens: count(100_000_000).default(32_768).describe('Held-out tokens or examples to validate on.'),
     })
     .prefault({}),
   checkpoints: z
     .strictObject({
-      everyMerges: count(1_000_000).default(5).describe('Save after so many merges of the whole model.'),
+      everyMerges: count(1_000_000).default(5).describe(`Save after so many merges of the whole model${ONE_BY_ONE}`),
       keep: count(1_000).default(2),
     })
     .prefault({}),

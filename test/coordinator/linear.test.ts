@@ -85,12 +85,15 @@ function together(islands: number): Crowd['reads'] {
   crowd.evaluate();
   expect(crowd.state.phase).toBe('training');
   for (let version = 0; version < 3; version++) {
-    crowd.nowMs += 10_000;
-    // Some say so long before that can be: they count one after the other.
+    // The last time half of them say so long before that can be: they are looked at later, and together.
+    const early = version === 2 ? islands / 2 : 0;
+    crowd.nowMs += early > 0 ? 1 : 10_000;
     crowd.each('due', (island, i) => {
-      if (version > 1 && i < islands / 2) crowd.nowMs += 0.01;
+      if (early > 0 && i === early) crowd.nowMs += 1_000;
       crowd.happens({ kind: 'due', island, fragment: 0, version, slackMs: 1e6 });
     });
+    expect(crowd.state.early.size).toBe(early > 0 ? islands : 0);
+    if (early > 0) expect(crowd.state.earlyFromMs % 250).toBe(0);
     crowd.nowMs += 100_000;
     crowd.happens({ kind: 'tick' });
     expect(crowd.state.fragments[0]!.stage.kind).toBe('pulling');
@@ -130,7 +133,7 @@ function oneByOne(islands: number): Crowd['reads'] {
       { innerSteps: 10, pull: 'due', quorum: 1, fragments: 1, graceS: 0, maxStaleness: 1e6 },
       {
         ...{ expectedIslands: islands, leaseMs: 1e9, gatherMs: 1e9, steps: 1e6 },
-        ...{ evaluation: { everyMerges: 1e6, parts: 2 }, checkpointEveryMerges: 1e6 },
+        ...{ evaluation: { everyMerges: 2, parts: 2 }, checkpointEveryMerges: 5 },
       },
     ),
   );
@@ -150,6 +153,11 @@ function oneByOne(islands: number): Crowd['reads'] {
     });
   delete crowd.reads['merged first'];
   expect(crowd.state.merges).toBe(2 * islands);
+  // A merge of one of many is no reason to ask others for a validation, and all for a checkpoint.
+  expect(crowd.state.evaluations).toBeLessThanOrEqual(1 + 8);
+  expect(crowd.state.evaluations).toBeGreaterThanOrEqual(1 + 3);
+  expect(crowd.state.checkpoints).toBeLessThanOrEqual(8);
+  expect(crowd.state.checkpoints).toBeGreaterThanOrEqual(3);
   return crowd.reads;
 }
 

@@ -264,7 +264,13 @@ async function checked(content: Content, { hash, payload, hasher }: Open): Promi
     : { content, payload: new Uint8Array(0), vessel: payload, hash };
 }
 
-const inMemory = (_: Content, bytes: number): Vessel => new Uint8Array(bytes);
+function inMemory(_: Content, bytes: number): Vessel {
+  try {
+    return new Uint8Array(bytes);
+  } catch {
+    throw damaged(`there is no memory for its ${bytes} bytes`);
+  }
+}
 
 function parseFrame(frame: Uint8Array): { header: Header; piece: Uint8Array } {
   if (frame.length < PREFIX_BYTES) throw damaged(`it has ${frame.length} bytes`);

@@ -36,6 +36,7 @@ export function faultOf({ tensors }: Manifest, fragments: number): string | unde
     if (offset !== ends[fragment])
       return `${name} begins at ${offset} of fragment ${fragment}, where ${ends[fragment]} belongs`;
     ends[fragment] = offset + elementsOfShape(shape);
+    if (ends[fragment] > MAX_ELEMENTS) return `fragment ${fragment} has more than ${MAX_ELEMENTS} numbers`;
   }
   const empty = ends.indexOf(0);
   return empty < 0 ? undefined : `fragment ${empty} is empty`;

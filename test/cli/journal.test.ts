@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Journal, type JournalOptions } from '../../src/cli/journal.ts';
+import { describeRecord } from '../../src/cli/live/describe.ts';
 import { LogFile, logParts } from '../../src/cli/log-file.ts';
 import type { LiveRecord } from '../../src/cli/records.ts';
 import { readCurves, streamMetrics } from '../../src/cli/report/metrics.ts';
@@ -178,4 +179,14 @@ describe('metrics.jsonl', () => {
     expect(points.at(-1)![0]).toBeGreaterThan(8_980);
     expect(statSync(file).size).toBeGreaterThan(1e6);
   });
+});
+
+it('what an island says moves no cursor of who reads it, and is one line', () => {
+  const reason = '\u001b[2J\u009b31mbye\r\n2026-01-01T00:00:00Z merged';
+  for (const record of [
+    { kind: 'island', island: 'a', status: 'gone', reason },
+    { kind: 'offence', island: 'a', reason, offences: 1, banned: false },
+    { kind: 'doubted', island: 'a', reason },
+  ] as const)
+    expect(describeRecord({ ...record, atS: 0 })).toMatch(/^\P{Cc}+bye {2}2026\P{Cc}+$/u);
 });

@@ -125,6 +125,15 @@ describe('frames', () => {
     );
   });
 
+  it('that announce more than there is memory for are refused like others', async () => {
+    const [frame] = await framesOf(new Uint8Array(64));
+    const text = Buffer.from(frame!).toString('latin1');
+    const header = text.slice(12, -64).replace('"totalBytes":64', `"totalBytes":${2 ** 43}`);
+    const bytes = Buffer.from(`${text.slice(0, 8)}____${header}`, 'latin1');
+    bytes.writeUInt32LE(header.length, 8);
+    expect(() => new FrameAssembler({ most: 2 ** 43 }).accept(bytes)).toThrow(/no memory for its 8796093022208 bytes/);
+  });
+
   it('never fail otherwise than with their own error on foreign bytes', async () => {
     const [valid] = await framesOf(new Uint8Array(64));
     await fc.assert(

@@ -2,8 +2,10 @@ import type { CodeTried } from '../lan/code-door.ts';
 import type { LiveRecord } from '../records.ts';
 import { severalOf } from './format.ts';
 
-/** One sentence for the log of a run; undefined for what only the charts need. */
-export function describeRecord(record: LiveRecord): string | undefined {
+/** One sentence for the log of a run; undefined for what only the charts need. Some of it islands have said: it moves no cursor, and is one line. */
+export const describeRecord = (record: LiveRecord): string | undefined => sentenceOf(record)?.replace(/\p{Cc}/gu, ' ');
+
+function sentenceOf(record: LiveRecord): string | undefined {
   switch (record.kind) {
     case 'phase':
       return `${record.phase}: ${record.reason}`;

@@ -48,6 +48,7 @@ type Waiting =
       readonly frames: Iterator<Frame>;
       readonly bytes: number;
       readonly sent: () => void;
+      readonly failed: (error: unknown) => void;
       underWay: number;
       ended: boolean;
     };
@@ -60,6 +61,8 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
   readonly #waiting: Waiting[] = [];
   #ahead = 0;
   #pumping = false;
+  /** Something could not be read half-way: nothing that comes after it would be understood. */
+  #isBroken = false;
   #waitingBytes = 0;
   /** Bytes sent and received on the wire, without WebSocket's own 2–14 bytes a frame. */
   sentBytes = 0;
@@ -97,14 +100,17 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
   }
 
   /**
-   * Resolves when the last piece has left this process; a closed socket counts.
+   * Resolves when the last piece has left this process; a closed socket counts. Rejects when a payload cannot be read (any more): from then on nothing is sent, and
+   * the caller ends the connection.
    *
    * @param from how much of it the peer has already
    */
   transfer(packed: Packed, from = 0): Promise<void> {
     const bytes = packed.payload.length - from;
     const frames = from === 0 && packed.frames !== undefined ? packed.frames.values() : encodeFrames(packed, from);
-    return new Promise((sent) => this.#put({ kind: 'frames', frames, bytes, sent, underWay: 0, ended: false }));
+    return new Promise((sent, failed) =>
+      this.#put({ kind: 'frames', frames, bytes, sent, failed, underWay: 0, ended: false }),
+    );
   }
 
   /**
@@ -131,6 +137,7 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
   }
 
   #put(item: Waiting): void {
+    if (this.#isBroken) return item.kind === 'frames' ? item.sent() : undefined;
     this.#waiting.push(item);
     if (item.kind === 'frames') this.#waitingBytes += item.bytes;
     this.#pump();
@@ -146,9 +153,15 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
         this.#write(next.text);
         continue;
       }
-      const { value: frame, done } = next.frames.next();
-      if (done !== true) {
-        this.#writeFrame(frame, next);
+      let piece: IteratorResult<Frame>;
+      try {
+        piece = next.frames.next();
+      } catch (error) {
+        this.#break(next, error);
+        break;
+      }
+      if (piece.done !== true) {
+        this.#writeFrame(piece.value, next);
         continue;
       }
       this.#waiting.shift();
@@ -156,6 +169,12 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
       if (next.underWay === 0) next.sent();
     }
     this.#pumping = false;
+  }
+
+  #break(at: Waiting & { readonly kind: 'frames' }, error: unknown): void {
+    this.#isBroken = true;
+    at.failed(error);
+    for (const item of this.#waiting.splice(0)) if (item.kind === 'frames' && item !== at) item.sent();
   }
 
   #writeFrame(frame: Frame, of: Waiting & { readonly kind: 'frames' }): void {

@@ -179,3 +179,31 @@ it('a contribution that is measured while the next merge is decided without it, 
   clearInterval(alive);
   await aggregation.close();
 });
+
+it('a base that cannot be read any more ends the joiner’s connection, and nothing else', async () => {
+  const bytes = 3 * 2 ** 20;
+  let broken = false;
+  const base = {
+    length: bytes,
+    subarray(begin: number, end: number): Uint8Array {
+      if (broken && begin > 0) throw new Error('EIO: i/o error, read');
+      return new Uint8Array(Math.min(end, bytes) - begin);
+    },
+  };
+  const faults: string[] = [];
+  run = await hosted({ base, onFault: (error, place) => faults.push(`${place}: ${String(error)}`) });
+  const first = puppet('first');
+  await first.hello(run.invite());
+  await first.hears('welcome');
+  await sleep(300);
+  broken = true;
+  const second = puppet('second');
+  await second.hello(run.invite());
+  await second.until(() => second.closed);
+  expect(faults).toEqual([expect.stringMatching(/second.*EIO/)]);
+  broken = false;
+  const third = puppet('third');
+  await third.hello(run.invite());
+  await third.hears('place');
+  expect(first.closed).toBe(false);
+});

@@ -54,7 +54,7 @@ function politeFor(count: number, lie: Lie): Lie {
 }
 
 const names = Object.keys(LIES) as LieName[];
-const RUNS = Number(process.env.RUNS ?? 120);
+const RUNS = Number(process.env.RUNS ?? 60);
 it('a run of any outer settings with liars among its islands ends, and bans nobody honest', () => {
   fc.assert(
     fc.property(

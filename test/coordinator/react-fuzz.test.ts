@@ -185,7 +185,7 @@ function finite(value: unknown, path = ''): void {
     for (const [key, each] of Object.entries(value)) finite(each, `${path}.${key}`);
 }
 
-const RUNS = Number(process.env.RUNS ?? 300);
+const RUNS = Number(process.env.RUNS ?? 150);
 it('the machine takes any events in any order, counts right, and goes on from its JSON alike', () => {
   fc.assert(
     fc.property(

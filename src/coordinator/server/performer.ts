@@ -30,6 +30,8 @@ export interface Crew {
   logProgress(): void;
   ended(effect: Effect & { readonly kind: 'end' }): void;
   failed(error: unknown): void;
+  /** What an island is to be sent could not be read: its connection is over. */
+  unsent(peer: Peer, error: unknown): void;
 }
 
 /** How far behind an island may lie with what it is sent: so many times the whole model, and at least so much. */
@@ -232,7 +234,7 @@ export class Performer {
       const all = [...(await this.#prepared()), ...(await Promise.all(this.#wholes.values()))];
       const packed = all.find((each) => each.hash === hash);
       if (packed === undefined) peer.channel.send({ kind: 'missing', hash });
-      else await peer.channel.transfer(packed);
+      else await peer.channel.transfer(packed).catch((error: unknown) => this.#crew.unsent(peer, error));
     } finally {
       peer.isFetching = false;
     }
@@ -244,6 +246,6 @@ export class Performer {
     if (peer.channel.waitingBytes > this.#mostBehind) return peer.socket.terminate();
     const there = peer.beginnings.find(({ hash, bytes }) => hash === packed.hash && bytes <= packed.payload.length);
     peer.beginnings = peer.beginnings.filter((beginning) => beginning !== there);
-    void peer.channel.transfer(packed, there?.bytes ?? 0);
+    peer.channel.transfer(packed, there?.bytes ?? 0).catch((error: unknown) => this.#crew.unsent(peer, error));
   }
 }

@@ -68,6 +68,10 @@ export class RunServer {
       logProgress: () => this.#decider.logProgress(options.nowMs()),
       ended: (effect) => this.#ended.resolve(effect),
       failed: (error) => this.#fail(error),
+      unsent: (peer, error) => {
+        this.#fault(error, `what ${peer.name} is sent`);
+        peer.socket.terminate();
+      },
     };
     this.#receipts = new Receipts(options);
     this.#performer = new Performer(options, crew, this.#metrics, this.#receipts);

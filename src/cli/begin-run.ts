@@ -6,6 +6,7 @@ import type { RunRecord, RunSettings, RunState } from '../coordinator/state.ts';
 import type { BlobStore } from '../coordinator/store/blobs.ts';
 import type { RunStore } from '../coordinator/store/run-store.ts';
 import { HelioError } from '../errors.ts';
+import { checkContinued } from './outer-checks.ts';
 import { initialParameters, type PreparedRun } from './prepare-run.ts';
 import type { Summary } from './records.ts';
 import { openCheckpoint } from './run-checkpoint.ts';
@@ -34,7 +35,7 @@ export interface Begun {
  * A run's state and tensors: of a new one as it begins, of another as its store has them, from the newest checkpoint and every merge that was
  * committed after it.
  *
- * @throws HelioError HELIO-1005 when the run is finished, HELIO-3001 when something of it is damaged
+ * @throws HelioError HELIO-1001 when its run file was changed in what cannot be, HELIO-1005 when the run is finished, HELIO-3001 when something of it is damaged
  */
 export async function beginRun({ prepared, folder, store, blobs, settings, resume }: Beginning): Promise<Begun> {
   const history = await store.history();
@@ -53,6 +54,8 @@ export async function beginRun({ prepared, folder, store, blobs, settings, resum
       'Restore it from a copy, or start the run afresh: `heliotrope train` with its run.yaml.',
     );
   }
+  const last = history.sessions.at(-1);
+  if (last !== undefined) checkContinued(last.settings.outer, settings.outer);
   const from =
     history.checkpoint === undefined
       ? { parameters: initialParameters(prepared) }

@@ -1,5 +1,7 @@
 import { dueStepOf } from '../coordinator/due.ts';
 import { HelioError } from '../errors.ts';
+import { keepsSecond } from '../outer/outer-optimizer.ts';
+import type { OuterOptimizer, OuterSettings } from '../outer/settings.ts';
 import { codecParts } from '../protocol/codec-names.ts';
 import type { Job } from '../protocol/run-file.ts';
 
@@ -74,6 +76,30 @@ export function checkOuter({ outer, inner, islands }: Job): void {
   ];
   const broken = rules.find((rule) => rule.broken);
   if (broken !== undefined) throw new HelioError('HELIO-1001', broken.what, broken.remedy);
+}
+
+/**
+ * What a run that has begun cannot change: its islands, its merges and what its optimizer remembers are cut so, and kept so.
+ *
+ * @param before as of its last session; of an earlier version some may be missing
+ * @throws HelioError HELIO-1001
+ */
+export function checkContinued(before: Partial<OuterSettings>, now: OuterSettings): void {
+  const second = (name: OuterOptimizer): string | false => keepsSecond(name) && name.replace(/^yogi$/, 'adam');
+  const changed = (['fragments', 'fragmentation', 'optimizer'] as const).find((key) => {
+    const was = before[key];
+    if (was === undefined || was === now[key]) return false;
+    if (key === 'fragmentation') return now.fragments > 1;
+    // A sum of differences is no second moment: of one optimizer it is taken for the other's.
+    const [old, own] = [second(before.optimizer ?? now.optimizer), second(now.optimizer)];
+    return key === 'fragments' || (old !== false && own !== false && old !== own);
+  });
+  if (changed === undefined) return;
+  throw new HelioError(
+    'HELIO-1001',
+    `outer.${changed} is ${now[changed]}, and this run was begun with ${before[changed]}.`,
+    `Set it back to ${before[changed]} in its run.yaml, or start another run. Nothing was changed.`,
+  );
 }
 
 /** What the settings make of a run that its owner may not expect, a sentence each. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkOuter, outerNotices } from '../../src/cli/outer-checks.ts';
+import { checkContinued, checkOuter, outerNotices } from '../../src/cli/outer-checks.ts';
 import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
 import { STRATEGY_NAMES } from '../../src/protocol/outer-names.ts';
 
@@ -73,5 +73,30 @@ describe('the default', () => {
   it('with another inner optimizer than Muon merges twice as often, and with less momentum', () => {
     expect(outer(400, '{ optimizer: adamw }')).toMatchObject({ innerSteps: 5, rate: 0.9, momentum: 0.3 });
     expect(outer(1600, '{ optimizer: sgd }').innerSteps).toBe(10);
+  });
+});
+
+describe('outer settings of a run that has begun', () => {
+  const outer = (text: string) => job(text).outer;
+  it.each([
+    ['fragments: 1', 'fragments: 2', /outer\.fragments is 2, and this run was begun with 1/],
+    ['fragments: 2', 'fragments: 2, fragmentation: strided', /outer\.fragmentation is strided/],
+    ['optimizer: delayed-nesterov', 'optimizer: adam', /outer\.optimizer is adam, .* delayed-nesterov/],
+    ['optimizer: yogi', 'optimizer: delayed-nesterov', /outer\.optimizer is delayed-nesterov/],
+  ])('are not changed from %s to %s', (before, now, message) => {
+    expect(() => checkContinued(outer(before), outer(now))).toThrow(
+      expect.objectContaining({ code: 'HELIO-1001', message: expect.stringMatching(message) }),
+    );
+  });
+
+  it.each([
+    ['innerSteps: 10, momentum: 0.9', 'innerSteps: 20, momentum: 0.5, upCodec: f32, averaging: median'],
+    ['fragments: 1', 'fragments: 1, fragmentation: strided'],
+    ['optimizer: nesterov', 'optimizer: adam'],
+    ['optimizer: adam', 'optimizer: yogi'],
+    ['optimizer: delayed-nesterov', 'optimizer: momentum'],
+  ])('may go from %s to %s', (before, now) => {
+    checkContinued(outer(before), outer(now));
+    checkContinued({}, outer(now));
   });
 });

@@ -113,6 +113,11 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
     expect([again.status, again.stderr]).toEqual([2, expect.stringContaining('raise stop.steps')]);
     const file = path.join(made, 'run.yaml');
     writeFileSync(file, readFileSync(file, 'utf8').replace('steps: 100', 'steps: 120'));
+    const yaml = readFileSync(file, 'utf8');
+    writeFileSync(file, yaml.replace('fragments: 1', 'fragments: 2'));
+    const cut = await run(['train', '--resume', 'broken'], folder);
+    expect([cut.status, cut.stderr]).toEqual([2, expect.stringContaining('this run was begun with 1')]);
+    writeFileSync(file, yaml);
     const longer = await run(['train', '--resume', 'broken', '--json'], folder);
     expect([longer.status, (JSON.parse(longer.stdout) as Summary).steps]).toEqual([0, 120]);
   });

@@ -16,8 +16,8 @@ export const OWN_VERSIONS = { protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCO
 
 /** Of an address that others were refused at. */
 const AGAIN_S = 10;
-/** Time to say what it has: it reads all its parameters for that. */
-const RESUME_MS = 120_000;
+/** Time to say what it has: it reads all its parameters for that, and may be in a step that takes minutes. */
+const RESUME_MS = 600_000;
 
 /** What the entrance needs of the server. */
 export interface Hall {

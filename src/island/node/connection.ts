@@ -127,10 +127,18 @@ export class WebSocketConnection {
       this.#why ??= fault instanceof Error ? fault.message : String(fault);
       this.#goodbye(1008);
     };
-    const inOrder = new InOrder<Incoming | 'ended'>((item) => {
-      if (item === 'ended') return hands.ended(this.#ended, this.#fault);
-      if (this.#isHeeded(item)) hands.put(item);
-    }, failed);
+    // What comes after a transfer that was damaged is for whoever has it: an update of the next version, say.
+    let isMissing = false;
+    const inOrder = new InOrder<Incoming | 'ended'>(
+      (item) => {
+        if (item === 'ended') return hands.ended(this.#ended, this.#fault);
+        if (item.kind === 'lost' || (!isMissing && this.#isHeeded(item))) hands.put(item);
+      },
+      (fault) => {
+        isMissing = true;
+        failed(fault);
+      },
+    );
     let isOpen = false;
     socket.once('open', () => {
       isOpen = true;

@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { hosted } from '../../test/coordinator/hosted.ts';
 import { wideDoor } from './wide-door.ts';
 
@@ -5,6 +6,8 @@ import { wideDoor } from './wide-door.ts';
  * `node training-server.ts ISLANDS`: a coordinator in a process of its own, whose run waits for so many islands. Tells its port and invitation, and the processor
  * time that it has used at each merge.
  */
+const delay = monitorEventLoopDelay({ resolution: 10 });
+delay.enable();
 const islands = Number(process.argv[2]);
 const run = await hosted(
   {
@@ -14,7 +17,15 @@ const run = await hosted(
       if (record.kind !== 'merge') return;
       const { user, system } = process.cpuUsage();
       const merged = record.contributions.length;
-      process.send!({ kind: 'merge', merged, cpuS: (user + system) / 1e6, rssBytes: process.memoryUsage().rss });
+      const stallMs = delay.max / 1e6;
+      delay.reset();
+      process.send!({
+        kind: 'merge',
+        merged,
+        cpuS: (user + system) / 1e6,
+        stallMs,
+        rssBytes: process.memoryUsage().rss,
+      });
     },
   },
   { islands, leaseMs: 300_000, outer: { quorum: islands, graceS: 300 } },

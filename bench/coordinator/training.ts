@@ -38,6 +38,8 @@ interface Merge {
   readonly merged: number;
   readonly cpuS: number;
   readonly rssBytes: number;
+  /** The longest time since the merge before in which the coordinator heard nobody. */
+  readonly stallMs: number;
 }
 
 /** Through the real server, over sockets of this machine, with a model of six numbers. */
@@ -75,6 +77,14 @@ async function wholeRound(islands: number, rounds: number): Promise<readonly Fig
         target: '≤ 5 s',
         met: cpuS <= 5,
         note: `all threads: due, asked, ${fewest} contributions checked and merged, sent; ${((1000 * cpuS) / islands).toFixed(2)} ms an island`,
+      },
+      {
+        id: `coordinator.round-${islands}.stall`,
+        value: median(merges.slice(1).map(({ stallMs }) => stallMs)),
+        unit: 'ms',
+        target: null,
+        met: null,
+        note: 'the longest time of a round in which the coordinator hears nobody',
       },
       {
         id: `coordinator.round-${islands}.memory`,

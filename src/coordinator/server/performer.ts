@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { manifestOf } from '../../outer/fragments.ts';
 import { type Content, type Packed, type Payload, shared } from '../../protocol/frame.ts';
 import { contentHash } from '../../protocol/hash.ts';
@@ -37,6 +38,8 @@ export interface Crew {
 /** How far behind an island may lie with what it is sent: so many times the whole model, and at least so much. */
 const MODELS_BEHIND = 4;
 const BYTES_BEHIND = 64 * 2 ** 20;
+/** Messages after which others have a turn. */
+const TOLD_AT_ONCE = 128;
 
 /** Does what the machine decides, one after the other: sums, stores, and sends. */
 export class Performer {
@@ -50,6 +53,7 @@ export class Performer {
   #preparation: Promise<readonly Packed[]> | undefined;
   readonly #wholes = new Map<number, Promise<Packed>>();
   #busy = false;
+  #told = 0;
   #working: Promise<void> = Promise.resolve();
 
   constructor(options: ServerOptions, crew: Crew, metrics: RunMetrics, receipts: Receipts) {
@@ -88,12 +92,19 @@ export class Performer {
         // Only what takes time is waited for: all else happens at once, as long as nothing is under way.
         const work = this.#do(next);
         if (work !== undefined) await work;
+        const breath = this.#breath();
+        if (breath !== undefined) await breath;
       }
     } catch (error) {
       this.#decisions.clear();
       this.#crew.failed(error);
     }
     this.#busy = false;
+  }
+
+  /** Thousands that are told something at once take a while: others are heard meanwhile. */
+  #breath(): Promise<void> | void {
+    if (++this.#told % TOLD_AT_ONCE === 0) return nextTurn();
   }
 
   #do(decision: Decision): Promise<void> | void {
@@ -149,6 +160,8 @@ export class Performer {
       const peer = this.#peerOf(island, decision);
       peer?.channel.send({ kind: 'place', ...placeOf(settings, decision.state, fragment, island) });
       this.#transfer(peer, packed);
+      const breath = this.#breath();
+      if (breath !== undefined) await breath;
     }
     this.#receipts
       .merged(fragment, version, weights, (island) => this.#peerOf(island, decision))

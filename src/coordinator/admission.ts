@@ -4,6 +4,7 @@ import { readInvitation } from '../protocol/invitation.ts';
 import type { IslandMessage } from '../protocol/messages.ts';
 import { countOf, islandOf } from './roster.ts';
 import type { RunState } from './state.ts';
+import { entryOf } from './table.ts';
 
 /** Who may come in, by what they say in their first message. */
 
@@ -40,7 +41,7 @@ export async function admission(
     );
   }
   const { islands, banned } = state();
-  const offence = Object.hasOwn(banned, hello.key) ? banned[hello.key] : undefined;
+  const offence = entryOf(banned, hello.key);
   if (offence !== undefined) {
     const remedy = "Mend the cause; the run's host can begin anew with islands that he trusts.";
     throw new HelioError('HELIO-4005', `The island ${hello.island} was banned from this run: ${offence}`, remedy);

@@ -33,6 +33,7 @@ export function upgradeState(state: RunState): RunState {
       stage: stageOf(fragment.stage, training),
     })),
     checkpoint: checkpointOf(state.checkpoint, training),
+    banned: table(state.banned),
   };
 }
 

@@ -7,6 +7,7 @@ import { allIslands, countOf, islandOf, mapIslands } from './roster.ts';
 import { freeShard } from './shards.ts';
 import type { Event, Held, Island, RunState } from './state.ts';
 import type { Step } from './step.ts';
+import { entryOf, withEntry } from './table.ts';
 
 /** Islands a run remembers, gone ones included. */
 const MAX_ISLANDS = 32_000;
@@ -24,8 +25,9 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
   const known = islandOf(step.state.islands, name);
   // Since it was let in the host may have thought better of it, or another have come under its name.
   const { banned, revoked } = step.state;
-  if (Object.hasOwn(banned, key)) {
-    const what = `The island ${name} was banned from this run: ${banned[key]}`;
+  const offence = entryOf(banned, key);
+  if (offence !== undefined) {
+    const what = `The island ${name} was banned from this run: ${offence}`;
     return turnAway(step, name, what, "The run's host can begin anew with islands that he trusts.", 'HELIO-4005');
   }
   if (known !== undefined && known.key !== '' && known.key !== key) {
@@ -106,7 +108,7 @@ export function offend(step: Step, name: string, reason: string): void {
   step.island(name, { offences });
   step.record({ kind: 'offence', island: name, reason, offences, banned });
   if (!banned) return;
-  step.update({ banned: { ...step.state.banned, [key]: reason } });
+  step.update({ banned: withEntry(step.state.banned, key, reason) });
   leave(step, name, `banned after ${offences} offences`, 'offences');
   step.effect({ kind: 'disconnect', island: name });
 }
@@ -117,8 +119,7 @@ export function revoke(step: Step, invitation: string, islands: boolean): void {
   if (!islands) return;
   const reason = 'the host has taken its invitation back';
   const theirs = allIslands(step.state.islands).filter((island) => island.invitation === invitation);
-  const keys = theirs.map(({ key }) => [key, reason] as const);
-  step.update({ banned: { ...step.state.banned, ...Object.fromEntries(keys) } });
+  step.update({ banned: theirs.reduce((banned, { key }) => withEntry(banned, key, reason), step.state.banned) });
   for (const { name, status } of theirs) {
     if (status === 'gone') continue;
     leave(step, name, reason, 'invitation-revoked');

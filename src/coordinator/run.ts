@@ -73,7 +73,7 @@ export function initialState(settings: RunSettings): RunState {
     checkpoint: null,
     checkpointMerges: 0,
     committed: null,
-    banned: {},
+    banned: emptyTable,
     stopRequested: false,
     restore: null,
   };

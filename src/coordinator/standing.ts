@@ -1,12 +1,13 @@
 import { type Standing, standing } from '../protocol/standing.ts';
 import { runStepOf } from './run.ts';
 import type { Island, RunSettings, RunState } from './state.ts';
+import { entryOf } from './table.ts';
 
 /** Where an island is, so that whoever looks at the run understands it: pure, from the state alone. */
 export function standingOf(settings: RunSettings, state: RunState, island: Island): Standing {
   const { status, told, key } = island;
-  if (Object.hasOwn(state.banned, key) && key !== '')
-    return standing('banned', island.left ?? 'offences', state.banned[key]!);
+  const banned = key === '' ? undefined : entryOf(state.banned, key);
+  if (banned !== undefined) return standing('banned', island.left ?? 'offences', banned);
   if (told?.state === 'away' && status !== 'joining') return told;
   switch (status) {
     case 'joining': {

@@ -77,7 +77,7 @@ export interface RunState {
   /** The newest checkpoint that is complete, and which islands did not save theirs; nothing in states of earlier versions. */
   readonly committed: { readonly id: string; readonly merges: number; readonly missing?: readonly string[] } | null;
   /** Keys that may not come back, and why. */
-  readonly banned: Readonly<Record<string, string>>;
+  readonly banned: Table<string>;
   /** Invitations that let nobody in any more. */
   readonly revoked?: Readonly<Record<string, true>>;
   readonly stopRequested: boolean;

@@ -122,6 +122,10 @@ function together(islands: number): Crowd['reads'] {
   const { id } = crowd.state.checkpoint!;
   crowd.each('saved', (island) => crowd.happens({ kind: 'saved', island, checkpoint: id }));
   expect(crowd.state.committed!.missing).toEqual([]);
+  crowd.each('banned', (island) => {
+    for (const reason of ['once more', 'and again']) crowd.happens({ kind: 'offended', island, reason });
+  });
+  expect(crowd.state.banned.size).toBe(islands);
   return crowd.reads;
 }
 

@@ -3,6 +3,7 @@ import { isAdmitted, isAwaited } from '../../src/coordinator/due.ts';
 import { allIslands, emptyRoster } from '../../src/coordinator/roster.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
 import type { RunRecord } from '../../src/coordinator/state.ts';
+import { entriesOf } from '../../src/coordinator/table.ts';
 import { seededRandom } from '../../src/ml/tensor/random.ts';
 import { settingsFor, World, type WorldOptions } from './world.ts';
 
@@ -274,7 +275,7 @@ describe('hostile or late events', () => {
       for (let i = 0; i < 3; i++) dispatch({ kind: 'offended', island: liar, reason: 'test' });
     };
     w.run(120_000);
-    expect(w.state.banned).toEqual({ [liar]: 'test' });
+    expect(entriesOf(w.state.banned)).toEqual([[liar, 'test']]);
     expect(w.end?.status).toBe('finished');
   });
 

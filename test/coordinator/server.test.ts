@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { islandOf } from '../../src/coordinator/roster.ts';
+import { keysOf } from '../../src/coordinator/table.ts';
 import { encodeFrames, joined } from '../../src/protocol/frame.ts';
 import { contentHash } from '../../src/protocol/hash.ts';
 import { type Identity, isSignedBy, newIdentity, updateText } from '../../src/protocol/identity.ts';
@@ -259,7 +260,7 @@ describe('a contribution', () => {
       code: 'HELIO-4005',
       what: expect.stringMatching(/banned from this run: A frame is damaged: it has 3 bytes/),
     });
-    expect(run.server.state.banned).toHaveProperty(identity.publicKey);
+    expect(keysOf(run.server.state.banned)).toEqual([identity.publicKey]);
   });
 });
 

@@ -7,6 +7,7 @@ import type { Event } from '../../src/coordinator/state.ts';
 import type { MergeRecord } from '../../src/coordinator/store/run-store.ts';
 import { SqlRunStore } from '../../src/coordinator/store/sql-store.ts';
 import { openSqlite } from '../../src/coordinator/store/sqlite.ts';
+import { entriesOf } from '../../src/coordinator/table.ts';
 import { newFile, storePlaces } from './places.ts';
 import { writeSchema3 } from './schema-3.ts';
 import { settingsFor } from './world.ts';
@@ -185,6 +186,7 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
         early: { size: 0 },
       });
       expect(recovered.fragments).toMatchObject([{ version: 2, runStep: 20 }]);
+      expect(entriesOf(recovered.banned)).toEqual([['key-9', 'not finite']]);
       expect(islandOf(recovered.islands, 'island-1')).toMatchObject({
         merged: [2],
         offences: 1,

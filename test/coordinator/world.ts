@@ -8,6 +8,7 @@ import { islandOf } from '../../src/coordinator/roster.ts';
 import { initialState, isOver, react, runStepOf } from '../../src/coordinator/run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../../src/coordinator/state.ts';
 import type { CommittedMerge, History, LoggedEvent } from '../../src/coordinator/store/run-store.ts';
+import { has } from '../../src/coordinator/table.ts';
 import { activity, reactIsland } from '../../src/island/machine.ts';
 import {
   type IslandEffect,
@@ -540,7 +541,7 @@ export class World {
     const life = this.#life;
     this.#post(`${name} up ${connection}`, () => {
       if (!island.alive || island.connection !== connection || this.#life !== life || this.#downUntilMs > 0) return;
-      if (Object.hasOwn(this.state.banned, name)) return this.#cut(name);
+      if (has(this.state.banned, name)) return this.#cut(name);
       this.#accepted.set(name, connection);
       this.#leases.seen(name, this.#clockMs);
       island.connectedMs = this.nowMs;

@@ -87,11 +87,7 @@ export class RunMetrics {
       'Bytes from islands since the coordinator began.',
       (o) => o.traffic().receivedBytes,
     );
-    this.#gauge(
-      'heliotrope_banned_keys',
-      'Keys that are banned from the run.',
-      ({ state }) => Object.keys(state.banned).length,
-    );
+    this.#gauge('heliotrope_banned_keys', 'Keys that are banned from the run.', ({ state }) => state.banned.size);
     this.#byLabel(
       'heliotrope_islands',
       'Islands by status.',

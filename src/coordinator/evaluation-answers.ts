@@ -1,4 +1,4 @@
-import type { EvaluationPart, PartAnswer } from './state.ts';
+import type { EvaluationPart, PartAnswer } from './evaluation-state.ts';
 
 /**
  * What is believed of what islands say of a part of an evaluation. A part is as much of the held-out batches as another, so losses of parts are alike, and

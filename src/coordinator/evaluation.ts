@@ -1,6 +1,7 @@
 import { countTraining, training } from './due.ts';
 import { believed, doubting, isPlausible, outliers, overall, wantedAtFirst } from './evaluation-answers.ts';
-import type { Evaluation, EvaluationPart, EvaluationRequest, Event, Island } from './state.ts';
+import type { Evaluation, EvaluationPart, EvaluationRequest } from './evaluation-state.ts';
+import type { Event, Island } from './state.ts';
 import type { Step } from './step.ts';
 
 /**

@@ -1,6 +1,7 @@
 import type { OuterSettings } from '../outer/settings.ts';
 import type { CoordinatorMessage, Progress } from '../protocol/messages.ts';
 import type { Reason, Standing } from '../protocol/standing.ts';
+import type { Evaluation } from './evaluation-state.ts';
 import type { LengthVote } from './length-bound.ts';
 import type { NextShard } from './shards.ts';
 import type { Table } from './table.ts';
@@ -218,45 +219,6 @@ export interface Held {
   readonly version: number;
   readonly newest: number;
   readonly round: number;
-}
-
-export interface Evaluation {
-  readonly id: number;
-  readonly label: 'before' | 'during' | 'after';
-  /** Value of {@link RunState.merges} when it began: parts of one evaluation are of one model. */
-  readonly merges: number;
-  readonly runStep: number;
-  readonly parts: readonly EvaluationPart[];
-  /** When it is given up. */
-  readonly untilMs: number;
-  /** Until then nothing changes by itself: 0 when something has happened. */
-  readonly nextLookMs: number;
-}
-
-export interface EvaluationPart {
-  /** Islands that it is to be heard from. */
-  readonly wanted: number;
-  /** Who is waited for. */
-  readonly asked: readonly EvaluationRequest[];
-  readonly answers: readonly PartAnswer[];
-  /** Who is not waited for any more, and not asked again: it let its time pass, or said what cannot be. */
-  readonly passed: readonly string[];
-}
-
-export interface EvaluationRequest {
-  readonly island: string;
-  readonly sinceMs: number;
-  readonly untilMs: number;
-  /** The how manyeth it is of those that were asked for at once. */
-  readonly nth: number;
-}
-
-export interface PartAnswer {
-  readonly island: string;
-  readonly lossSum: number;
-  readonly tokens: number;
-  /** Examples that were right; null where that is not counted. */
-  readonly correct: number | null;
 }
 
 export interface PendingCheckpoint {

@@ -187,6 +187,6 @@ function frame(opcode: number, payload: Buffer, length = payload.length, isLast 
 /** A hello that is well-formed, and signed for another connection: the dearest to refuse, as its signature is looked at. */
 async function wrongHello(identity: Identity): Promise<Buffer> {
   const hello = await helloOf('stranger', identity, 'another-nonce', null);
-  const signature = await identity.sign(helloText('of-yesterday', 'stranger'));
+  const signature = await identity.sign(helloText('of-yesterday', 'another', 'stranger'));
   return frame(TEXT, Buffer.from(JSON.stringify({ ...hello, signature })));
 }

@@ -131,7 +131,7 @@ class VirtualRun {
 
   async run(): Promise<void> {
     const versions = { protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL };
-    const challenge = { kind: 'challenge', ...versions, nonce: 'virtual' } as const;
+    const challenge = { kind: 'challenge', ...versions, nonce: 'virtual', run: 'virtual' } as const;
     const admitted = {
       kind: 'admitted',
       protocol: PROTOCOL_VERSION,

@@ -33,7 +33,7 @@ export async function admission(
   state: () => Pick<RunState, 'islands' | 'banned' | 'revoked'>,
   hello: Pick<IslandMessage & { readonly kind: 'hello' }, 'island' | 'key' | 'signature' | 'invitation'>,
 ): Promise<Admission> {
-  if (!(await isSignedBy(hello.key, helloText(nonce, hello.island), hello.signature))) {
+  if (!(await isSignedBy(hello.key, helloText(nonce, run, hello.island), hello.signature))) {
     throw new HelioError(
       'HELIO-4003',
       `The island ${hello.island} did not show that it holds its key.`,

@@ -108,15 +108,27 @@ function accept(turn: Turn, event: IslandEvent): void {
 
 const OWN = { protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL };
 
+/** An island signs for the run that it is part of, and for no other. */
+function requireSameRun({ work }: IslandState, run: string): void {
+  if (work === null || work.run === run) return;
+  throw new HelioError(
+    'HELIO-4003',
+    `Another run is hosted there now: ${run}, and this island is part of ${work.run}.`,
+    'Join again to take part in that one.',
+  );
+}
+
+function challenged(turn: Turn, message: CoordinatorMessage & { readonly kind: 'challenge' }): void {
+  const { protocol, oldest = protocol, nonce, run } = message;
+  agreedVersion(OWN, { protocol, oldest }, 'coordinator');
+  if (run === undefined) throw senseless('did not say which run it hosts');
+  requireSameRun(turn.state, run);
+  turn.effect({ kind: 'hello', nonce, run });
+}
+
 function admitted(turn: Turn, { run }: CoordinatorMessage & { readonly kind: 'admitted' }): void {
-  const { work, prepared, clocks, newest } = turn.state;
-  if (work !== null && work.run !== run) {
-    throw new HelioError(
-      'HELIO-4003',
-      `Another run is hosted there now: ${run}, and this island is part of ${work.run}.`,
-      'Join again to take part in that one.',
-    );
-  }
+  const { prepared, clocks, newest } = turn.state;
+  requireSameRun(turn.state, run);
   const holds = prepared ? clocks.map(({ version, round }, i) => ({ version, round, newest: newest[i]!.version })) : [];
   turn.effect({ kind: 'resume', run: prepared ? run : null, holds });
 }
@@ -124,8 +136,7 @@ function admitted(turn: Turn, { run }: CoordinatorMessage & { readonly kind: 'ad
 function told(turn: Turn, message: Told): void {
   switch (message.kind) {
     case 'challenge':
-      agreedVersion(OWN, { protocol: message.protocol, oldest: message.oldest ?? message.protocol }, 'coordinator');
-      return turn.effect({ kind: 'hello', nonce: message.nonce });
+      return challenged(turn, message);
     case 'standing':
       return turn.effect({ kind: 'say', sentence: describeStanding(message) });
     case 'admitted':

@@ -1,13 +1,11 @@
-import { HelioError } from '../errors.ts';
 import { fragmentsIn } from '../outer/fragments.ts';
 import { type Content, decodeFloats, type Packed, type Parcel } from '../protocol/frame.ts';
 import { contentHash } from '../protocol/hash.ts';
-import { helloText, isSignedBy, updateText } from '../protocol/identity.ts';
-import { readJob } from '../protocol/job.ts';
-import { faultOf } from '../protocol/manifest.ts';
+import { isSignedBy, updateText } from '../protocol/identity.ts';
 import { type CoordinatorMessage, type IslandMessage, NO_PROGRESS, type Progress } from '../protocol/messages.ts';
 import { receiptText } from '../protocol/receipts.ts';
-import { CAPABILITIES, OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../protocol/versions.ts';
+import { Attention } from './attention.ts';
+import { helloOf } from './greeting.ts';
 import type { Incoming, IslandHost, Line, Span } from './host.ts';
 import { activity, reactIsland } from './machine.ts';
 import { withOwnData } from './own-data.ts';
@@ -21,6 +19,7 @@ import {
   type Welcome,
 } from './state.ts';
 import type { Assignment, IslandExchange, IslandTrainer, Kept } from './trainer-face.ts';
+import { readWelcome } from './welcome.ts';
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
@@ -40,6 +39,7 @@ const IDLE_MS = 1_000;
 export class IslandSession {
   readonly #host: IslandHost;
   readonly #line: Line;
+  readonly #attention: Attention;
   readonly #trainer: IslandTrainer;
   readonly #exchange: IslandExchange;
   #state: IslandState = newIsland;
@@ -71,6 +71,7 @@ export class IslandSession {
   constructor(host: IslandHost, line: Line, trainer: IslandTrainer, exchange: IslandExchange) {
     this.#host = host;
     this.#line = line;
+    this.#attention = new Attention(line);
     this.#trainer = trainer;
     this.#exchange = exchange;
     this.#cpuBeforeS = host.cpuS();
@@ -86,12 +87,17 @@ export class IslandSession {
       await this.#takeOpened();
       if (this.#ending !== undefined) return this.#ending;
       const waitMs = this.#waitMs();
-      const [seconds, item] = await this.#timed('wait', () => this.#line.next(waitMs));
+      const [seconds, item] = await this.#timed('wait', () => this.#attention.next(waitMs));
       if (this.#state.training) this.#counters.waitS += seconds;
       if (item === null) return 'interrupted';
       if (item !== 'timeout') await this.#handle(item);
       else if (waitMs === 0) await this.#step();
     }
+  }
+
+  /** Something that may take minutes: a connection that comes back is answered meanwhile. */
+  #meanwhile<T>(work: Promise<T>): Promise<T> {
+    return this.#attention.meanwhile(work, (item) => this.#handle(item));
   }
 
   /** 0 when there is a step to take; otherwise how long to wait for the next message. */
@@ -103,7 +109,7 @@ export class IslandSession {
   }
 
   async #step(): Promise<void> {
-    const [seconds, result] = await this.#timed('step', () => this.#trainer.step());
+    const [seconds, result] = await this.#timed('step', () => this.#meanwhile(this.#trainer.step()));
     this.#counters.computeS += seconds;
     this.#counters.tokens += result.tokens;
     if (result.skipped) this.#counters.skippedSteps++;
@@ -136,18 +142,14 @@ export class IslandSession {
     await this.#dispatch({ kind: 'received', content });
   }
 
-  /** @throws HelioError HELIO-4004 when the manifest makes no sense, HELIO-4006 when the run is of another version */
   #read(message: CoordinatorMessage): Told {
     if (message.kind !== 'welcome') return message;
-    const { job, unknown } = readJob(message.job);
+    const { welcome, unknown } = readWelcome(message);
     const left = unknown.join(', ');
     if (left !== '') this.#host.say(`this version of Heliotrope does not know, and leaves out, ${left} of the run`);
-    const fault = faultOf(message.manifest, job.outer.fragments);
-    if (fault !== undefined)
-      throw new HelioError('HELIO-4004', `The run's manifest is wrong: ${fault}.`, 'Report it to the host of the run.');
     this.#known = message.beginnings;
     this.#hostKey = message.hostKey;
-    return { ...message, job };
+    return welcome;
   }
 
   async #takeOpened(): Promise<void> {
@@ -170,7 +172,7 @@ export class IslandSession {
   async #perform(effect: IslandEffect): Promise<void> {
     switch (effect.kind) {
       case 'hello':
-        return this.#hello(effect);
+        return this.#line.send(await helloOf(this.#host, effect.nonce, effect.run));
       case 'resume':
         return this.#resume(effect);
       case 'receipt':
@@ -217,25 +219,6 @@ export class IslandSession {
     return { kind: 'moved', from: (keep.from === 'receipt' ? this.#before : this.#handedIn)[fragment]! };
   }
 
-  async #hello({ nonce }: IslandEffect & { readonly kind: 'hello' }): Promise<void> {
-    const { name, identity, invitation, software, threads, engine, evaluates, kind } = this.#host;
-    this.#line.send({
-      kind: 'hello',
-      protocol: PROTOCOL_VERSION,
-      oldest: OLDEST_PROTOCOL,
-      capabilities: [...CAPABILITIES],
-      island: name,
-      key: identity.publicKey,
-      signature: await identity.sign(helloText(nonce, name)),
-      invitation,
-      software,
-      threads,
-      host: kind,
-      evaluates,
-      engine: { ...engine, onProcessor: [...engine.onProcessor] },
-    });
-  }
-
   async #resume({ run, holds }: IslandEffect & { readonly kind: 'resume' }): Promise<void> {
     const hashes = await Promise.all(holds.map((_, fragment) => contentHash(bytesOf(this.#newest[fragment]!))));
     const hashed = holds.map((held, fragment) => ({ ...held, hash: hashes[fragment]! }));
@@ -255,7 +238,7 @@ export class IslandSession {
     const job = withOwnData(given, this.#host.data);
     const fragments = Array.from({ length: job.outer.fragments }, (_, i) => this.#newest[i]!);
     const layout = fragmentsIn(manifest);
-    await this.#trainer.prepare(
+    const preparing = this.#trainer.prepare(
       {
         run,
         job,
@@ -270,6 +253,7 @@ export class IslandSession {
       },
       fragments,
     );
+    await this.#meanwhile(preparing);
     this.#base = null;
     await this.#exchange.prepare(layout, job.outer, fragments);
     const versions = this.#state.clocks.map((clock) => clock.version);
@@ -344,13 +328,13 @@ export class IslandSession {
   }
 
   async #save({ checkpoint, clocks }: IslandEffect & { readonly kind: 'save' }): Promise<void> {
-    await this.#trainer.save(checkpoint, clocks, await this.#exchange.save());
+    await this.#meanwhile(this.#trainer.save(checkpoint, clocks, await this.#exchange.save()));
     this.#tell({ kind: 'saved', checkpoint });
   }
 
   async #evaluate({ evaluation, parts, of }: CoordinatorMessage & { kind: 'evaluate' }): Promise<void> {
     for (const part of parts) {
-      const { lossSum, tokens, correct } = await this.#trainer.evaluate(part, of);
+      const { lossSum, tokens, correct } = await this.#meanwhile(this.#trainer.evaluate(part, of));
       const right = correct === undefined ? {} : { correct: Math.round(correct) };
       // A model that has diverged has no loss that is a number: so large a one is believed by nobody, and no fault of this island's.
       const said = Number.isFinite(lossSum) ? lossSum : Number.MAX_VALUE;

@@ -68,7 +68,7 @@ export type IslandEvent =
 /** Done one after the other, in this order; what is to go on beside training says so. */
 export type IslandEffect =
   /** Says who it is, with the challenge signed. */
-  | { readonly kind: 'hello'; readonly nonce: string }
+  | { readonly kind: 'hello'; readonly nonce: string; readonly run: string }
   /** Says what it has of the run that it was let into. */
   | { readonly kind: 'resume'; readonly run: string | null; readonly holds: readonly Held[] }
   /** Keeps what the host signed. */

@@ -89,8 +89,9 @@ export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** What an island signs to show that it holds its key now: the coordinator's challenge makes it of use once. */
-export const helloText = (nonce: string, island: string): string => `heliotrope hello\n${nonce}\n${island}`;
+/** What an island signs to show that it holds its key now: of use once, by the coordinator's challenge, and to the coordinator of this run alone. */
+export const helloText = (nonce: string, run: string, island: string): string =>
+  `heliotrope hello\n${nonce}\n${run}\n${island}`;
 
 /** What an island signs with every contribution: bound to run, fragment, round and bytes, it is of use nowhere else. */
 export function updateText(run: string, update: SignedUpdate, hash: string): string {

@@ -50,6 +50,9 @@ export async function readInvitation(text: string, hostKey: string, run: string,
   return invitation;
 }
 
+/** The run that an invitation says it is for, whoever has signed it; undefined where it cannot be read. */
+export const runInvitedTo = (text: string): string | undefined => parse(text.split('.')[0] ?? '')?.run;
+
 const signedText = (body: string): string => `heliotrope invitation\n${body}`;
 
 function parse(body: string): Invitation | undefined {

@@ -131,6 +131,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion('kind', [
     /** Up to version 5 it says none, and speaks that one alone. */
     oldest: counter.optional(),
     nonce: z.string().regex(/^[A-Za-z0-9_-]{22,64}$/),
+    /** The run that is hosted here; versions before 6 did not say so. */
+    run: run.optional(),
   }),
   /** Where the coordinator has this island, and why: before it is let in, and when something of its work does not count. */
   z.object({ kind: z.literal('standing'), ...standingSchema.shape }),

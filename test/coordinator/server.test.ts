@@ -5,7 +5,7 @@ import { islandOf } from '../../src/coordinator/roster.ts';
 import { keysOf } from '../../src/coordinator/table.ts';
 import { encodeFrames, joined } from '../../src/protocol/frame.ts';
 import { contentHash } from '../../src/protocol/hash.ts';
-import { type Identity, isSignedBy, newIdentity, updateText } from '../../src/protocol/identity.ts';
+import { helloText, type Identity, isSignedBy, newIdentity, updateText } from '../../src/protocol/identity.ts';
 import { receiptText } from '../../src/protocol/receipts.ts';
 import { ADMIN, type Hosted, hosted, Puppet, patientDoor, RUN } from './hosted.ts';
 
@@ -43,6 +43,16 @@ describe('who comes in', () => {
     [
       'a signature of another connection',
       async (p) => p.hello(run.invite(), { signature: await (await p.identity).sign('yesterday') }),
+      /did not show that it holds its key/,
+      'HELIO-4003',
+    ],
+    [
+      'a signature that it gave to the host of another run, who passes it on',
+      async (p) => {
+        const { nonce } = await p.hears('challenge');
+        const signature = await (await p.identity).sign(helloText(nonce, 'another-run', 'stranger'));
+        await p.hello(run.invite(), { signature });
+      },
       /did not show that it holds its key/,
       'HELIO-4003',
     ],

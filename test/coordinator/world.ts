@@ -483,7 +483,7 @@ export class World {
   #connected(island: SimIsland): void {
     this.#tell(island, { kind: 'connected' });
     const versions = { protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL };
-    this.#tell(island, { kind: 'told', message: { kind: 'challenge', ...versions, nonce: 'world' } });
+    this.#tell(island, { kind: 'told', message: { kind: 'challenge', ...versions, nonce: 'world', run: RUN } });
     const admitted = { protocol: PROTOCOL_VERSION, capabilities: [], run: RUN, leaseS: 10 };
     this.#tell(island, { kind: 'told', message: { kind: 'admitted', ...admitted } });
   }

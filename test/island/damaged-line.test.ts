@@ -28,7 +28,7 @@ it('of what comes after a damaged transfer nothing is heeded: it was meant for w
       islandMessageSchema,
       1e6,
     );
-    channel.send({ kind: 'challenge', ...versions, nonce: 'a'.repeat(32) });
+    channel.send({ kind: 'challenge', ...versions, nonce: 'a'.repeat(32), run: 'r' });
     if (++connections > 1) return;
     channel.send({
       kind: 'welcome',

@@ -1,6 +1,6 @@
 import type { IslandHost } from '../../src/island/host.ts';
 import { NOTHING } from '../../src/island/own-data.ts';
-import type { IslandTrainer } from '../../src/island/trainer-face.ts';
+import type { IslandExchange, IslandTrainer } from '../../src/island/trainer-face.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
 
 const IDENTITY = await newIdentity();
@@ -39,3 +39,15 @@ export const fakeTrainer = (change: Partial<IslandTrainer> = {}): IslandTrainer 
   release: async () => {},
   ...change,
 });
+
+/** An exchange that packs and opens nothing. */
+export const idleExchange: IslandExchange = {
+  prepare: async () => {},
+  contribute: async () => ({ form: 'update', codec: 'f32', payload: new Uint8Array(4) }),
+  receive: async () => new Float32Array(1),
+  reset: async () => {},
+  rebase: async () => {},
+  save: async () => ({ residuals: [], memories: [] }),
+  load: async () => {},
+  release: async () => {},
+};

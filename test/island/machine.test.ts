@@ -65,7 +65,18 @@ it('tells its owner of a coordinator that is older, also of one that knew of no 
     expect(() => new Island({}).told(challenge(versions))).toThrow(
       expect.objectContaining({ code: 'HELIO-4006', what: expect.stringContaining('The coordinator speaks protocol') }),
     );
-  expect(new Island({}).told(challenge({ protocol: 7, oldest: 6 }))).toMatchObject([{ kind: 'hello' }]);
+  expect(new Island({}).told(challenge({ protocol: 7, oldest: 6, run: 'r' }))).toMatchObject([{ kind: 'hello' }]);
+});
+
+it('signs for the run that it is part of, and not for another that a host would pass on', () => {
+  const challenge = coordinatorMessageSchema.parse({
+    kind: 'challenge',
+    protocol: 6,
+    oldest: 6,
+    nonce: 'x'.repeat(32),
+    run: 'another',
+  }) as Told;
+  expect(() => new Island({}).told(challenge)).toThrow(/Another run is hosted there now: another/);
 });
 
 const take = (effects: readonly IslandEffect[]) => effects.find(({ kind }) => kind === 'take');

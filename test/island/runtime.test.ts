@@ -50,7 +50,7 @@ it.each(['', 'oneStepDelay: true, maxStaleness: 1, overlapSteps: 5'])(
     ];
     const script: Incoming[] = [
       { kind: 'connected' },
-      told({ kind: 'challenge', protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL, nonce: 'a'.repeat(32) }),
+      told({ kind: 'challenge', protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL, nonce: 'a'.repeat(32), run: 'r' }),
       told({ kind: 'admitted', protocol: PROTOCOL_VERSION, capabilities: [], run: 'r', leaseS: 10 }),
       told({
         kind: 'welcome',
@@ -104,7 +104,7 @@ it('what it says is a message, also of a model that has diverged and by a clock 
   const told = (message: CoordinatorMessage): Incoming => ({ kind: 'told', message });
   const script: Incoming[] = [
     { kind: 'connected' },
-    told({ kind: 'challenge', protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL, nonce: 'a'.repeat(32) }),
+    told({ kind: 'challenge', protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL, nonce: 'a'.repeat(32), run: 'r' }),
     told({ kind: 'admitted', protocol: PROTOCOL_VERSION, capabilities: [], run: 'r', leaseS: 10 }),
     told({
       kind: 'welcome',

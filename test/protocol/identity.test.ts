@@ -53,7 +53,7 @@ describe('an identity', () => {
       updateText('s', update, 'aa'),
       updateText('r', update, 'ab'),
       ...Object.keys(update).map((key) => updateText('r', { ...update, [key]: 'other' } as never, 'aa')),
-      helloText('r', 'x'),
+      helloText('n', 'r', 'x'),
     ];
     expect(new Set([text, ...others]).size).toBe(others.length + 1);
   });

@@ -79,9 +79,9 @@ describe('the recorded session', async () => {
   });
 
   it('is signed on both sides', async () => {
-    const { nonce } = said('challenge') as CoordinatorMessage & { kind: 'challenge' };
+    const { nonce, run: hosted } = said('challenge') as CoordinatorMessage & { kind: 'challenge' };
     const { island, key, signature } = said('hello') as IslandMessage & { kind: 'hello' };
-    expect(await isSignedBy(key, helloText(nonce, island), signature)).toBe(true);
+    expect(await isSignedBy(key, helloText(nonce, hosted!, island), signature)).toBe(true);
     const { run, hostKey, job, manifest } = said('welcome') as CoordinatorMessage & { kind: 'welcome' };
     const { content, hash } = transfers.find((transfer) => transfer.content.kind === 'contribution')!;
     if (content.kind !== 'contribution') throw new Error('not a contribution');

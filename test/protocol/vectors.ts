@@ -48,7 +48,10 @@ async function signatures() {
   const identity = await identityFromPem(TEST_KEY);
   const hash = await contentHash(new Uint8Array(Float32Array.of(1, -2).buffer));
   const invitation: Invitation = { run: RUN, role: 'island', id: 'abc', expiresAt: 1_800_000_000, uses: 3 };
-  const texts = { hello: helloText('bm9uY2Utbm9uY2Utbm9uY2Utbm9u', 'attic'), update: updateText(RUN, UPDATE, hash) };
+  const texts = {
+    hello: helloText('bm9uY2Utbm9uY2Utbm9uY2Utbm9u', RUN, 'attic'),
+    update: updateText(RUN, UPDATE, hash),
+  };
   const receipt: Receipt = {
     run: RUN,
     island: 'attic',

@@ -40,11 +40,14 @@ export interface Rate {
 }
 
 const MAX_ADDRESSES = 100_000;
+/** A look at all of them is not for every connection. */
+const SWEEP_MS = 1_000;
 
 /** How often each address may do something. */
 export class RateByAddress {
   readonly #rate: Rate;
   readonly #addresses = new Map<string, TokenBucket>();
+  #sweepMs = 0;
 
   constructor(rate: Rate) {
     this.#rate = rate;
@@ -56,8 +59,10 @@ export class RateByAddress {
   }
 
   take(address: string, nowMs: number): boolean {
-    if (this.#addresses.size >= MAX_ADDRESSES)
+    if (this.#addresses.size >= MAX_ADDRESSES && nowMs >= this.#sweepMs) {
+      this.#sweepMs = nowMs + SWEEP_MS;
       for (const [known, bucket] of this.#addresses) if (bucket.isFull(nowMs)) this.#addresses.delete(known);
+    }
     let bucket = this.#addresses.get(address);
     if (bucket === undefined) {
       if (this.#addresses.size >= MAX_ADDRESSES) return false;

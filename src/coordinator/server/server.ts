@@ -220,7 +220,7 @@ export class RunServer {
     const nonce = randomBytes(24).toString('base64url');
     const peer = newPeer(socket, wire, address, { nonce, mostBytes: aggregation.mostBytes, nowMs: nowMs() });
     const patience = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
-    peer.channel.send({ kind: 'challenge', ...OWN_VERSIONS, nonce });
+    peer.channel.send({ kind: 'challenge', ...OWN_VERSIONS, nonce, run: this.#options.run });
     socket.on('message', (data: Buffer, isBinary) => {
       // Nothing that a refused one says is looked at.
       if (peer.stage === 'refused') return;

@@ -5,20 +5,20 @@
 import { request as plain } from 'node:http';
 import { request as secure } from 'node:https';
 
-const { HELIOTROPE_PORT: port = '7420', HELIOTROPE_TLS: tls, HELIOTROPE_TLS_CERT: certificate } = process.env;
-const isSecure = tls !== undefined || certificate !== undefined;
-const asked = (isSecure ? secure : plain)({
-  host: '127.0.0.1',
-  port,
-  path: '/healthz',
-  timeout: 5_000,
-  rejectUnauthorized: false,
-});
-const end = (status, why) => {
-  process.stdout.write(`${why}\n`);
-  process.exit(status);
-};
-asked.on('response', ({ statusCode }) => end(statusCode === 200 ? 0 : 1, `HTTP ${statusCode}`));
-asked.on('timeout', () => end(1, 'no answer within 5 s'));
-asked.on('error', (error) => end(1, error.message));
-asked.end();
+const { HELIOTROPE_PORT: port = '7420' } = process.env;
+
+/** @returns {Promise<string>} what it answers; whether it is encrypted is for the coordinator's options to say, so both are tried */
+const ask = (request) =>
+  new Promise((resolve) => {
+    const asked = request({ host: '127.0.0.1', port, path: '/healthz', timeout: 4_000, rejectUnauthorized: false });
+    asked.on('response', ({ statusCode }) => resolve(`HTTP ${statusCode}`));
+    asked.on('timeout', () => asked.destroy(new Error('no answer within 4 s')));
+    asked.on('error', (error) => resolve(error.message));
+    asked.end();
+  });
+
+const GOOD = 'HTTP 200';
+let answer = await ask(secure);
+if (answer !== GOOD) answer = await ask(plain);
+process.stdout.write(`${answer}\n`);
+process.exit(answer === GOOD ? 0 : 1);

@@ -22,9 +22,12 @@ const fileIn = (folder: string): string => path.join(folder, 'served.json');
 export const writeServed = (folder: string, served: Served): void =>
   writeWhole(fileIn(folder), `${JSON.stringify(served, null, 2)}\n`);
 
+/** Nothing when the run was never served. */
+export const lastServed = (folder: string): Served | undefined => readJson<Served>(fileIn(folder));
+
 /** @throws HelioError HELIO-1005 when the run was never served */
 export function readServed(folder: string): Served {
-  const served = readJson<Served>(fileIn(folder));
+  const served = lastServed(folder);
   if (served !== undefined) return served;
   throw new HelioError(
     'HELIO-1005',

@@ -106,10 +106,10 @@ class CoordinatorKeeper {
   }
 
   #arguments(): readonly string[] {
-    if (this.#served === undefined) return [...this.#options.serveArguments, '--port', '0'];
+    if (this.#served === undefined) return [...this.#options.serveArguments, '--host', '127.0.0.1', '--port', '0'];
     // Under the same address: the islands look for it there.
     const { folder, port } = this.#served;
-    return ['--resume', folder, '--port', String(port)];
+    return ['--resume', folder, '--host', '127.0.0.1', '--port', String(port)];
   }
 
   /** The coordinator's life until it ends. */

@@ -32,6 +32,11 @@ const plain = (text: string): string => text.replace(/[^\P{Cc}\n\t]/gu, ' ');
 const finish = (status: number): void => {
   process.exitCode = status;
 };
+// Whoever reads has read enough, as in `sample RUN | head`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
 const program = buildProgram(finish);
 await program.parseAsync().catch((error: unknown) => finish(explain(error, process.argv)));
 // Handles of a parent's pipe or of signals must not keep a finished command alive.

@@ -71,7 +71,8 @@ export function lockFolder(folder: string): () => void {
   try {
     const { ino } = statSync(folder);
     lock = new DatabaseSync(lockIn(folder));
-    lock.exec(`PRAGMA busy_timeout = ${LOOK_MS}; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE`);
+    // Not SQLite's exclusive mode: in it several that wait keep what they have of the lock, and none of them gets it.
+    lock.exec(`PRAGMA busy_timeout = ${LOOK_MS}; BEGIN EXCLUSIVE`);
     // One who waited for the lock of a folder that was moved aside meanwhile has the lock of that one.
     if (statSync(folder).ino !== ino) throw new Error('database is locked: the folder is another now');
     refuseIfLocked(databaseIn(folder), folder);

@@ -69,7 +69,7 @@ describe.skipIf(process.platform !== 'linux')('on a local network', { timeout: 1
     await serving.done;
     const mine = found.find(({ run: name }) => name.startsWith('announced-'));
     if (mine === undefined && heard.length === 0) return context.skip('no multicast here');
-    expect(mine).toMatchObject({ takesCodes: true, secure: false, addresses: expect.any(Array) });
+    expect(mine).toMatchObject({ takesCodes: true, secure: true, addresses: expect.any(Array) });
     expect(mine!.addresses.every((address) => address.endsWith(at.split(':')[1]!))).toBe(true);
     const packets = heard.map((packet) => packet.toString('latin1')).filter((packet) => packet.includes('announced-'));
     expect(packets.length).toBeGreaterThan(0);

@@ -108,7 +108,7 @@ describe('a service', { timeout: 180_000 }, () => {
       };
       const health = (port: number) =>
         spawnSync(process.execPath, [path.join(ROOT, 'deploy/health.mjs')], {
-          env: { HELIOTROPE_PORT: String(port), HELIOTROPE_TLS: 'self-signed' },
+          env: { HELIOTROPE_PORT: String(port) },
           encoding: 'utf8',
         });
       const { status, stdout } = health(listens.port);

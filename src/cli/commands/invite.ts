@@ -31,7 +31,10 @@ export async function invite(
   if (list === true) return show(await askCoordinator<readonly Invited[]>(folder, 'GET', '/v1/invitations'), context);
   if (revoke !== undefined) {
     const at = `/v1/invitations/${encodeURIComponent(revoke)}/revoke`;
-    return show([await askCoordinator<Invited>(folder, 'POST', at, { islands: andIslands === true })], context);
+    const taken = await askCoordinator<Invited>(folder, 'POST', at, { islands: andIslands === true });
+    if (taken.islands === 0)
+      process.stderr.write(`No island came with ${revoke} so far. Was one to have? Compare --list.\n`);
+    return show([taken], context);
   }
   const id = newInvitationId();
   const expiresAt = Math.floor(Date.now() / 1000 + expires);

@@ -37,7 +37,9 @@ export async function receipts(place: string, options: ReceiptsOptions, context:
   else {
     const byIsland = Map.groupBy(checked, ({ island }) => island);
     for (const [island, theirs] of byIsland) {
-      const tokens = theirs.reduce((sum, each) => sum + each.tokens, 0);
+      // Each fragment's receipts cover all that was trained since its one before: those of several are about the same tokens.
+      const byFragment = [...Map.groupBy(theirs, ({ fragment }) => fragment).values()];
+      const tokens = Math.max(...byFragment.map((of) => of.reduce((sum, each) => sum + each.tokens, 0)));
       const last = new Date(1000 * Math.max(...theirs.map(({ atS }) => atS))).toISOString();
       print(`${island.padEnd(24)} ${integer(theirs.length)} merges  ${integer(tokens)} tokens  last ${last}`);
     }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
+import { lastServed } from '../addresses.ts';
 import { type CommandContext, colorful, onParentGone, print, printJson, stopSignal } from '../context.ts';
 import { type HostOptions, hostRun, isLoopback } from '../host-run.ts';
 import { jsonLog } from '../json-log.ts';
@@ -19,8 +20,8 @@ export interface ServeOptions extends TlsOptions {
   readonly resume?: string;
   readonly continue?: boolean;
   readonly log?: 'json';
-  readonly host: string;
-  readonly port: number;
+  readonly host?: string;
+  readonly port?: number;
   readonly announce?: readonly string[];
   readonly allowOrigin?: readonly string[];
   readonly lan: boolean;
@@ -45,15 +46,17 @@ export async function serve(file: string | undefined, options: ServeOptions, con
   const controller = new AbortController();
   stopSignal(['SIGINT', 'SIGHUP']).addEventListener('abort', () => controller.abort());
   if (options.parent === true) onParentGone(() => controller.abort());
-  const tls = { ...options, tls: tlsChoice(options) };
-  const emit = options.jsonl === true ? writeLine : options.log === 'json' ? jsonLog() : show(tls, context);
   const source = sourceOf(file, options, context);
   if (source === 'finished') return 0;
+  const at = placeOf(options, source);
+  const tls = { ...options, tls: tlsChoice(at) };
+  const emit =
+    options.jsonl === true ? writeLine : options.log === 'json' ? jsonLog() : show({ ...tls, host: at.host }, context);
   const summary = await hostRun({
     source,
     islands: options.islands,
-    host: options.host,
-    port: options.port,
+    host: at.host,
+    port: at.port,
     announced: options.announce ?? [],
     origins: options.allowOrigin ?? [],
     lan: options.lan,
@@ -80,12 +83,30 @@ export async function serve(file: string | undefined, options: ServeOptions, con
   return exitStatusOf(summary);
 }
 
+interface Place {
+  readonly host: string;
+  readonly port: number;
+  readonly tls?: string | undefined;
+  readonly tlsCert?: string | undefined;
+}
+
+/** Where to listen, and whether encrypted: as it is told, or where a run that goes on was before, as its islands look for it there. */
+export function placeOf(
+  { host, port, tls, tlsCert }: Pick<ServeOptions, 'host' | 'port' | 'tls' | 'tlsCert'>,
+  source: HostOptions['source'],
+): Place {
+  const before = source.kind === 'resume' ? lastServed(source.folder) : undefined;
+  const asBefore = before !== undefined && host === undefined && tls === undefined && tlsCert === undefined;
+  return {
+    host: host ?? before?.listens.host ?? '127.0.0.1',
+    port: port ?? before?.listens.port ?? 7_420,
+    tls: asBefore ? (before.secure ? 'self-signed' : 'none') : tls,
+    tlsCert,
+  };
+}
+
 /** Beyond this machine nobody is to read or change what passes, unless the host says so: a proxy may do that for him. */
-export function tlsChoice({
-  tls,
-  tlsCert,
-  host,
-}: Pick<ServeOptions, 'tls' | 'tlsCert' | 'host'>): 'self-signed' | undefined {
+export function tlsChoice({ tls, tlsCert, host }: Omit<Place, 'port'>): 'self-signed' | undefined {
   if (tls === 'none' || tlsCert !== undefined) return undefined;
   return tls === 'self-signed' || !isLoopback(host) ? 'self-signed' : undefined;
 }
@@ -109,7 +130,7 @@ function writeLine(line: ServeLine): void {
 }
 
 function show(
-  options: Omit<ServeOptions, 'tls'> & { readonly tls: string | undefined },
+  options: Omit<ServeOptions, 'tls' | 'host'> & { readonly tls: string | undefined; readonly host: string },
   context: CommandContext,
 ): (line: ServeLine) => void {
   let painter = new Painter(process.stderr, 1, context.environment);
@@ -123,6 +144,10 @@ function show(
     if (line.kind !== 'serving') return;
     painter = new Painter(process.stderr, line.steps, context.environment);
     run = path.basename(line.folder);
+    if (line.keptAs !== null)
+      painter.say(
+        `this run is new; the earlier one of its name is kept in ${path.relative('', line.keptAs)} (to go on with one: --continue)`,
+      );
     painter.say(`listening on ${options.host}:${line.port}${(options.tls ?? options.tlsCert) ? ', encrypted' : ''}`);
     painter.say(`folder ${path.relative('', line.folder) || '.'}; waiting for ${line.islands} islands. Join with:`);
     painter.say(`heliotrope join '${line.invitation}'`);

@@ -162,7 +162,8 @@ function told(turn: Turn, message: Told): void {
     case 'refused': {
       const { code, what, remedy } = message;
       const known = code === 'HELIO-4005' || code === 'HELIO-4006' ? code : 'HELIO-4003';
-      throw new HelioError(known, `The coordinator refused this island (${code}): ${what}`, remedy);
+      const also = code === known ? '' : ` (${code})`;
+      throw new HelioError(known, `The coordinator refused this island${also}: ${what}`, remedy);
     }
     default:
       turn.update({ later: [...turn.state.later, { after: turn.state.arrived, word: message }] });

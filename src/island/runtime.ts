@@ -32,6 +32,8 @@ const keyOf = ({ fragment, version }: Pick<Merged, 'fragment' | 'version'>): str
 export type Ending = 'finished' | 'interrupted' | 'failed';
 
 const REPORT_MS = 400;
+/** And to whoever lent the machine. */
+const OWNER_MS = 60_000;
 /** Longest single wait: the heartbeat runs beside it. */
 const IDLE_MS = 1_000;
 
@@ -66,6 +68,7 @@ export class IslandSession {
   #ending: Ending | undefined;
   #counters = { ...NO_PROGRESS };
   #reportedMs = 0;
+  #toldOwnerMs = 0;
   readonly #cpuBeforeS: number;
 
   constructor(host: IslandHost, line: Line, trainer: IslandTrainer, exchange: IslandExchange) {
@@ -165,6 +168,7 @@ export class IslandSession {
 
   async #dispatch(event: IslandEvent): Promise<void> {
     const { state, effects } = reactIsland(this.#state, event);
+    if (state.training && !this.#state.training) this.#host.say(`training from step ${state.place}`);
     this.#state = state;
     for (const effect of effects) await this.#perform(effect);
   }
@@ -357,6 +361,14 @@ export class IslandSession {
       peakMemoryBytes: this.#host.peakMemoryBytes(),
     };
     this.#tell({ kind: 'progress', ...progress });
+    this.#tellOwner(progress);
+  }
+
+  /** Whoever lent a machine sees now and then that it is at work. */
+  #tellOwner({ step, loss, tokensPerS }: Progress): void {
+    if (this.#reportedMs - this.#toldOwnerMs < OWNER_MS || !this.#state.training || tokensPerS === 0) return;
+    this.#toldOwnerMs = this.#reportedMs;
+    this.#host.say(`step ${step} · loss ${loss.toFixed(4)} · ${tokensPerS.toFixed(0)} tokens/s`);
   }
 
   /** Something that training waits for, and how long it took. */

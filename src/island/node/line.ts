@@ -45,6 +45,7 @@ export class ReconnectingLine implements Line {
   /** The coordinator's last word: nothing comes after it. */
   #isOver = false;
   readonly #said = new Map<Route, string>();
+  #wasAdmitted = false;
 
   constructor(options: LineOptions) {
     this.#options = options;
@@ -142,6 +143,8 @@ export class ReconnectingLine implements Line {
   #admitted(route: Route, isDetour: boolean): void {
     this.#said.clear();
     if (isDetour) this.#options.log(`connected by ${describeRoute(route)}`);
+    else if (this.#wasAdmitted) this.#options.log('connected again');
+    this.#wasAdmitted = true;
   }
 
   /** A coordinator that makes no sense is tried again: the connection may have damaged what it said. */

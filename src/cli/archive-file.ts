@@ -17,7 +17,7 @@ const OF_A_RUN: readonly RegExp[] = [
   /^run\.(yaml|id)$/,
   /^history\.json$/,
   /^blobs\/[0-9a-f]{64}$/,
-  /^(summary|preparation|config|generation_config|tokenizer|tokenizer_config|special_tokens_map)\.json$/,
+  /^(summary|costs|preparation|config|generation_config|tokenizer|tokenizer_config|special_tokens_map)\.json$/,
   /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/,
   /^adapter\/adapter_(config\.json|model(-\d+-of-\d+)?\.safetensors(\.index\.json)?)$/,
   /^metrics(\.[12])?\.jsonl$/,
@@ -40,6 +40,7 @@ const MOST_BYTES: Readonly<Record<string, number>> = {
   'tls.key.pem': 2 ** 16,
   'tls.cert.pem': 2 ** 16,
   'summary.json': 2 ** 26,
+  'costs.json': 2 ** 26,
   'history.json': 400 * 2 ** 20,
 };
 /** A run's numbers hardly get smaller; what unpacks to more than this many times its size, beyond a gibibyte, is no run. */

@@ -15,6 +15,7 @@ import { addressesOf, inviteTo, newInvitationId, type Served, writeServed } from
 import { beginRun } from './begin-run.ts';
 import { watchCertificate } from './certificate-watch.ts';
 import { VERSION } from './context.ts';
+import { CostBook, countFromNow, earlierCosts, type Since } from './costs.ts';
 import { keptIdentity } from './identity-file.ts';
 import { Journal } from './journal.ts';
 import { presence } from './lan/presence.ts';
@@ -67,11 +68,11 @@ export interface HostOptions {
 
 /** Hosts one run from its first island to its report. @returns its summary, as written to the run's folder; undefined when it was handed over */
 export async function hostRun(options: HostOptions): Promise<Summary | undefined> {
-  const startedAt = new Date();
+  const since = countFromNow();
   await requireFreePort(options);
   const { prepared, folder, keptAs, unlock } = await open(options);
   try {
-    return await host(options, prepared, folder, keptAs, startedAt);
+    return await host(options, prepared, folder, keptAs, since);
   } finally {
     unlock();
   }
@@ -82,12 +83,13 @@ async function host(
   prepared: PreparedRun,
   folder: string,
   keptAs: string | undefined,
-  startedAt: Date,
+  since: Since,
 ): Promise<Summary | undefined> {
   const run = runIdentity(prepared.job.name, folder);
   const identity = await keptIdentity(path.join(folder, 'run.key'));
   const tls = await tlsOf(options.tls, folder);
   const say = (sentence: string): void => options.emit({ kind: 'notice', sentence });
+  const spent = earlierCosts(folder);
   const { store, blobs } = await openStores(options, folder, run, { forMs: options.storePatienceS * 1000, say });
   const settings = settingsOf(prepared, options);
   const { state, recoveredMs, records, aggregation } = await beginRun({
@@ -135,6 +137,7 @@ async function host(
     origins: options.origins,
     members: readMembers(folder),
     onMembers: membersWriter(folder, say),
+    earlierTraffic: spent?.traffic,
     onFault: (error, place) => options.emit({ kind: 'fault', place, what: faultText(error) }),
     codes: lan?.door,
     onKnock: (knock) => options.emit({ kind: 'knock', ...knock }),
@@ -145,6 +148,7 @@ async function host(
       return saveCheckpoint(blobs, aggregation);
     },
   });
+  const costs = new CostBook({ folder, since, say, traffic: () => server.traffic }, spent);
   const served: Served = {
     run,
     addresses: addressesOf(options.host, server.port, options.announced),
@@ -190,6 +194,7 @@ async function host(
     const ending = await Promise.race([server.ended, handedOver]);
     if (ending === undefined) {
       await server.suspend();
+      costs.close();
       await journal.close();
       await store.close();
       return undefined;
@@ -198,12 +203,13 @@ async function host(
     await journal.close();
     await store.close();
     const parameters = await aggregation.giveAway();
-    return await conclude(prepared, folder, server, parameters, ending, startedAt);
+    return await conclude(prepared, folder, server, parameters, ending, costs);
   } catch (error) {
     await server.close();
     await journal.close();
     throw error;
   } finally {
+    costs.close();
     forget?.();
     await hide?.();
     await aggregation.close();
@@ -333,13 +339,12 @@ async function conclude(
   server: RunServer,
   trained: ParameterArrays,
   ending: Ending,
-  startedAt: Date,
+  costs: CostBook,
 ): Promise<Summary> {
   const parameters = prepared.base === undefined ? trained : joinArrays(prepared.base, trained);
   saveTrained(folder, prepared, parameters);
   const samples = ending.status === 'finished' ? await sampleBoth(prepared, parameters) : null;
-  const wallS = (Date.now() - startedAt.getTime()) / 1000;
-  const summary = summarize(prepared, server, ending, samples, startedAt, wallS);
+  const summary = summarize(prepared, server, ending, samples, costs.now());
   writeWhole(path.join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
   writeWhole(path.join(folder, 'README.md'), modelCard(prepared.job, summary));
   writeWhole(

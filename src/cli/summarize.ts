@@ -1,13 +1,14 @@
 import { totalProgress } from '../coordinator/membership.ts';
 import { allIslands } from '../coordinator/roster.ts';
 import { runStepOf } from '../coordinator/run.ts';
-import type { Ending, RunServer } from '../coordinator/server/server.ts';
+import type { Ending } from '../coordinator/server/server.ts';
 import type { RunState } from '../coordinator/state.ts';
 import { estimateEnergy } from '../energy/accounting.ts';
 import { nodeRuntime } from '../ml/engine/node-runtime.ts';
 import { isLanguage } from '../ml/models/model.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import { generate } from '../ml/training/generate.ts';
+import type { Costs } from './costs.ts';
 import { byName } from './live/format.ts';
 import { initialParameters, type PreparedRun } from './prepare-run.ts';
 import type { IslandDetail, Summary } from './records.ts';
@@ -24,19 +25,18 @@ export async function sampleBoth(prepared: PreparedRun, after: ParameterArrays):
   };
 }
 
-/** What a run achieved and cost, from the coordinator's state and the bytes that it counted. */
+/** What a run achieved and cost: from the coordinator's state, and what hosting it has cost over all its processes. */
 export function summarize(
   { job, model, parameterCount, trainedCount }: PreparedRun,
-  server: RunServer,
+  { state }: { readonly state: RunState },
   ending: Ending,
   samples: Summary['samples'],
-  startedAt: Date,
-  wallS: number,
+  costs: Costs,
 ): Summary {
-  const state: RunState = server.state;
   const islands = allIslands(state.islands).toSorted((a, b) => byName(a.name, b.name));
   const details: readonly IslandDetail[] = islands.map((island) => {
     const total = totalProgress(island);
+    const traffic = costs.traffic.get(island.name);
     return {
       island: island.name,
       steps: total?.step ?? 0,
@@ -49,8 +49,8 @@ export function summarize(
       evaluateS: total?.evaluateS ?? 0,
       cpuS: total?.cpuS ?? 0,
       peakMemoryBytes: total?.peakMemoryBytes ?? 0,
-      sentBytes: server.trafficOf(island.name).receivedBytes,
-      receivedBytes: server.trafficOf(island.name).sentBytes,
+      sentBytes: traffic?.receivedBytes ?? 0,
+      receivedBytes: traffic?.sentBytes ?? 0,
     };
   });
   const sum = (value: (detail: IslandDetail) => number): number => details.reduce((total, d) => total + value(d), 0);
@@ -60,7 +60,6 @@ export function summarize(
     sum((d) => d.exchangeS),
     sum((d) => d.evaluateS),
   ];
-  const ownCpuS = (process.cpuUsage().user + process.cpuUsage().system) / 1e6;
   const perplexity = (loss: number | null): number | null => (loss === null ? null : Math.exp(loss));
   const before = state.firstLoss;
   const after = state.lastLossMerges > 0 ? state.lastLoss : null;
@@ -69,7 +68,7 @@ export function summarize(
     name: job.name,
     status: ending.status,
     reason: ending.reason,
-    startedAt: startedAt.toISOString(),
+    startedAt: costs.startedAt,
     islands: details.length,
     parameters: parameterCount,
     trainedParameters: trainedCount,
@@ -77,7 +76,7 @@ export function summarize(
     steps,
     merges: state.merges,
     tokens: sum((d) => d.tokens),
-    wallS,
+    wallS: costs.wallS,
     validationLoss: { before, after },
     perplexity: isLanguage(model) ? { before: perplexity(before), after: perplexity(after) } : null,
     accuracy:
@@ -94,7 +93,7 @@ export function summarize(
     exchangeS,
     evaluateS,
     computeShare: computeS / Math.max(1e-9, computeS + waitS + exchangeS + evaluateS),
-    ...estimateEnergy(sum((d) => d.cpuS) + ownCpuS, job.energy.wattsPerCore, job.energy.intensityGPerKWh),
+    ...estimateEnergy(sum((d) => d.cpuS) + costs.cpuS, job.energy.wattsPerCore, job.energy.intensityGPerKWh),
     samples,
     islandDetails: details,
   };

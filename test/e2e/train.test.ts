@@ -91,7 +91,8 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
     expect(stopped.status).toBe(130);
     expect(stopped.stderr).toContain('heliotrope train --resume broken');
     const made = path.join(folder, 'runs/broken');
-    expect(summaryIn(made).status).toBe('interrupted');
+    const first = summaryIn(made);
+    expect(first.status).toBe('interrupted');
     expect(processesWith(made)).toEqual([]);
     const before = metricsIn(made).filter((r) => r.kind === 'merge').length;
     expect(before).toBeLessThan(10);
@@ -109,6 +110,12 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
     expect(summaryIn(made).validationLoss.after).toBe(
       summaryIn(path.join(folder, 'runs/straight')).validationLoss.after,
     );
+    // What it cost is what both processes did: a report of the last one alone would praise whoever stops often.
+    const both = summaryIn(made);
+    expect(both.startedAt).toBe(first.startedAt);
+    expect(both.wallS).toBeGreaterThan(first.wallS);
+    expect(both.energyWh).toBeGreaterThan(first.energyWh);
+    expect(both.bytesPerIsland).toBeGreaterThanOrEqual(summaryIn(path.join(folder, 'runs/straight')).bytesPerIsland);
     const again = await run(['train', '--resume', 'broken'], folder);
     expect([again.status, again.stderr]).toEqual([2, expect.stringContaining('raise stop.steps')]);
     const file = path.join(made, 'run.yaml');
@@ -120,6 +127,7 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
     writeFileSync(file, yaml);
     const longer = await run(['train', '--resume', 'broken', '--json'], folder);
     expect([longer.status, (JSON.parse(longer.stdout) as Summary).steps]).toEqual([0, 120]);
+    expect((JSON.parse(longer.stdout) as Summary).wallS).toBeGreaterThan(both.wallS);
   });
 
   it('goes on when an island crashes, says so, and takes it back at the next merge', async () => {

@@ -40,6 +40,8 @@ export interface ServerOptions {
   /** Addresses from which islands were let in before, and who keeps them for the next process: they come first where there is little time. */
   readonly members?: readonly string[] | undefined;
   readonly onMembers?: (addresses: readonly string[]) => void;
+  /** What earlier processes of this run exchanged with each island. */
+  readonly earlierTraffic?: ReadonlyMap<string, Traffic> | undefined;
   /** Something went wrong in one connection that nobody foresaw. */
   readonly onFault?: (error: unknown, place: string) => void;
   /** The public key of who signs invitations and receipts, and the hand that signs. */

@@ -36,10 +36,7 @@ const SERVICE_RESTART = 1012;
 export class RunServer {
   readonly #options: ServerOptions;
   readonly #peers = new Map<string, Peer>();
-  readonly #traffic = new TrafficBook(
-    (island) => this.#peers.get(island)?.channel,
-    () => this.#peers.keys(),
-  );
+  readonly #traffic: TrafficBook;
   readonly #listener: Listener;
   readonly #entrance: Entrance;
   readonly #ended = Promise.withResolvers<Ending>();
@@ -54,6 +51,11 @@ export class RunServer {
 
   private constructor(options: ServerOptions, listener: Listener) {
     this.#options = options;
+    this.#traffic = new TrafficBook(
+      (island) => this.#peers.get(island)?.channel,
+      () => this.#peers.keys(),
+      options.earlierTraffic,
+    );
     this.#leases = new Leases(options.settings.leaseMs);
     this.#listener = listener;
     this.#metrics = new RunMetrics(options.run, () => ({
@@ -64,7 +66,7 @@ export class RunServer {
     }));
     const crew: Crew = {
       peer: (island) => this.#peers.get(island),
-      record: (record) => options.onRecord(record, (island) => this.trafficOf(island)),
+      record: (record) => options.onRecord(record, (island) => this.#traffic.of(island)),
       logProgress: () => this.#decider.logProgress(options.nowMs()),
       ended: (effect) => this.#ended.resolve(effect),
       failed: (error) => this.#fail(error),
@@ -164,9 +166,9 @@ export class RunServer {
     this.#decider.take({ kind: 'stop-requested' });
   }
 
-  /** Bytes exchanged with an island over all its connections. */
-  trafficOf(island: string): Traffic {
-    return this.#traffic.of(island);
+  /** Bytes exchanged with each island over all its connections. */
+  get traffic(): ReadonlyMap<string, Traffic> {
+    return this.#traffic.byIsland();
   }
 
   /** Ends this process's part in good order: what was decided is done and committed, and islands look for the next one. */

@@ -4,14 +4,23 @@ export interface Traffic {
   readonly receivedBytes: number;
 }
 
-/** Bytes exchanged with each island: over connections that are gone, and over the one that is open. */
+/** Bytes exchanged with each island: in earlier processes, over connections that are gone, and over the one that is open. */
 export class TrafficBook {
-  readonly #past = new Map<string, Traffic>();
+  readonly #past: Map<string, Traffic>;
   readonly #open: (island: string) => Traffic | undefined;
   readonly #names: () => Iterable<string>;
 
-  /** @param open what the present connection of an island has counted @param names of islands that have one */
-  constructor(open: (island: string) => Traffic | undefined, names: () => Iterable<string>) {
+  /**
+   * @param open what the present connection of an island has counted
+   * @param names of islands that have one
+   * @param earlier what earlier processes of the run counted
+   */
+  constructor(
+    open: (island: string) => Traffic | undefined,
+    names: () => Iterable<string>,
+    earlier: ReadonlyMap<string, Traffic> = new Map(),
+  ) {
+    this.#past = new Map(earlier);
     this.#open = open;
     this.#names = names;
   }
@@ -20,9 +29,13 @@ export class TrafficBook {
     return sum([this.#past.get(island), this.#open(island)]);
   }
 
-  all(): Traffic {
+  byIsland(): ReadonlyMap<string, Traffic> {
     const names = new Set([...this.#past.keys(), ...this.#names()]);
-    return sum([...names].map((name) => this.of(name)));
+    return new Map([...names].map((name) => [name, this.of(name)]));
+  }
+
+  all(): Traffic {
+    return sum([...this.byIsland().values()]);
   }
 
   /** An island's connection is about to be forgotten. */

@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import type { Traffic } from '../coordinator/server/traffic-book.ts';
+import { explainSystemError, HelioError } from '../errors.ts';
+import { writeWhole } from '../files.ts';
+
+/**
+ * What hosting a run has cost so far, over all processes that hosted it: a run that was resumed has cost what each of them did. Islands count their
+ * own work, and the coordinator's state keeps it; this is the rest.
+ */
+export interface Costs {
+  /** When the first of the processes began, ISO 8601. */
+  readonly startedAt: string;
+  /** Seconds for which the run was hosted. */
+  readonly wallS: number;
+  /** CPU seconds of the coordinator. */
+  readonly cpuS: number;
+  /** By island; sent and received are the coordinator's. */
+  readonly traffic: ReadonlyMap<string, Traffic>;
+}
+
+const FILE = 'costs.json';
+/** A process that is killed loses what it counted since. */
+const EVERY_MS = 20_000;
+
+const amount = z.number().nonnegative();
+const costsSchema = z.object({
+  startedAt: z.iso.datetime(),
+  wallS: amount,
+  cpuS: amount,
+  traffic: z.array(z.tuple([z.string(), z.object({ sentBytes: amount, receivedBytes: amount })])),
+});
+
+/** From when on a process counts. */
+export interface Since {
+  readonly date: Date;
+  readonly ms: number;
+  readonly cpu: NodeJS.CpuUsage;
+}
+
+export const countFromNow = (): Since => ({ date: new Date(), ms: performance.now(), cpu: process.cpuUsage() });
+
+export interface CostBookOptions {
+  readonly folder: string;
+  readonly since: Since;
+  /** Names of the run's islands, and what each exchanged in all. */
+  readonly traffic: () => Iterable<readonly [string, Traffic]>;
+  readonly say: (sentence: string) => void;
+}
+
+/** Counts on from what earlier processes wrote down, and writes down what this one adds. */
+export class CostBook {
+  readonly #options: CostBookOptions;
+  readonly #earlier: Costs | undefined;
+  readonly #timer: NodeJS.Timeout;
+  #isFailing = false;
+
+  constructor(options: CostBookOptions, earlier: Costs | undefined) {
+    this.#options = options;
+    this.#earlier = earlier;
+    this.#timer = setInterval(() => this.#write(), EVERY_MS).unref();
+  }
+
+  now(): Costs {
+    const { since, traffic } = this.#options;
+    const { user, system } = process.cpuUsage(since.cpu);
+    return {
+      startedAt: this.#earlier?.startedAt ?? since.date.toISOString(),
+      wallS: (this.#earlier?.wallS ?? 0) + (performance.now() - since.ms) / 1000,
+      cpuS: (this.#earlier?.cpuS ?? 0) + (user + system) / 1e6,
+      traffic: new Map(traffic()),
+    };
+  }
+
+  close(): Costs {
+    clearInterval(this.#timer);
+    return this.#write();
+  }
+
+  /** A figure of a report is not worth a run: what cannot be written is said once, and the run goes on. */
+  #write(): Costs {
+    const { folder, say } = this.#options;
+    const costs = this.now();
+    const { traffic, ...rest } = costs;
+    try {
+      writeWhole(path.join(folder, FILE), JSON.stringify({ ...rest, traffic: [...traffic] }));
+      this.#isFailing = false;
+    } catch (error) {
+      if (!this.#isFailing) say(`What this run costs could not be written down: ${String(error)}`);
+      this.#isFailing = true;
+    }
+    return costs;
+  }
+}
+
+/** What earlier processes wrote down; nothing of a run that begins. @throws HelioError HELIO-3001 when the file is damaged */
+export function earlierCosts(folder: string): Costs | undefined {
+  const file = path.join(folder, FILE);
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw explainSystemError(error, `read ${file}`);
+  }
+  try {
+    const { traffic, ...rest } = costsSchema.parse(JSON.parse(text));
+    return { ...rest, traffic: new Map(traffic) };
+  } catch (error) {
+    const remedy = 'Restore it from a copy, or delete it: then what was spent before is left out of the report.';
+    throw new HelioError('HELIO-3001', `${file} is damaged.`, remedy, { cause: error });
+  }
+}

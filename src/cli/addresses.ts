@@ -52,13 +52,17 @@ export async function inviteTo(
 /** Addresses under which others reach what listens on `host`: all of this machine's where it listens on all of them. */
 export function addressesOf(host: string, port: number, announced: readonly string[]): readonly string[] {
   if (announced.length > 0) return announced.map((address) => (/:\d+$/.test(address) ? address : `${address}:${port}`));
-  const everywhere = host === '0.0.0.0' || host === '::';
+  return hostsOf(host).map((each) => `${each.includes(':') ? `[${each}]` : each}:${port}`);
+}
+
+/** The same without port. */
+export function hostsOf(host: string): readonly string[] {
+  if (host !== '0.0.0.0' && host !== '::') return [host];
   const own = Object.values(networkInterfaces())
     .flatMap((list) => list ?? [])
     .filter(({ internal, family }) => !internal && (family === 'IPv4' || host === '::'))
     // An address that is good on this link alone is of no use to others.
     .filter(({ address }) => !address.startsWith('fe80:'))
     .map(({ address }) => address);
-  const hosts = everywhere ? (own.length > 0 ? own : ['localhost']) : [host];
-  return hosts.map((each) => `${each.includes(':') ? `[${each}]` : each}:${port}`);
+  return own.length > 0 ? own : ['localhost'];
 }

@@ -77,12 +77,20 @@ export interface InvitationLink {
 }
 
 const PATH = '/join';
+/** In place of an invitation, where the host will be asked. */
+const NONE = 'none';
+/** What is said, and an Ed25519 signature of 64 bytes. */
+const WHOLE = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}$/;
 
-/** An address that a browser opens as well; what is secret stands behind the #, which is never sent to anyone. */
+/**
+ * An address that a browser opens as well; what is secret stands behind the #, which is never sent to anyone. The invitation comes last, as
+ * it shows whether it is whole: a link that was cut short is refused before anybody is asked.
+ */
 export function writeLink({ addresses, secure, fingerprint, invitation }: InvitationLink): string {
-  const secrets = new URLSearchParams(invitation === null ? {} : { invitation });
-  if (fingerprint !== undefined) secrets.set('fingerprint', fingerprint);
+  const secrets = new URLSearchParams();
   for (const address of addresses.slice(1)) secrets.append('at', address);
+  if (fingerprint !== undefined) secrets.set('fingerprint', fingerprint);
+  if (invitation !== null || secrets.size > 0) secrets.set('invitation', invitation ?? NONE);
   const behind = secrets.size === 0 ? '' : `#${secrets}`;
   return `${secure ? 'https' : 'http'}://${addresses[0]}${PATH}${behind}`;
 }
@@ -91,13 +99,20 @@ export function writeLink({ addresses, secure, fingerprint, invitation }: Invita
 export function readLink(text: string): InvitationLink {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const secrets = new URLSearchParams(url?.hash.slice(1) ?? '');
-  const invitation = secrets.get('invitation');
+  const said = secrets.get('invitation');
+  const invitation = said === NONE ? null : said;
   const fingerprint = secrets.get('fingerprint') ?? undefined;
   const isLink = url?.pathname === PATH && (url.protocol === 'http:' || url.protocol === 'https:');
-  if (!isLink || (fingerprint !== undefined && !/^[0-9a-f]{64}$/.test(fingerprint))) {
+  const isWhole =
+    (secrets.size === 0 || secrets.has('invitation')) &&
+    (fingerprint === undefined || /^[0-9a-f]{64}$/.test(fingerprint)) &&
+    (invitation === null || WHOLE.test(invitation));
+  if (!isLink || !isWhole) {
+    // A link that is whole, or nearly, lets people in: it is for no log.
+    const shown = text.replace(/#.*/s, '#…').slice(0, 200);
     throw new HelioError(
       'HELIO-1006',
-      `${text.slice(0, 200)} is no invitation to a run.`,
+      isLink ? `The invitation to ${shown} is not whole.` : `${shown} is no invitation to a run.`,
       'Copy it whole, in quotes, from what `heliotrope serve` or `heliotrope invite` printed: http://HOST:PORT/join#invitation=…',
     );
   }

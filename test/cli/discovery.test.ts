@@ -1,6 +1,6 @@
 import type { ResponsePacket } from 'multicast-dns';
 import { describe, expect, it } from 'vitest';
-import { runsIn } from '../../src/cli/lan/discovery.ts';
+import { recordsOf, runsIn } from '../../src/cli/lan/discovery.ts';
 
 const SERVICE = '_heliotrope._tcp.local';
 type Said = Pick<ResponsePacket, 'answers' | 'additionals'>;
@@ -57,5 +57,24 @@ describe('what a response of multicast DNS says of runs', () => {
     expect(
       runsIn({ ...packet, additionals: [...packet.additionals!, ...many] }, '10.0.0.1')[0]!.addresses,
     ).toHaveLength(8);
+  });
+
+  it('is what a run announces of itself, with the addresses alone on which it listens', () => {
+    const announced = recordsOf({
+      run: 'mine-1.5',
+      port: 7420,
+      secure: true,
+      fingerprint: 'ab'.repeat(32),
+      hosts: ['127.0.0.2', 'fd00::7', 'localhost'],
+    });
+    expect(runsIn({ answers: [...announced], additionals: [] }, '127.0.0.2')).toEqual([
+      {
+        run: 'mine-1.5',
+        takesCodes: true,
+        secure: true,
+        fingerprint: 'ab'.repeat(32),
+        addresses: ['127.0.0.2:7420', '[fd00::7]:7420'],
+      },
+    ]);
   });
 });

@@ -250,10 +250,10 @@ describe('who says to be the run and is not', () => {
         answering((_, response) => {
           response.write('x'.repeat(20_000));
         }),
-      /the answer is too long/,
+      /takes no codes/,
     ],
-    ['one that hangs up', () => listening(createTcpServer((socket) => socket.destroy())), /nobody answers there/],
   ];
+  const silentOne = (): Promise<string> => listening(createTcpServer((socket) => socket.destroy()));
 
   async function plainHost(): Promise<Hosted> {
     const host = await hosted();
@@ -266,10 +266,19 @@ describe('who says to be the run and is not', () => {
     expect([(error as { code?: string }).code, said]).toEqual(['HELIO-4003', [expect.stringMatching(sentence)]]);
   });
 
+  it('that does not answer is not said to have answered', async () => {
+    const { error, said } = await search(CODE, candidate(await silentOne()));
+    expect([(error as { code?: string }).code, said]).toEqual([
+      'HELIO-4002',
+      [expect.stringMatching(/nobody answers there/)],
+    ]);
+    expect(String(error)).toMatch(/1 run was found on this network, and none can be reached/);
+  });
+
   it('does not keep anybody from the right one: all of them at once, and one that never answers', async () => {
     const host = await coded();
     const silent = await listening(createTcpServer((socket) => void socket.on('error', () => {})));
-    const others = await Promise.all(rogues.map(([, rogue]) => rogue()));
+    const others = await Promise.all([silentOne(), ...rogues.map(([, rogue]) => rogue())]);
     const { link } = await search(CODE, ...[silent, ...others, host.address].map((address) => candidate(address)));
     expect(link?.addresses).toEqual([host.address]);
   });

@@ -315,6 +315,48 @@ describe('an island ends', () => {
     expect(error?.message).toMatch(/127\.0\.0\.1:\d+ \(no answer within 3 s\); 127\.0\.0\.1:\d+ \(HTTP 502\)/);
   });
 
+  it.each<[string, boolean, (own: string) => Partial<Route>, RegExp, RegExp]>([
+    [
+      'another certificate',
+      true,
+      () => ({ fingerprint: 'ab'.repeat(32) }),
+      /not the one that/,
+      /its certificate was replaced/,
+    ],
+    [
+      'a certificate that nobody vouches for',
+      true,
+      () => ({}),
+      /names no fingerprint/,
+      /Copy the invitation link whole/,
+    ],
+    [
+      'a coordinator that encrypts, to whom it speaks plainly',
+      true,
+      (own) => ({ url: own.replace('wss', 'ws') }),
+      /closed without an answer/,
+      /may begin with https/,
+    ],
+    [
+      'a coordinator that does not encrypt, to whom it speaks encrypted',
+      false,
+      (own) => ({ url: own.replace('ws', 'wss'), fingerprint: 'ab'.repeat(32) }),
+      /does not encrypt/,
+      /may begin with http:/,
+    ],
+  ])('with what is to be done, when it finds %s', async (_, secure, change, why, remedy) => {
+    const [pair] = await Promise.all([generate([{ name: 'commonName', value: 'x' }])]);
+    const tls = secure ? { cert: pair.cert, key: pair.private } : undefined;
+    const { server, invite } = await coordinator({ tls });
+    const url = `${secure ? 'wss' : 'ws'}://127.0.0.1:${server.port}/v1/run`;
+    const attic = await island([at(server.port, { url, ...change(url) })], await invite(), 1);
+    const error = (await attic.ended) as (Error & { remedy?: string }) | undefined;
+    expect(error?.message).toMatch(why);
+    expect(error?.remedy).toMatch(remedy);
+    expect(attic.sentences[0]).toMatch(why);
+    expect(attic.sentences[0]).toMatch(remedy);
+  });
+
   it('when a coordinator falls silent and stays so; no sooner', async () => {
     let flows = true;
     const { server, invite } = await coordinator({}, 2_000);

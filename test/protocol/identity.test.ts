@@ -104,4 +104,24 @@ describe('an invitation', async () => {
     ])
       expect(() => readLink(bad)).toThrow(expect.objectContaining({ code: 'HELIO-1006' }));
   });
+
+  it.each([
+    { secure: true, fingerprint: 'ab'.repeat(32), invitation: text },
+    { secure: false, fingerprint: undefined, invitation: text },
+    { secure: true, fingerprint: 'ab'.repeat(32), invitation: null },
+  ])('is refused at once where its link was cut short, wherever that was', (each) => {
+    const link = { ...each, addresses: ['10.0.0.7:7420', '[fd00::7]:7420'] };
+    const written = writeLink(link);
+    expect(readLink(written)).toEqual(link);
+    // A link without anything behind the # is one: whoever has it asks the host.
+    const isWhole = (part: string): boolean =>
+      part.endsWith('/join') || part.endsWith('#') || (link.invitation === null && part === written);
+    for (let length = 0; length < written.length; length++) {
+      const part = written.slice(0, length);
+      if (isWhole(part)) expect(readLink(part).invitation).toBeNull();
+      else expect(() => readLink(part), part).toThrow(expect.objectContaining({ code: 'HELIO-1006' }));
+    }
+    // What lets people in is shown to nobody who looks over their shoulder.
+    expect(() => readLink(written.slice(0, -1).replace('/join', '/jion'))).toThrow(/^[^#]*#… is no invitation/);
+  });
 });

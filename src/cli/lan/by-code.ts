@@ -20,6 +20,8 @@ export interface Candidate {
 type Outcome =
   | { readonly kind: 'link'; readonly link: InvitationLink }
   | { readonly kind: 'passed over'; readonly why: string }
+  /** It did not answer. */
+  | { readonly kind: 'silent'; readonly why: string }
   | { readonly kind: 'later'; readonly afterS: number };
 
 /** Each may guess at our code once; and each costs us 0.2 s of computing. */
@@ -46,15 +48,16 @@ export interface Search {
 export async function linkByCode({ code, candidates, say, signal }: Search): Promise<InvitationLink> {
   const found = new AbortController();
   const ended = AbortSignal.any([signal, found.signal]);
-  const seen = { candidates: 0, later: 0 };
+  const seen: Seen = { candidates: 0, answered: 0, later: 0 };
   let link: InvitationLink | undefined;
   const trying: Promise<void>[] = [];
   const attempt = async (candidate: Candidate): Promise<void> => {
     const outcome = await patiently(candidate, code, say, ended);
     if (ended.aborted) return;
+    if (outcome.kind !== 'silent') seen.answered++;
     if (outcome.kind === 'later') seen.later++;
-    else if (outcome.kind === 'passed over')
-      say(`${candidate.name} at ${candidate.addresses[0]} is passed over: ${outcome.why}`);
+    else if (outcome.kind !== 'link')
+      say(`${candidate.name} at ${candidate.addresses.join(' and ')} is passed over: ${outcome.why}`);
     else {
       link = outcome.link;
       found.abort();
@@ -89,7 +92,7 @@ async function patiently(
 
 /** All ways to one candidate, until one answers. */
 async function tryCandidate({ addresses, secure }: Candidate, code: string, signal: AbortSignal): Promise<Outcome> {
-  let outcome: Outcome = { kind: 'passed over', why: 'nobody answers there' };
+  let outcome: Outcome = { kind: 'silent', why: 'nobody answers there' };
   for (const address of addresses) {
     for (const encrypted of secure === undefined ? [true, false] : [secure]) {
       try {
@@ -99,11 +102,8 @@ async function tryCandidate({ addresses, secure }: Candidate, code: string, sign
         break;
       } catch (error) {
         if (signal.aborted) return outcome;
-        if (outcome.kind === 'passed over')
-          outcome = {
-            kind: 'passed over',
-            why: `nobody answers there (${error instanceof Error ? error.message : error})`,
-          };
+        if (outcome.kind === 'silent')
+          outcome = { kind: 'silent', why: `nobody answers there (${error instanceof Error ? error.message : error})` };
       }
     }
   }
@@ -135,15 +135,24 @@ async function exchange(address: string, secure: boolean, code: string, signal: 
 
 const passedOver = (why: string): Outcome => ({ kind: 'passed over', why });
 
-function nobody(
-  code: string,
-  { candidates, later }: { readonly candidates: number; readonly later: number },
-): HelioError {
+interface Seen {
+  candidates: number;
+  answered: number;
+  later: number;
+}
+
+function nobody(code: string, { candidates, answered, later }: Readonly<Seen>): HelioError {
   if (candidates === 0)
     return new HelioError(
       'HELIO-4002',
       'No run was found on this network that takes codes.',
       'Name its host with --at HOST:PORT, or join by its invitation link.',
+    );
+  if (answered === 0)
+    return new HelioError(
+      'HELIO-4002',
+      `${candidates} run${candidates === 1 ? ' was' : 's were'} found on this network, and none can be reached from here.`,
+      'Look for a firewall at its host, name another of its addresses with --at HOST:PORT, or join by its invitation link.',
     );
   if (later > 0)
     return new HelioError(
@@ -153,7 +162,7 @@ function nobody(
     );
   return new HelioError(
     'HELIO-4003',
-    `None of ${candidates} run${candidates === 1 ? '' : 's'} that answered knows the code ${code}.`,
+    `None of ${answered} run${answered === 1 ? '' : 's'} that answered knows the code ${code}.`,
     'Compare it with what `serve` printed last: it changes each time. From elsewhere, join by the invitation link.',
   );
 }

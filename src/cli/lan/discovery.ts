@@ -1,11 +1,10 @@
 import { isIP } from 'node:net';
-import { Bonjour } from 'bonjour-service';
+import { hostname } from 'node:os';
 import multicastDns, { type ResponsePacket } from 'multicast-dns';
 import { z } from 'zod';
 
 /** Runs are found on a local network by multicast DNS (RFC 6762, 6763): `_heliotrope._tcp`. */
-const TYPE = 'heliotrope';
-const SERVICE = `_${TYPE}._tcp.local`;
+const SERVICE = '_heliotrope._tcp.local';
 
 /**
  * What a run says of itself: its name, how to speak to it, and that it takes codes. Anybody can say the same, so nothing of it is believed:
@@ -30,9 +29,13 @@ export interface FoundRun {
   readonly addresses: readonly string[];
 }
 
+type Answer = NonNullable<ResponsePacket['answers']>[number];
+
 export interface Announcement {
   readonly run: string;
   readonly port: number;
+  /** Addresses of this machine on which it listens: no others are named. */
+  readonly hosts: readonly string[];
   readonly secure: boolean;
   readonly fingerprint: string | null;
 }
@@ -44,19 +47,50 @@ const MAX_ADDRESSES = 8;
 /** A packet may be lost. */
 const ASK_EVERY_MS = 1_000;
 
-/** @returns takes it back. A network without multicast is no error: nobody finds the run there, and that is all */
-export function announce({ run, port, secure, fingerprint }: Announcement): () => Promise<void> {
-  const bonjour = new Bonjour({}, () => {});
-  const txt = { run, codes: 'yes', tls: secure ? 'yes' : 'no', ...(fingerprint === null ? {} : { fingerprint }) };
-  const service = bonjour.publish({ name: run, type: TYPE, port, txt, probe: false });
-  service.on('error', () => {});
+/**
+ * Says that a run is there: at once, again a second later (RFC 6762, section 8.3), and whenever somebody asks.
+ *
+ * @returns takes it back. A network without multicast is no error: nobody finds the run there, and that is all
+ */
+export function announce(announcement: Announcement): () => Promise<void> {
+  const records = recordsOf(announcement);
+  const names = new Set(records.map(({ name }) => name.toLowerCase()));
+  const mdns = multicastDns();
+  const say = (ttl: number, done?: () => void): void => mdns.respond(withTtl(records, ttl), done);
+  mdns.on('error', () => {});
+  mdns.on('warning', () => {});
+  mdns.on('ready', () => say(TTL_S));
+  const again = setTimeout(() => say(TTL_S), ASK_EVERY_MS).unref();
+  mdns.on('query', ({ questions }) => {
+    if ((questions ?? []).some(({ name }) => names.has(name.toLowerCase()))) say(TTL_S);
+  });
   return () =>
     new Promise((resolve) => {
-      bonjour.unpublishAll(() => {
-        bonjour.destroy();
-        resolve();
-      });
+      clearTimeout(again);
+      say(0, () => mdns.destroy(() => resolve()));
     });
+}
+
+/** Two minutes, as RFC 6762, section 10 has it for what goes with a host. */
+const TTL_S = 120;
+
+const withTtl = (records: readonly Answer[], ttl: number): Answer[] => records.map((record) => ({ ...record, ttl }));
+
+/** Name, place, text and addresses of a run, for one packet. */
+export function recordsOf({ run, port, secure, fingerprint, hosts }: Announcement): readonly Answer[] {
+  const name = `${run.replaceAll('.', '-')}.${SERVICE}`;
+  const target = `${hostname().replace(/\.local$/, '')}.local`;
+  const said = { run, codes: 'yes', tls: secure ? 'yes' : 'no', ...(fingerprint === null ? {} : { fingerprint }) };
+  const text = Object.entries(said).map(([key, value]) => Buffer.from(`${key}=${value}`));
+  return [
+    { type: 'PTR', name: SERVICE, data: name },
+    { type: 'SRV', name, data: { port, target } },
+    { type: 'TXT', name, data: text },
+    ...hosts.flatMap((host): Answer[] => {
+      const version = isIP(host);
+      return version === 0 ? [] : [{ type: version === 6 ? 'AAAA' : 'A', name: target, data: host }];
+    }),
+  ];
 }
 
 /**

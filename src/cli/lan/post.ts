@@ -5,7 +5,7 @@ export interface Answer {
   readonly status: number;
   /** Seconds after which to come again, where the answer says so. */
   readonly retryAfterS: number | undefined;
-  /** JSON, or undefined where it is none. */
+  /** JSON, or undefined where it is none or too long. */
   readonly body: unknown;
 }
 
@@ -16,7 +16,7 @@ const MAX_ANSWER_BYTES = 16_384;
  * Sends JSON to somebody who may be anybody, within a time and a size. A certificate is not looked at: what is said proves by itself who says it.
  *
  * @param address HOST:PORT
- * @throws Error when nobody answers in time, or too much
+ * @throws Error when nobody answers in time
  */
 export function post(
   address: string,
@@ -44,8 +44,10 @@ export function post(
       let bytes = 0;
       response.on('data', (piece: Buffer) => {
         bytes += piece.length;
-        if (bytes > MAX_ANSWER_BYTES) request.destroy(new Error('the answer is too long'));
-        else pieces.push(piece);
+        if (bytes <= MAX_ANSWER_BYTES) return void pieces.push(piece);
+        // Somebody answers, and what he says is none of ours.
+        resolve({ status: response.statusCode ?? 0, retryAfterS: undefined, body: undefined });
+        request.destroy();
       });
       response.on('error', reject);
       response.on('end', () => {

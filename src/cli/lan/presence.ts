@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import type { Identity } from '../../protocol/identity.ts';
-import { inviteTo, newInvitationId, type Served } from '../addresses.ts';
+import { hostsOf, inviteTo, newInvitationId, type Served } from '../addresses.ts';
 import { type CodeTried, OpaqueDoor } from './code-door.ts';
 import { announce } from './discovery.ts';
 import { newCode } from './words.ts';
@@ -29,7 +29,7 @@ export async function presence(identity: Identity, onTried: (tried: CodeTried) =
     door,
     begin(now) {
       served.resolve(now);
-      return announce({ ...now, port: now.listens.port });
+      return announce({ ...now, port: now.listens.port, hosts: hostsOf(now.listens.host) });
     },
   };
 }

@@ -17,6 +17,7 @@ import { isFinal } from '../../protocol/refusal.ts';
 import type { Incoming } from '../host.ts';
 import { mostBytesOf } from '../payload-bounds.ts';
 import type { Ended, Route } from './route-search.ts';
+import { OTHER_CERTIFICATE, type Trouble, troubleOf } from './route-trouble.ts';
 
 /** At least so often the island looks whether the coordinator is there; every second time it says that it is there itself. */
 const LOOK_MS = 1_000;
@@ -71,6 +72,7 @@ export class WebSocketConnection {
   #leaseMs = DOOR_MS;
   #transferSinceMs: number | undefined;
   #why: string | undefined;
+  #remedy: string | undefined;
   #fault: unknown;
   #isSilent = false;
   #retryAfterS: number | null = null;
@@ -109,14 +111,16 @@ export class WebSocketConnection {
     socket.once('upgrade', ({ socket: wire }) => {
       this.#wire = wire;
       if (fingerprint === undefined || certificateOf(wire) === fingerprint) return;
-      this.end('its certificate is not the one that the invitation names: somebody may be listening in between');
+      this.#give(OTHER_CERTIFICATE);
     });
     socket.once('unexpected-response', (_, { statusCode, headers }) => {
       const afterS = Number(headers['retry-after']);
       if (afterS > 0) this.#routeAfterS = afterS;
       this.end(`HTTP ${statusCode}`);
     });
-    socket.on('error', (error) => this.end(error.message));
+    socket.on('error', (error) =>
+      this.#give(this.#isAnswered ? { why: error.message } : troubleOf(error, options.route)),
+    );
     this.#deliver(hands);
   }
 
@@ -169,6 +173,12 @@ export class WebSocketConnection {
     this.#socket.terminate();
   }
 
+  #give({ why, remedy }: Pick<Trouble, 'why'> & Partial<Trouble>): void {
+    // A connection that this side ended says its own error of that.
+    if (this.#why === undefined) this.#remedy = remedy;
+    this.end(why);
+  }
+
   send(message: IslandMessage): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
     if (message.kind === 'hello') this.#greeted = true;
@@ -205,6 +215,7 @@ export class WebSocketConnection {
   get #ended(): Ended {
     return {
       why: this.#why ?? 'closed',
+      remedy: this.#remedy,
       heardMs: this.#hasSpoken ? this.#heardMs : null,
       joinedMs: this.#joinedMs,
       silent: this.#isSilent,

@@ -154,13 +154,13 @@ export class ReconnectingLine implements Line {
   }
 
   /** Each route's trouble is said once, until it is another. */
-  #say(route: Route, { why, joinedMs, retryAfterS }: Ended, waitMs: number): void {
+  #say(route: Route, { why, remedy, joinedMs, retryAfterS }: Ended, waitMs: number): void {
     const { log } = this.#options;
     if (joinedMs !== null) return log(`connection lost (${why}); training on, and looking for the coordinator`);
     if (this.#said.get(route) === why) return;
     this.#said.set(route, why);
     if (retryAfterS !== null) log(`${why} Asking again in ${Math.ceil(waitMs / 1000)} s`);
-    else log(`${describeRoute(route)}: ${why}; trying on`);
+    else log(`${describeRoute(route)}: ${why}; trying on.${remedy === undefined ? '' : ` ${remedy}`}`);
   }
 
   get #isClosed(): boolean {

@@ -15,6 +15,8 @@ export const describeRoute = ({ url, localAddress }: Route): string =>
 /** How a connection ended, or why there was none. */
 export interface Ended {
   readonly why: string;
+  /** What the island's owner can do about it, where that is known. */
+  readonly remedy?: string | undefined;
   /** When the coordinator was last heard on it, and since when it had let this island in; null when it never did. */
   readonly heardMs: number | null;
   readonly joinedMs: number | null;
@@ -45,7 +47,7 @@ export class RouteSearch {
   readonly #routes: readonly Route[];
   readonly #patienceMs: number;
   readonly #random: () => number;
-  readonly #tried = new Map<Route, string>();
+  readonly #tried = new Map<Route, Ended>();
   #index = 0;
   /** Tries without success since the last one, over all routes. */
   #failures = 0;
@@ -85,7 +87,7 @@ export class RouteSearch {
 
   /** Decides what comes after a connection on the present route. @returns how long to wait before the next try; null when patience is over */
   after(ended: Ended, nowMs: number): number | null {
-    this.#tried.set(this.route, ended.why);
+    this.#tried.set(this.route, ended);
     if (ended.heardMs !== null) this.#heardMs = Math.max(this.#heardMs, ended.heardMs);
     if (ended.retryAfterS !== null) return this.#later(ended.retryAfterS, nowMs);
     if (ended.joinedMs !== null && nowMs - ended.joinedMs >= STEADY_MS) {
@@ -110,12 +112,15 @@ export class RouteSearch {
 
   /** What was tried, and what came of it. */
   get unreachable(): HelioError {
-    const tried = [...this.#tried].slice(0, MOST_NAMED).map(([route, why]) => `${describeRoute(route)} (${why})`);
+    const tried = [...this.#tried].slice(0, MOST_NAMED).map(([route, { why }]) => `${describeRoute(route)} (${why})`);
+    const remedies = new Set([...this.#tried.values()].flatMap(({ remedy }) => remedy ?? []));
     const more = this.#tried.size > MOST_NAMED ? `, and ${this.#tried.size - MOST_NAMED} more ways` : '';
     return new HelioError(
       'HELIO-4002',
       `No coordinator answers at ${tried.join('; ')}${more}.`,
-      'Check that `heliotrope serve` runs there and that the address is right, or ask the host for a new invitation.',
+      remedies.size > 0
+        ? [...remedies].join(' ')
+        : 'Check that `heliotrope serve` runs there and that the address is right, or ask the host for a new invitation.',
     );
   }
 

@@ -22,6 +22,7 @@ const OF_A_RUN: readonly RegExp[] = [
   /^adapter\/adapter_(config\.json|model(-\d+-of-\d+)?\.safetensors(\.index\.json)?)$/,
   /^metrics(\.[12])?\.jsonl$/,
   /^events(\.[12])?\.log$/,
+  /^receipts\.jsonl$/,
   /^(README\.md|report\.html)$/,
 ];
 /** Of the host alone: who has them is the host. */

@@ -16,8 +16,16 @@ export const VERSION: string = (
   JSON.parse(readFileSync(path.join(PACKAGE_FOLDER, 'package.json'), 'utf8')) as { version: string }
 ).version;
 
-/** How the person at the keyboard calls this program. */
-export const COMMAND = process.env.npm_lifecycle_event ? 'npm run heliotrope --' : 'heliotrope';
+/** How the person at the keyboard calls this program: in a clone it is a script of npm. */
+const COMMAND = /^(heliotrope|quickstart)$/.test(process.env.npm_lifecycle_event ?? '')
+  ? 'npm run heliotrope --'
+  : 'heliotrope';
+/** A command of ours within a sentence, as `heliotrope join LINK`. */
+const NAMED =
+  /\bheliotrope (?=(?:quickstart|train|serve|join|invite|receipts|status|admit|sample|export|eval|runs|doctor|completion)\b|--)/g;
+
+/** What a command is called in a sentence, as the reader has to type it. */
+export const asTyped = (text: string): string => (COMMAND === 'heliotrope' ? text : text.replace(NAMED, `${COMMAND} `));
 
 /** The script that `heliotrope` runs, for processes that it starts itself. */
 export const ENTRY = [path.join(import.meta.dirname, 'main.ts'), path.join(import.meta.dirname, 'main.js')].find((f) =>
@@ -30,7 +38,12 @@ export function printJson(value: unknown): void {
 }
 
 export const print = (line: string): void => {
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`${asTyped(line)}\n`);
+};
+
+/** A sentence for the person at the keyboard, beside what the command prints. */
+export const tell = (sentence: string): void => {
+  process.stderr.write(`${asTyped(sentence)}\n`);
 };
 
 export const colorful = (environment: NodeJS.ProcessEnv): boolean =>

@@ -17,6 +17,7 @@ import { watchCertificate } from './certificate-watch.ts';
 import { VERSION } from './context.ts';
 import { CostBook, countFromNow, earlierCosts, type Since } from './costs.ts';
 import { keptIdentity } from './identity-file.ts';
+import { noteIssued } from './invitations-file.ts';
 import { Journal } from './journal.ts';
 import { presence } from './lan/presence.ts';
 import { membersWriter, readMembers } from './members-file.ts';
@@ -158,13 +159,15 @@ async function host(
   };
   writeServed(folder, served);
   const hide = lan?.begin(served);
+  const standing = {
+    id: newInvitationId(),
+    uses: 1_000_000,
+    expiresAt: Math.floor(Date.now() / 1000) + STANDING_S,
+  };
+  noteIssued(folder, standing);
   options.emit({
     kind: 'serving',
-    invitation: await inviteTo(served, identity, {
-      id: newInvitationId(),
-      uses: 1_000_000,
-      expiresAt: Math.floor(Date.now() / 1000) + STANDING_S,
-    }),
+    invitation: await inviteTo(served, identity, standing),
     code: lan?.code ?? null,
     port: server.port,
     folder,

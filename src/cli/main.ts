@@ -2,6 +2,7 @@
 import { CommanderError } from 'commander';
 import pc from 'picocolors';
 import { HelioError } from '../errors.ts';
+import { asTyped } from './context.ts';
 import { buildProgram } from './program.ts';
 
 /** Says an error once, in three parts, and returns the exit status that goes with it. */
@@ -27,7 +28,7 @@ function explain(error: unknown, argv: readonly string[]): number {
 }
 
 /** Some of it others have said, as a coordinator that refuses: it moves no cursor. */
-const plain = (text: string): string => text.replace(/[^\P{Cc}\n\t]/gu, ' ');
+const plain = (text: string): string => asTyped(text).replace(/[^\P{Cc}\n\t]/gu, ' ');
 
 const finish = (status: number): void => {
   process.exitCode = status;

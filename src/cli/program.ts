@@ -17,7 +17,7 @@ import { type ServeOptions, serve } from './commands/serve.ts';
 import { admit, status } from './commands/status.ts';
 import { type TrainOptions, train } from './commands/train.ts';
 import { configure } from './config.ts';
-import { type CommandContext, VERSION } from './context.ts';
+import { asTyped, type CommandContext, VERSION } from './context.ts';
 
 const whole =
   (low: number, high: number) =>
@@ -63,6 +63,7 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--runs <folder>', 'folder of runs', process.env.HELIOTROPE_RUNS ?? 'runs')
     .showSuggestionAfterError()
     .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ writeOut: (text) => process.stdout.write(asTyped(text)) })
     .exitOverride();
   const context = (): CommandContext => {
     const { json, runs: folder } = program.opts<{ json?: boolean; runs: string }>();
@@ -161,9 +162,9 @@ export function buildProgram(finish: (status: number) => void): Command {
     '  heliotrope invite my-run --expires 24h --uses 5',
   )
     .addOption(new Option('--role <role>', 'what it lets in').choices(['island']).default('island'))
-    .option('--expires <time>', 'how long it is good: 30m, 24h, 7d', duration, 86_400)
+    .option('--expires <time>', 'how long it is good: 30m, 24h, 7d; default: 24h', duration)
     .option('--uses <n>', 'how many islands may join with it', whole(1, 1_000_000), 1)
-    .option('--list', 'say which invitations islands came with')
+    .option('--list', 'say which invitations there are, and how many islands came with each')
     .option('--revoke <id>', 'take an invitation back')
     .option('--and-islands', 'with --revoke: send those away who came with it')
     .action(async (run: string, options: InviteOptions) => finish(await invite(run, options, context())));

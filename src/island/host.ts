@@ -25,7 +25,7 @@ export interface IslandHost {
   /** What runs it: a hidden tab may keep silent for longer than a process. */
   readonly kind: 'process' | 'tab' | 'cluster';
   /** Keeps what the host has signed of its merged work. */
-  keepReceipt(receipt: Receipt, signature: string): void;
+  keepReceipt(receipt: Receipt, signature: string, hostKey: string): void;
   nowMs(): number;
   cpuS(): number;
   peakMemoryBytes(): number;

@@ -234,7 +234,7 @@ export class IslandSession {
     const { name, identity } = this.#host;
     const mine = receipt.island === name && receipt.key === identity.publicKey;
     if (mine && (await isSignedBy(this.#hostKey, receiptText(receipt), signature)))
-      this.#host.keepReceipt(receipt, signature);
+      this.#host.keepReceipt(receipt, signature, this.#hostKey);
     else this.#host.say('the coordinator sent a receipt that its host has not signed');
   }
 

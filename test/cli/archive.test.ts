@@ -18,6 +18,7 @@ import { unpackRun } from '../../src/cli/archive-file.ts';
 import { withoutKeys } from '../../src/cli/archive-history.ts';
 import { exportRun, importRun } from '../../src/cli/commands/archive.ts';
 import type { CommandContext } from '../../src/cli/context.ts';
+import { keptIdentity } from '../../src/cli/identity-file.ts';
 import { openStores } from '../../src/cli/stores.ts';
 import { recover } from '../../src/coordinator/recovery.ts';
 import { allIslands, islandOf } from '../../src/coordinator/roster.ts';
@@ -171,7 +172,10 @@ describe('an archive of a run', () => {
 
   it('that is written with keys is for nobody else to read, and its islands keep theirs', async () => {
     const { context, runs } = place();
-    await importRun(archiveOf(entriesOf({ 'run.key': text('the key') })), { withKeys: true }, context);
+    const own = newFolder();
+    await keptIdentity(path.join(own, 'run.key'));
+    const keys = { 'run.key': readFileSync(path.join(own, 'run.key')) };
+    await importRun(archiveOf(entriesOf(keys)), { withKeys: true }, context);
     const out = path.join(newFolder(), 'out.tar.gz');
     // Also where a file was there that others could read.
     writeFileSync(out, '', { mode: 0o644 });

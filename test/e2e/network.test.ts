@@ -16,6 +16,13 @@ async function invited(serving: Running): Promise<string> {
 const join = (link: string, folder: string, env: NodeJS.ProcessEnv = {}, ...more: readonly string[]) =>
   start(['join', link, '--name', 'attic', '--threads', '1', '--patience', '20', ...more], folder, env);
 
+interface Listed {
+  readonly invitation: string;
+  readonly islands: number;
+  readonly uses: number;
+  readonly expiresAt: string;
+}
+
 describe('over the network', { timeout: 120_000 }, () => {
   it('an island comes encrypted, over IPv6, by the second address when the first does not answer', async () => {
     const folder = scratch();
@@ -77,6 +84,16 @@ describe('over the network', { timeout: 120_000 }, () => {
     await serving.said('attic is training');
     const second = await run(['join', once, '--name', 'lab', '--state', path.join(folder, 'lab')], folder);
     expect([second.status, second.stderr]).toEqual([4, expect.stringContaining('has let in 1 islands')]);
+    // What nobody came with is there to be taken back as well; what has expired is of no interest.
+    const listed = JSON.parse((await run(['invite', 'asked', '--list', '--json'], folder)).stdout) as Listed[];
+    expect(listed.map(({ uses, islands }) => [uses, islands]).toSorted()).toEqual([
+      [1, 1],
+      [1_000_000, 0],
+    ]);
+    const unused = listed.find(({ islands }) => islands === 0)!;
+    expect(Date.parse(unused.expiresAt) - Date.now()).toBeGreaterThan(29 * 86_400_000);
+    const taken = await run(['invite', 'asked', '--revoke', unused.invitation], folder);
+    expect([taken.status, taken.stdout, taken.stderr]).toEqual([0, expect.stringContaining('taken back'), '']);
     const other = await run(['invite', 'nowhere'], folder);
     expect([other.status, other.stderr]).toEqual([2, expect.stringContaining('There is no run nowhere')]);
     serving.child.kill('SIGINT');

@@ -129,10 +129,22 @@ describe('a run that moves', { timeout: 180_000 }, () => {
     expect((await training.done).status).toBe(130);
     const file = path.join(there, 'run.tar.gz');
     expect((await run(['runs', 'export', 'moving', '--out', file], here)).status).toBe(0);
+    const account = (await run(['receipts', 'moving'], here)).stdout;
+    expect(account).toMatch(/^island-1 +\d+ merges .*\nAll are signed by the host \S+\.\n$/);
+    const own = path.join(there, 'own.tar.gz');
+    expect((await run(['runs', 'export', 'moving', '--with-keys', '--out', own], here)).status).toBe(0);
     rmSync(path.join(here, 'runs'), { recursive: true });
-    expect((await run(['runs', 'import', file], there)).stdout).toContain('train --resume moving');
+    // Whoever has the keys has the account as his own; whoever has none has that of the host before.
+    for (const args of [[own, '--with-keys'], [file]]) {
+      expect((await run(['runs', 'import', ...args], there)).stdout).toContain('train --resume moving');
+      expect((await run(['receipts', 'moving'], there)).stdout).toBe(account);
+    }
     const resumed = await run(['train', '--resume', 'moving', '--json'], there);
     expect(JSON.parse(resumed.stdout)).toMatchObject({ status: 'finished', steps: 200, merges: 20 });
+    expect((await run(['receipts', 'moving'], there)).stdout).toMatch(
+      /^island-1 +20 merges .*\nAll are signed by the hosts \S+ and \S+\.\n$/,
+    );
+    expect((await run(['status', 'moving'], there)).stdout).toMatch(/moving: finished .*validation loss/s);
     truncateSync(file, 20_000);
     const damaged = await run(['runs', 'import', file], here);
     expect([damaged.status, damaged.stderr]).toEqual([1, expect.stringMatching(/HELIO-3001.*is no exported run/s)]);

@@ -28,7 +28,11 @@ it('a receipt that was cut off when its process was killed spoils none of the ot
     handedIn: 'h'.repeat(86),
   });
   const add = async (into: ReceiptFile, version: number): Promise<void> =>
-    into.add(receipt(version), await identity.sign(receiptText(receipt(version))));
+    into.add({
+      ...receipt(version),
+      signature: await identity.sign(receiptText(receipt(version))),
+      host: identity.publicKey,
+    });
   const first = new ReceiptFile(() => folder);
   for (const version of [1, 2, 3]) await add(first, version);
   truncateSync(file, readFileSync(file).length - 40);

@@ -24,10 +24,13 @@ import { makeFolder } from '../../files.ts';
 import type { Job } from '../../protocol/run-file.ts';
 import { BLOBS, HISTORY, isOfRun, unpackRun } from '../archive-file.ts';
 import { blobsOf, readHistory, withoutKeys } from '../archive-history.ts';
+import { receiptsOf, takeReceipts } from '../archive-receipts.ts';
 import { type CommandContext, print, printJson } from '../context.ts';
 import { adminTokenOf, runIdentity } from '../host-run.ts';
+import { RECEIPTS_FILE } from '../receipt-lines.ts';
+import type { Summary } from '../records.ts';
 import { readRunFile } from '../run-file.ts';
-import { createRunFolder, findRun } from '../run-folder.ts';
+import { createRunFolder, findRun, readJson } from '../run-folder.ts';
 import { refuseIfHosted } from '../run-lock.ts';
 import { openStores } from '../stores.ts';
 
@@ -66,6 +69,10 @@ export async function exportRun(run: string, options: ExportOptions, context: Co
     );
     const whole = await store.history();
     const history = withKeys ? whole : withoutKeys(whole);
+    await pipeline(
+      await receiptsOf(store, folder),
+      createWriteStream(path.join(scratch, RECEIPTS_FILE), { flags: 'a' }),
+    );
     await store.close();
     writeFileSync(path.join(scratch, HISTORY), JSON.stringify(history));
     mkdirSync(path.join(scratch, BLOBS));
@@ -105,7 +112,7 @@ export async function importRun(file: string, options: ImportOptions, context: C
     const made = createRunFolder(context.runs, job.name);
     const { folder, keptAs } = made;
     unlock = made.unlock;
-    await takeOver(unpacked, folder, history, job.name);
+    await takeOver(unpacked, folder, history, { run: job.name, asHost: withKeys && hasKeys });
     if (context.json)
       printJson({ run: job.name, folder, keptAs: keptAs ?? null, keys: withKeys && hasKeys, reads: placesOf(job) });
     else {
@@ -114,7 +121,11 @@ export async function importRun(file: string, options: ImportOptions, context: C
         print('Keys of a host in it were left there: with --with-keys you take them over, if it is your own run.');
       if (others > 0) print(`${others} files in it that no run has were left there.`);
       print(`Its run.yaml reads ${placesOf(job).join(', ')}: whoever wrote the archive has chosen that.`);
-      print(`${job.name} is in ${path.relative('', folder)}. Go on: heliotrope train --resume ${job.name}`);
+      const isFinished = readJson<Summary>(path.join(folder, 'summary.json'))?.status === 'finished';
+      const next = isFinished
+        ? `It is finished: heliotrope status ${job.name}`
+        : `Go on: heliotrope train --resume ${job.name}`;
+      print(`${job.name} is in ${path.relative('', folder)}. ${next}`);
     }
   } finally {
     unlock();
@@ -123,11 +134,18 @@ export async function importRun(file: string, options: ImportOptions, context: C
   return 0;
 }
 
-async function takeOver(unpacked: string, folder: string, history: History, run: string): Promise<void> {
+interface Taken {
+  readonly run: string;
+  /** With the host's keys. */
+  readonly asHost: boolean;
+}
+
+async function takeOver(unpacked: string, folder: string, history: History, { run, asHost }: Taken): Promise<void> {
   for (const name of readdirSync(unpacked))
     if (name !== HISTORY) renameSync(path.join(unpacked, name), path.join(folder, name));
   const { store } = await openStores({ store: undefined, blobs: undefined }, folder, runIdentity(run, folder));
   await store.load(history);
+  if (asHost) await takeReceipts(folder, store);
   await store.close();
   // Whoever wrote the archive may know the one that was.
   adminTokenOf(folder);

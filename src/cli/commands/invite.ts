@@ -1,19 +1,23 @@
 import path from 'node:path';
 import { inviteTo, newInvitationId, readServed } from '../addresses.ts';
-import { type CommandContext, print, printJson } from '../context.ts';
+import { type CommandContext, print, printJson, tell } from '../context.ts';
 import { askCoordinator } from '../host-client.ts';
 import { keptIdentity } from '../identity-file.ts';
+import { type Issued, issuedIn, noteIssued } from '../invitations-file.ts';
+import { integer } from '../live/format.ts';
 import { findRun } from '../run-folder.ts';
 
 export interface InviteOptions {
   readonly role: 'island';
-  /** Seconds. */
-  readonly expires: number;
+  /** Seconds; a day when left out. */
+  readonly expires?: number;
   readonly uses: number;
   readonly list?: boolean;
   readonly revoke?: string;
   readonly andIslands?: boolean;
 }
+
+const DAY_S = 86_400;
 
 interface Invited {
   readonly invitation: string;
@@ -24,17 +28,21 @@ interface Invited {
 /** Makes a link that lets islands into a run, as often and as long as it says. */
 export async function invite(
   run: string,
-  { expires, uses, role, list, revoke, andIslands }: InviteOptions,
+  { expires = DAY_S, uses, role, list, revoke, andIslands }: InviteOptions,
   context: CommandContext,
 ): Promise<number> {
   const folder = findRun(context.runs, run);
-  if (list === true) return show(await askCoordinator<readonly Invited[]>(folder, 'GET', '/v1/invitations'), context);
+  const issued = issuedIn(folder);
+  if (list === true) {
+    const came = await askCoordinator<readonly Invited[]>(folder, 'GET', '/v1/invitations');
+    return show(withIssued(came, issued, Date.now() / 1000), context);
+  }
   if (revoke !== undefined) {
     const at = `/v1/invitations/${encodeURIComponent(revoke)}/revoke`;
     const taken = await askCoordinator<Invited>(folder, 'POST', at, { islands: andIslands === true });
-    if (taken.islands === 0)
-      process.stderr.write(`No island came with ${revoke} so far. Was one to have? Compare --list.\n`);
-    return show([taken], context);
+    if (taken.islands === 0 && !issued.has(revoke))
+      tell(`Nobody came with ${revoke}, and it was not made here. Was another meant? Compare --list.`);
+    return show([described(taken, issued.get(revoke))], context);
   }
   const id = newInvitationId();
   const expiresAt = Math.floor(Date.now() / 1000 + expires);
@@ -43,19 +51,46 @@ export async function invite(
     uses,
     expiresAt,
   });
+  noteIssued(folder, { id, uses, expiresAt });
   if (context.json) printJson({ run, role, id, uses, expiresAt: new Date(1000 * expiresAt).toISOString(), link });
   else {
     print(`heliotrope join '${link}'`);
-    process.stderr.write(`take it back: heliotrope invite ${run} --revoke ${id}\n`);
+    tell(`take it back: heliotrope invite ${run} --revoke ${id}`);
   }
   return 0;
 }
 
-function show(invitations: readonly Invited[], context: CommandContext): number {
+interface Listed extends Invited {
+  /** Islands that it lets in, and until when; null where it was not made by this host: a code's, say. */
+  readonly uses: number | null;
+  readonly expiresAt: string | null;
+}
+
+const described = (invited: Invited, issued: Issued | undefined): Listed => ({
+  ...invited,
+  uses: issued?.uses ?? null,
+  expiresAt: issued === undefined ? null : new Date(1000 * issued.expiresAt).toISOString(),
+});
+
+/** Those that islands came with or that were taken back, and those that are still good. */
+function withIssued(came: readonly Invited[], issued: ReadonlyMap<string, Issued>, nowS: number): readonly Listed[] {
+  const known = new Set(came.map(({ invitation }) => invitation));
+  const unused = [...issued.values()]
+    .filter(({ id, expiresAt }) => !known.has(id) && expiresAt > nowS)
+    .map(({ id }) => ({ invitation: id, islands: 0, revoked: false }));
+  return [...came, ...unused].map((each) => described(each, issued.get(each.invitation)));
+}
+
+function show(invitations: readonly Listed[], context: CommandContext): number {
   if (context.json) printJson(invitations);
-  else if (invitations.length === 0) print('Nobody has come with an invitation yet.');
+  else if (invitations.length === 0) print('There is no invitation to this run.');
   else
-    for (const { invitation, islands, revoked } of invitations)
-      print(`${invitation.padEnd(14)} ${islands} island${islands === 1 ? '' : 's'}${revoked ? ' · taken back' : ''}`);
+    for (const { invitation, islands, revoked, uses, expiresAt } of invitations) {
+      const of = uses === null ? '' : ` of ${integer(uses)}`;
+      const until = expiresAt === null || revoked ? '' : ` · until ${expiresAt.slice(0, 16).replace('T', ' ')} UTC`;
+      print(
+        `${invitation.padEnd(14)} ${integer(islands)}${of} island${(uses ?? islands) === 1 ? '' : 's'}${until}${revoked ? ' · taken back' : ''}`,
+      );
+    }
   return 0;
 }

@@ -9,7 +9,7 @@ import { requireProvider } from '../../ml/engine/node-runtime.ts';
 import type { Provider } from '../../ml/engine/session.ts';
 import { type InvitationLink, readLink, writeLink } from '../../protocol/invitation.ts';
 import { RUN_PATH } from '../../protocol/messages.ts';
-import { type CommandContext, onParentGone, print, printJson, stopSignal, VERSION } from '../context.ts';
+import { type CommandContext, onParentGone, print, printJson, stopSignal, tell, VERSION } from '../context.ts';
 import { keptIdentity } from '../identity-file.ts';
 import { linkByCode, type Search } from '../lan/by-code.ts';
 import { type FoundRun, findRuns } from '../lan/discovery.ts';
@@ -57,7 +57,7 @@ export async function join(
   if (options.parent === true) onParentGone(() => controller.abort());
   const log = (sentence: string): void => {
     // Some of it others have said: it moves no cursor.
-    if (options.quiet !== true) process.stderr.write(`${name}: ${sentence.replace(/\p{Cc}/gu, ' ')}\n`);
+    if (options.quiet !== true) tell(`${name}: ${sentence.replace(/\p{Cc}/gu, ' ')}`);
   };
   const link = CODE_PATTERN.test(where)
     ? await byCode(where.toLowerCase(), options.at ?? [], log, controller.signal)

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { writeWhole } from '../../files.ts';
-import { type CommandContext, colorful, PACKAGE_FOLDER, print, printJson, stopSignal } from '../context.ts';
+import { type CommandContext, colorful, PACKAGE_FOLDER, print, printJson, stopSignal, tell } from '../context.ts';
 import { bytes } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { readCurves } from '../report/metrics.ts';
@@ -29,7 +29,7 @@ export async function quickstart(options: { readonly compare?: boolean }, contex
   if (!context.json) for (const line of reportLines(summary, show(folder), colorful(context.environment))) print(line);
   for (const { file, title, exchanged } of options.compare === true ? BESIDE : []) {
     if (signal.aborted || summary.status !== 'finished') break;
-    process.stderr.write(`\nBeside it: ${title}\n`);
+    tell(`\nBeside it: ${title}`);
     const other = await trainLocally(example(file), {}, context, signal);
     runs.push({ title, summary: other.summary, curves: await readCurves(other.folder), exchanged: exchanged(summary) });
   }

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { lastServed } from '../addresses.ts';
-import { type CommandContext, colorful, onParentGone, print, printJson, stopSignal } from '../context.ts';
+import { type CommandContext, colorful, onParentGone, print, printJson, stopSignal, tell } from '../context.ts';
 import { type HostOptions, hostRun, isLoopback } from '../host-run.ts';
 import { jsonLog } from '../json-log.ts';
 import { describeCode } from '../live/describe.ts';
@@ -71,8 +71,7 @@ export async function serve(file: string | undefined, options: ServeOptions, con
     handOver: stopSignal(['SIGTERM']),
   });
   if (summary === undefined) {
-    if (options.jsonl !== true)
-      process.stderr.write('stopped in good order; the run goes on with --resume, or --continue\n');
+    if (options.jsonl !== true) tell('stopped in good order; the run goes on with --resume, or --continue');
     return 0;
   }
   if (options.jsonl === true) writeLine({ kind: 'result', summary });
@@ -121,7 +120,7 @@ function sourceOf(
   const folder = path.join(runs, readRunFile(file).job.name);
   if (options.continue !== true || !existsSync(path.join(folder, 'run.yaml'))) return { kind: 'file', file, runs };
   if (readJson<Summary>(path.join(folder, 'summary.json'))?.status !== 'finished') return { kind: 'resume', folder };
-  process.stderr.write(`${folder} is finished; nothing to do\n`);
+  tell(`${folder} is finished; nothing to do`);
   return 'finished';
 }
 

@@ -1,8 +1,12 @@
+import path from 'node:path';
+import { HelioError } from '../../errors.ts';
 import type { Standing } from '../../protocol/standing.ts';
-import { type CommandContext, print, printJson } from '../context.ts';
+import { type CommandContext, colorful, print, printJson } from '../context.ts';
 import { askCoordinator } from '../host-client.ts';
 import { integer, severalOf } from '../live/format.ts';
-import { findRun } from '../run-folder.ts';
+import type { Summary } from '../records.ts';
+import { reportLines } from '../report/report-terminal.ts';
+import { findRun, readJson } from '../run-folder.ts';
 
 interface Status {
   readonly phase: string;
@@ -28,10 +32,17 @@ interface Knock {
   readonly address: string;
 }
 
-/** Where a run is that is served on this machine. */
+/** Where a run is that is served on this machine, or what came of it. */
 export async function status(run: string, context: CommandContext): Promise<number> {
   const folder = findRun(context.runs, run);
-  const now = await askCoordinator<Status>(folder, 'GET', '/v1/status');
+  const summary = readJson<Summary>(path.join(folder, 'summary.json'));
+  const now = await askCoordinator<Status>(folder, 'GET', '/v1/status').catch((error: unknown) => {
+    // Nobody serves it: where it has ended, there is its report.
+    if (summary !== undefined && error instanceof HelioError && /^HELIO-(4002|1005)$/.test(error.code))
+      return undefined;
+    throw error;
+  });
+  if (now === undefined) return ended(summary!, folder, context);
   const knocks = await askCoordinator<readonly Knock[]>(folder, 'GET', '/v1/knocks');
   if (context.json) printJson({ ...now, knocks });
   else {
@@ -49,6 +60,16 @@ export async function status(run: string, context: CommandContext): Promise<numb
     }
     for (const knock of knocks) print(`  ${describeKnock(knock)}; heliotrope admit ${run} ${knock.island}`);
   }
+  return 0;
+}
+
+function ended(summary: Summary, folder: string, context: CommandContext): number {
+  if (context.json) {
+    printJson(summary);
+    return 0;
+  }
+  for (const line of reportLines(summary, folder, colorful(context.environment))) print(line);
+  if (summary.status !== 'finished') print(`  It is not served now. Go on: heliotrope train --resume ${summary.name}`);
   return 0;
 }
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { requireProvider } from '../../ml/engine/node-runtime.ts';
 import type { Provider } from '../../ml/engine/session.ts';
-import { COMMAND, type CommandContext, colorful, print, printJson, stopSignal } from '../context.ts';
+import { type CommandContext, colorful, print, printJson, stopSignal, tell } from '../context.ts';
 import { duration } from '../live/format.ts';
 import { Painter } from '../live/painter.ts';
 import { runLocally } from '../local-run.ts';
@@ -36,7 +36,7 @@ export async function train(file: string | undefined, options: TrainOptions, con
     for (const line of reportLines(summary, path.relative('', folder) || '.', colorful(context.environment)))
       print(line);
   if (summary.status === 'interrupted') {
-    process.stderr.write(`Stopped with a checkpoint. Go on: ${COMMAND} train --resume ${path.basename(folder)}\n`);
+    tell(`Stopped with a checkpoint. Go on: heliotrope train --resume ${path.basename(folder)}`);
   }
   return exitStatusOf(summary);
 }

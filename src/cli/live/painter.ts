@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
 import { entriesOf } from '../../coordinator/table.ts';
+import { asTyped } from '../context.ts';
 import type { LiveRecord } from '../records.ts';
 import { describeRecord } from './describe.ts';
 import { byName, bytes, duration, integer, percent } from './format.ts';
@@ -36,7 +37,7 @@ export class Painter {
   /** A sentence that stays above the table. */
   say(sentence: string): void {
     this.#erase();
-    this.#out.write(`${this.#colors.dim(duration(this.#view.nowS).padStart(12))}  ${sentence}\n`);
+    this.#out.write(`${this.#colors.dim(duration(this.#view.nowS).padStart(12))}  ${asTyped(sentence)}\n`);
     if (this.#live) this.#draw();
   }
 

@@ -1,6 +1,5 @@
 import path from 'node:path';
 import pc from 'picocolors';
-import { COMMAND } from '../context.ts';
 import { bytes, compact, duration, integer, percent } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { qualityOf } from './quality.ts';
@@ -42,7 +41,7 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
     '',
     fact('model, report', `${folder}${path.sep}`),
     fact('look at it', path.join(folder, 'report.html')),
-    fact('try it', `${COMMAND} ${s.perplexity === null ? 'eval' : 'sample'} ${path.basename(folder)}`),
+    fact('try it', `heliotrope ${s.perplexity === null ? 'eval' : 'sample'} ${path.basename(folder)}`),
   ];
 }
 

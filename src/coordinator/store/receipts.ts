@@ -54,3 +54,23 @@ export async function selectReceipts(
   );
   return rows.map((row) => JSON.parse(String(row.receipt)) as SignedReceipt);
 }
+
+/** Where a page of receipts ends. */
+type Place = readonly [atS: number, fragment: number, merged: number, island: string];
+const PAGE = 5_000;
+
+/** All of them, the oldest first, a page at a time. @param after where the page before ended */
+export async function selectReceiptsAfter(
+  transaction: Transaction,
+  run: string,
+  after: Place | undefined,
+): Promise<{ readonly receipts: readonly SignedReceipt[]; readonly end: Place | undefined }> {
+  const from = after === undefined ? '' : 'AND (at_s, fragment, merged, island) > ($2, $3, $4, $5)';
+  const rows = await transaction.query(
+    `SELECT receipt FROM helio_receipts WHERE run = $1 ${from} ORDER BY at_s, fragment, merged, island LIMIT ${PAGE}`,
+    [run, ...(after ?? [])],
+  );
+  const receipts = rows.map((row) => JSON.parse(String(row.receipt)) as SignedReceipt);
+  const last = receipts.length === PAGE ? receipts.at(-1)!.receipt : undefined;
+  return { receipts, end: last && [last.atS, last.fragment, last.merged, last.island] };
+}

@@ -37,6 +37,8 @@ export interface RunStore {
   addReceipts(receipts: readonly SignedReceipt[]): Promise<void>;
   /** The newest receipts, of one island or of all. */
   receipts(island: string | null): Promise<readonly SignedReceipt[]>;
+  /** All receipts, the oldest first, a page at a time. */
+  allReceipts(): AsyncIterable<readonly SignedReceipt[]>;
   /** Keeps what happened and what islands counted, for whoever asks later; with `prune` it forgets what is too old or too much. */
   keep(what: Kept): Promise<void>;
   records(query: RecordQuery): Promise<readonly KeptRecord[]>;

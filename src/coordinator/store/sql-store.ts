@@ -3,7 +3,7 @@ import type { Event, RunSettings, RunState } from '../state.ts';
 import type { Database, Row, Transaction } from './database.ts';
 import type { Bucket } from './downsample.ts';
 import { migrate } from './migrations.ts';
-import { insertReceipts, type SignedReceipt, selectReceipts } from './receipts.ts';
+import { insertReceipts, type SignedReceipt, selectReceipts, selectReceiptsAfter } from './receipts.ts';
 import { insertRows } from './rows.ts';
 import type {
   Checkpoint,
@@ -206,6 +206,16 @@ export class SqlRunStore implements RunStore {
 
   receipts(island: string | null): Promise<readonly SignedReceipt[]> {
     return this.#transact((transaction) => selectReceipts(transaction, this.#run, island));
+  }
+
+  async *allReceipts(): AsyncIterable<readonly SignedReceipt[]> {
+    let after: Awaited<ReturnType<typeof selectReceiptsAfter>>['end'];
+    do {
+      const from = after;
+      const page = await this.#transact((transaction) => selectReceiptsAfter(transaction, this.#run, from));
+      yield page.receipts;
+      after = page.end;
+    } while (after !== undefined);
   }
 
   keep({ records, buckets, pruneAtS }: Kept): Promise<void> {

@@ -4,6 +4,12 @@ import { explainSystemError } from '../../errors.ts';
 import { makeFolder } from '../../files.ts';
 import type { Receipt } from '../../protocol/receipts.ts';
 
+/** A receipt as files have it: with the host's signature, and the key of the host that it was checked against. */
+export interface ReceiptLine extends Receipt {
+  readonly signature: string;
+  readonly host: string;
+}
+
 /** Bytes of a file of receipts; then it is kept once more under another name, and the one before that goes. */
 const MOST_BYTES = 16 * 2 ** 20;
 
@@ -17,9 +23,9 @@ export class ReceiptFile {
   }
 
   /** @throws HelioError HELIO-3002 to 3004 when it cannot be written */
-  add(receipt: Receipt, signature: string): void {
+  add(receipt: ReceiptLine): void {
     const file = path.join(this.#folderOf(receipt.run), 'receipts.jsonl');
-    const line = `${JSON.stringify({ ...receipt, signature })}\n`;
+    const line = `${JSON.stringify(receipt)}\n`;
     try {
       makeFolder(path.dirname(file));
       this.#bytes ??= endWithLine(file);

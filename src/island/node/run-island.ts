@@ -59,7 +59,7 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
     data: options.data,
     evaluates: options.evaluates,
     kind: 'process',
-    keepReceipt: (receipt, signature) => receipts.add(receipt, signature),
+    keepReceipt: (receipt, signature, host) => receipts.add({ ...receipt, signature, host }),
     nowMs: () => performance.now(),
     cpuS: () => (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
     peakMemoryBytes: () => process.resourceUsage().maxRSS * 1024,

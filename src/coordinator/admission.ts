@@ -2,6 +2,7 @@ import { HelioError } from '../errors.ts';
 import { helloText, isSignedBy } from '../protocol/identity.ts';
 import { readInvitation } from '../protocol/invitation.ts';
 import type { IslandMessage } from '../protocol/messages.ts';
+import { bannedFor } from './membership.ts';
 import { countOf, islandOf } from './roster.ts';
 import type { RunState } from './state.ts';
 import { entryOf } from './table.ts';
@@ -43,8 +44,8 @@ export async function admission(
   const { islands, banned } = state();
   const offence = entryOf(banned, hello.key);
   if (offence !== undefined) {
-    const remedy = "Mend the cause; the run's host can begin anew with islands that he trusts.";
-    throw new HelioError('HELIO-4005', `The island ${hello.island} was banned from this run: ${offence}`, remedy);
+    const { what, remedy } = bannedFor(hello.island, offence);
+    throw new HelioError('HELIO-4005', what, remedy);
   }
   const named = islandOf(islands, hello.island);
   const known = named?.key === '' ? undefined : named;

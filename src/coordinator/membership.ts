@@ -16,6 +16,12 @@ const MAX_ISLANDS = 32_000;
 export const present = (state: RunState): readonly Island[] =>
   allIslands(state.islands).filter((island) => island.status !== 'gone');
 
+/** What one that was banned hears. It is its key that is: the host may let the machine in anew. */
+export const bannedFor = (name: string, reason: string): { readonly what: string; readonly remedy: string } => ({
+  what: `The island ${name} was banned from this run: ${reason}`,
+  remedy: "Ask the run's host. With a new invitation of his it may come anew, under another --name and --state.",
+});
+
 /** Offences at which a key is banned from the run. */
 const MAX_OFFENCES = 3;
 
@@ -27,8 +33,8 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
   const { banned, revoked } = step.state;
   const offence = entryOf(banned, key);
   if (offence !== undefined) {
-    const what = `The island ${name} was banned from this run: ${offence}`;
-    return turnAway(step, name, what, "The run's host can begin anew with islands that he trusts.", 'HELIO-4005');
+    const { what, remedy } = bannedFor(name, offence);
+    return turnAway(step, name, what, remedy, 'HELIO-4005');
   }
   if (known !== undefined && known.key !== '' && known.key !== key) {
     const what = `The name ${name} belongs to another island of this run.`;

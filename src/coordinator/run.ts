@@ -94,7 +94,8 @@ function recover(step: Step, trainedMs: number): void {
     islands: mapIslands(state.islands, (island) => ({
       ...island,
       status: 'gone',
-      left: 'coordinator-restarted',
+      // Whoever was gone before is gone for the same reason.
+      left: island.status === 'gone' ? (island.left ?? 'coordinator-restarted') : 'coordinator-restarted',
       // Whose clock it was, nobody knows.
       paces: island.paces.map(({ stepsPerMs }) => ({ ...UNKNOWN_PACE, stepsPerMs })),
     })),

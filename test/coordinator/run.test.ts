@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { isAdmitted, isAwaited } from '../../src/coordinator/due.ts';
-import { allIslands, emptyRoster } from '../../src/coordinator/roster.ts';
+import { allIslands, emptyRoster, islandOf } from '../../src/coordinator/roster.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
+import { standingOf } from '../../src/coordinator/standing.ts';
 import type { RunRecord } from '../../src/coordinator/state.ts';
 import { entriesOf } from '../../src/coordinator/table.ts';
 import { seededRandom } from '../../src/ml/tensor/random.ts';
@@ -277,6 +278,11 @@ describe('hostile or late events', () => {
     w.run(120_000);
     expect(entriesOf(w.state.banned)).toEqual([[liar, 'test']]);
     expect(w.end?.status).toBe('finished');
+    // Whoever asks after a restart hears the same reason.
+    const told = ({ state }: Pick<World, 'state'>) => standingOf(settings, state, islandOf(state.islands, liar)!);
+    const { state } = react(settings, w.state, { kind: 'recovered', trainedMs: 1_000 }, 0);
+    expect(told(w)).toMatchObject({ state: 'banned', reason: 'offences' });
+    expect(told({ state })).toEqual(told(w));
   });
 
   it('that hand in a second time for one pull are not kept', () => {

@@ -81,9 +81,14 @@ export async function join(
     traceFile: options.trace,
     signal: controller.signal,
   });
-  log(`the run is over for this island: ${ending}`);
+  const isStopped = ending === 'interrupted' && controller.signal.aborted;
+  log(
+    isStopped
+      ? 'stopped by its owner; it takes up its place again when it is started again'
+      : `the run is over for this island: ${ending}`,
+  );
   if (context.json) printJson({ island: name, ending });
-  return ending === 'failed' ? 1 : ending === 'interrupted' && controller.signal.aborted ? 130 : 0;
+  return ending === 'failed' ? 1 : isStopped ? 130 : 0;
 }
 
 /** What the owner named. His own files count alone; with neither, nothing is read that a host names. */

@@ -20,6 +20,19 @@ export interface Tls {
   readonly fingerprint: string | undefined;
 }
 
+/** Islands check the fingerprint. Other programs on this machine, as curl and Prometheus, check a name as well. */
+const OWN_NAMES = [
+  { type: 2, value: 'heliotrope' },
+  { type: 2, value: 'localhost' },
+  { type: 7, ip: '127.0.0.1' },
+  { type: 7, ip: '::1' },
+] as const;
+const USES = [
+  { name: 'basicConstraints', cA: false, critical: true },
+  { name: 'keyUsage', digitalSignature: true, critical: true },
+  { name: 'extKeyUsage', serverAuth: true },
+] as const;
+
 const TEN_YEARS_MS = 10 * 365 * 86_400_000;
 
 /**
@@ -39,7 +52,11 @@ export async function tlsOf({ tls, tlsCert, tlsKey }: TlsOptions, folder: string
   const [certFile, keyFile] = [path.join(folder, 'tls.cert.pem'), path.join(folder, 'tls.key.pem')];
   if (!existsSync(certFile) || !existsSync(keyFile)) {
     const notAfterDate = new Date(Date.now() + TEN_YEARS_MS);
-    const made = await generate([{ name: 'commonName', value: 'heliotrope' }], { keyType: 'ec', notAfterDate });
+    const made = await generate([{ name: 'commonName', value: 'heliotrope' }], {
+      keyType: 'ec',
+      notAfterDate,
+      extensions: [...USES, { name: 'subjectAltName', altNames: [...OWN_NAMES] }],
+    });
     writeWhole(keyFile, made.private, 0o600);
     writeWhole(certFile, made.cert);
   }

@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { get } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -107,3 +110,15 @@ it('connections are counted once, strangers make room, and who was let in is no 
   expect(attic.readyState).toBe(WebSocket.OPEN);
   attic.terminate();
 });
+
+it.each(['127.0.0.1', 'localhost'])(
+  'a program on this machine that trusts the certificate in the run folder may ask at %s',
+  async (host) => {
+    await serve();
+    const headers = { authorization: `Bearer ${ADMIN}` };
+    const request = get({ host, port: run!.server.port, path: '/metrics', ca: tls.cert, headers, agent: false });
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    response.resume();
+    expect(response.statusCode).toBe(200);
+  },
+);

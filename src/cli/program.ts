@@ -145,8 +145,12 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--threads <n>', 'threads to compute with', whole(1, 1_024))
     .addOption(device())
     .option('--state <folder>', "folder for this island's checkpoints")
-    .option('--data <path>', 'train on these files instead of those the run names; may be repeated', collect)
-    .option('--data-root <folder>', 'let the run read what it names in this folder; may be repeated', collect)
+    .option('--data <path>', 'train on all of these files instead of those the run names; may be repeated', collect)
+    .option(
+      '--data-root <folder>',
+      'let the run read what it names in this folder (with --data: to validate on); may be repeated',
+      collect,
+    )
     .option('--at <address>', 'where to try a code, on a network without multicast; may be repeated', collect)
     .option('--patience <seconds>', 'how long to look for a coordinator that does not answer', number(0, 1e7), 60)
     .option('--no-evaluate', 'never measure the model on held-out data for the run')

@@ -38,6 +38,9 @@ const LEASES = 8;
 const PATIENCE = 4;
 const LEAST_PATIENCE_MS = 2_000;
 
+const NOBODY_CAN =
+  "no island that is there reads the run's held-out data; one that joins with --data-root does, also beside --data";
+
 const evaluators = (step: Step): readonly Island[] => training(step.state).filter(({ evaluates }) => evaluates);
 
 /** Takes it as far as it goes. Most events change nothing of it, and it looks at nobody then. */
@@ -49,7 +52,7 @@ export function advanceEvaluation(step: Step): void {
   // Those who can are looked for when somebody is to be asked: while all are, answers come and islands join without that.
   if (isUnderWay(step.state.evaluation!)) return lookLater(step);
   const able = evaluators(step);
-  if (able.length === 0 && countTraining(step.state) > 0) return giveUp(step, before, 'no island that is there can');
+  if (able.length === 0 && countTraining(step.state) > 0) return giveUp(step, before, NOBODY_CAN);
   ask(step, able);
   const { parts } = step.state.evaluation!;
   if (parts.some(isOpen)) return lookLater(step);

@@ -4,6 +4,7 @@ import { runInvitedTo } from '../protocol/invitation.ts';
 import type { IslandMessage } from '../protocol/messages.ts';
 import { CAPABILITIES, OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../protocol/versions.ts';
 import type { IslandHost } from './host.ts';
+import { readsHeldOut } from './own-data.ts';
 
 /**
  * An island's first word: who it is, with the challenge signed for this run alone.
@@ -15,7 +16,7 @@ export async function helloOf(
   nonce: string,
   run: string,
 ): Promise<IslandMessage & { readonly kind: 'hello' }> {
-  const { name, identity, invitation, software, threads, engine, evaluates, kind } = host;
+  const { name, identity, invitation, software, threads, engine, kind } = host;
   const invited = invitation === null ? undefined : runInvitedTo(invitation);
   if (invited !== undefined && invited !== run)
     throw new HelioError(
@@ -35,7 +36,7 @@ export async function helloOf(
     software,
     threads,
     host: kind,
-    evaluates,
+    evaluates: host.evaluates && readsHeldOut(host.data),
     engine: { ...engine, onProcessor: [...engine.onProcessor] },
   };
 }

@@ -1,13 +1,22 @@
 import { HelioError } from '../errors.ts';
 import type { Job } from '../protocol/run-file.ts';
 
-/** What an island's owner lets it read: files of his own in place of the run's, or the run's where they lie inside folders that he named. */
+/**
+ * What an island's owner lets it read: files of his own to train on, or the run's where they lie inside folders that he named. With files of his own
+ * and folders, it trains on the first and validates on the run's held-out data in the second.
+ */
 export type DataAccess =
-  | { readonly kind: 'own'; readonly paths: readonly string[] }
+  | { readonly kind: 'own'; readonly paths: readonly string[]; readonly folders: readonly string[] }
   | { readonly kind: 'inside'; readonly folders: readonly string[] };
 
 /** What a host's run may read of an island whose owner said nothing. */
 export const NOTHING: DataAccess = { kind: 'inside', folders: [] };
+
+/**
+ * Whether an island can measure the model on the run's held-out data. One with data of its own alone is not asked: what it measured would be
+ * another text than the others', and no sum with theirs.
+ */
+export const readsHeldOut = (access: DataAccess): boolean => access.kind === 'inside' || access.folders.length > 0;
 
 /** The files, folders and globs that a job names; of images the images, then their labels. */
 export function namedData({ data }: Job): readonly string[] {

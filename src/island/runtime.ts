@@ -8,7 +8,6 @@ import { Attention } from './attention.ts';
 import { helloOf } from './greeting.ts';
 import type { Incoming, IslandHost, Line, Span } from './host.ts';
 import { activity, reactIsland } from './machine.ts';
-import { withOwnData } from './own-data.ts';
 import {
   type IslandEffect,
   type IslandEvent,
@@ -238,8 +237,7 @@ export class IslandSession {
     else this.#host.say('the coordinator sent a receipt that its host has not signed');
   }
 
-  async #prepare({ run, job: given, manifest, shard, restore }: Welcome): Promise<void> {
-    const job = withOwnData(given, this.#host.data);
+  async #prepare({ run, job, manifest, shard, restore }: Welcome): Promise<void> {
     const fragments = Array.from({ length: job.outer.fragments }, (_, i) => this.#newest[i]!);
     const layout = fragmentsIn(manifest);
     const preparing = this.#trainer.prepare(

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
-import { permittedFiles } from '../../src/island/node/data-files.ts';
-import { type DataAccess, NOTHING, withOwnData } from '../../src/island/own-data.ts';
+import { islandFiles } from '../../src/island/node/data-files.ts';
+import { type DataAccess, NOTHING } from '../../src/island/own-data.ts';
 import type { Job } from '../../src/protocol/run-file.ts';
 
 /** A run file comes from a host that nobody has to trust: it names what it likes, and an island reads what its owner opened to it. */
@@ -38,7 +38,7 @@ const jobOf = (data: unknown, more: object = {}): Job =>
   );
 const inside: DataAccess = { kind: 'inside', folders: [at('open'), at('second')] };
 const read = (data: unknown, access: DataAccess = inside): readonly string[] =>
-  permittedFiles(jobOf(data), access).map((file) => path.relative(home, file));
+  islandFiles(jobOf(data), access).training.map((file) => path.relative(home, file));
 
 describe('what an island reads of what a run names', () => {
   it.each<[string, unknown, readonly string[]]>([
@@ -99,15 +99,22 @@ describe('what an island reads of what a run names', () => {
   });
 
   it("takes the owner's own files whole, wherever they are, and nothing of the run's", () => {
-    const access: DataAccess = { kind: 'own', paths: [secret, at('open', 'to-second.txt')] };
-    expect(permittedFiles(withOwnData(jobOf('a.txt'), access), access)).toEqual([secret, at('open/to-second.txt')]);
-    const one: DataAccess = { kind: 'own', paths: [secret] };
-    expect(() => withOwnData(jobOf({ images: 'i', labels: 'l' }), one)).toThrow(/Give --data twice/);
+    const access: DataAccess = { kind: 'own', paths: [secret, at('open', 'to-second.txt')], folders: [] };
+    const own = [secret, at('open/to-second.txt')];
+    expect(islandFiles(jobOf('a.txt'), access)).toEqual({ training: own, own: true, run: null });
+    const one: DataAccess = { kind: 'own', paths: [secret], folders: [] };
+    expect(() => islandFiles(jobOf({ images: 'i', labels: 'l' }), one)).toThrow(/Give --data twice/);
+  });
+
+  it("validates on the run's beside its own where the owner opened a folder to the run", () => {
+    const access: DataAccess = { kind: 'own', paths: [secret], folders: [at('open')] };
+    expect(islandFiles(jobOf('a.txt'), access)).toEqual({ training: [secret], own: true, run: [at('open/a.txt')] });
+    expect(() => islandFiles(jobOf('b.txt'), access)).toThrow(/which is nothing inside .*open/);
   });
 
   it('needs neither the tokenizer nor the base that a run names: both come over the line', () => {
     const job = jobOf('a.txt', { tokenizer: { path: secret }, model: { architecture: 'gpt2', base: at('secret') } });
-    expect(permittedFiles(job, inside)).toEqual([at('open/a.txt')]);
+    expect(islandFiles(job, inside).training).toEqual([at('open/a.txt')]);
   });
 
   it('takes nothing in a folder’s own name for a pattern', () => {

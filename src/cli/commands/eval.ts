@@ -4,13 +4,8 @@ import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { trainingOf } from '../../island/layout.ts';
 import { trustedFiles } from '../../island/node/data-files.ts';
-import {
-  checkLength,
-  heldOutBatches,
-  heldOutOf,
-  openIslandData,
-  type Preparation,
-} from '../../island/node/job-data.ts';
+import { heldOutBatches, openIslandData } from '../../island/node/island-data.ts';
+import { checkText, heldOutOf, type Preparation } from '../../island/node/job-data.ts';
 import type { Batch } from '../../ml/data/batches.ts';
 import type { Document } from '../../ml/data/corpus.ts';
 import { tokenize } from '../../ml/data/tokenized-text.ts';
@@ -85,9 +80,10 @@ function heldOutText(job: Job, folder: string, data: readonly string[] | undefin
     }
   };
   const text = tokenize(loadFolderTokenizer(folder).tokenizer, counted());
-  checkLength(text.tokens.length, context, 'The text');
+  const asked = { ...job, context };
+  checkText(text.tokens.length, asked, 'The text');
   return {
-    batches: heldOutBatches({ ...job, context }, text, job.evaluation.tokens),
+    batches: heldOutBatches(asked, text, job.evaluation.tokens),
     tokensPerCharacter: text.tokens.length / characters,
   };
 }
@@ -103,7 +99,8 @@ async function heldOutExamples(job: Job, folder: string, data: readonly string[]
   if (!existsSync(file))
     throw new HelioError('HELIO-3001', `${folder} has no preparation.json.`, 'Restore the folder from a copy.');
   const preparation = JSON.parse(readFileSync(file, 'utf8')) as Preparation;
-  const files = trustedFiles(job, folder);
+  const run = trustedFiles(job, folder);
+  const files = { training: run, own: false, run };
   const { heldOut } = await openIslandData(job, preparation, { index: 0, count: 1 }, files, folder, () => {});
   return { batches: heldOut, tokensPerCharacter: null };
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import type { Route } from '../../island/node/route-search.ts';
 import { runIsland } from '../../island/node/run-island.ts';
-import type { DataAccess } from '../../island/own-data.ts';
+import { type DataAccess, readsHeldOut } from '../../island/own-data.ts';
 import { requireProvider } from '../../ml/engine/node-runtime.ts';
 import type { Provider } from '../../ml/engine/session.ts';
 import { type InvitationLink, readLink, writeLink } from '../../protocol/invitation.ts';
@@ -65,6 +65,13 @@ export async function join(
   if (link === undefined) return 130;
   const { addresses, secure, fingerprint, invitation } = link;
   log(`joining ${addresses[0]}`);
+  const access = accessOf(options);
+  if (access.kind === 'own')
+    log(
+      readsHeldOut(access)
+        ? "it trains on all of its own data, and validates on the run's held-out data"
+        : "it trains on all of its own data; others validate, on the run's held-out data",
+    );
   const ending = await runIsland({
     routes: routesOf(addresses, secure, fingerprint, options.uplink ?? []),
     name,
@@ -74,7 +81,7 @@ export async function join(
     threads: options.threads ?? availableParallelism(),
     device: options.device,
     stateFolder: (run) => options.state ?? path.join(stateFolder(context.environment), 'islands', `${run}-${name}`),
-    data: accessOf(options),
+    data: access,
     patienceS: options.patience,
     evaluates: options.evaluate,
     log,
@@ -91,10 +98,11 @@ export async function join(
   return ending === 'failed' ? 1 : isStopped ? 130 : 0;
 }
 
-/** What the owner named. His own files count alone; with neither, nothing is read that a host names. */
+/** What the owner named: his own files to train on, folders for what the run names. With neither, nothing is read that a host names. */
 function accessOf({ data, dataRoot = [] }: JoinOptions): DataAccess {
-  if (data !== undefined) return { kind: 'own', paths: data.map((p) => path.resolve(p)) };
-  return { kind: 'inside', folders: dataRoot.map((p) => path.resolve(p)) };
+  const folders = dataRoot.map((p) => path.resolve(p));
+  if (data !== undefined) return { kind: 'own', paths: data.map((p) => path.resolve(p)), folders };
+  return { kind: 'inside', folders };
 }
 
 const SEARCH_S = 4;

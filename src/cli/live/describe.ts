@@ -16,7 +16,7 @@ function sentenceOf(record: LiveRecord): string | undefined {
       return `merged fragment ${record.fragment} to version ${record.version} at step ${record.runStep}: ${who}${without(record.missing)}`;
     }
     case 'evaluation':
-      return `validation loss ${record.loss.toFixed(4)}${record.accuracy === undefined ? '' : `, ${(100 * record.accuracy).toFixed(1)} % right`} at step ${record.runStep} (${record.tokens} held out)`;
+      return `validation loss ${record.loss.toFixed(4)}${record.accuracy === undefined ? '' : `, ${(100 * record.accuracy).toFixed(1)} % right`} at step ${record.runStep} (on ${record.tokens} of the run's held-out data)`;
     case 'checkpoint':
       return `checkpoint ${record.checkpoint} is complete at step ${record.runStep}${without(record.missing)}`;
     case 'took-records':

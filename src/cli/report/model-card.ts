@@ -25,7 +25,7 @@ ${sentence(job, s)}
 
 | | before | after |
 | --- | --- | --- |
-| validation loss, ${lossUnit} | ${loss(s.validationLoss.before)} | ${loss(s.validationLoss.after)} |
+| validation loss, ${lossUnit}, on held-out data of the run | ${loss(s.validationLoss.before)} | ${loss(s.validationLoss.after)} |
 ${second === null ? '' : `| ${second.name} | ${second.before} | ${second.after} |\n`}
 - Status: ${s.status}, ${integer(s.steps)} steps, ${integer(s.tokens)} ${unit}, ${duration(s.wallS)}.
 - Exchanged: ${bytes(s.bytesPerIsland)} an island; per-step data-parallel would have taken ${bytes(s.bytesPerIslandDataParallel)}.

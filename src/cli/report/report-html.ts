@@ -26,7 +26,7 @@ export function reportHtml(runs: readonly ReportedRun[]): string {
 <title>${escapeHtml(title)} · Heliotrope</title><style>${STYLE}</style></head><body><main>
 <header><h1>${escapeHtml(title)}</h1><p>${summary.islands} islands trained one model of ${compact(summary.parameters)} parameters for ${integer(summary.steps)} steps each, on ${compact(summary.tokens)} ${unit}, in ${duration(summary.wallS)}. Status: <b>${summary.status}</b>.</p></header>
 <section class="cards">
-${card('Validation loss', number(loss.after, 3), `from ${number(loss.before, 3)} · ${lossUnit}`)}
+${card('Validation loss', number(loss.after, 3), `from ${number(loss.before, 3)} · ${lossUnit}, on held-out data of the run`)}
 ${second === null ? '' : card(second.name === 'right' ? 'Held-out examples right' : 'Perplexity', second.after, `from ${second.before}`)}
 ${card('Bytes an island', bytes(summary.bytesPerIsland), `${ratio.toFixed(0)}× fewer than data-parallel`)}
 ${card('Time computing', percent(summary.computeShare), `waiting ${duration(summary.waitS / Math.max(1, summary.islands))} an island`)}

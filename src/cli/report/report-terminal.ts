@@ -20,7 +20,10 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
         ` · ${s.islands} islands · ${compact(s.parameters)} parameters · ${integer(s.steps)} steps · ${compact(s.tokens)} ${unit} · ${duration(s.wallS)}`,
       ),
     '',
-    fact('validation loss', `${change(loss(s.validationLoss.before), loss(s.validationLoss.after))} ${lossUnit}`),
+    fact(
+      'validation loss',
+      `${change(loss(s.validationLoss.before), loss(s.validationLoss.after))} ${lossUnit}, on held-out data of the run`,
+    ),
     ...(second === null ? [] : [fact(second.name, change(second.before, second.after))]),
     ...(s.skippedSteps === 0
       ? []

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { filesOf, GLOB } from '../../ml/data/corpus.ts';
 import type { Job } from '../../protocol/run-file.ts';
-import { type DataAccess, namedData } from '../own-data.ts';
+import { type DataAccess, namedData, readsHeldOut, withOwnData } from '../own-data.ts';
 
 /**
  * The files that a job's data are read from. A run file comes from a host, and names what it likes: before anything of it is looked up on an
@@ -21,14 +21,35 @@ const SHOWN_CHARS = 200;
 export const trustedFiles = (job: Job, folder: string): readonly string[] =>
   namedData(job).flatMap((named) => ('paths' in job.data ? filesOf(named, folder) : [path.resolve(folder, named)]));
 
+/** Files that an island trains on, and those whose held-out part it validates on. */
+export interface IslandFiles {
+  readonly training: readonly string[];
+  /** Whether they are the owner's: all of them is trained on, no shard of them. */
+  readonly own: boolean;
+  /** The run's; null where the island does not validate. */
+  readonly run: readonly string[] | null;
+}
+
 /**
- * Files of a job that an island may read.
+ * What an island may read for a job.
  *
- * @throws HelioError HELIO-1007 when the run asks for others, HELIO-1003 when the owner's own are not there
+ * @throws HelioError HELIO-1007 when the run asks for other files, HELIO-1003 when the owner's own are not there
  */
-export function permittedFiles(job: Job, access: DataAccess): readonly string[] {
-  if (access.kind === 'own') return trustedFiles(job, process.cwd());
-  const folders = access.folders.map(realFolder);
+export function islandFiles(job: Job, access: DataAccess): IslandFiles {
+  if (access.kind === 'inside') {
+    const run = permittedFiles(job, access.folders);
+    return { training: run, own: false, run };
+  }
+  return {
+    training: trustedFiles(withOwnData(job, access), process.cwd()),
+    own: true,
+    run: readsHeldOut(access) ? permittedFiles(job, access.folders) : null,
+  };
+}
+
+/** Files that a job names, where they lie inside folders that the owner named. */
+function permittedFiles(job: Job, named: readonly string[]): readonly string[] {
+  const folders = named.map(realFolder);
   if (folders.length === 0) {
     throw new HelioError(
       'HELIO-1007',
@@ -36,7 +57,7 @@ export function permittedFiles(job: Job, access: DataAccess): readonly string[] 
       'Join with files of your own, --data ./my-texts, or name the folder in which the run may read: --data-root ./folder.',
     );
   }
-  return namedData(job).flatMap((named) => permitted(named, folders, 'paths' in job.data));
+  return namedData(job).flatMap((asked) => permitted(asked, folders, 'paths' in job.data));
 }
 
 /** Files that one path or glob of a host names, from the first folder that has some. */

@@ -1,31 +1,12 @@
-import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
-import {
-  type Batch,
-  type BatchSource,
-  batchesOf,
-  documentBatchesOf,
-  documentEvaluationBatches,
-  evaluationBatches,
-} from '../../ml/data/batches.ts';
 import { trainBpe } from '../../ml/data/bpe-training.ts';
 import { type Corpus, openDocuments, openFiles, type Passages } from '../../ml/data/corpus.ts';
-import {
-  applyScaling,
-  checkExamples,
-  type ExampleSet,
-  exampleBatchesOf,
-  exampleEvaluationBatches,
-  measureScaling,
-  type Scaling,
-  shardOfRows,
-  splitExamples,
-} from '../../ml/data/examples.ts';
+import { checkExamples, type ExampleSet, measureScaling, type Scaling, splitExamples } from '../../ml/data/examples.ts';
 import { readIdx } from '../../ml/data/idx.ts';
 import { layOut, readRows, type TableLayout, toExamples } from '../../ml/data/table.ts';
-import { type TokenizedText, tokenize, tokenizePassages } from '../../ml/data/tokenized-text.ts';
+import { tokenize } from '../../ml/data/tokenized-text.ts';
 import { loadTokenizer, type Tokenizer } from '../../ml/data/tokenizer.ts';
 import type { Job } from '../../protocol/run-file.ts';
 import type { DataSizes } from '../layout.ts';
@@ -59,12 +40,6 @@ export interface DataSummary {
   readonly heldOut: number;
 }
 
-/** What an island trains on and validates with. */
-export interface IslandData {
-  readonly batches: BatchSource;
-  readonly heldOut: readonly Batch[];
-}
-
 /** Text from which a tokenizer is trained, at most: evenly spread over the whole. */
 const TOKENIZER_BYTES = 64 * 2 ** 20;
 /** Text that is tokenized to estimate how much there is. */
@@ -95,7 +70,7 @@ export async function prepareData(job: Job, folder: string, given?: Preparation)
 async function prepareExamples(job: Job, folder: string, given: Preparation | undefined): Promise<DataSummary> {
   const { set, layout } = await readExamples(job, trustedFiles(job, folder), given);
   const { training, validation } = splitExamples(set.count, job.data.heldOut);
-  checkExamples(shardOfRows(training, job.islands - 1, job.islands), `Each of the ${job.islands} shards of the data`);
+  checkExamples(training, 'The training part');
   checkExamples(validation, 'The held-out part');
   const known = given !== undefined && given.kind !== 'text' ? given : undefined;
   const groups = layout === undefined ? set.shape[0]! : set.shape.reduce((product, d) => product * d, 1);
@@ -117,11 +92,10 @@ function prepareText(job: Job, folder: string, given: Preparation | undefined): 
   const tokenizerJson = given?.kind === 'text' ? given.tokenizerJson : makeTokenizer(job, folder, corpus.training);
   const source = 'path' in job.tokenizer ? job.tokenizer.path : 'the trained tokenizer';
   const tokenizer = loadTokenizer(tokenizerJson, source, given?.kind === 'text' ? given.endOfText : undefined);
-  const smallest = corpus.shard(job.islands - 1, job.islands);
-  const training = estimateTokens(tokenizer, smallest) * job.islands;
+  const training = estimateTokens(tokenizer, corpus.training);
   const heldOut = estimateTokens(tokenizer, corpus.validation);
-  checkLength(training / job.islands, job.context, `Each of the ${job.islands} shards of the corpus`);
-  checkLength(heldOut, job.context, 'The held-out text');
+  checkText(training, job, 'The training text');
+  checkText(heldOut, job, 'The held-out text');
   return {
     preparation: { kind: 'text', tokenizerJson, endOfText: tokenizer.endOfText },
     sizes: { kind: 'text', vocabularySize: tokenizer.vocabularySize },
@@ -169,74 +143,17 @@ function* spread(passages: Passages): Generator<string> {
   }
 }
 
-/**
- * Reads an island's part of the data.
- *
- * @param files what it is read from, as `data-files.ts` found them
- * @param cache where tokens of a text larger than memory are kept
- */
-export async function openIslandData(
-  job: Job,
-  preparation: Preparation,
-  shard: { readonly index: number; readonly count: number },
-  files: readonly string[],
-  cache: string,
-  onProgress: (share: number) => void,
-): Promise<IslandData> {
-  const seed = job.seed * 1_000_003 + shard.index;
-  const rows = job.batch / job.inner.microBatches;
-  if (preparation.kind !== 'text') {
-    const { set } = await readExamples(job, files, preparation);
-    applyScaling(set, preparation.scaling);
-    const { training, validation } = splitExamples(set.count, job.data.heldOut);
-    const mine = shardOfRows(training, shard.index, shard.count);
-    checkExamples(mine, `Shard ${shard.index + 1} of ${shard.count} of the data`);
-    return {
-      batches: exampleBatchesOf(set, mine, rows, seed),
-      heldOut: exampleEvaluationBatches(set, validation, rows, job.evaluation.tokens),
-    };
-  }
-  const tokenizer = tokenizerOf(preparation);
-  const corpus = corpusOf(job, files);
-  const what = `Shard ${shard.index + 1} of ${shard.count} of the corpus`;
-  const key = JSON.stringify([
-    createHash('sha256').update(preparation.tokenizerJson).digest('hex'),
-    corpus.files.map(({ file, bytes }) => [file, bytes, statSync(file).mtimeMs]),
-    job.data.heldOut,
-    shard,
-  ]);
-  const options = (part: string) => ({ folder: path.join(cache, part), key, onProgress });
-  const training = tokenizePassages(tokenizer, corpus.shard(shard.index, shard.count), options('training'));
-  const heldOut = tokenizePassages(tokenizer, corpus.validation, options('validation'));
-  checkLength(training.tokens.length, job.context, what);
-  checkLength(heldOut.tokens.length, job.context, 'The held-out text');
-  const packed = 'packing' in job.data && job.data.packing;
-  return {
-    batches: packed
-      ? batchesOf(training.tokens, rows, job.context, seed)
-      : documentBatchesOf(training.tokens, training.documents, rows, job.context, seed),
-    heldOut: heldOutBatches(job, heldOut, job.evaluation.tokens),
-  };
-}
-
 export const tokenizerOf = ({ tokenizerJson, endOfText }: Preparation & { kind: 'text' }): Tokenizer =>
   loadTokenizer(tokenizerJson, "the run's tokenizer", endOfText);
-
-/** Held-out batches of a job's text, packed or by document as it is trained. */
-export function heldOutBatches(job: Job, { tokens, documents }: TokenizedText, most: number): readonly Batch[] {
-  const rows = job.batch / job.inner.microBatches;
-  return 'packing' in job.data && job.data.packing
-    ? evaluationBatches(tokens, rows, job.context, most)
-    : documentEvaluationBatches(tokens, documents, rows, job.context, most);
-}
 
 /** Held-out text of a job, or all of other files. */
 export const heldOutOf = (job: Job, folder: string, other: readonly string[] | undefined): Passages =>
   other === undefined ? corpusOf(job, trustedFiles(job, folder)).validation : openDocuments(other, process.cwd());
 
-const corpusOf = ({ data }: Job, files: readonly string[]): Corpus => openFiles(files, data.heldOut);
+export const corpusOf = ({ data }: Job, files: readonly string[]): Corpus => openFiles(files, data.heldOut);
 
-async function readExamples(
+/** @param files of images the images, then their labels */
+export async function readExamples(
   { data, model }: Job,
   files: readonly string[],
   given: Preparation | undefined,
@@ -262,12 +179,18 @@ async function readExamples(
   return { set: toExamples(rows, layout, files.join(', ')), layout };
 }
 
-/** @throws HelioError HELIO-1003 when a token stream does not fill one context */
-export function checkLength(tokens: number, context: number, what: string): void {
-  if (tokens > context) return;
+/** Whether a job's documents are laid end to end. */
+export const isPacked = ({ data }: Job): boolean => 'packing' in data && data.packing;
+
+/** Tokens that a batch can be drawn from: packed, a window of the context and the token after it; otherwise a document of one and its end. */
+export const tokensNeeded = (job: Job): number => (isPacked(job) ? job.context + 1 : 2);
+
+/** @throws HelioError HELIO-1003 when a text does not fill a row of a batch */
+export function checkText(tokens: number, job: Job, what: string): void {
+  if (tokens >= tokensNeeded(job)) return;
   throw new HelioError(
     'HELIO-1003',
-    `${what} has ${tokens} tokens, and one context needs ${context + 1}.`,
-    'Give more text, fewer islands, or a smaller context.',
+    `${what} has ${tokens} tokens, and ${isPacked(job) ? `one context needs ${tokensNeeded(job)}` : 'a document needs 2'}.`,
+    isPacked(job) ? 'Give more text, a smaller context, or packing: false.' : 'Give more text.',
   );
 }

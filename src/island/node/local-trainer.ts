@@ -11,9 +11,10 @@ import type { FragmentClock } from '../fragment-clock.ts';
 import type { ExchangeState } from '../fragment-exchange.ts';
 import { type DataSizes, modelOf, trainingOf } from '../layout.ts';
 import type { Assignment, IslandTrainer, Kept } from '../trainer-face.ts';
-import { permittedFiles } from './data-files.ts';
+import { islandFiles } from './data-files.ts';
 import { openIslandCheckpoint, saveIslandCheckpoint } from './island-checkpoint.ts';
-import { type IslandData, openIslandData, type Preparation, tokenizerOf } from './job-data.ts';
+import { type IslandData, openIslandData } from './island-data.ts';
+import { type Preparation, tokenizerOf } from './job-data.ts';
 
 /** Trains in this thread: reads the shard, drives the engine, keeps checkpoints as files. */
 export class LocalTrainer implements IslandTrainer {
@@ -119,7 +120,7 @@ async function prepareWork(
   onProgress: (share: number) => void,
 ) {
   const { job, shard, threads, device, stateFolder, fragments } = assignment;
-  const files = permittedFiles(job, assignment.data);
+  const files = islandFiles(job, assignment.data);
   const preparation = JSON.parse(assignment.preparation) as Preparation;
   const model = modelOf(job, sizesOf(preparation));
   const cache = path.join(stateFolder, 'tokens');

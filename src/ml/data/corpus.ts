@@ -25,6 +25,7 @@ export interface CorpusFile {
 export interface Passages {
   /** Bytes of the files that this is a part of; of JSON Lines also what the other part has. */
   readonly bytes: number;
+  readonly files: readonly CorpusFile[];
   documents(): Iterable<Document>;
 }
 
@@ -80,6 +81,7 @@ export function openFiles(places: readonly string[], share: number): Corpus {
   });
   const total = parts.reduce((sum, part) => sum + spanOf(part, false)[1], 0);
   const passages = (held: boolean, from: number, to: number): Passages => ({
+    files,
     bytes: to - from,
     documents: () => readParts(parts, held, from, to),
   });
@@ -95,22 +97,23 @@ export function openFiles(places: readonly string[], share: number): Corpus {
 }
 
 /** All documents that match, none held out. */
-export function openDocuments(patterns: readonly string[], base: string): Passages {
-  const parts = patterns
-    .flatMap((pattern) => filesOf(pattern, base))
-    .map(inspect)
-    .map(
-      (file): FilePart => ({
-        file,
-        heldOut:
-          file.kind === 'text'
-            ? { kind: 'whole', held: false }
-            : { kind: 'lines', every: Number.POSITIVE_INFINITY, share: 0 },
-      }),
-    );
+export const openDocuments = (patterns: readonly string[], base: string): Passages =>
+  openWhole(patterns.flatMap((pattern) => filesOf(pattern, base)));
+
+/** All documents of files, as they are: nothing in their names is a pattern, and none is held out. */
+export function openWhole(places: readonly string[]): Passages {
+  const parts = places.map(inspect).map(
+    (file): FilePart => ({
+      file,
+      heldOut:
+        file.kind === 'text'
+          ? { kind: 'whole', held: false }
+          : { kind: 'lines', every: Number.POSITIVE_INFINITY, share: 0 },
+    }),
+  );
   const bytes = parts.reduce((sum, part) => sum + part.file.bytes, 0);
-  requireText(parts, patterns);
-  return { bytes, documents: () => readParts(parts, false, 0, bytes) };
+  requireText(parts, places);
+  return { files: parts.map(({ file }) => file), bytes, documents: () => readParts(parts, false, 0, bytes) };
 }
 
 function requireText(parts: readonly FilePart[], patterns: readonly string[]): void {

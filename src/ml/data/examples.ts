@@ -15,14 +15,22 @@ export interface ExampleSet {
   readonly outputs: number;
 }
 
-/** Row numbers of the training and held-out part: every 1/share-th row is held out. */
+/** How many of the first `count` documents or rows are held out, so that of any number it is the share that was asked for. */
+export const heldOutOfFirst = (count: number, share: number): number => Math.floor(count * share + ROUNDING);
+/** Products such as 1,000 · 0.007 may come out a little below the whole number that they are. */
+const ROUNDING = 1e-6;
+
+/** Whether row or document `index` is held out: with 0.1 the tenth, the twentieth, and so on. */
+export const isHeldOut = (index: number, share: number): boolean =>
+  heldOutOfFirst(index + 1, share) > heldOutOfFirst(index, share);
+
+/** Row numbers of the training and held-out part, evenly spread. */
 export function splitExamples(
   count: number,
   share: number,
 ): { readonly training: Uint32Array; readonly validation: Uint32Array } {
-  const every = Math.round(1 / share);
   const rows = Uint32Array.from({ length: count }, (_, i) => i);
-  const held = (i: number): boolean => i % every === every - 1;
+  const held = (i: number): boolean => isHeldOut(i, share);
   return { training: rows.filter((i) => !held(i)), validation: rows.filter(held) };
 }
 

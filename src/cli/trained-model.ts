@@ -14,6 +14,7 @@ import {
   withoutLora,
 } from '../ml/models/hugging-face.ts';
 import { isLanguage, type LanguageConfig } from '../ml/models/model.ts';
+import { inOwnUnits } from '../ml/models/own-units.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import type { PreparedRun } from './prepare-run.ts';
 import { findRun } from './run-folder.ts';
@@ -27,11 +28,18 @@ export function savePreparation(folder: string, { model, preparation, tokenizer 
 }
 
 /**
- * Writes what a run trained: the whole model in Hugging Face layout, with adapters folded in, and the adapters beside it
- * in PEFT's.
+ * Writes what a run trained: the whole model in Hugging Face layout, with adapters folded in and predictions in the targets' own units, and the
+ * adapters beside it in PEFT's.
  */
-export function saveTrained(folder: string, { model, tokenizer, job }: PreparedRun, parameters: ParameterArrays): void {
-  const whole = { model: withoutLora(model), parameters: mergeAdapters(model, parameters) };
+export function saveTrained(folder: string, prepared: PreparedRun, parameters: ParameterArrays): void {
+  const { model, tokenizer, job, preparation } = prepared;
+  const whole = {
+    model: withoutLora(model),
+    parameters:
+      preparation.kind === 'table' && preparation.targetScaling !== undefined && model.architecture === 'mlp'
+        ? inOwnUnits(model, parameters, preparation.targetScaling)
+        : mergeAdapters(model, parameters),
+  };
   saveWeights(folder, whole, tokenizer?.endOfTextId);
   if (isLanguage(model) && model.lora !== undefined)
     saveAdapter(path.join(folder, 'adapter'), model, parameters, job.model.base ?? '');

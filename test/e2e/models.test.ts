@@ -74,9 +74,34 @@ describe('models of other kinds', () => {
       stop: { steps: 200 },
     });
     const summary = await train(file);
-    expect(summary.validationLoss.before!).toBeGreaterThan(1);
-    expect(summary.validationLoss.after!).toBeLessThan(0.05);
-    expect((await run(['eval', 'plane'], folder)).stdout).toMatch(/^mean squared error 0\.0/);
+    expect(summary.validationLoss.before!).toBeGreaterThan(0.5);
+    expect(summary.validationLoss.after!).toBeLessThan(0.01);
+    expect((await run(['eval', 'plane'], folder)).stdout).toMatch(/^mean squared error 0\.0\d+ .*R² 0\.99/);
+  });
+
+  it('a regression of several targets, whatever their units: all are learned alike, and predicted in their own', async () => {
+    const rows = Array.from({ length: 200 }, (_, i) => {
+      const [x, z] = [((i * 37) % 100) / 50 - 1, ((i * 61) % 100) / 50 - 1];
+      return [x, z, 3 * x - 2 * z + 2, 1e5 * (3 * x - 2 * z + 2), 1e-4 * (x + z)];
+    });
+    const lines = rows.map((row) => row.join());
+    writeFileSync(path.join(folder, 'units.csv'), `x,z,small,large,tiny\n${lines.join('\n')}\n`);
+    const { validationLoss } = await train(
+      write('units', {
+        model: { architecture: 'mlp', task: 'regression', hidden: [16] },
+        data: { table: 'units.csv', target: ['small', 'large', 'tiny'] },
+        islands: 1,
+        inner: { optimizer: 'sgd', rate: 0.05 },
+        stop: { steps: 200 },
+      }),
+    );
+    // All three count alike; in their own units the large one is nearly all of the error.
+    expect(validationLoss.after!).toBeLessThan(0.02);
+    const { loss, r2 } = JSON.parse((await run(['eval', 'units', '--json'], folder)).stdout) as Record<string, number>;
+    expect(r2).toBeGreaterThan(0.98);
+    expect(loss).toBeGreaterThan(1e5);
+    const card = readFileSync(path.join(folder, 'runs/units/README.md'), 'utf8');
+    expect(card).toContain('mean squared error / variance of the target');
   });
 
   it('prompts and completions, padded, in micro-batches with dropout and recomputation: the same bits each time', async () => {

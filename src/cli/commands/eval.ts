@@ -48,12 +48,14 @@ export async function evaluate(run: string, options: EvalOptions, context: Comma
   const { lossSum, tokens, correct } = await trainer.evaluate(batches);
   await trainer.release();
   const loss = lossSum / tokens;
+  const r2 = isRegression(model) ? 1 - loss / varianceOf(batches) : null;
   const result = {
     run: folder,
     loss,
     ...(tokensPerCharacter === null
       ? {}
       : { perplexity: Math.exp(loss), bitsPerCharacter: (loss / Math.LN2) * tokensPerCharacter }),
+    ...(r2 === null ? {} : { r2 }),
     ...(correct === undefined ? {} : { accuracy: correct / tokens }),
     tokens,
     data: options.data ?? 'held-out data of the run',
@@ -63,12 +65,30 @@ export async function evaluate(run: string, options: EvalOptions, context: Comma
     print(
       `loss ${loss.toFixed(4)} nats a token · perplexity ${Math.exp(loss).toFixed(2)} · ${((loss / Math.LN2) * tokensPerCharacter).toFixed(3)} bits a character · ${tokens} tokens`,
     );
-  else if (isRegression(model)) print(`mean squared error ${loss.toFixed(6)} · ${tokens} examples`);
+  else if (r2 !== null)
+    print(`mean squared error ${loss.toPrecision(6)} in the target's units · R² ${r2.toFixed(4)} · ${tokens} examples`);
   else
     print(
       `loss ${loss.toFixed(4)} nats an example · ${((100 * (correct ?? 0)) / tokens).toFixed(2)} % right · ${tokens} examples`,
     );
   return 0;
+}
+
+/** Of the targets, averaged over the outputs: what predicting each one's mean would be wrong by. */
+function varianceOf(batches: readonly Batch[]): number {
+  const outputs = batches[0]!.targetShape[1] ?? 1;
+  const columns = Array.from({ length: outputs }, (_, j) =>
+    batches.flatMap(({ targets, count }) =>
+      Array.from({ length: count }, (_, row) => Number(targets[row * outputs + j])),
+    ),
+  );
+  const average = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0) / values.length;
+  return average(
+    columns.map((column) => {
+      const mean = average(column);
+      return average(column.map((x) => (x - mean) ** 2));
+    }),
+  );
 }
 
 function heldOutText(job: Job, folder: string, data: readonly string[] | undefined, context: number): HeldOut {
@@ -95,10 +115,13 @@ async function heldOutExamples(job: Job, folder: string, data: readonly string[]
       '--data is for text.',
       'Leave it out: the held-out rows of the run are measured.',
     );
+  // The saved model predicts in the targets' own units, and is measured in them.
   const file = path.join(folder, 'preparation.json');
   if (!existsSync(file))
     throw new HelioError('HELIO-3001', `${folder} has no preparation.json.`, 'Restore the folder from a copy.');
-  const preparation = JSON.parse(readFileSync(file, 'utf8')) as Preparation;
+  const { targetScaling: _, ...preparation } = JSON.parse(readFileSync(file, 'utf8')) as Preparation & {
+    readonly kind: 'table';
+  };
   const run = trustedFiles(job, folder);
   const files = { training: run, own: false, run };
   const { heldOut } = await openIslandData(job, preparation, { index: 0, count: 1 }, files, folder, () => {});

@@ -28,5 +28,5 @@ export function qualityOf(s: Pick<Summary, 'perplexity' | 'accuracy'>): Quality 
     };
     return { lossUnit: 'nats an example', unit: 'examples', second };
   }
-  return { lossUnit: 'mean squared error', unit: 'examples', second: null };
+  return { lossUnit: 'mean squared error / variance of the target', unit: 'examples', second: null };
 }

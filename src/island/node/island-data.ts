@@ -12,6 +12,7 @@ import {
 import { openWhole, type Passages } from '../../ml/data/corpus.ts';
 import {
   applyScaling,
+  applyTargetScaling,
   checkExamples,
   exampleBatchesOf,
   exampleEvaluationBatches,
@@ -74,6 +75,8 @@ async function openExamples(
   const read = async (some: readonly string[]) => {
     const { set } = await readExamples(job, some, preparation);
     applyScaling(set, preparation.scaling);
+    if (preparation.kind === 'table' && preparation.targetScaling !== undefined)
+      applyTargetScaling(set, preparation.targetScaling);
     return set;
   };
   const set = await read(files.training);

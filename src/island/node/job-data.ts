@@ -3,7 +3,14 @@ import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { trainBpe } from '../../ml/data/bpe-training.ts';
 import { type Corpus, openDocuments, openFiles, type Passages } from '../../ml/data/corpus.ts';
-import { checkExamples, type ExampleSet, measureScaling, type Scaling, splitExamples } from '../../ml/data/examples.ts';
+import {
+  checkExamples,
+  type ExampleSet,
+  measureScaling,
+  measureTargets,
+  type Scaling,
+  splitExamples,
+} from '../../ml/data/examples.ts';
 import { readIdx } from '../../ml/data/idx.ts';
 import { layOut, readRows, type TableLayout, toExamples } from '../../ml/data/table.ts';
 import { tokenize } from '../../ml/data/tokenized-text.ts';
@@ -23,6 +30,8 @@ export type Preparation =
       readonly scaling: Scaling;
       readonly shape: readonly number[];
       readonly outputs: number;
+      /** Of a regression: what targets are trained as. Saved models predict in the targets' own units. */
+      readonly targetScaling?: Scaling;
     }
   | {
       readonly kind: 'images';
@@ -78,13 +87,26 @@ async function prepareExamples(job: Job, folder: string, given: Preparation | un
   const outputs = known?.outputs ?? set.outputs;
   const common = { scaling, shape: set.shape, outputs };
   const preparation: Preparation =
-    layout === undefined ? { kind: 'images', ...common } : { kind: 'table', layout, ...common };
+    layout === undefined
+      ? { kind: 'images', ...common }
+      : { kind: 'table', layout, ...common, ...targetScalingOf(set, training, known) };
   return {
     preparation,
     sizes: { kind: 'examples', shape: set.shape, outputs },
     training: training.length,
     heldOut: validation.length,
   };
+}
+
+/** Of a regression. A run that was begun without it goes on without it. */
+function targetScalingOf(
+  set: ExampleSet,
+  training: Uint32Array,
+  known: Preparation | undefined,
+): { readonly targetScaling?: Scaling } {
+  if (set.targets instanceof BigInt64Array) return {};
+  if (known === undefined) return { targetScaling: measureTargets(set, training) };
+  return known.kind === 'table' && known.targetScaling !== undefined ? { targetScaling: known.targetScaling } : {};
 }
 
 function prepareText(job: Job, folder: string, given: Preparation | undefined): DataSummary {

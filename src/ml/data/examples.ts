@@ -7,10 +7,10 @@ export interface ExampleSet {
   readonly count: number;
   /** Shape of one example: [features], or [channels, height, width]. */
   readonly shape: readonly number[];
-  /** Row by row. */
-  readonly features: Float32Array;
+  /** Row by row; of a table in double precision, so that what is scaled (a time stamp, say) has not lost its digits before. */
+  readonly features: Float32Array | Float64Array;
   /** A class each, or `outputs` numbers each. */
-  readonly targets: BigInt64Array | Float32Array;
+  readonly targets: BigInt64Array | Float64Array;
   /** Classes, or numbers to predict. */
   readonly outputs: number;
 }
@@ -69,9 +69,9 @@ export function exampleEvaluationBatches(
 }
 
 function exampleBatch(set: ExampleSet, rows: readonly number[], batch: number): Batch {
-  const size = set.shape.reduce((product, d) => product * d, 1);
+  const size = sizeOf(set);
   const input = new Float32Array(batch * size);
-  const numeric = set.targets instanceof Float32Array;
+  const numeric = set.targets instanceof Float64Array;
   const width = numeric ? set.outputs : 1;
   const targets = numeric ? new Float32Array(batch * width) : new BigInt64Array(batch);
   const weights = new Float32Array(batch);
@@ -85,7 +85,7 @@ function exampleBatch(set: ExampleSet, rows: readonly number[], batch: number): 
 }
 
 /**
- * How features become numbers around zero. It is decided once for a run, from the coordinator's training rows, so that
+ * How numbers become numbers around zero. It is decided once for a run, from the coordinator's training rows, so that
  * every island sees the same scale.
  */
 export interface Scaling {
@@ -94,37 +94,54 @@ export interface Scaling {
 }
 
 /** Mean and deviation of each of `groups` equal parts of an example, over the given rows. */
-export function measureScaling(set: ExampleSet, rows: Uint32Array, groups: number): Scaling {
-  const size = set.shape.reduce((product, d) => product * d, 1);
-  const sums = new Float64Array(groups);
-  const squares = new Float64Array(groups);
+export const measureScaling = (set: ExampleSet, rows: Uint32Array, groups: number): Scaling =>
+  measure(set.features, sizeOf(set), rows, groups);
+
+/** Mean and deviation of each number to predict. */
+export const measureTargets = ({ targets, outputs }: ExampleSet, rows: Uint32Array): Scaling =>
+  measure(numbersOf(targets), outputs, rows, outputs);
+
+/** Two passes: a large mean leaves the deviation its digits. */
+function measure(values: Float32Array | Float64Array, size: number, rows: Uint32Array, groups: number): Scaling {
   const each = size / groups;
-  for (const row of rows) {
-    for (let i = 0; i < size; i++) {
-      const x = set.features[row * size + i]!;
-      const group = Math.floor(i / each);
-      sums[group]! += x;
-      squares[group]! += x * x;
-    }
-  }
   const n = rows.length * each;
-  const mean = Array.from(sums, (sum) => sum / n);
-  const deviation = Array.from(squares, (square, i) => {
-    const variance = square / n - mean[i]! ** 2;
-    // A constant feature says nothing: it becomes zero everywhere.
-    return variance > 1e-12 * Math.max(1, mean[i]! ** 2) ? Math.sqrt(variance) : 1;
-  });
-  return { mean, deviation };
+  const averages = (of: (x: number, group: number) => number): Float64Array => {
+    const sums = new Float64Array(groups);
+    for (const row of rows) {
+      for (let i = 0; i < size; i++) {
+        const group = Math.floor(i / each);
+        sums[group]! += of(values[row * size + i]!, group);
+      }
+    }
+    return sums.map((sum) => sum / n);
+  };
+  const mean = averages((x) => x);
+  const variance = averages((x, group) => (x - mean[group]!) ** 2);
+  // A constant says nothing: it becomes zero everywhere. What is left of it is rounding.
+  const deviation = Array.from(variance, (v, i) => (v > (1e-12 * mean[i]!) ** 2 ? Math.sqrt(v) : 1));
+  return { mean: [...mean], deviation };
 }
 
 /** Scales features in place. */
-export function applyScaling(set: ExampleSet, { mean, deviation }: Scaling): void {
-  const size = set.shape.reduce((product, d) => product * d, 1);
+export const applyScaling = (set: ExampleSet, scaling: Scaling): void => scale(set.features, sizeOf(set), scaling);
+
+/** Scales numbers to predict in place. */
+export const applyTargetScaling = (set: ExampleSet, scaling: Scaling): void =>
+  scale(numbersOf(set.targets), set.outputs, scaling);
+
+function scale(values: Float32Array | Float64Array, size: number, { mean, deviation }: Scaling): void {
   const each = size / mean.length;
-  for (let i = 0; i < set.features.length; i++) {
+  for (let i = 0; i < values.length; i++) {
     const group = Math.floor((i % size) / each);
-    set.features[i] = (set.features[i]! - mean[group]!) / deviation[group]!;
+    values[i] = (values[i]! - mean[group]!) / deviation[group]!;
   }
+}
+
+const sizeOf = ({ shape }: ExampleSet): number => shape.reduce((product, d) => product * d, 1);
+
+function numbersOf(targets: ExampleSet['targets']): Float64Array {
+  if (targets instanceof Float64Array) return targets;
+  throw new TypeError('classes have no scale');
 }
 
 /** @throws HelioError HELIO-1003 when there are too few examples for a batch to be drawn from */

@@ -87,9 +87,8 @@ function columnOf(rows: readonly Row[], name: string, source: string): Column {
 }
 
 function categoriesOf(rows: readonly Row[], name: string, source: string): Column {
-  const values = [...new Set(rows.map((row) => String(row[name])))].sort(
-    (a, b) => numberOf(a) - numberOf(b) || (a < b ? -1 : 1),
-  );
+  const given = rows.map((row) => row[name]).filter((value) => !isBlank(value));
+  const values = [...new Set(given.map(String))].sort((a, b) => numberOf(a) - numberOf(b) || (a < b ? -1 : 1));
   if (values.length <= MAX_CATEGORIES) return { name, kind: 'category', values };
   throw unusable(
     source,
@@ -102,9 +101,9 @@ export function toExamples(rows: readonly Row[], layout: TableLayout, source: st
   const width = layout.features.reduce((sum, column) => sum + (column.kind === 'number' ? 1 : column.values.length), 0);
   const [first] = layout.targets;
   const classes = first?.kind === 'category' ? first : undefined;
-  const features = new Float32Array(rows.length * width);
+  const features = new Float64Array(rows.length * width);
   const targets =
-    classes === undefined ? new Float32Array(rows.length * layout.targets.length) : new BigInt64Array(rows.length);
+    classes === undefined ? new Float64Array(rows.length * layout.targets.length) : new BigInt64Array(rows.length);
   rows.forEach((row, number) => {
     const where = `${source}, row ${number + 1}`;
     let at = number * width;
@@ -128,14 +127,18 @@ export function toExamples(rows: readonly Row[], layout: TableLayout, source: st
 function finite(value: unknown, column: string, where: string): number {
   const number = numberOf(value);
   if (!isBlank(value) && Number.isFinite(number)) return number;
-  throw new HelioError(
-    'HELIO-1003',
-    `${where}: ${column} is ${isBlank(value) ? 'missing' : JSON.stringify(String(value))}, and a finite number is needed.`,
-    'Fill it, remove the row, or leave the column out.',
-  );
+  throw refused(value, column, where, 'a finite number');
 }
 
+const refused = (value: unknown, column: string, where: string, needed: string): HelioError =>
+  new HelioError(
+    'HELIO-1003',
+    `${where}: ${column} is ${isBlank(value) ? 'missing' : JSON.stringify(String(value))}, and ${needed} is needed.`,
+    'Fill it, remove the row, or leave the column out.',
+  );
+
 function indexOf(column: Column & { readonly kind: 'category' }, value: unknown, where: string): number {
+  if (isBlank(value)) throw refused(value, column.name, where, 'a name');
   const index = column.values.indexOf(String(value));
   if (index !== -1) return index;
   throw new HelioError(
@@ -145,7 +148,8 @@ function indexOf(column: Column & { readonly kind: 'category' }, value: unknown,
   );
 }
 
-const isBlank = (value: unknown): boolean => value === undefined || value === null || value === '';
+const isBlank = (value: unknown): boolean =>
+  value === undefined || value === null || (typeof value === 'string' && value.trim() === '');
 const numberOf = (value: unknown): number =>
   typeof value === 'bigint' || typeof value === 'boolean'
     ? Number(value)

@@ -250,10 +250,11 @@ export function crossEntropySum(g: Builder, logits: Value, targets: Value, weigh
   });
 }
 
-/** Σ wᵢ (yᵢ − tᵢ)² over the outputs of each row. @param outputs [rows, n] @param targets float32 [rows, n] */
+/** Σ wᵢ · mean over the outputs of each row of (yᵢ − tᵢ)². @param outputs [rows, n] @param targets float32 [rows, n] */
 export function squaredErrorSum(g: Builder, outputs: Value, targets: Value, weights: Value): Value {
   const difference = g.one('Sub', [outputs, targets]);
-  return sumAll(g, g.one('Mul', [g.one('Mul', [difference, difference]), weights]));
+  const sum = sumAll(g, g.one('Mul', [g.one('Mul', [difference, difference]), weights]));
+  return g.one('Mul', [sum, g.scalar(1 / outputs.shape[1]!)]);
 }
 
 /** How many rows have their largest logit at the target, weighted. */

@@ -6,9 +6,11 @@ import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, it } from 'vitest';
 import {
   applyScaling,
+  applyTargetScaling,
   exampleBatchesOf,
   exampleEvaluationBatches,
   measureScaling,
+  measureTargets,
   shardOfRows,
   splitExamples,
 } from '../../../src/ml/data/examples.ts';
@@ -68,6 +70,16 @@ describe('tables', () => {
     expect(layOut(rows, ['label'], 'classification', 'nan.csv').features).toEqual([{ name: 'x', kind: 'number' }]);
     const blank = await readRows([file('blank.csv', 'x,label\n1,a\n,b\n')]);
     expect(() => toExamples(blank, clean, 'blank.csv')).toThrow(/row 2: x is missing/);
+    const noName = await readRows([file('noname.csv', 'x,colour,label\n1,red,a\n2,,b\n3,blue,\n')]);
+    const named = layOut(noName, ['label'], 'classification', 'noname.csv');
+    expect(named.targets).toEqual([{ name: 'label', kind: 'category', values: ['a', 'b'] }]);
+    expect(() => toExamples(noName, named, 'noname.csv')).toThrow(/row 2: colour is missing, and a name is needed/);
+    expect(() => toExamples([noName[0]!, noName[2]!], named, 'noname.csv')).toThrow(/row 2: label is missing/);
+    const nulls = [
+      { label: 'a', x: 1 },
+      { label: null, x: 2 },
+    ];
+    expect(() => toExamples(nulls, layOut(nulls, ['label'], 'classification', 'n'), 'n')).toThrow(/label is missing/);
     const unknown = await readRows([file('u.csv', 'x,label\n1,c\n')]);
     expect(() => toExamples(unknown, clean, 'u.csv')).toThrow(
       /label is "c", which the run does not know.*It knows a, b/s,
@@ -152,6 +164,30 @@ describe('examples', () => {
     const drawn = [0, 1, 2].flatMap((step) => [0, 1, 2, 3, 4, 5].map((row) => source(step).input[row * 2]! as number));
     expect(drawn.map(Number).toSorted((a, b) => a - b)).toEqual([...training].map((row) => row * 2));
     expect(source(2)).toEqual(exampleBatchesOf(set, training, 6, 1)(2));
+  });
+
+  it.each([0.05, 0.1, 0.2, 0.3, 0.35, 0.4, 0.5, 0.123])('are held out in the share %d that was asked for', (share) => {
+    const { training, validation } = splitExamples(1_000, share);
+    expect([validation.length, training.length]).toEqual([
+      Math.round(1_000 * share),
+      1_000 - Math.round(1_000 * share),
+    ]);
+    for (const from of [0, 250, 500]) {
+      const here = validation.filter((row) => row >= from && row < from + 500).length;
+      expect(Math.abs(here - 500 * share)).toBeLessThanOrEqual(1);
+    }
+  });
+
+  it('keep the digits of large numbers until they are scaled', async () => {
+    const rows = await readRows([file('time.csv', 't,y\n1700000000,1\n1700000001,2\n1700000002,3\n')]);
+    const times = toExamples(rows, layOut(rows, ['y'], 'regression', 't'), 't');
+    applyScaling(times, measureScaling(times, Uint32Array.of(0, 1, 2), 1));
+    applyTargetScaling(times, measureTargets(times, Uint32Array.of(0, 1, 2)));
+    const expected = [-Math.sqrt(1.5), 0, Math.sqrt(1.5)];
+    for (const values of [times.features, times.targets])
+      expected.forEach((x, i) => {
+        expect(Number(values[i])).toBeCloseTo(x, 6);
+      });
   });
 
   it('are evaluated once each; rows that fill up do not count', () => {

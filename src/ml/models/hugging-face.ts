@@ -3,7 +3,7 @@ import path from 'node:path';
 import { writeWhole } from '../../files.ts';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer.ts';
 import type { ParameterArrays, ParameterSpec } from '../tensor/parameters.ts';
-import { openSafetensors, type Safetensors } from '../tensor/safetensors.ts';
+import { FLOAT_TYPES, openSafetensors, type Safetensors } from '../tensor/safetensors.ts';
 import { LazyArrays, sourceOf, type TensorSource } from '../tensor/tensor-source.ts';
 import { configReader, foreignModel } from './config-reader.ts';
 import {
@@ -138,6 +138,8 @@ function collect(
     if (holder === undefined || found === undefined) wrong.push(`${name} is missing`);
     else if (found.join() !== shape.join())
       wrong.push(`${name} is [${found.join(', ')}], and config.json says [${shape.join(', ')}]`);
+    else if (!FLOAT_TYPES.includes(holder.types.get(stored(name))!))
+      wrong.push(`${name} is of type ${holder.types.get(stored(name))}, and ${FLOAT_TYPES.join(', ')} are read`);
     else parameters.set(name, holder.tensors.get(stored(name))!);
   }
   const expected = new Set(specs.map(({ name }) => stored(name)));

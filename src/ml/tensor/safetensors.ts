@@ -11,7 +11,9 @@ import type { TensorSource } from './tensor-source.ts';
 export interface Safetensors {
   readonly metadata: Readonly<Record<string, string>>;
   readonly shapes: ReadonlyMap<string, readonly number[]>;
-  /** As float32. Halves are widened; whole numbers and doubles are refused. */
+  /** As the format calls them: F32, BF16, U8 … */
+  readonly types: ReadonlyMap<string, string>;
+  /** As float32. Halves are widened; who reads another type is refused: files may hold masks and counters that nobody needs. */
   readonly tensors: ReadonlyMap<string, TensorSource>;
   /** A whole tensor. */
   read(name: string): Float32Array;
@@ -26,11 +28,15 @@ const READ_BYTES = 2 ** 30;
 /** Halves that are widened at a time. */
 const WIDEN_ELEMENTS = 2 ** 24;
 
+/** Bytes of a number of each type of the format. */
 const BYTES: ReadonlyMap<unknown, number> = new Map([
-  ['F32', 4],
-  ['F16', 2],
-  ['BF16', 2],
+  ...['F64', 'I64', 'U64'].map((type) => [type, 8] as const),
+  ...['F32', 'I32', 'U32'].map((type) => [type, 4] as const),
+  ...['F16', 'BF16', 'I16', 'U16'].map((type) => [type, 2] as const),
+  ...['BOOL', 'U8', 'I8', 'F8_E4M3', 'F8_E5M2', 'F8_E8M0'].map((type) => [type, 1] as const),
 ]);
+/** Types that are read. */
+export const FLOAT_TYPES: readonly string[] = ['F32', 'F16', 'BF16'];
 
 /**
  * A file that is in memory; what is read of it is a copy.
@@ -112,9 +118,10 @@ function open(bytes: ByteSource, source: string): Safetensors {
     throw damaged(source, `its header says ${headerBytes} bytes and the file has ${bytes.length}`);
   }
   const { metadata, entries } = readHeader(bytes.read(8, 8 + headerBytes), 8 + headerBytes, bytes.length, source);
-  const tensors = new Map([...entries].map(([name, entry]) => [name, tensorAt(bytes, entry)]));
+  const tensors = new Map([...entries].map(([name, entry]) => [name, tensorAt(bytes, entry, name, source)]));
   return {
     metadata,
+    types: new Map([...entries].map(([name, { dtype }]) => [name, dtype])),
     shapes: new Map([...entries].map(([name, { shape }]) => [name, shape])),
     tensors,
     read(name) {
@@ -125,7 +132,13 @@ function open(bytes: ByteSource, source: string): Safetensors {
   };
 }
 
-function tensorAt(bytes: ByteSource, { dtype, shape, begin }: Entry): TensorSource {
+function tensorAt(bytes: ByteSource, { dtype, shape, begin }: Entry, name: string, source: string): TensorSource {
+  if (!FLOAT_TYPES.includes(dtype)) {
+    const read = (): never => {
+      throw damaged(source, `tensor ${name} has type ${dtype}, and only ${FLOAT_TYPES.join(', ')} are read`);
+    };
+    return { shape, read };
+  }
   if (dtype === 'F32')
     return { shape, read: (from, to) => new Float32Array(bytes.read(begin + 4 * from, begin + 4 * to).buffer) };
   const widen = dtype === 'F16' ? float16ToFloat32 : bfloat16ToFloat32;
@@ -159,7 +172,7 @@ function readHeader(json: Uint8Array, body: number, fileBytes: number, source: s
     if (width === undefined)
       throw damaged(
         source,
-        `tensor ${name} has type ${String(dtype)}, and only ${[...BYTES.keys()].join(', ')} are read`,
+        `tensor ${name} has type ${String(dtype)}, and only ${FLOAT_TYPES.join(', ')} are read`,
       );
     if (!isSizes(shape) || !isSizes(offsets) || offsets.length !== 2)
       throw damaged(source, `tensor ${name} has no shape or place`);

@@ -16,6 +16,21 @@ const fixture = (name: string): string => path.join(FIXTURES, name);
 const weightsOf = (folder: string, file = 'model.safetensors') =>
   decodeSafetensors(readFileSync(path.join(folder, file)), file).tensors;
 
+/** A safetensors file whose tensor `name` says to be of another type: its last bytes are not its own any more. */
+function retyped(file: Uint8Array, name: string, type: string): Uint8Array {
+  const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
+  const { shape, data_offsets: place } = header[name];
+  const bytes = shape.reduce((product: number, d: number) => product * d, 1) * (type === 'F32' ? 4 : 1);
+  header[name] = { dtype: type, shape, data_offsets: [place[0], place[0] + bytes] };
+  const json = new TextEncoder().encode(JSON.stringify(header).padEnd(length + 8, ' '));
+  const whole = new Uint8Array(file.length + 8);
+  new DataView(whole.buffer).setBigUint64(0, BigInt(json.length), true);
+  whole.set(json, 8);
+  whole.set(file.subarray(8 + length), 8 + json.length);
+  return whole;
+}
+
 describe.each(['llama', 'gpt2'] as const)('a %s that transformers saved', (architecture) => {
   const folder = fixture(`transformers-${architecture}`);
 
@@ -111,14 +126,26 @@ describe('a folder that does not fit', () => {
     );
   });
 
-  it('takes names without the prefix, and the buffers that old checkpoints carry', () => {
+  it.each(['F32', 'U8', 'BOOL'])(
+    'takes names without the prefix, and the masks of type %s that old checkpoints carry',
+    (type) => {
+      const load = broken((folder) => {
+        const tensors = [...weightsOf(folder)].map(([name, t]) => [name.replace('transformer.', ''), t] as const);
+        const mask = { shape: [1, 1, 2, 2], data: new Float32Array(4) };
+        const file = encodeSafetensors(new Map([...tensors, ['h.0.attn.bias', mask] as const]));
+        writeFileSync(path.join(folder, 'model.safetensors'), retyped(file, 'h.0.attn.bias', type));
+      });
+      expect(load).not.toThrow();
+    },
+  );
+
+  it('refuses weights of a type that is no float', () => {
+    const name = 'transformer.ln_f.bias';
     const load = broken((folder) => {
-      const tensors = [...weightsOf(folder)].map(([name, t]) => [name.replace('transformer.', ''), t] as const);
-      const buffer = { shape: [1, 1, 2, 2], data: new Float32Array(4) };
-      const all = new Map([...tensors, ['h.0.attn.bias', buffer] as const]);
-      writeFileSync(path.join(folder, 'model.safetensors'), encodeSafetensors(all));
+      const file = encodeSafetensors(weightsOf(folder));
+      writeFileSync(path.join(folder, 'model.safetensors'), retyped(file, name, 'I8'));
     });
-    expect(load).not.toThrow();
+    expect(load).toThrow(/transformer\.ln_f\.bias is of type I8, and F32, F16, BF16 are read/);
   });
 
   it.each([

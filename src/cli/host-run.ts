@@ -349,7 +349,7 @@ async function conclude(
   const samples = ending.status === 'finished' ? await sampleBoth(prepared, parameters) : null;
   const summary = summarize(prepared, server, ending, samples, costs.now());
   writeWhole(path.join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
-  writeWhole(path.join(folder, 'README.md'), modelCard(prepared.job, summary));
+  writeWhole(path.join(folder, 'README.md'), modelCard(prepared.job, prepared.model, summary));
   writeWhole(
     path.join(folder, 'report.html'),
     reportHtml([{ title: prepared.job.name, summary, curves: await readCurves(folder) }]),

@@ -4,7 +4,7 @@ import { fragmentsOf, modelOf } from '../island/layout.ts';
 import { type Preparation, prepareData, tokenizerOf } from '../island/node/job-data.ts';
 import type { Tokenizer } from '../ml/data/tokenizer.ts';
 import { loadFolderTokenizer, type OpenedModel, openWeights } from '../ml/models/hugging-face.ts';
-import { isLanguage, type ModelConfig, parametersOf } from '../ml/models/model.ts';
+import { huggingFaceConfigOf, isLanguage, type ModelConfig, parametersOf } from '../ml/models/model.ts';
 import { countParameters, initializeParameter, type ParameterArrays, trainable } from '../ml/tensor/parameters.ts';
 import { layOutSafetensors, type SafetensorsLayout } from '../ml/tensor/safetensors-layout.ts';
 import { LazyArrays, lazySources } from '../ml/tensor/tensor-source.ts';
@@ -84,7 +84,7 @@ export function folderPreparation(folder: string): Preparation {
 }
 
 /**
- * The job with the base's own sizes.
+ * The job with the base's own config.
  *
  * @throws HelioError HELIO-1002 when the job says others
  */
@@ -96,22 +96,23 @@ function withBaseSizes(job: Job, base: ModelConfig): Job {
       'Name a language model.',
     );
   }
-  const { architecture, contextLength, vocabularySize: _, lora: __, ...sizes } = base;
-  const said = { ...job.model, context: job.context };
-  const own: Readonly<Record<string, unknown>> = { ...sizes, context: contextLength };
-  for (const [key, value] of Object.entries(own)) {
-    const wanted = (said as Readonly<Record<string, unknown>>)[key];
-    const fits = key === 'context' ? Number(wanted) <= Number(value) : wanted === undefined || wanted === value;
-    if (fits) continue;
-    const name = key === 'context' ? 'context' : `model.${key}`;
-    throw new HelioError(
-      'HELIO-1002',
-      `${name} is ${String(wanted)}, and the base ${job.model.base} has ${String(value)}.`,
-      `Leave ${name} out${key === 'context' ? ', or make it smaller' : ''}.`,
-    );
-  }
-  return { ...job, context: contextLength, model: { ...job.model, architecture, ...sizes } };
+  const { architecture, base: place, lora, config: _, ...said } = job.model;
+  if (architecture === 'gpt2' && base.architecture !== 'gpt2')
+    throw otherThanBase(job, 'architecture', base.architecture);
+  const own = base as unknown as Readonly<Record<string, unknown>>;
+  for (const [key, wanted] of Object.entries(said))
+    if (wanted !== undefined && wanted !== own[key]) throw otherThanBase(job, key, own[key]);
+  // As islands are told it; what it says of special tokens is the base's own, or nothing.
+  const config = huggingFaceConfigOf(base) as NonNullable<Job['model']['config']>;
+  return { ...job, model: { architecture: 'base', base: place, lora, config } };
 }
+
+const otherThanBase = ({ model }: Job, key: string, own: unknown): HelioError =>
+  new HelioError(
+    'HELIO-1002',
+    `model.${key} is ${String(model[key as keyof typeof model])}, and the base ${model.base} has ${String(own)}.`,
+    `Leave model.${key} out.`,
+  );
 
 /** @throws HelioError HELIO-1001 */
 function checkInner({ inner, batch }: Job): void {

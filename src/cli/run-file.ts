@@ -3,6 +3,8 @@ import path from 'node:path';
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, stringify } from 'yaml';
 import type { z } from 'zod';
 import { HelioError } from '../errors.ts';
+import { configReader } from '../ml/models/config-reader.ts';
+import { isLanguage, readModelConfig } from '../ml/models/model.ts';
 import { STRATEGIES } from '../outer/settings.ts';
 import { type Job, jobSchema, type RunFile, runFileSchema } from '../protocol/run-file.ts';
 
@@ -30,7 +32,10 @@ export function readRunFile(file: string): { readonly job: Job; readonly folder:
     .basename(file)
     .replace(/\.ya?ml$/, '')
     .replace(/[^A-Za-z0-9._-]/g, '-');
-  return { job: resolveJob(parseRunFile(source, file), name), folder: path.dirname(path.resolve(file)) };
+  const folder = path.dirname(path.resolve(file));
+  const read = parseRunFile(source, file);
+  const context = read.context ?? defaultContext(read.model.base, folder);
+  return { job: resolveJob({ ...read, context }, name), folder };
 }
 
 /** @param source YAML text; @param file its name, for messages */
@@ -69,6 +74,7 @@ export function resolveJob(file: RunFile, name: string): Job {
   return jobSchema.parse({
     ...file,
     name: file.name ?? name,
+    context: file.context ?? FRESH_CONTEXT,
     inner: { ...file.inner, rate, adamRate },
     outer: {
       strategy,
@@ -84,6 +90,22 @@ function defaultRate(optimizer: RunFile['inner']['optimizer'], steps: number): n
   return optimizer === 'adamw' ? 0.004 : 0.05;
 }
 const ADAM_SHARE = 0.8;
+
+const FRESH_CONTEXT = 128;
+/** Of a base's thousands of positions few pay at the batches of an island, and memory grows with each. */
+const BASE_CONTEXT = 256;
+
+/** A base that cannot be read is the matter of whoever opens it. */
+function defaultContext(base: string | undefined, folder: string): number {
+  if (base === undefined) return FRESH_CONTEXT;
+  try {
+    const file = path.resolve(folder, base, 'config.json');
+    const model = readModelConfig(configReader(readFileSync(file, 'utf8'), file));
+    return isLanguage(model) ? Math.min(model.contextLength, BASE_CONTEXT) : FRESH_CONTEXT;
+  } catch {
+    return FRESH_CONTEXT;
+  }
+}
 
 export const writeRunFile = (job: Job): string => stringify(job);
 

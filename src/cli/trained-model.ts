@@ -13,10 +13,11 @@ import {
   saveWeights,
   withoutLora,
 } from '../ml/models/hugging-face.ts';
-import { isLanguage, type LanguageConfig } from '../ml/models/model.ts';
+import { isLanguage, type LanguageConfig, type ModelConfig, withContext } from '../ml/models/model.ts';
 import { inOwnUnits } from '../ml/models/own-units.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import type { PreparedRun } from './prepare-run.ts';
+import { readRunFile } from './run-file.ts';
 import { findRun } from './run-folder.ts';
 
 /** Writes how data become numbers: for text in Hugging Face layout, for other data as they are sent to islands. */
@@ -69,7 +70,8 @@ export function openLanguageModel(runs: string, run: string): TrainedLanguageMod
   requireWeights(folder);
   const { model, parameters, close } = openWeights(folder);
   try {
-    if (isLanguage(model)) return { folder, model, parameters, close, ...loadFolderTokenizer(folder) };
+    if (isLanguage(model))
+      return { folder, model: asUsed(folder, model), parameters, close, ...loadFolderTokenizer(folder) };
     throw new HelioError(
       'HELIO-1006',
       `${folder} is a ${model.architecture}, which writes no text.`,
@@ -79,6 +81,17 @@ export function openLanguageModel(runs: string, run: string): TrainedLanguageMod
     close();
     throw error;
   }
+}
+
+/** Positions of a foreign model that are used: whoever reads text with it pays for all of them. */
+const FOREIGN_CONTEXT = 1024;
+
+/** A language model at the context that its run trained it at, which may be shorter than its base's; any other model as it is. */
+export function asUsed<M extends ModelConfig>(folder: string, model: M): M {
+  if (!isLanguage(model)) return model;
+  const file = path.join(folder, 'run.yaml');
+  const context = existsSync(file) ? readRunFile(file).job.context : FOREIGN_CONTEXT;
+  return withContext(model, Math.min(model.contextLength, context)) as M;
 }
 
 /** A run that has not come to its end has no model yet. */

@@ -1,5 +1,17 @@
+import { HelioError } from '../errors.ts';
+import { objectReader } from '../ml/models/config-reader.ts';
+import { positionsOf } from '../ml/models/family.ts';
 import { llamaHiddenWidth } from '../ml/models/llama.ts';
-import { checkModel, type LanguageConfig, type ModelConfig, parametersOf } from '../ml/models/model.ts';
+import {
+  checkModel,
+  isLanguage,
+  type LanguageConfig,
+  loraTargetsOf,
+  type ModelConfig,
+  parametersOf,
+  readModelConfig,
+  withContext,
+} from '../ml/models/model.ts';
 import { elementsOf, type ParameterSpec, trainable } from '../ml/tensor/parameters.ts';
 import type { InnerOptimizer } from '../ml/training/optimizer.ts';
 import type { Schedule } from '../ml/training/schedule.ts';
@@ -23,11 +35,37 @@ export function modelOf(job: Job, data: DataSizes): ModelConfig {
 }
 
 function languageModelOf({ model, context }: Job, vocabularySize: number): LanguageConfig {
-  const { layers = 4, width = 128, heads = 4, lora } = model;
-  const sizes = { vocabularySize, contextLength: context, width, layers, heads };
-  const adapter =
-    lora === undefined ? {} : { lora: { ...lora, targets: lora.targets ?? LORA_TARGETS[model.architecture] ?? [] } };
-  if (model.architecture === 'gpt2') return { architecture: 'gpt2', ...sizes, ...adapter };
+  const bare = model.config === undefined ? freshModelOf(model, context, vocabularySize) : baseModelOf(model.config);
+  if (bare.vocabularySize < vocabularySize) {
+    throw new HelioError(
+      'HELIO-1002',
+      `The tokenizer has ${vocabularySize} tokens, and the base's vocabulary ${bare.vocabularySize}.`,
+      'Take the tokenizer that the base was trained with.',
+    );
+  }
+  if (context > positionsOf(bare)) {
+    throw new HelioError(
+      'HELIO-1002',
+      `context is ${context}, and the base has ${positionsOf(bare)} positions.`,
+      `Set context to ${positionsOf(bare)} or less.`,
+    );
+  }
+  const { lora } = model;
+  const adapter = lora === undefined ? {} : { lora: { ...lora, targets: lora.targets ?? loraTargetsOf(bare) } };
+  return { ...withContext(bare, context), ...adapter };
+}
+
+/** A base's own architecture and sizes; its vocabulary may be larger than its tokenizer's, to be a round number. */
+function baseModelOf(config: Readonly<Record<string, unknown>>): LanguageConfig {
+  const model = readModelConfig(objectReader(config, 'model.config'));
+  if (isLanguage(model)) return model;
+  throw new HelioError('HELIO-1002', `model.config is a ${model.architecture}.`, 'Name a language model.');
+}
+
+function freshModelOf(model: Job['model'], contextLength: number, vocabularySize: number): LanguageConfig {
+  const { layers = 4, width = 128, heads = 4 } = model;
+  const sizes = { vocabularySize, contextLength, width, layers, heads };
+  if (model.architecture === 'gpt2') return { architecture: 'gpt2', ...sizes };
   return {
     architecture: 'llama',
     ...sizes,
@@ -36,15 +74,8 @@ function languageModelOf({ model, context }: Job, vocabularySize: number): Langu
     tied: model.tied ?? true,
     ropeTheta: model.ropeTheta ?? 10_000,
     normEpsilon: model.normEpsilon ?? 1e-5,
-    ...adapter,
   };
 }
-
-/** Every matrix of attention and MLP. */
-const LORA_TARGETS: Readonly<Record<string, readonly string[]>> = {
-  gpt2: ['c_attn', 'c_proj', 'c_fc'],
-  llama: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
-};
 
 function exampleModelOf({ model }: Job, { shape, outputs }: DataSizes & { kind: 'examples' }): ModelConfig {
   if (model.architecture === 'cnn') {

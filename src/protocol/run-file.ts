@@ -10,8 +10,10 @@ import { AVERAGINGS, FRAGMENTATIONS, OUTER_OPTIMIZERS, STRATEGY_NAMES } from './
 const count = (max: number) => z.int().min(1).max(max);
 const share = z.number().min(0).max(1);
 const positive = z.number().positive();
+const context = z.int().min(2).max(65_536);
 
-const ARCHITECTURES = ['llama', 'gpt2', 'mlp', 'cnn'] as const;
+/** `base` stands in a job whose architecture is what `model.config` says. */
+const ARCHITECTURES = ['llama', 'gpt2', 'mlp', 'cnn', 'base'] as const;
 
 /** Which keys of `model` belong to which architecture. */
 const MODEL_KEYS: Readonly<Record<(typeof ARCHITECTURES)[number], readonly string[]>> = {
@@ -28,9 +30,13 @@ const MODEL_KEYS: Readonly<Record<(typeof ARCHITECTURES)[number], readonly strin
     'lora',
   ],
   gpt2: ['layers', 'width', 'heads', 'base', 'lora'],
+  base: ['base', 'lora', 'config'],
   mlp: ['hidden', 'task'],
   cnn: ['stages'],
 };
+
+/** A base's config.json is some kilobytes. */
+const MOST_CONFIG_CHARACTERS = 65_536;
 
 const loraSchema = z.strictObject({
   rank: count(1_024).default(8),
@@ -48,7 +54,9 @@ const modelSchema = z
     architecture: z
       .enum(ARCHITECTURES)
       .default('llama')
-      .describe('llama or gpt2 for text, mlp for tables, mlp or cnn for images; saved in the Hugging Face layout.'),
+      .describe(
+        'llama or gpt2 for text, mlp for tables, mlp or cnn for images; saved in the Hugging Face layout. With model.base it is the base’s.',
+      ),
     layers: count(128).optional().describe('Default 4.'),
     width: count(16_384).optional().describe('Size of the residual stream; heads must divide it. Default 128.'),
     heads: count(256).optional().describe('Default 4.'),
@@ -73,6 +81,11 @@ const modelSchema = z
         'Begin with these weights: a folder in Hugging Face layout, or of a run; sizes and tokenizer are its own.',
       ),
     lora: loraSchema.optional().describe('Train low-rank adapters of the base, and leave it as it is.'),
+    config: z
+      .record(z.string().max(100), z.json())
+      .refine((config) => JSON.stringify(config).length <= MOST_CONFIG_CHARACTERS, 'is too long')
+      .optional()
+      .describe("The base's own config.json: filled in from it, so that islands know what they are to compute."),
   })
   .prefault({})
   .superRefine((model, context) => {
@@ -81,6 +94,14 @@ const modelSchema = z
       const message = `does not belong to ${model.architecture}, which takes ${MODEL_KEYS[model.architecture].join(', ')}`;
       context.addIssue({ code: 'custom', path: [key], message });
     }
+    if (model.architecture === 'base' && model.base === undefined)
+      context.addIssue({
+        code: 'custom',
+        path: ['architecture'],
+        message: 'needs model.base, whose architecture it is',
+      });
+    if (model.config !== undefined && model.base === undefined)
+      context.addIssue({ code: 'custom', path: ['config'], message: 'needs model.base, whose config it is' });
     if (model.lora !== undefined && model.base === undefined)
       context.addIssue({ code: 'custom', path: ['lora'], message: 'needs model.base, the weights that are adapted' });
   });
@@ -325,7 +346,9 @@ const common = {
   tokenizer: tokenizerSchema,
   inner: innerSchema,
   batch: count(65_536).default(8).describe('Sequences or examples in one step of one island.'),
-  context: z.int().min(2).max(65_536).default(128).describe('Tokens that a language model sees at once.'),
+  context: context
+    .optional()
+    .describe('Tokens that a language model sees at once; default 128, with model.base 256 or all that the base has.'),
   islands: count(10_000).default(4).describe('Islands to expect; the data is cut into as many shards.'),
   stop: stopSchema,
   evaluation: z
@@ -374,6 +397,7 @@ export type RunFile = z.output<typeof runFileSchema>;
 export const jobSchema = z.strictObject({
   ...common,
   name: common.name.unwrap(),
+  context,
   inner: innerSchema.unwrap().extend({ rate: positive.max(10), adamRate: positive.max(10) }),
   outer: z.strictObject({ strategy, ...outerFields }),
 });

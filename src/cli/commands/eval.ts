@@ -17,7 +17,7 @@ import type { Job } from '../../protocol/run-file.ts';
 import { type CommandContext, print, printJson } from '../context.ts';
 import { readRunFile } from '../run-file.ts';
 import { findRun } from '../run-folder.ts';
-import { requireWeights } from '../trained-model.ts';
+import { asUsed, requireWeights } from '../trained-model.ts';
 
 export interface EvalOptions {
   readonly data?: readonly string[];
@@ -34,7 +34,8 @@ interface HeldOut {
 export async function evaluate(run: string, options: EvalOptions, context: CommandContext): Promise<number> {
   const folder = findRun(context.runs, run);
   requireWeights(folder);
-  const { model, parameters, close } = openWeights(folder);
+  const { model: saved, parameters, close } = openWeights(folder);
+  const model = asUsed(folder, saved);
   const { job: read } = readRunFile(path.join(folder, 'run.yaml'));
   const job = { ...read, evaluation: { ...read.evaluation, tokens: options.tokens ?? read.evaluation.tokens } };
   const { batches, tokensPerCharacter } = isLanguage(model)

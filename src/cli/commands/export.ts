@@ -12,7 +12,7 @@ import { outputsGraph } from '../../ml/training/training-graph.ts';
 import { type CommandContext, print, printJson } from '../context.ts';
 import { readRunFile } from '../run-file.ts';
 import { findRun } from '../run-folder.ts';
-import { openLanguageModel, requireWeights, type TrainedLanguageModel } from '../trained-model.ts';
+import { asUsed, openLanguageModel, requireWeights, type TrainedLanguageModel } from '../trained-model.ts';
 
 export const EXPORT_FORMATS = ['transformers', 'onnx', 'gguf', 'peft'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
@@ -67,7 +67,7 @@ function writeOnnx(folder: string, out: string | undefined): string {
   requireWeights(folder);
   const opened = openWeights(folder);
   try {
-    const { model } = opened;
+    const model = asUsed(folder, opened.model);
     const file = path.resolve(out ?? path.join(folder, 'model.onnx'));
     const names = isLanguage(model) ? ONNX_NAMES : undefined;
     saveOnnx(file, outputsGraph(model, 1, names), path.basename(folder), opened.parameters);

@@ -1,18 +1,19 @@
+import { isLanguage, type ModelConfig, titleOf } from '../../ml/models/model.ts';
 import type { Job } from '../../protocol/run-file.ts';
 import { bytes, duration, integer } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { qualityOf } from './quality.ts';
 
 /** `README.md` of a model folder, with the front matter that Hugging Face reads. */
-export function modelCard(job: Job, s: Summary): string {
+export function modelCard(job: Job, model: ModelConfig, s: Summary): string {
   const { lossUnit, unit, second } = qualityOf(s);
   const loss = (value: number | null): string => value?.toFixed(4) ?? 'not measured';
   return `---
 library_name: transformers
-pipeline_tag: ${TASKS[job.model.architecture]}
+pipeline_tag: ${isLanguage(model) ? 'text-generation' : TASKS[model.architecture]}
 tags:
 - heliotrope
-- ${job.model.architecture}
+- ${model.architecture}
 - decentralized-training
 co2_eq_emissions:
   emissions: ${s.gCO2e.toPrecision(4)}
@@ -21,7 +22,7 @@ co2_eq_emissions:
 ---
 # ${s.name}
 
-${sentence(job, s)}
+${sentence(job, model, s)}
 
 | | before | after |
 | --- | --- | --- |
@@ -34,25 +35,11 @@ ${second === null ? '' : `| ${second.name} | ${second.before} | ${second.after} 
     .map((p) => `\`${p}\``)
     .join(', ')}; ${(100 * job.data.heldOut).toFixed(0)} % held out.
 
-${USE[job.model.architecture]}
+${isLanguage(model) ? IN_TRANSFORMERS : IN_PYTORCH}
 `;
 }
 
-type Architecture = Job['model']['architecture'];
-
-const TASKS: Readonly<Record<Architecture, string>> = {
-  llama: 'text-generation',
-  gpt2: 'text-generation',
-  mlp: 'tabular-classification',
-  cnn: 'image-classification',
-};
-
-const NAMES: Readonly<Record<Architecture, string>> = {
-  llama: 'Llama language model',
-  gpt2: 'GPT-2 language model',
-  mlp: 'multilayer perceptron',
-  cnn: 'convolutional network',
-};
+const TASKS = { mlp: 'tabular-classification', cnn: 'image-classification' } as const;
 
 const IN_TRANSFORMERS = `\`\`\`python
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -60,24 +47,15 @@ model, tokenizer = AutoModelForCausalLM.from_pretrained("."), AutoTokenizer.from
 \`\`\``;
 const IN_PYTORCH = `The weights have the names of a plain PyTorch module; docs/models.md of Heliotrope shows it. \`preparation.json\` says
 how examples become its input.`;
-const USE: Readonly<Record<Architecture, string>> = {
-  llama: IN_TRANSFORMERS,
-  gpt2: IN_TRANSFORMERS,
-  mlp: IN_PYTORCH,
-  cnn: IN_PYTORCH,
-};
-
-function sentence({ model, context, outer, inner }: Job, s: Summary): string {
-  const { layers, width, heads } = model;
-  const sizes =
-    s.vocabularySize === null
-      ? ''
-      : ` (${layers ?? 4} layers, width ${width ?? 128}, ${heads ?? 4} heads, context ${context}, vocabulary ${integer(s.vocabularySize)})`;
+function sentence({ model: { base }, context, outer, inner }: Job, model: ModelConfig, s: Summary): string {
+  const sizes = isLanguage(model)
+    ? ` (${model.layers} layers, width ${model.width}, ${model.heads} heads, context ${context}, vocabulary ${integer(model.vocabularySize)})`
+    : '';
   const adapted =
     s.trainedParameters < s.parameters
-      ? ` Only low-rank adapters of ${integer(s.trainedParameters)} parameters were trained, on the base \`${model.base}\`; they are folded in here, and by themselves in \`adapter/\`.`
+      ? ` Only low-rank adapters of ${integer(s.trainedParameters)} parameters were trained, on the base \`${base}\`; they are folded in here, and by themselves in \`adapter/\`.`
       : '';
-  return `A ${NAMES[model.architecture]} of ${integer(s.parameters)} parameters${sizes}, trained by ${s.islands} islands of compute that exchanged parameters every ${outer.innerSteps} steps (${outer.strategy}, outer rate ${outer.rate}, momentum ${outer.momentum}; inner optimizer ${inner.optimizer}).${adapted}`;
+  return `A ${titleOf(model)} of ${integer(s.parameters)} parameters${sizes}, trained by ${s.islands} islands of compute that exchanged parameters every ${outer.innerSteps} steps (${outer.strategy}, outer rate ${outer.rate}, momentum ${outer.momentum}; inner optimizer ${inner.optimizer}).${adapted}`;
 }
 
 function filesOf({ data }: Job): readonly string[] {

@@ -62,7 +62,7 @@ const SAMPLE_BYTES = 2 ** 20;
  */
 export async function prepareData(job: Job, folder: string, given?: Preparation): Promise<DataSummary> {
   const { data } = job;
-  const language = job.model.architecture === 'llama' || job.model.architecture === 'gpt2';
+  const language = job.model.architecture !== 'mlp' && job.model.architecture !== 'cnn';
   if (language !== 'paths' in data) {
     throw new HelioError(
       'HELIO-1001',

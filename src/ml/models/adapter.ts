@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { writeWhole } from '../../files.ts';
-import { elementsOf, type ParameterArrays } from '../tensor/parameters.ts';
+import { elementsOf, type ParameterArrays, type ParameterSpec } from '../tensor/parameters.ts';
 import { openSafetensors } from '../tensor/safetensors.ts';
 import { writeSafetensors } from '../tensor/safetensors-layout.ts';
 import { LazyArrays, lazySources, sourceOf, type TensorSource } from '../tensor/tensor-source.ts';
@@ -27,8 +27,8 @@ export function saveAdapter(folder: string, model: LanguageConfig, parameters: P
     lora_dropout: 0,
     target_modules: targets,
     bias: 'none',
-    // GPT-2 keeps its matrices as [in, out].
-    fan_in_fan_out: model.architecture === 'gpt2',
+    // Whether the base keeps its matrices as [in, out], as GPT-2 does.
+    fan_in_fan_out: parametersOf(model).some((spec) => isAdapted(spec, model) && spec.layout !== 'out-in'),
     inference_mode: true,
   };
   const tensors = adapters.map(({ name, shape }) => [PREFIX + name, sourceOf(parameters, name, shape)] as const);
@@ -68,6 +68,9 @@ export function loadAdapter(
     opened.close();
   }
 }
+
+const isAdapted = ({ frozen, role, name }: ParameterSpec, { lora }: LanguageConfig): boolean =>
+  frozen === true && role === 'matrix' && loraTargets(lora!, name.replace(/\.weight$/, ''));
 
 function readLora(file: string): LoraConfig {
   let config: Readonly<Record<string, unknown>>;

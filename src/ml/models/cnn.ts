@@ -2,7 +2,7 @@ import { HelioError } from '../../errors.ts';
 import { globalAveragePool, groupNorm, maxPool2 } from '../engine/functions.ts';
 import type { Value } from '../engine/ir.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
-import type { ConfigReader } from './config-reader.ts';
+import type { ExampleFamily } from './family.ts';
 import type { ForwardPass } from './forward-pass.ts';
 
 /**
@@ -84,27 +84,34 @@ export function cnnLogits(pass: ForwardPass, config: CnnConfig, images: Value): 
   return pass.dense(pass.dropout(globalAveragePool(g, x)), 'head');
 }
 
-/** `config.json` of our own; docs/models.md shows how PyTorch loads the weights. */
-export const cnnHuggingFaceConfig = (config: CnnConfig): Readonly<Record<string, unknown>> => ({
-  model_type: 'heliotrope-cnn',
-  num_channels: config.channels,
-  image_height: config.height,
-  image_width: config.width,
-  hidden_sizes: config.stages,
-  channels_per_group: CHANNELS_PER_GROUP,
-  norm_eps: GROUP_NORM_EPSILON,
-  num_labels: config.outputs,
-  torch_dtype: 'float32',
-});
-
-export function readCnnConfig(config: ConfigReader): CnnConfig {
-  config.expect('channels_per_group', [CHANNELS_PER_GROUP]);
-  return {
-    architecture: 'cnn',
-    channels: config.size('num_channels'),
-    height: config.size('image_height'),
-    width: config.size('image_width'),
-    stages: config.sizes('hidden_sizes'),
-    outputs: config.size('num_labels'),
-  };
-}
+/** Its `config.json` is our own; docs/models.md shows how PyTorch loads the weights. */
+export const cnn: ExampleFamily<CnnConfig> = {
+  kind: 'examples',
+  title: 'convolutional network',
+  modelType: 'heliotrope-cnn',
+  check: checkCnn,
+  parameters: cnnParameters,
+  outputs: cnnLogits,
+  inputShape: ({ channels, height, width }, batch) => [batch, channels, height, width],
+  huggingFaceConfig: (config) => ({
+    num_channels: config.channels,
+    image_height: config.height,
+    image_width: config.width,
+    hidden_sizes: config.stages,
+    channels_per_group: CHANNELS_PER_GROUP,
+    norm_eps: GROUP_NORM_EPSILON,
+    num_labels: config.outputs,
+  }),
+  readConfig(config) {
+    config.expect('channels_per_group', [CHANNELS_PER_GROUP]);
+    config.expect('norm_eps', [GROUP_NORM_EPSILON]);
+    return {
+      architecture: 'cnn',
+      channels: config.size('num_channels'),
+      height: config.size('image_height'),
+      width: config.size('image_width'),
+      stages: config.sizes('hidden_sizes'),
+      outputs: config.size('num_labels'),
+    };
+  },
+};

@@ -1,7 +1,8 @@
 import { HelioError } from '../../errors.ts';
 import { float32ToFloat16 } from '../tensor/half.ts';
 import { elementsOf, type ParameterArrays } from '../tensor/parameters.ts';
-import { type LanguageConfig, parametersOf } from './model.ts';
+import { type GgufLayout, type GgufValue, positionsOf, uint32 } from './family.ts';
+import { ggufLayoutOf, type LanguageConfig, parametersOf } from './model.ts';
 
 /** GGUF files, version 3, as llama.cpp reads them (ggml/docs/gguf.md of that project). */
 
@@ -17,12 +18,6 @@ const FILE_TYPE: Readonly<Record<GgufType, number>> = { f32: 0, f16: 1, q8_0: 7 
 /** Numbers that share a scale in Q8_0. */
 const BLOCK = 32;
 
-type Value =
-  | { readonly kind: 'uint32' | 'int32' | 'float32'; readonly value: number }
-  | { readonly kind: 'bool'; readonly value: boolean }
-  | { readonly kind: 'string'; readonly value: string }
-  | { readonly kind: 'strings'; readonly value: readonly string[] }
-  | { readonly kind: 'int32s'; readonly value: readonly number[] };
 const VALUE_TYPE = { uint32: 4, int32: 5, float32: 6, bool: 7, string: 8, array: 9 } as const;
 
 interface GgufTensor {
@@ -48,53 +43,46 @@ export function encodeGguf(
   name: string,
   type: GgufType,
 ): Iterable<Uint8Array> {
-  const metadata = new Map<string, Value>([
-    ['general.architecture', { kind: 'string', value: model.architecture }],
+  const layout = ggufLayoutOf(model);
+  const metadata = new Map<string, GgufValue>([
+    ['general.architecture', { kind: 'string', value: layout.architecture }],
     ['general.name', { kind: 'string', value: name }],
     ['general.file_type', { kind: 'uint32', value: FILE_TYPE[type] }],
-    ...sizesOf(model),
+    ...sizesOf(model, layout),
     ...tokenizerOf(tokenizerJson, model.vocabularySize),
   ]);
-  const tensors = parametersOf(model).map(({ name: own, shape, layout, role }): GgufTensor => {
+  const computed = (layout.computed ?? []).map(({ name: own, data }) =>
+    tensorOf(own, [data.length], () => data, 'f32'),
+  );
+  const tensors = parametersOf(model).map(({ name: own, shape, layout: kept, role }): GgufTensor => {
     const matrix = shape.length === 2;
     // Matrices are [out, in] here; GPT-2 keeps its own as [in, out].
-    const turned = matrix && role === 'matrix' && layout !== 'out-in';
+    const turned = matrix && role === 'matrix' && kept !== 'out-in';
     const rows = (): Float32Array => {
       const data = parameters.get(own)!;
-      return turned ? transpose(data, shape) : permuteHeads(own, data, model);
+      return turned ? transpose(data, shape) : (layout.arrange?.(own, data) ?? data);
     };
-    return tensorOf(ggufName(own), turned ? shape.toReversed() : shape, rows, matrix ? type : 'f32');
+    return tensorOf(ggufName(own, layout), turned ? shape.toReversed() : shape, rows, matrix ? type : 'f32');
   });
-  return assemble(metadata, tensors);
+  return assemble(metadata, [...tensors, ...computed]);
 }
 
-function sizesOf(model: LanguageConfig): readonly (readonly [string, Value])[] {
-  const { architecture: a, contextLength, width, layers, heads, vocabularySize } = model;
-  const uint = (key: string, value: number) => [`${a}.${key}`, { kind: 'uint32', value }] as const;
-  const float = (key: string, value: number) => [`${a}.${key}`, { kind: 'float32', value }] as const;
+/** What every model has, and then its family's own. */
+function sizesOf(model: LanguageConfig, layout: GgufLayout): readonly (readonly [string, GgufValue])[] {
   const common = [
-    uint('context_length', contextLength),
-    uint('embedding_length', width),
-    uint('block_count', layers),
-    uint('attention.head_count', heads),
-    uint('vocab_size', vocabularySize),
-  ];
-  if (model.architecture === 'gpt2')
-    return [...common, uint('feed_forward_length', 4 * width), float('attention.layer_norm_epsilon', 1e-5)];
-  return [
-    ...common,
-    uint('feed_forward_length', model.hiddenWidth),
-    uint('attention.head_count_kv', model.keyValueHeads),
-    uint('rope.dimension_count', width / heads),
-    float('rope.freq_base', model.ropeTheta),
-    float('attention.layer_norm_rms_epsilon', model.normEpsilon),
-  ];
+    ['context_length', uint32(positionsOf(model))],
+    ['embedding_length', uint32(model.width)],
+    ['block_count', uint32(model.layers)],
+    ['attention.head_count', uint32(model.heads)],
+    ['vocab_size', uint32(model.vocabularySize)],
+  ] as const;
+  return [...common, ...layout.metadata].map(([key, value]) => [`${layout.architecture}.${key}`, value]);
 }
 
 /** Kinds of tokens: normal, and control for those that are never text. */
 const [NORMAL, CONTROL] = [1, 3] as const;
 
-function tokenizerOf(json: string, vocabularySize: number): readonly (readonly [string, Value])[] {
+function tokenizerOf(json: string, vocabularySize: number): readonly (readonly [string, GgufValue])[] {
   const {
     model,
     added_tokens: added = [],
@@ -130,48 +118,14 @@ function tokenizerOf(json: string, vocabularySize: number): readonly (readonly [
   ];
 }
 
-/** llama.cpp's names for ours. */
-const NAMES: readonly (readonly [RegExp, string])[] = [
-  [/^transformer\.wte\./, 'token_embd.'],
-  [/^transformer\.wpe\./, 'position_embd.'],
-  [/^transformer\.ln_f\./, 'output_norm.'],
-  [/^model\.embed_tokens\./, 'token_embd.'],
-  [/^model\.norm\./, 'output_norm.'],
-  [/^lm_head\./, 'output.'],
-  [/^(?:transformer\.h|model\.layers)\.(\d+)\./, 'blk.$1.'],
-  [/\.(?:ln_1|input_layernorm)\./, '.attn_norm.'],
-  [/\.(?:ln_2|post_attention_layernorm)\./, '.ffn_norm.'],
-  [/\.attn\.c_attn\./, '.attn_qkv.'],
-  [/\.attn\.c_proj\./, '.attn_output.'],
-  [/\.mlp\.c_fc\./, '.ffn_up.'],
-  [/\.mlp\.c_proj\./, '.ffn_down.'],
-  [/\.self_attn\.([qkv])_proj\./, '.attn_$1.'],
-  [/\.self_attn\.o_proj\./, '.attn_output.'],
-  [/\.mlp\.(gate|up|down)_proj\./, '.ffn_$1.'],
-];
-const ggufName = (name: string): string => NAMES.reduce((text, [pattern, by]) => text.replace(pattern, by), name);
+/** llama.cpp's name for ours. */
+const ggufName = (name: string, { names }: GgufLayout): string =>
+  names.reduce((text, [pattern, by]) => text.replace(pattern, by), name);
 
 function transpose(data: Float32Array, [rows, columns]: readonly number[]): Float32Array {
   const turned = new Float32Array(data.length);
   for (let r = 0; r < rows!; r++) for (let c = 0; c < columns!; c++) turned[c * rows! + r] = data[r * columns! + c]!;
   return turned;
-}
-
-/** llama.cpp turns pairs that lie side by side, Hugging Face those half a head apart: rows of q and k change places. */
-function permuteHeads(name: string, data: Float32Array, model: LanguageConfig): Float32Array {
-  const kind = /\.([qk])_proj\.weight$/.exec(name)?.[1];
-  if (kind === undefined || model.architecture !== 'llama') return data;
-  const headWidth = model.width / model.heads;
-  const half = headWidth / 2;
-  const permuted = new Float32Array(data.length);
-  const rows = data.length / model.width;
-  for (let row = 0; row < rows; row++) {
-    const head = Math.floor(row / headWidth);
-    const [part, i] = [Math.floor((row % headWidth) / half), row % half];
-    const to = head * headWidth + 2 * i + part;
-    permuted.set(data.subarray(row * model.width, (row + 1) * model.width), to * model.width);
-  }
-  return permuted;
 }
 
 function tensorOf(name: string, shape: readonly number[], rows: () => Float32Array, wanted: GgufType): GgufTensor {
@@ -203,7 +157,7 @@ export function quantize(data: Float32Array): Uint8Array {
   return bytes;
 }
 
-function* assemble(metadata: ReadonlyMap<string, Value>, tensors: readonly GgufTensor[]): Generator<Uint8Array> {
+function* assemble(metadata: ReadonlyMap<string, GgufValue>, tensors: readonly GgufTensor[]): Generator<Uint8Array> {
   const header = new ByteWriter();
   header.uint32(MAGIC).uint32(VERSION).uint64(tensors.length).uint64(metadata.size);
   for (const [key, value] of metadata) writeValue(header.string(key), value);
@@ -225,7 +179,7 @@ function* assemble(metadata: ReadonlyMap<string, Value>, tensors: readonly GgufT
 
 const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
-function writeValue(w: ByteWriter, value: Value): void {
+function writeValue(w: ByteWriter, value: GgufValue): void {
   switch (value.kind) {
     case 'uint32':
     case 'int32':

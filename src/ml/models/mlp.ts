@@ -1,6 +1,6 @@
 import type { Value } from '../engine/ir.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
-import type { ConfigReader } from './config-reader.ts';
+import type { ExampleFamily } from './family.ts';
 import type { ForwardPass } from './forward-pass.ts';
 
 /**
@@ -46,20 +46,26 @@ export function mlpOutputs(pass: ForwardPass, config: MlpConfig, features: Value
   return pass.dense(x, String(2 * config.hidden.length));
 }
 
-/** `config.json` of our own, as `transformers` has no such model; docs/models.md shows how PyTorch loads the weights. */
-export const mlpHuggingFaceConfig = (config: MlpConfig): Readonly<Record<string, unknown>> => ({
-  model_type: 'heliotrope-mlp',
-  num_inputs: config.inputs,
-  hidden_sizes: config.hidden,
-  num_labels: config.outputs,
-  problem_type: config.task,
-  torch_dtype: 'float32',
-});
-
-export const readMlpConfig = (config: ConfigReader): MlpConfig => ({
-  architecture: 'mlp',
-  inputs: config.size('num_inputs'),
-  hidden: config.sizes('hidden_sizes'),
-  outputs: config.size('num_labels'),
-  task: config.text('problem_type', ['classification', 'regression']) as MlpConfig['task'],
-});
+/** Its `config.json` is our own, as `transformers` has no such model; docs/models.md shows how PyTorch loads the weights. */
+export const mlp: ExampleFamily<MlpConfig> = {
+  kind: 'examples',
+  title: 'multilayer perceptron',
+  modelType: 'heliotrope-mlp',
+  check: () => {},
+  parameters: mlpParameters,
+  outputs: mlpOutputs,
+  inputShape: ({ inputs }, batch) => [batch, inputs],
+  huggingFaceConfig: (config) => ({
+    num_inputs: config.inputs,
+    hidden_sizes: config.hidden,
+    num_labels: config.outputs,
+    problem_type: config.task,
+  }),
+  readConfig: (config) => ({
+    architecture: 'mlp',
+    inputs: config.size('num_inputs'),
+    hidden: config.sizes('hidden_sizes'),
+    outputs: config.size('num_labels'),
+    task: config.text('problem_type', ['classification', 'regression']) as MlpConfig['task'],
+  }),
+};

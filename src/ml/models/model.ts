@@ -1,125 +1,88 @@
 import type { Value } from '../engine/ir.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
-import { type CnnConfig, checkCnn, cnnHuggingFaceConfig, cnnLogits, cnnParameters, readCnnConfig } from './cnn.ts';
 import type { ConfigReader } from './config-reader.ts';
+import { FAMILIES } from './families.ts';
+import { type ExampleFamily, type GgufLayout, type LanguageFamily, positionsOf } from './family.ts';
 import type { ForwardPass } from './forward-pass.ts';
-import {
-  checkGpt2,
-  type Gpt2Config,
-  gpt2HuggingFaceConfig,
-  gpt2Logits,
-  gpt2Parameters,
-  readGpt2Config,
-} from './gpt2.ts';
-import {
-  checkLlama,
-  type LlamaConfig,
-  llamaHuggingFaceConfig,
-  llamaLogits,
-  llamaParameters,
-  readLlamaConfig,
-} from './llama.ts';
 import { type LoraConfig, withLora } from './lora.ts';
-import { type MlpConfig, mlpHuggingFaceConfig, mlpOutputs, mlpParameters, readMlpConfig } from './mlp.ts';
 
+/** What the rest of the program does with a model of any family: it looks the family up in the table and asks it. */
+
+type AnyFamily = (typeof FAMILIES)[keyof typeof FAMILIES];
 /** Models that read token sequences. */
-export type LanguageConfig = Gpt2Config | LlamaConfig;
+export type LanguageConfig = AnyFamily extends infer F ? (F extends LanguageFamily<infer C> ? C : never) : never;
 /** Models that read one example of fixed size. */
-export type ExampleConfig = MlpConfig | CnnConfig;
+export type ExampleConfig = AnyFamily extends infer F ? (F extends ExampleFamily<infer C> ? C : never) : never;
 export type ModelConfig = LanguageConfig | ExampleConfig;
 export type Architecture = ModelConfig['architecture'];
 
-/** What each model file says of itself. */
-interface Family<C> {
-  readonly check: (config: C) => void;
-  readonly parameters: (config: C) => readonly ParameterSpec[];
-  readonly outputs: (pass: ForwardPass, config: C, input: Value) => Value;
-  readonly huggingFaceConfig: (config: C, endOfTextId: number) => Readonly<Record<string, unknown>>;
-  readonly readConfig: (config: ConfigReader) => C;
-}
+type Asked = LanguageFamily<LanguageConfig> | ExampleFamily<ExampleConfig>;
+/** A config is only ever given to the family that its `architecture` names. */
+const familyOf = ({ architecture }: Pick<ModelConfig, 'architecture'>): Asked =>
+  FAMILIES[architecture] as unknown as Asked;
+type Questions = Omit<LanguageFamily<LanguageConfig>, 'kind'> & Omit<ExampleFamily<ModelConfig>, 'kind'>;
+const ask = (config: ModelConfig): Questions => familyOf(config) as unknown as Questions;
 
-const families: { readonly [A in Architecture]: Family<Extract<ModelConfig, { architecture: A }>> } = {
-  gpt2: {
-    check: checkGpt2,
-    parameters: gpt2Parameters,
-    outputs: gpt2Logits,
-    huggingFaceConfig: gpt2HuggingFaceConfig,
-    readConfig: readGpt2Config,
-  },
-  llama: {
-    check: checkLlama,
-    parameters: llamaParameters,
-    outputs: llamaLogits,
-    huggingFaceConfig: llamaHuggingFaceConfig,
-    readConfig: readLlamaConfig,
-  },
-  mlp: {
-    check: () => {},
-    parameters: mlpParameters,
-    outputs: mlpOutputs,
-    huggingFaceConfig: mlpHuggingFaceConfig,
-    readConfig: readMlpConfig,
-  },
-  cnn: {
-    check: checkCnn,
-    parameters: cnnParameters,
-    outputs: cnnLogits,
-    huggingFaceConfig: cnnHuggingFaceConfig,
-    readConfig: readCnnConfig,
-  },
-};
+export const isLanguage = (config: ModelConfig): config is LanguageConfig => familyOf(config).kind === 'language';
 
-const familyOf = (config: ModelConfig): Family<ModelConfig> => families[config.architecture] as Family<ModelConfig>;
-
-/** `model_type` of config.json for each architecture. */
-const MODEL_TYPES: Readonly<Record<string, Architecture>> = {
-  gpt2: 'gpt2',
-  llama: 'llama',
-  'heliotrope-mlp': 'mlp',
-  'heliotrope-cnn': 'cnn',
-};
-
-export const isLanguage = (config: ModelConfig): config is LanguageConfig =>
-  config.architecture === 'gpt2' || config.architecture === 'llama';
+/** What a model is called, as in "a Llama language model". */
+export const titleOf = (config: ModelConfig): string => familyOf(config).title;
 
 export const loraOf = (config: ModelConfig): LoraConfig | undefined => (isLanguage(config) ? config.lora : undefined);
 
 /** @throws HelioError HELIO-1002 when the sizes do not fit together */
-export const checkModel = (config: ModelConfig): void => familyOf(config).check(config);
+export const checkModel = (config: ModelConfig): void => ask(config).check(config as never);
 
 /** Every parameter in the model's own order; with LoRA the frozen base, then the adapters. */
 export function parametersOf(config: ModelConfig): readonly ParameterSpec[] {
-  const base = familyOf(config).parameters(config);
+  const base = ask(config).parameters(config as never);
   const lora = loraOf(config);
   return lora === undefined ? base : withLora(base, lora);
 }
 
 /** Outputs of the forward pass, one row a token or example: logits, or predictions of a regression. */
 export const outputsOf = (pass: ForwardPass, config: ModelConfig, input: Value): Value =>
-  familyOf(config).outputs(pass, config, input);
+  ask(config).outputs(pass, config as never, input);
 
-/** Shape of the input for a batch, and what one row of the output is. */
-export function inputShapeOf(config: ModelConfig, batch: number): readonly number[] {
-  switch (config.architecture) {
-    case 'gpt2':
-    case 'llama':
-      return [batch, config.contextLength];
-    case 'mlp':
-      return [batch, config.inputs];
-    case 'cnn':
-      return [batch, config.channels, config.height, config.width];
-  }
-}
+/** Shape of the input for a batch. */
+export const inputShapeOf = (config: ModelConfig, batch: number): readonly number[] =>
+  isLanguage(config) ? [batch, config.contextLength] : ask(config).inputShape(config, batch);
 
 export const isRegression = (config: ModelConfig): boolean =>
   config.architecture === 'mlp' && config.task === 'regression';
 
-export const huggingFaceConfigOf = (config: ModelConfig, endOfTextId: number): Readonly<Record<string, unknown>> =>
-  familyOf(config).huggingFaceConfig(config, endOfTextId);
+/** Numbers that one token's keys, or values, take in a layer. */
+export const keyValueWidth = (config: LanguageConfig): number => ask(config).keyValueWidth(config);
 
-/** @throws HelioError HELIO-3001 when the architecture is unknown or a value does not fit */
+/** Layers that get an adapter where nobody names others. */
+export const loraTargetsOf = (config: LanguageConfig): readonly string[] => ask(config).loraTargets;
+
+export const ggufLayoutOf = (config: LanguageConfig): GgufLayout => ask(config).gguf(config);
+
+/** The same model, used at a shorter context. */
+export const withContext = (config: LanguageConfig, contextLength: number): LanguageConfig => ({
+  ...config,
+  contextLength,
+  ...(positionsOf(config) === contextLength ? {} : { positions: positionsOf(config) }),
+});
+
+/**
+ * `config.json` as `transformers` reads it: a base's own but for what decides what is computed.
+ *
+ * @param endOfTextId of a model that did not begin with a base; a base's special tokens are kept
+ */
+export function huggingFaceConfigOf(config: ModelConfig, endOfTextId?: number): Readonly<Record<string, unknown>> {
+  const family = ask(config);
+  const own = { model_type: family.modelType, ...family.huggingFaceConfig(config as never), torch_dtype: 'float32' };
+  if (!isLanguage(config)) return own;
+  const special = endOfTextId === undefined ? {} : { bos_token_id: endOfTextId, eos_token_id: endOfTextId };
+  return { ...own, ...special, ...config.notes };
+}
+
+/** @throws HelioError HELIO-3001 when the architecture is unknown, or a key can neither be honoured nor left aside */
 export function readModelConfig(config: ConfigReader): ModelConfig {
-  const architecture = MODEL_TYPES[config.modelType];
-  if (architecture === undefined) throw config.wrong('model_type', Object.keys(MODEL_TYPES).join(', '));
-  return families[architecture].readConfig(config);
+  const families: readonly AnyFamily[] = Object.values(FAMILIES);
+  const family = families.find(({ modelType }) => modelType === config.modelType);
+  if (family === undefined) throw config.wrong('model_type', families.map(({ modelType }) => modelType).join(', '));
+  return family.readConfig(config);
 }

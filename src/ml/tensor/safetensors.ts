@@ -170,10 +170,7 @@ function readHeader(json: Uint8Array, body: number, fileBytes: number, source: s
     const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as Readonly<Record<string, unknown>>;
     const width = BYTES.get(dtype);
     if (width === undefined)
-      throw damaged(
-        source,
-        `tensor ${name} has type ${String(dtype)}, and only ${FLOAT_TYPES.join(', ')} are read`,
-      );
+      throw damaged(source, `tensor ${name} has type ${String(dtype)}, and only ${FLOAT_TYPES.join(', ')} are read`);
     if (!isSizes(shape) || !isSizes(offsets) || offsets.length !== 2)
       throw damaged(source, `tensor ${name} has no shape or place`);
     const [begin, end] = [body + offsets[0]!, body + offsets[1]!];

@@ -1,11 +1,7 @@
 import { Graph } from '../engine/graph.ts';
 import type { Builder, Value } from '../engine/ir.ts';
 import { forwardPass, fullAttention, type PassMode } from '../models/forward-pass.ts';
-import { type LanguageConfig, loraOf, outputsOf, parametersOf } from '../models/model.ts';
-
-/** Key heads and their width: the sizes of a model's caches. */
-export const keyValueWidth = (model: LanguageConfig): number =>
-  (model.width / model.heads) * (model.architecture === 'llama' ? model.keyValueHeads : model.heads);
+import { keyValueWidth, type LanguageConfig, loraOf, outputsOf, parametersOf } from '../models/model.ts';
 
 export const cacheNames = (layer: number) => ({ key: `key:${layer}`, value: `value:${layer}` });
 

@@ -4,8 +4,9 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { floatTensor } from '../../../src/ml/engine/session.ts';
 import { checkCnn } from '../../../src/ml/models/cnn.ts';
+import { checkDecoder } from '../../../src/ml/models/decoder.ts';
 import { loadWeights, saveWeights } from '../../../src/ml/models/hugging-face.ts';
-import { checkLlama, type LlamaConfig } from '../../../src/ml/models/llama.ts';
+import type { LlamaConfig } from '../../../src/ml/models/llama.ts';
 import { inputShapeOf, type ModelConfig, parametersOf } from '../../../src/ml/models/model.ts';
 import { compute, disagreeing, models, relativeError, unpackFloats } from './reference.ts';
 
@@ -62,12 +63,12 @@ describe('sizes that do not fit together', () => {
   it.each([
     [
       'heads of an odd width',
-      () => checkLlama({ ...llama, heads: 8 }),
+      () => checkDecoder({ ...llama, heads: 8 }),
       /width 24 does not divide into model\.heads 8 of an even width.*1, 2, 4/,
     ],
     [
       'key heads that do not divide',
-      () => checkLlama({ ...llama, keyValueHeads: 3 }),
+      () => checkDecoder({ ...llama, keyValueHeads: 3 }),
       /heads 4 is no multiple of model\.keyValueHeads 3/,
     ],
     [

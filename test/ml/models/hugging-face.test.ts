@@ -149,10 +149,24 @@ describe('a folder that does not fit', () => {
   });
 
   it.each([
-    ['an unknown architecture', 'model_type', 'bert', /model_type is "bert", and gpt2, llama, heliotrope-mlp/],
+    [
+      'an unknown architecture',
+      'model_type',
+      'bert',
+      /model_type is "bert", and llama, gpt2, mistral, qwen2, qwen3, heliotrope-mlp/,
+    ],
     ['another activation', 'activation_function', 'relu', /activation_function is "relu", and "gelu_new"/],
-    ['a size that is no size', 'n_layer', -3, /n_layer is -3, and a whole number of at least 1/],
-    ['an untied head', 'tie_word_embeddings', false, /tie_word_embeddings is false/],
+    ['a size that is no size', 'n_layer', -3, /n_layer is -3, and a whole number from 1 to 1024/],
+    ['an untied head that is not there', 'tie_word_embeddings', false, /lm_head\.weight is missing/],
+    ['more layers than a list may have', 'n_layer', 2e9, /n_layer is 2000000000, and a whole number from 1 to 1024/],
+    [
+      'quantized weights',
+      'quantization_config',
+      { bits: 4 },
+      /quantization_config is \{"bits":4\}, and what this changes/,
+    ],
+    ['a key that nobody knows', 'attention_sinks', true, /attention_sinks is true, .*Remove attention_sinks from it/],
+    ['attention to another sequence', 'add_cross_attention', true, /add_cross_attention is true/],
   ])('refuses %s', (_, key, value, message) => {
     expect(withConfig(key, value)).toThrow(message);
   });

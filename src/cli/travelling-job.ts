@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { namedData, withData } from '../island/own-data.ts';
-import { GLOB } from '../ml/data/corpus.ts';
+import { GLOB } from '../ml/data/corpus-files.ts';
 import type { Job } from '../protocol/run-file.ts';
 
 /** The job as islands are told it, and the folder of this machine in which its paths are. */

@@ -119,6 +119,12 @@ const corpusSchema = z.strictObject({
   paths: paths.describe(
     'Files, folders or globs of .txt, .md or .jsonl (a line: one object with "text", or "prompt" and "completion"); relative to this file.',
   ),
+  field: z
+    .string()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe('Field or column that is the text; default: "text", or "prompt" and "completion".'),
   heldOut: heldOut.describe('Share that is kept for validation: whole documents, or of few the end of each.'),
   packing: z
     .boolean()

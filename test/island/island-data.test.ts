@@ -92,7 +92,7 @@ describe('data of an owner', () => {
 
 describe('little data', () => {
   it('is enough for every island: a shard with nothing in it is the whole', async () => {
-    const long = file('line.txt', `${'no end of a line '.repeat(40)}\n${'the end of it.\n'.repeat(8)}`);
+    const long = file('line.txt', `${'no end of a line '.repeat(40)}\n${'the end of it. '.repeat(6)}`);
     const rows = file('rows.csv', `x,y\n${Array.from({ length: 6 }, (_, i) => `${i},${i % 2}`).join('\n')}\n`);
     const jobs = [
       jobOf({ paths: [long] }, { islands: 6 }),
@@ -109,10 +109,7 @@ describe('little data', () => {
 
   it('of short documents needs no whole context of held-out tokens where each has a row of its own', async () => {
     const lines = Array.from({ length: 20 }, (_, i) => JSON.stringify({ prompt: 'q', completion: `number ${i}` }));
-    const job = jobOf(
-      { paths: [file('short.jsonl', `${lines.join('\n')}\n`)], packing: false },
-      { context: 64, islands: 2 },
-    );
+    const job = jobOf({ paths: [file('short.jsonl', lines.join('\n'))], packing: false }, { context: 64, islands: 2 });
     const { batches, heldOut } = await opened(job);
     expect([batches(0).count > 0, heldOut.length, heldOut[0]!.count > 0]).toEqual([true, 2, true]);
     await expect(opened(jobOf({ ...job.data, packing: true }, { context: 64 }))).rejects.toThrow(

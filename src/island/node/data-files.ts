@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
-import { filesOf, GLOB } from '../../ml/data/corpus.ts';
+import { filesOf, GLOB } from '../../ml/data/corpus-files.ts';
 import type { Job } from '../../protocol/run-file.ts';
 import { type DataAccess, namedData, readsHeldOut, withOwnData } from '../own-data.ts';
 

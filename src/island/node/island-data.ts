@@ -9,7 +9,7 @@ import {
   documentEvaluationBatches,
   evaluationBatches,
 } from '../../ml/data/batches.ts';
-import { openWhole, type Passages } from '../../ml/data/corpus.ts';
+import type { Passages } from '../../ml/data/corpus.ts';
 import {
   applyScaling,
   applyTargetScaling,
@@ -30,6 +30,7 @@ import {
   readExamples,
   tokenizerOf,
   tokensNeeded,
+  wholeOf,
 } from './job-data.ts';
 
 /** What an island trains on and validates with. */
@@ -107,13 +108,14 @@ async function openText(
   const tokensOf = (passages: Passages, part: string, of: unknown): TokenizedText => {
     const key = JSON.stringify([
       createHash('sha256').update(preparation.tokenizerJson).digest('hex'),
+      'paths' in job.data ? (job.data.field ?? null) : null,
       passages.files.map(({ file, bytes }) => [file, bytes, statSync(file).mtimeMs]),
       of,
     ]);
     return tokenizePassages(tokenizer, passages, { folder: path.join(cache, part), key, onProgress });
   };
   const run = files.run === null ? undefined : corpusOf(job, files.run);
-  const whole = files.own || run === undefined ? openWhole(files.training) : run.training;
+  const whole = files.own || run === undefined ? wholeOf(job, files.training) : run.training;
   let training = tokensOf(
     files.own || run === undefined ? whole : run.shard(shard.index, shard.count),
     'training',

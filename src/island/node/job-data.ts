@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { trainBpe } from '../../ml/data/bpe-training.ts';
-import { type Corpus, openDocuments, openFiles, type Passages } from '../../ml/data/corpus.ts';
+import { type Corpus, openDocuments, openFiles, openWhole, type Passages } from '../../ml/data/corpus.ts';
 import {
   checkExamples,
   type ExampleSet,
@@ -172,7 +172,13 @@ export const tokenizerOf = ({ tokenizerJson, endOfText }: Preparation & { kind: 
 export const heldOutOf = (job: Job, folder: string, other: readonly string[] | undefined): Passages =>
   other === undefined ? corpusOf(job, trustedFiles(job, folder)).validation : openDocuments(other, process.cwd());
 
-export const corpusOf = ({ data }: Job, files: readonly string[]): Corpus => openFiles(files, data.heldOut);
+export const corpusOf = ({ data }: Job, files: readonly string[]): Corpus =>
+  openFiles(files, data.heldOut, fieldOf(data));
+
+/** All of an owner's text, which has the fields that the run's has. */
+export const wholeOf = ({ data }: Job, files: readonly string[]): Passages => openWhole(files, fieldOf(data));
+
+const fieldOf = (data: Job['data']): string | undefined => ('paths' in data ? data.field : undefined);
 
 /** @param files of images the images, then their labels */
 export async function readExamples(

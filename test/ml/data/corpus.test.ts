@@ -1,9 +1,10 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { openCorpus, openDocuments, type Passages } from '../../../src/ml/data/corpus.ts';
+import { openCorpus, openDocuments, openWhole, type Passages } from '../../../src/ml/data/corpus.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'heliotrope-corpus-'));
 const file = (name: string, content: string | Uint8Array): string => {
@@ -13,6 +14,8 @@ const file = (name: string, content: string | Uint8Array): string => {
 const texts = (passages: Passages): readonly string[] => [...passages.documents()].map((d) => d.text);
 const joined = (passages: Passages): string => texts(passages).join('');
 const read = (...names: readonly string[]) => texts(openDocuments(names, folder));
+
+const UTF16 = /utf16\.(txt|jsonl) is not UTF-8: it looks like UTF-16\. Convert it: iconv -f UTF-16 -t UTF-8/;
 
 describe('reading a corpus', () => {
   it('reads text files by glob, in order of their names', () => {
@@ -46,12 +49,50 @@ describe('reading a corpus', () => {
     [
       'bytes that are no UTF-8',
       () => file('latin.txt', Uint8Array.of(0x63, 0x61, 0x66, 0xe9)),
-      /latin\.txt is not UTF-8/,
+      /latin\.txt is not UTF-8: it looks like Latin-1\..*iconv -f LATIN1 -t UTF-8/,
+    ],
+    [
+      'Windows-1252, also far behind the beginning',
+      () =>
+        file('windows.txt', Buffer.concat([Buffer.from('plain text\n'.repeat(200_000)), Buffer.of(0x93, 0x61, 0x94)])),
+      /windows\.txt is not UTF-8: it looks like Windows-1252, from byte \d{7} on/,
+    ],
+    ['UTF-16 with its mark', () => file('utf16.txt', Buffer.from('\ufeffUnicode, as Windows says', 'utf16le')), UTF16],
+    ['UTF-16 without', () => file('utf16.jsonl', Buffer.from('{"text": "with no mark"}', 'utf16le')), UTF16],
+    [
+      'UTF-16 the other way round',
+      () => file('utf16be.txt', Buffer.from('big end first', 'utf16le').swap16()),
+      /utf16be\.txt is not UTF-8: it looks like UTF-16/,
+    ],
+    [
+      'what is packed and does not say so',
+      () => file('packed.txt', gzipSync('text')),
+      /looks like gzip\. Give it the ending \.gz/,
     ],
     ['a line that is not JSON', () => file('bad.jsonl', '{"text": "a"}\nnope\n'), /bad\.jsonl:2 is not JSON/],
-    ['a line without text', () => file('no.jsonl', '{"body": "a"}\n'), /no\.jsonl:1 has no "text" that is a string/],
+    [
+      'a line without text',
+      () => file('no.jsonl', '{"body": "a"}\n'),
+      /no\.jsonl:1 has no "text" that is a string.*it has "body".*data\.field/s,
+    ],
+    ['a line that is no object', () => file('number.jsonl', '7\n'), /number\.jsonl:1 is not JSON/],
   ])('refuses %s', (_, make, message) => {
     expect(() => read(make())).toThrow(message);
+  });
+});
+
+describe('the field that is the text', () => {
+  const lines = [
+    { content: 'one', text: 'not this' },
+    { content: null },
+    { content: '', text: 'x' },
+    { content: 'two' },
+  ];
+  it('is the one that the run names; where it is null there is no document', () => {
+    const place = path.join(folder, file('fields.jsonl', lines.map((line) => JSON.stringify(line)).join('\n')));
+    expect(texts(openWhole([place], 'content'))).toEqual(['one', '', 'two']);
+    expect(() => texts(openWhole([place], 'body'))).toThrow(/fields\.jsonl:1 has no "body".*Correct data\.field/);
+    expect(() => texts(openWhole([place], '__proto__'))).toThrow(/has no "__proto__"/);
   });
 });
 
@@ -102,6 +143,56 @@ describe('splitting and sharding', () => {
     expect(shards.flat()).toEqual(texts(corpus.training));
     expect(shards.flat()).toHaveLength(54);
     expect(Math.min(...shards.map((s) => s.length))).toBeGreaterThan(5);
+  });
+
+  it.each([0.1, 0.3, 0.35, 0.4])('holds out the share %d of lines and of files', (share) => {
+    file('share.jsonl', Array.from({ length: 1_000 }, (_, i) => `{"text": "${i}"}`).join('\n'));
+    expect(texts(openCorpus(['share.jsonl'], folder, share).validation)).toHaveLength(Math.round(1_000 * share));
+    const { corpus } = corpusOf(Array.from({ length: 40 }, (_, i) => `text ${i}`));
+    expect(texts(corpus.validation)).toHaveLength(4);
+  });
+
+  it('counts the lines of all files together, and blank ones not at all: each document whole', () => {
+    const names = Array.from({ length: 30 }, (_, f) =>
+      file(
+        `little${f}.jsonl`,
+        [0, 1, 2].map((i) => `${JSON.stringify({ prompt: `${f}?`, completion: `answer ${3 * f + i}` })}\n\n`).join(''),
+      ),
+    );
+    const corpus = openCorpus(names, folder, 0.1);
+    expect(texts(corpus.validation)).toEqual([9, 19, 29, 39, 49, 59, 69, 79, 89].map((i) => `answer ${i}`));
+    expect(texts(corpus.training)).toHaveLength(81);
+    const shards = Array.from({ length: 4 }, (_, i) => texts(corpus.shard(i, 4)));
+    expect(shards.flat()).toEqual(texts(corpus.training));
+  });
+
+  it('never cuts a completion: of few prompts the last one is held out', () => {
+    for (const count of [2, 5, 9, 10, 19]) {
+      const lines = Array.from({ length: count }, (_, i) => JSON.stringify({ prompt: 'p', completion: `all of ${i}` }));
+      file('prompts.jsonl', lines.join('\n'));
+      const corpus = openCorpus(['prompts.jsonl'], folder, 0.1);
+      expect(texts(corpus.validation)).toEqual([`all of ${count === 19 ? 9 : count - 1}`]);
+      expect([...texts(corpus.training), ...texts(corpus.validation)].sort()).toEqual(
+        lines.map((line) => (JSON.parse(line) as { completion: string }).completion).sort(),
+      );
+    }
+  });
+
+  it('cuts a text without lines between words, one without words between characters', () => {
+    for (const [content, held] of [
+      ['one two three four five six seven eight nine ten', 'ten'],
+      ['é'.repeat(100), 'é'.repeat(10)],
+      [`${'word '.repeat(40_000)}${'é'.repeat(5_000)}`, undefined],
+    ] as const) {
+      file('one.txt', content);
+      const corpus = openCorpus(['one.txt'], folder, 0.1);
+      expect(joined(corpus.training) + joined(corpus.validation)).toBe(content);
+      if (held !== undefined) expect(joined(corpus.validation)).toBe(held);
+      expect(joined(corpus.validation).length).toBeGreaterThan(0);
+      const shards = Array.from({ length: 4 }, (_, i) => joined(corpus.shard(i, 4)));
+      expect(shards.join('')).toBe(joined(corpus.training));
+      expect(shards.every((shard) => shard.length > 0)).toBe(true);
+    }
   });
 
   it('holds out the end of each of few lines', () => {

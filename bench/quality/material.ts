@@ -43,7 +43,7 @@ function prepare(corpus: CorpusName, size: SizeName): Material {
   const tokenizer = loadTokenizer(json, 'the tokenizer');
   const heldOut = tokenize(tokenizer, text.validation.documents()).tokens;
   // Settings are chosen by the even batches of the held-out text; the odd ones are for the results.
-  const batches = evaluationBatches(heldOut, batch, context, 2 * EVALUATION_TOKENS);
+  const batches = [...evaluationBatches(heldOut, batch, context, 2 * EVALUATION_TOKENS)];
   return {
     model: {
       architecture: 'llama',

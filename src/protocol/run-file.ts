@@ -117,7 +117,7 @@ const paths = z.union([
 
 const corpusSchema = z.strictObject({
   paths: paths.describe(
-    'Files, folders or globs of .txt, .md or .jsonl (a line: one object with "text", or "prompt" and "completion"); relative to this file.',
+    'Files, folders or globs of .txt, .md, .jsonl (a line: one object with "text", or "prompt" and "completion"), these with .gz or .zst behind, or .parquet; relative to this file.',
   ),
   field: z
     .string()

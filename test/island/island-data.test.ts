@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
 import { helloOf } from '../../src/island/greeting.ts';
 import { islandFiles } from '../../src/island/node/data-files.ts';
@@ -37,11 +38,11 @@ async function opened(job: Job, access: DataAccess = INSIDE, index = 0): Promise
   return openIslandData(job, preparation, shard, islandFiles(job, access), path.join(home, 'cache'), () => {});
 }
 /** All that `steps` batches show, as text. */
-async function textOf(job: Job, batches: readonly Batch[]): Promise<string> {
+async function textOf(job: Job, batches: Iterable<Batch>): Promise<string> {
   const { preparation } = await prepareData(job, home);
   if (preparation.kind !== 'text') throw new TypeError('no text');
   const { decode } = tokenizerOf(preparation);
-  return batches.map((batch) => decode([...(batch.input as BigInt64Array)].map(Number))).join('|');
+  return Array.from(batches, (batch) => decode([...(batch.input as BigInt64Array)].map(Number))).join('|');
 }
 const firstOf = ({ batches }: IslandData, steps: number): readonly Batch[] =>
   Array.from({ length: steps }, (_, step) => batches(step));
@@ -63,10 +64,10 @@ describe('data of an owner', () => {
   });
 
   it("are never validated on: the run's held-out text is, or nothing", async () => {
-    expect((await opened(job, own)).heldOut).toEqual([]);
+    expect((await opened(job, own)).heldOut).toHaveLength(0);
     const both = await opened(job, { ...own, folders: [home] });
     const alone = await opened(job);
-    expect(both.heldOut).toEqual(alone.heldOut);
+    expect([...both.heldOut]).toEqual([...alone.heldOut]);
     expect(await textOf(job, firstOf(both, 20))).toContain('zebras');
     expect(await textOf(job, both.heldOut)).not.toContain('zebra');
   });
@@ -79,7 +80,7 @@ describe('data of an owner', () => {
     const data = await opened(tabular, { kind: 'own', paths: [ours], folders: [home] }, 2);
     const drawn = firstOf(data, 20).map(({ input }) => Number(input[0]));
     expect(new Set(drawn).size).toBe(20);
-    expect(data.heldOut).toEqual((await opened(tabular)).heldOut);
+    expect([...data.heldOut]).toEqual([...(await opened(tabular)).heldOut]);
   });
 
   it('make an island say that it does not validate, unless it reads the run’s too', async () => {
@@ -87,6 +88,20 @@ describe('data of an owner', () => {
     expect(await says(own)).toBe(false);
     expect(await says({ ...own, folders: [home] })).toBe(true);
     expect(await says(INSIDE)).toBe(true);
+  });
+});
+
+describe('packed data', () => {
+  it('are trained on and validated as the plain ones are', async () => {
+    vi.stubEnv('HELIOTROPE_HOME', path.join(home, 'state'));
+    const lines = Array.from({ length: 50 }, (_, i) => `{"body": "the text of line ${i}"}`).join('\n');
+    const job = (name: string) => jobOf({ paths: [name], field: 'body' }, { islands: 2 });
+    const plain = await opened(job(file('plain.jsonl', lines)), INSIDE, 1);
+    writeFileSync(path.join(home, 'packed.jsonl.gz'), gzipSync(lines));
+    const packed = await opened(job('packed.jsonl.gz'), INSIDE, 1);
+    vi.unstubAllEnvs();
+    expect([...packed.heldOut]).toEqual([...plain.heldOut]);
+    expect(firstOf(packed, 5)).toEqual(firstOf(plain, 5));
   });
 });
 
@@ -102,7 +117,7 @@ describe('little data', () => {
       for (let index = 0; index < job.islands; index++) {
         const { batches, heldOut } = await opened(job, INSIDE, index);
         expect(batches(0).count).toBeGreaterThan(0);
-        expect(heldOut[0]!.count).toBeGreaterThan(0);
+        expect(heldOut.at(0)!.count).toBeGreaterThan(0);
       }
     }
   });
@@ -111,7 +126,7 @@ describe('little data', () => {
     const lines = Array.from({ length: 20 }, (_, i) => JSON.stringify({ prompt: 'q', completion: `number ${i}` }));
     const job = jobOf({ paths: [file('short.jsonl', lines.join('\n'))], packing: false }, { context: 64, islands: 2 });
     const { batches, heldOut } = await opened(job);
-    expect([batches(0).count > 0, heldOut.length, heldOut[0]!.count > 0]).toEqual([true, 2, true]);
+    expect([batches(0).count > 0, heldOut.length, heldOut.at(0)!.count > 0]).toEqual([true, 2, true]);
     await expect(opened(jobOf({ ...job.data, packing: true }, { context: 64 }))).rejects.toThrow(
       /held-out text has \d+ tokens, and one context needs 65\..*packing: false/s,
     );
@@ -137,7 +152,7 @@ describe('little data', () => {
             const shard = { index, count: islands };
             const data = await openIslandData(job, preparation, shard, islandFiles(job, INSIDE), home, () => {});
             expect(data.batches(0).count).toBeGreaterThan(0);
-            expect(data.heldOut[0]!.count).toBeGreaterThan(0);
+            expect(data.heldOut.at(0)!.count).toBeGreaterThan(0);
           }
         },
       ),

@@ -1,14 +1,16 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
+import { makeFolder } from '../../files.ts';
 import { trainingOf } from '../../island/layout.ts';
 import { trustedFiles } from '../../island/node/data-files.ts';
 import { heldOutBatches, openIslandData } from '../../island/node/island-data.ts';
 import { checkText, heldOutOf, type Preparation } from '../../island/node/job-data.ts';
-import type { Batch } from '../../ml/data/batches.ts';
+import { stateFolder } from '../../island/node/state-folder.ts';
+import type { BatchList } from '../../ml/data/batches.ts';
 import type { Document } from '../../ml/data/corpus.ts';
-import { tokenize } from '../../ml/data/tokenized-text.ts';
+import { tokenizePassages } from '../../ml/data/tokenized-text.ts';
 import { nodeRuntime } from '../../ml/engine/node-runtime.ts';
 import { loadFolderTokenizer, openWeights } from '../../ml/models/hugging-face.ts';
 import { isLanguage, isRegression } from '../../ml/models/model.ts';
@@ -26,8 +28,10 @@ export interface EvalOptions {
 
 /** Held-out batches, and of text its tokens and characters for a figure that does not depend on the tokenizer. */
 interface HeldOut {
-  readonly batches: readonly Batch[];
+  readonly batches: BatchList;
   readonly tokensPerCharacter: number | null;
+  /** Deletes what was kept on the disk of it. */
+  readonly close: () => void;
 }
 
 /** Measures a trained model on its run's held-out data, or on other text as a whole. */
@@ -38,15 +42,16 @@ export async function evaluate(run: string, options: EvalOptions, context: Comma
   const model = asUsed(folder, saved);
   const { job: read } = readRunFile(path.join(folder, 'run.yaml'));
   const job = { ...read, evaluation: { ...read.evaluation, tokens: options.tokens ?? read.evaluation.tokens } };
-  const { batches, tokensPerCharacter } = isLanguage(model)
-    ? heldOutText(job, folder, options.data, model.contextLength)
+  const heldOut = isLanguage(model)
+    ? await heldOutText(job, folder, options.data, model.contextLength)
     : await heldOutExamples(job, folder, options.data);
+  const { batches, tokensPerCharacter } = heldOut;
   const trainer = await Trainer.create(
     { ...trainingOf(job, model), runtime: nodeRuntime(), threads: availableParallelism() },
     parameters,
   );
   close();
-  const { lossSum, tokens, correct } = await trainer.evaluate(batches);
+  const { lossSum, tokens, correct } = await trainer.evaluate(batches).finally(heldOut.close);
   await trainer.release();
   const loss = lossSum / tokens;
   const r2 = isRegression(model) ? 1 - loss / varianceOf(batches) : null;
@@ -76,7 +81,8 @@ export async function evaluate(run: string, options: EvalOptions, context: Comma
 }
 
 /** Of the targets, averaged over the outputs: what predicting each one's mean would be wrong by. */
-function varianceOf(batches: readonly Batch[]): number {
+function varianceOf(list: BatchList): number {
+  const batches = [...list];
   const outputs = batches[0]!.targetShape[1] ?? 1;
   const columns = Array.from({ length: outputs }, (_, j) =>
     batches.flatMap(({ targets, count }) =>
@@ -92,21 +98,39 @@ function varianceOf(batches: readonly Batch[]): number {
   );
 }
 
-function heldOutText(job: Job, folder: string, data: readonly string[] | undefined, context: number): HeldOut {
+/** A long text is tokenized into files beside what else Heliotrope keeps, and never in memory as a whole. */
+async function heldOutText(
+  job: Job,
+  folder: string,
+  data: readonly string[] | undefined,
+  context: number,
+): Promise<HeldOut> {
+  const passages = await heldOutOf(job, folder, data);
   let characters = 0;
   const counted = function* (): Generator<Document> {
-    for (const document of heldOutOf(job, folder, data).documents()) {
+    for (const document of passages.documents()) {
       characters += document.text.length + (document.prompt?.length ?? 0);
       yield document;
     }
   };
-  const text = tokenize(loadFolderTokenizer(folder).tokenizer, counted());
-  const asked = { ...job, context };
-  checkText(text.tokens.length, asked, 'The text');
-  return {
-    batches: heldOutBatches(asked, text, job.evaluation.tokens),
-    tokensPerCharacter: text.tokens.length / characters,
+  const state = stateFolder(process.env);
+  makeFolder(state);
+  const scratch = mkdtempSync(path.join(state, 'eval-'));
+  const { tokenizer } = loadFolderTokenizer(folder);
+  const text = tokenizePassages(tokenizer, { ...passages, documents: counted }, { folder: scratch, key: 'eval' });
+  const close = (): void => {
+    text.tokens.close?.();
+    rmSync(scratch, { recursive: true, force: true });
   };
+  const asked = { ...job, context };
+  try {
+    checkText(text.tokens.length, asked, 'The text');
+  } catch (error) {
+    close();
+    throw error;
+  }
+  const batches = heldOutBatches(asked, text, job.evaluation.tokens);
+  return { batches, tokensPerCharacter: text.tokens.length / characters, close };
 }
 
 async function heldOutExamples(job: Job, folder: string, data: readonly string[] | undefined): Promise<HeldOut> {
@@ -126,5 +150,5 @@ async function heldOutExamples(job: Job, folder: string, data: readonly string[]
   const run = trustedFiles(job, folder);
   const files = { training: run, own: false, run };
   const { heldOut } = await openIslandData(job, preparation, { index: 0, count: 1 }, files, folder, () => {});
-  return { batches: heldOut, tokensPerCharacter: null };
+  return { batches: heldOut, tokensPerCharacter: null, close: () => {} };
 }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import type { Route } from '../../island/node/route-search.ts';
 import { runIsland } from '../../island/node/run-island.ts';
+import { stateFolder } from '../../island/node/state-folder.ts';
 import { type DataAccess, readsHeldOut } from '../../island/own-data.ts';
 import { requireProvider } from '../../ml/engine/node-runtime.ts';
 import type { Provider } from '../../ml/engine/session.ts';
@@ -14,7 +15,6 @@ import { keptIdentity } from '../identity-file.ts';
 import { linkByCode, type Search } from '../lan/by-code.ts';
 import { type FoundRun, findRuns } from '../lan/discovery.ts';
 import { CODE_PATTERN } from '../lan/words.ts';
-import { stateFolder } from '../state-folder.ts';
 
 export interface JoinOptions {
   readonly name?: string;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import {
-  type Batch,
+  type BatchList,
   type BatchSource,
   batchesOf,
   documentBatchesOf,
@@ -37,7 +37,7 @@ import {
 export interface IslandData {
   readonly batches: BatchSource;
   /** Of the run's held-out data; none where the island does not validate. */
-  readonly heldOut: readonly Batch[];
+  readonly heldOut: BatchList;
 }
 
 export interface Shard {
@@ -114,14 +114,14 @@ async function openText(
     ]);
     return tokenizePassages(tokenizer, passages, { folder: path.join(cache, part), key, onProgress });
   };
-  const run = files.run === null ? undefined : corpusOf(job, files.run);
-  const whole = files.own || run === undefined ? wholeOf(job, files.training) : run.training;
-  let training = tokensOf(
-    files.own || run === undefined ? whole : run.shard(shard.index, shard.count),
-    'training',
-    files.own ? 'own' : [job.data.heldOut, shard],
-  );
-  if (!files.own && training.tokens.length < tokensNeeded(job)) training = tokensOf(whole, 'whole', job.data.heldOut);
+  const run = files.run === null ? undefined : await corpusOf(job, files.run);
+  const shared = files.own ? undefined : run;
+  let training =
+    shared === undefined
+      ? tokensOf(await wholeOf(job, files.training), 'training', 'own')
+      : tokensOf(shared.shard(shard.index, shard.count), 'training', [job.data.heldOut, shard]);
+  if (shared !== undefined && training.tokens.length < tokensNeeded(job))
+    training = tokensOf(shared.training, 'whole', job.data.heldOut);
   checkText(training.tokens.length, job, files.own ? 'The text of --data' : 'The training text');
   const batches = packed
     ? batchesOf(training.tokens, rowsOf(job), context, seed)
@@ -133,7 +133,7 @@ async function openText(
 }
 
 /** Held-out batches of a job's text, packed or by document as it is trained. */
-export function heldOutBatches(job: Job, { tokens, documents }: TokenizedText, most: number): readonly Batch[] {
+export function heldOutBatches(job: Job, { tokens, documents }: TokenizedText, most: number): BatchList {
   return isPacked(job)
     ? evaluationBatches(tokens, rowsOf(job), job.context, most)
     : documentEvaluationBatches(tokens, documents, rowsOf(job), job.context, most);

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { trainBpe } from '../../ml/data/bpe-training.ts';
-import { type Corpus, openDocuments, openFiles, openWhole, type Passages } from '../../ml/data/corpus.ts';
+import { type Corpus, openFiles, openWhole, type Passages } from '../../ml/data/corpus.ts';
+import { filesOf } from '../../ml/data/corpus-files.ts';
 import {
   checkExamples,
   type ExampleSet,
@@ -13,11 +14,14 @@ import {
 } from '../../ml/data/examples.ts';
 import { readIdx } from '../../ml/data/idx.ts';
 import { layOut, readRows, type TableLayout, toExamples } from '../../ml/data/table.ts';
+import type { TextFile } from '../../ml/data/text-file.ts';
 import { tokenize } from '../../ml/data/tokenized-text.ts';
 import { loadTokenizer, type Tokenizer } from '../../ml/data/tokenizer.ts';
+import { unpackFiles } from '../../ml/data/unpack.ts';
 import type { Job } from '../../protocol/run-file.ts';
 import type { DataSizes } from '../layout.ts';
 import { trustedFiles } from './data-files.ts';
+import { stateFolder } from './state-folder.ts';
 
 /**
  * How a run's data become numbers: decided once by the coordinator, sent to every island, and kept with the model.
@@ -109,8 +113,8 @@ function targetScalingOf(
   return known.kind === 'table' && known.targetScaling !== undefined ? { targetScaling: known.targetScaling } : {};
 }
 
-function prepareText(job: Job, folder: string, given: Preparation | undefined): DataSummary {
-  const corpus = corpusOf(job, trustedFiles(job, folder));
+async function prepareText(job: Job, folder: string, given: Preparation | undefined): Promise<DataSummary> {
+  const corpus = await corpusOf(job, trustedFiles(job, folder));
   const tokenizerJson = given?.kind === 'text' ? given.tokenizerJson : makeTokenizer(job, folder, corpus.training);
   const source = 'path' in job.tokenizer ? job.tokenizer.path : 'the trained tokenizer';
   const tokenizer = loadTokenizer(tokenizerJson, source, given?.kind === 'text' ? given.endOfText : undefined);
@@ -169,14 +173,23 @@ export const tokenizerOf = ({ tokenizerJson, endOfText }: Preparation & { kind: 
   loadTokenizer(tokenizerJson, "the run's tokenizer", endOfText);
 
 /** Held-out text of a job, or all of other files. */
-export const heldOutOf = (job: Job, folder: string, other: readonly string[] | undefined): Passages =>
-  other === undefined ? corpusOf(job, trustedFiles(job, folder)).validation : openDocuments(other, process.cwd());
+export const heldOutOf = async (job: Job, folder: string, other: readonly string[] | undefined): Promise<Passages> =>
+  other === undefined
+    ? (await corpusOf(job, trustedFiles(job, folder))).validation
+    : wholeOf(
+        job,
+        other.flatMap((named) => filesOf(named, process.cwd())),
+      );
 
-export const corpusOf = ({ data }: Job, files: readonly string[]): Corpus =>
-  openFiles(files, data.heldOut, fieldOf(data));
+export const corpusOf = async ({ data }: Job, files: readonly string[]): Promise<Corpus> =>
+  openFiles(await unpacked(data, files), data.heldOut, fieldOf(data));
 
 /** All of an owner's text, which has the fields that the run's has. */
-export const wholeOf = ({ data }: Job, files: readonly string[]): Passages => openWhole(files, fieldOf(data));
+export const wholeOf = async ({ data }: Job, files: readonly string[]): Promise<Passages> =>
+  openWhole(await unpacked(data, files), fieldOf(data));
+
+const unpacked = (data: Job['data'], files: readonly string[]): Promise<readonly TextFile[]> =>
+  unpackFiles(files, { folder: path.join(stateFolder(process.env), 'unpacked'), field: fieldOf(data) });
 
 const fieldOf = (data: Job['data']): string | undefined => ('paths' in data ? data.field : undefined);
 

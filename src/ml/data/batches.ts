@@ -16,6 +16,20 @@ export interface Batch {
   readonly count: number;
 }
 
+/** Batches that may be made when they are asked for, so that no more than one is in memory. Arrays are such, too. */
+export interface BatchList extends Iterable<Batch> {
+  readonly length: number;
+  at(index: number): Batch | undefined;
+}
+
+export const batchList = (length: number, make: (index: number) => Batch): BatchList => ({
+  length,
+  at: (index) => (index < length ? make(index) : undefined),
+  *[Symbol.iterator]() {
+    for (let index = 0; index < length; index++) yield make(index);
+  },
+});
+
 /** Batch number `step` (from 0): a pure function, so that a run resumes from its step count alone. */
 export type BatchSource = (step: number) => Batch;
 
@@ -86,23 +100,12 @@ const documentAt = (stream: TokenStream, documents: Float64Array, place: number,
 };
 
 /** Windows of a stream in order, `batch` at a time; rows that fill up the last batch do not count. */
-export function evaluationBatches(
-  stream: TokenStream,
-  batch: number,
-  context: number,
-  maxTokens: number,
-): readonly Batch[] {
+export function evaluationBatches(stream: TokenStream, batch: number, context: number, maxTokens: number): BatchList {
   const all = Math.floor((stream.length - 1) / context);
   const windows = Math.max(1, Math.min(all, Math.floor(maxTokens / context)));
   // Spread over the whole held-out text when it is longer than what is evaluated.
-  const starts = Array.from({ length: windows }, (_, i) => Math.floor((i * all) / windows) * context);
-  return inBatches(starts, batch).map((part) =>
-    tokenBatch(
-      part.map((start) => stream.read(start, context + 1)),
-      batch,
-      context,
-    ),
-  );
+  const start = (i: number): number => Math.floor((i * all) / windows) * context;
+  return inBatches(windows, batch, context, (i) => stream.read(start(i), context + 1));
 }
 
 /** As {@link evaluationBatches} for whole documents, spread over all of them. */
@@ -112,20 +115,17 @@ export function documentEvaluationBatches(
   batch: number,
   context: number,
   maxTokens: number,
-): readonly Batch[] {
+): BatchList {
   const count = Math.max(1, Math.min(documents.length, Math.floor(maxTokens / context)));
-  const places = Array.from({ length: count }, (_, i) => Math.floor((i * documents.length) / count));
-  return inBatches(places, batch).map((part) =>
-    tokenBatch(
-      part.map((place) => documentAt(stream, documents, place, context)),
-      batch,
-      context,
-    ),
-  );
+  const place = (i: number): number => Math.floor((i * documents.length) / count);
+  return inBatches(count, batch, context, (i) => documentAt(stream, documents, place(i), context));
 }
 
-const inBatches = <T>(items: readonly T[], size: number): readonly (readonly T[])[] =>
-  Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
+const inBatches = (count: number, batch: number, context: number, read: (row: number) => Uint32Array): BatchList =>
+  batchList(Math.ceil(count / batch), (index) => {
+    const rows = Array.from({ length: Math.min(batch, count - index * batch) }, (_, i) => read(index * batch + i));
+    return tokenBatch(rows, batch, context);
+  });
 
 /** Each row's tokens but the last, and as targets each but the first. Missing rows and places do not count. */
 function tokenBatch(rows: readonly Uint32Array[], batch: number, context: number): Batch {

@@ -2,7 +2,7 @@ import { globSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 
-/** Which files a corpus is, by the names that a run file or a command line gives. */
+/** Which files a corpus is, by the names that a run file or a command line gives, and what they hold by their endings. */
 
 /** Whether a path is a glob. */
 export const GLOB = /[*?[{]/;
@@ -10,11 +10,20 @@ export const GLOB = /[*?[{]/;
 /** What a file holds: one text, or a document a line. */
 export type CorpusKind = 'text' | 'lines';
 
-/** By the file's ending. Any other is a text. */
-export const kindOf = (file: string): CorpusKind => (/\.(jsonl|ndjson)$/i.test(file) ? 'lines' : 'text');
+/** By the ending. Any other than those of lines is a text; what is packed as .json is lines, as the large corpora have it. */
+export const kindOf = (file: string): CorpusKind =>
+  /\.(jsonl|ndjson)$|\.(jsonl|ndjson|json)\.(gz|zst)$|\.parquet$/i.test(file) ? 'lines' : 'text';
+
+export type Packing = 'gzip' | 'Zstandard' | 'Parquet';
+
+/** How a file has to be unpacked before it can be read by place. */
+export function packingOf(file: string): Packing | undefined {
+  const ending = path.extname(file).toLowerCase();
+  return ending === '.gz' ? 'gzip' : ending === '.zst' ? 'Zstandard' : ending === '.parquet' ? 'Parquet' : undefined;
+}
 
 /** What a folder is searched for. */
-const IN_FOLDERS = '**/*.{txt,md,jsonl,ndjson}';
+const IN_FOLDERS = ['**/*.{txt,md,jsonl,ndjson,parquet}', '**/*.{txt,md,jsonl,ndjson,json}.{gz,zst}'];
 
 /**
  * Files that a path, a folder or a glob names, in order of their names.

@@ -1,5 +1,5 @@
 import { HelioError } from '../../errors.ts';
-import type { Batch, BatchSource } from './batches.ts';
+import { type Batch, type BatchList, type BatchSource, batchList } from './batches.ts';
 import { permutation } from './permutation.ts';
 
 /** Examples of a fixed size, each with a class or with numbers to predict. */
@@ -55,17 +55,10 @@ export function exampleBatchesOf(set: ExampleSet, rows: Uint32Array, batch: numb
 }
 
 /** Rows in order, at most `most` of them spread over all; rows that fill up the last batch do not count. */
-export function exampleEvaluationBatches(
-  set: ExampleSet,
-  rows: Uint32Array,
-  batch: number,
-  most: number,
-): readonly Batch[] {
+export function exampleEvaluationBatches(set: ExampleSet, rows: Uint32Array, batch: number, most: number): BatchList {
   const count = Math.max(1, Math.min(rows.length, most));
   const chosen = Array.from({ length: count }, (_, i) => rows[Math.floor((i * rows.length) / count)]!);
-  return Array.from({ length: Math.ceil(count / batch) }, (_, b) =>
-    exampleBatch(set, chosen.slice(b * batch, (b + 1) * batch), batch),
-  );
+  return batchList(Math.ceil(count / batch), (b) => exampleBatch(set, chosen.slice(b * batch, (b + 1) * batch), batch));
 }
 
 function exampleBatch(set: ExampleSet, rows: readonly number[], batch: number): Batch {

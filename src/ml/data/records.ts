@@ -10,6 +10,9 @@ export interface Document {
   readonly continues?: boolean;
 }
 
+/** What the text is called where the run does not say. */
+export const TEXT_FIELDS = ['text', 'prompt', 'completion'];
+
 type Record = Readonly<{ [field: string]: unknown }>;
 
 /**

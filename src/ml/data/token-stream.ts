@@ -3,6 +3,8 @@ export interface TokenStream {
   readonly length: number;
   /** A copy of `count` numbers from place `from` on; both within the length. */
   read(from: number, count: number): Uint32Array;
+  /** Lets its file go, where it has one. */
+  close?(): void;
 }
 
 /** Marks a token that the model is not trained to say: that of a prompt. */

@@ -226,7 +226,7 @@ export class Trainer {
   }
 
   /** Summed loss on held-out batches, of the parameters that were last written, or of its own where none were. */
-  evaluate(batches: readonly Batch[]): Promise<Evaluation> {
+  evaluate(batches: Iterable<Batch>): Promise<Evaluation> {
     return this.#inTurn(async () => {
       let [lossSum, tokens, correct] = [0, 0, 0];
       let classifier = false;

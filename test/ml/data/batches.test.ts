@@ -83,14 +83,30 @@ describe('batches', () => {
   });
 
   it('evaluates windows that are spread over the whole text; rows that fill up do not count', () => {
-    const batches = evaluationBatches(stream, 2, 10, 50);
+    const batches = [...evaluationBatches(stream, 2, 10, 50)];
     expect(batches.flatMap((b) => [Number(b.input[0]), Number(b.input[10])])).toEqual([0, 190, 390, 590, 790, 0]);
     expect(batches.map((b) => b.count)).toEqual([20, 20, 10]);
   });
 
+  it('reads held-out windows only when they are asked for', () => {
+    let reads = 0;
+    const counted = {
+      length: 1_000_000_000,
+      read: (from: number, count: number) => (reads++, new Uint32Array(count).fill(from % 7)),
+    };
+    const batches = evaluationBatches(counted, 4, 100, 500_000_000);
+    expect([batches.length, reads]).toEqual([1_250_000, 0]);
+    expect(batches.at(1_249_999)!.count).toBe(400);
+    for (const batch of batches) {
+      expect(batch.count).toBe(400);
+      break;
+    }
+    expect([reads, batches.at(1_250_000)]).toEqual([8, undefined]);
+  });
+
   it('leaves out what comes before the answer to a prompt', () => {
     const tokens = streamOf(Uint32Array.of(5, SILENT + 6, SILENT + 7, 8, 9));
-    const { input, targets, weights, count } = evaluationBatches(tokens, 1, 4, 4)[0]!;
+    const { input, targets, weights, count } = evaluationBatches(tokens, 1, 4, 4).at(0)!;
     expect([...input]).toEqual([5n, 6n, 7n, 8n]);
     expect([...targets]).toEqual([6n, 7n, 8n, 9n]);
     expect([...weights]).toEqual([0, 0, 1, 1]);

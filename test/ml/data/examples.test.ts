@@ -191,7 +191,7 @@ describe('examples', () => {
   });
 
   it('are evaluated once each; rows that fill up do not count', () => {
-    const batches = exampleEvaluationBatches(set, Uint32Array.of(1, 2, 3), 2, 100);
+    const batches = [...exampleEvaluationBatches(set, Uint32Array.of(1, 2, 3), 2, 100)];
     expect(batches.map((b) => b.count)).toEqual([2, 1]);
     expect([...batches[1]!.weights]).toEqual([1, 0]);
   });

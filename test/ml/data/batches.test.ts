@@ -92,7 +92,10 @@ describe('batches', () => {
     let reads = 0;
     const counted = {
       length: 1_000_000_000,
-      read: (from: number, count: number) => (reads++, new Uint32Array(count).fill(from % 7)),
+      read: (from: number, count: number) => {
+        reads++;
+        return new Uint32Array(count).fill(from % 7);
+      },
     };
     const batches = evaluationBatches(counted, 4, 100, 500_000_000);
     expect([batches.length, reads]).toEqual([1_250_000, 0]);

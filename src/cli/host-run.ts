@@ -10,6 +10,7 @@ import { writeWhole } from '../files.ts';
 import type { Preparation } from '../island/node/job-data.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import { joinArrays } from '../ml/tensor/tensor-source.ts';
+import { unitOf } from '../protocol/job.ts';
 import type { Job } from '../protocol/run-file.ts';
 import { addressesOf, inviteTo, newInvitationId, type Served, writeServed } from './addresses.ts';
 import { beginRun } from './begin-run.ts';
@@ -174,6 +175,7 @@ async function host(
     dataRoot,
     islands: prepared.job.islands,
     steps: prepared.job.stop.steps,
+    unit: unitOf(prepared.job),
     parameters: prepared.parameterCount,
     keptAs: keptAs ?? null,
     notices: outerNotices(prepared.job),

@@ -1,4 +1,5 @@
 import type { RunRecord } from '../coordinator/state.ts';
+import type { Unit } from '../protocol/job.ts';
 import type { CodeTried } from './lan/code-door.ts';
 
 /** A record as it is written to metrics.jsonl and told to whoever watches: when, and with the bytes so far. */
@@ -24,6 +25,7 @@ export type ServeLine =
       readonly dataRoot: string;
       readonly islands: number;
       readonly steps: number;
+      readonly unit: Unit;
       readonly parameters: number;
       readonly keptAs: string | null;
       /** What the settings make of the run that its owner may not expect. */

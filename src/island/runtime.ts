@@ -2,6 +2,7 @@ import { fragmentsIn } from '../outer/fragments.ts';
 import { type Content, decodeFloats, type Packed, type Parcel } from '../protocol/frame.ts';
 import { contentHash } from '../protocol/hash.ts';
 import { isSignedBy, updateText } from '../protocol/identity.ts';
+import { type Unit, unitOf } from '../protocol/job.ts';
 import { type CoordinatorMessage, type IslandMessage, NO_PROGRESS, type Progress } from '../protocol/messages.ts';
 import { receiptText } from '../protocol/receipts.ts';
 import { Attention } from './attention.ts';
@@ -68,6 +69,7 @@ export class IslandSession {
   #counters = { ...NO_PROGRESS };
   #reportedMs = 0;
   #toldOwnerMs = 0;
+  #unit: Unit = 'tokens';
   readonly #cpuBeforeS: number;
 
   constructor(host: IslandHost, line: Line, trainer: IslandTrainer, exchange: IslandExchange) {
@@ -238,6 +240,7 @@ export class IslandSession {
   }
 
   async #prepare({ run, job, manifest, shard, restore }: Welcome): Promise<void> {
+    this.#unit = unitOf(job);
     const fragments = Array.from({ length: job.outer.fragments }, (_, i) => this.#newest[i]!);
     const layout = fragmentsIn(manifest);
     const preparing = this.#trainer.prepare(
@@ -366,7 +369,7 @@ export class IslandSession {
   #tellOwner({ step, loss, tokensPerS }: Progress): void {
     if (this.#reportedMs - this.#toldOwnerMs < OWNER_MS || !this.#state.training || tokensPerS === 0) return;
     this.#toldOwnerMs = this.#reportedMs;
-    this.#host.say(`step ${step} · loss ${loss.toFixed(4)} · ${tokensPerS.toFixed(0)} tokens/s`);
+    this.#host.say(`step ${step} · loss ${loss.toFixed(4)} · ${tokensPerS.toFixed(0)} ${this.#unit}/s`);
   }
 
   /** Something that training waits for, and how long it took. */

@@ -1,6 +1,11 @@
 import { HelioError } from '../errors.ts';
 import { type Job, jobSchema } from './run-file.ts';
 
+/** What a run shows its models one of at a time, and counts. */
+export type Unit = 'tokens' | 'examples';
+
+export const unitOf = ({ data }: Pick<Job, 'data'>): Unit => ('paths' in data ? 'tokens' : 'examples');
+
 /** Tries: one for each depth at which a newer run file may have keys. */
 const MAX_TRIES = 8;
 

@@ -49,12 +49,14 @@ describe('the live display of a run with many islands', () => {
         done();
       },
     });
-    const painter = new Painter(out as NodeJS.WriteStream, 100, {});
+    const painter = new Painter(out as NodeJS.WriteStream, 100, 'examples', {});
     for (const record of recordsOf(1_000)) painter.take(record);
     written = '';
     painter.take({ kind: 'merge', fragment: 0, version: 1, runStep: 10, contributions: [], missing: [], atS: 3 });
     const lines = written.trimEnd().split('\n');
     expect(lines).toHaveLength(65);
+    expect(lines[0]).toMatch(/\d examples\/s/);
+    expect(written).not.toContain('tokens');
     expect(lines.at(-1)).toContain('and 936 more; 1,000 of 1,000 train');
   });
 });

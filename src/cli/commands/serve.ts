@@ -132,7 +132,7 @@ function show(
   options: Omit<ServeOptions, 'tls' | 'host'> & { readonly tls: string | undefined; readonly host: string },
   context: CommandContext,
 ): (line: ServeLine) => void {
-  let painter = new Painter(process.stderr, 1, context.environment);
+  let painter = new Painter(process.stderr, 1, 'tokens', context.environment);
   let run = '';
   return (line) => {
     if (line.kind === 'record') painter.take(line.record);
@@ -141,7 +141,7 @@ function show(
     if (line.kind === 'fault') painter.say(`closed a connection for an error of ours (${line.place}): ${line.what}`);
     if (line.kind === 'code') painter.say(describeCode(line));
     if (line.kind !== 'serving') return;
-    painter = new Painter(process.stderr, line.steps, context.environment);
+    painter = new Painter(process.stderr, line.steps, line.unit, context.environment);
     run = path.basename(line.folder);
     if (line.keptAs !== null)
       painter.say(

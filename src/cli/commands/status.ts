@@ -1,11 +1,13 @@
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
+import { unitOf } from '../../protocol/job.ts';
 import type { Standing } from '../../protocol/standing.ts';
 import { type CommandContext, colorful, print, printJson } from '../context.ts';
 import { askCoordinator } from '../host-client.ts';
 import { integer, severalOf } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { reportLines } from '../report/report-terminal.ts';
+import { readRunFile } from '../run-file.ts';
 import { findRun, readJson } from '../run-folder.ts';
 
 interface Status {
@@ -50,11 +52,12 @@ export async function status(run: string, context: CommandContext): Promise<numb
     print(`${now.phase} · step ${now.runStep} of ${now.steps} · ${integer(now.merges)} merges${loss}`);
     if (now.checkpoint !== null && now.checkpointMissing.length > 0)
       print(`  checkpoint ${now.checkpoint} is without ${severalOf(now.checkpointMissing)}`);
+    const unit = unitOf(readRunFile(path.join(folder, 'run.yaml')).job);
     for (const { island, step, tokens, offences, standing } of now.islands) {
       const offended = offences > 0 ? ` · ${offences} offences` : '';
       const { state, reason, next, fix } = standing;
       print(
-        `  ${island.padEnd(24)} ${state.padEnd(9)} step ${String(step ?? '–').padStart(7)}  ${integer(tokens)} tokens${offended}`,
+        `  ${island.padEnd(24)} ${state.padEnd(9)} step ${String(step ?? '–').padStart(7)}  ${integer(tokens)} ${unit}${offended}`,
       );
       print(`  ${' '.repeat(24)} ${reason}${next === null ? '' : `: ${next.what}`}${fix === null ? '' : ` · ${fix}`}`);
     }

@@ -60,7 +60,7 @@ export async function trainLocally(
     );
   }
   const islands = options.islands === undefined ? [] : ['--islands', String(options.islands)];
-  let painter = new Painter(process.stderr, 1, context.environment);
+  let painter = new Painter(process.stderr, 1, 'tokens', context.environment);
   const stopping = (): void => painter.say('stopping with a checkpoint; press Ctrl-C again to give it up');
   signal.addEventListener('abort', stopping);
   try {
@@ -69,7 +69,7 @@ export async function trainLocally(
       serveArguments: [...source, ...islands, '--runs', context.runs],
       signal,
       onServing: (line) => {
-        painter = new Painter(process.stderr, line.steps, context.environment);
+        painter = new Painter(process.stderr, line.steps, line.unit, context.environment);
         if (line.keptAs !== null) painter.say(`the earlier run is kept in ${path.relative('', line.keptAs)}`);
         painter.say(
           `${line.islands} islands, ${line.parameters.toLocaleString('en-US')} parameters, folder ${path.relative('', line.folder) || '.'}`,

@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
 import { entriesOf } from '../../coordinator/table.ts';
+import type { Unit } from '../../protocol/job.ts';
 import { asTyped } from '../context.ts';
 import type { LiveRecord } from '../records.ts';
 import { describeRecord } from './describe.ts';
@@ -10,6 +11,7 @@ import { emptyView, etaS, fold, shareDone, type View } from './view.ts';
 /** Shows a run as it goes: a table that redraws itself on a terminal, plain lines elsewhere. */
 export class Painter {
   readonly #out: NodeJS.WriteStream;
+  readonly #unit: Unit;
   readonly #live: boolean;
   readonly #colors: ReturnType<typeof pc.createColors>;
   #view: View;
@@ -18,8 +20,9 @@ export class Painter {
   #saidStep = -1;
 
   /** @param live redraw in place; off for pipes, CI and `NO_COLOR` with a dumb terminal */
-  constructor(out: NodeJS.WriteStream, totalSteps: number, environment: NodeJS.ProcessEnv) {
+  constructor(out: NodeJS.WriteStream, totalSteps: number, unit: Unit, environment: NodeJS.ProcessEnv) {
     this.#out = out;
+    this.#unit = unit;
     const colorful = !environment.NO_COLOR && (out.isTTY === true || Boolean(environment.FORCE_COLOR));
     this.#live = out.isTTY === true && !environment.NO_COLOR && environment.TERM !== 'dumb' && !environment.CI;
     this.#colors = pc.createColors(colorful);
@@ -79,7 +82,7 @@ export class Painter {
           name.padEnd(12),
           row.status.padEnd(8),
           `step ${String(row.step).padStart(5)}`,
-          `${integer(row.tokensPerS).padStart(7)} tokens/s`,
+          `${integer(row.tokensPerS).padStart(7)} ${this.#unit}/s`,
           `loss ${row.loss === null ? '    –' : row.loss.toFixed(3)}`,
           `sent ${bytes(row.sentBytes).padStart(7)}`,
         ].join('  '),

@@ -92,7 +92,8 @@ function comparison(runs: readonly ReportedRun[]): string {
   return `<section><h2>Beside each other, at ${integer(runs[0]!.summary.steps)} steps</h2>${table(['run', 'validation loss', 'perplexity', 'tokens', 'exchanged an island', 'time'], rows)}<p class="note">The synchronous run is one process with the batches of all islands together: the result that an all-reduce at every step would give. One island alone sees the whole text, and as many tokens as one of the islands.</p></section>`;
 }
 
-function timeTable({ islandDetails }: Summary): string {
+function timeTable(summary: Summary): string {
+  const { islandDetails } = summary;
   const rows = islandDetails.map((d) => {
     const total = Math.max(1e-9, d.computeS + d.waitS + d.exchangeS + d.evaluateS);
     const part = (seconds: number, kind: string): string =>
@@ -111,7 +112,7 @@ function timeTable({ islandDetails }: Summary): string {
     ]);
   });
   return table(
-    ['island', 'steps', 'tokens', 'computing', 'waiting', 'exchanging', 'validating', 'peak memory', ''],
+    ['island', 'steps', qualityOf(summary).unit, 'computing', 'waiting', 'exchanging', 'validating', 'peak memory', ''],
     rows,
   );
 }

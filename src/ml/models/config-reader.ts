@@ -22,7 +22,7 @@ export interface ConfigReader {
    * To be called last.
    *
    * @param harmless keys that do not decide what is computed
-   * @returns those of them that are there
+   * @returns those of them that are there, and those that have the one value that was expected
    * @throws HelioError HELIO-3001 when a key was neither asked for nor is harmless: it might change what is computed
    */
   rest(harmless: readonly string[]): Readonly<Record<string, unknown>>;
@@ -46,6 +46,7 @@ export function objectReader(config: Readonly<Record<string, unknown>>, file: st
   if (typeof config !== 'object' || config === null || Array.isArray(config))
     throw foreignModel(file, 'it is no JSON object');
   const asked = new Set<string>(['model_type']);
+  const expected = new Set<string>();
   const value = (key: string): unknown => {
     asked.add(key);
     return Object.hasOwn(config, key) ? config[key] : undefined;
@@ -87,6 +88,7 @@ export function objectReader(config: Readonly<Record<string, unknown>>, file: st
     },
     expect(key, allowed) {
       const found = value(key);
+      expected.add(key);
       if (found !== undefined && !allowed.includes(found))
         throw wrong(key, allowed.map((v) => JSON.stringify(v)).join(' or '));
     },
@@ -94,7 +96,7 @@ export function objectReader(config: Readonly<Record<string, unknown>>, file: st
     rest(harmless) {
       const notes: Record<string, unknown> = {};
       for (const [key, found] of Object.entries(config)) {
-        if (harmless.includes(key)) {
+        if (harmless.includes(key) || expected.has(key)) {
           if (!WRITTEN_ANEW.includes(key)) notes[key] = found;
         } else if (!asked.has(key) && !key.startsWith('_') && found !== null) throw unknownKey(file, key, found);
       }

@@ -144,7 +144,6 @@ export const gpt2: LanguageFamily<Gpt2Config> = {
     activation_function: 'gelu_new',
     vocab_size: config.vocabularySize,
     n_positions: positionsOf(config),
-    n_ctx: positionsOf(config),
     n_embd: config.width,
     n_layer: config.layers,
     n_head: config.heads,

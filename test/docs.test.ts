@@ -21,6 +21,12 @@ describe('the docs', () => {
     expect(missing).toEqual([]);
   });
 
+  it('models.md has a line for each base of the matrix', () => {
+    const text = readFileSync(path.join(root, 'docs/models.md'), 'utf8');
+    const missing = readdirSync(path.join(root, 'test/fixtures/bases')).filter((name) => !text.includes(`| ${name}, `));
+    expect(missing, 'npm run bases').toEqual([]);
+  });
+
   it('security.md names tests that are there', () => {
     const text = readFileSync(path.join(root, 'docs/security.md'), 'utf8');
     const cells = [...text.matchAll(/^\| .* \| ([^|]*) \|$/gm)].map(([, cell]) => cell!);

@@ -9,6 +9,8 @@ import {
   decoderKeyValueWidth,
   decoderLogits,
   decoderParameters,
+  headWidthOf,
+  noGguf,
   readDecoder,
   windowed,
 } from './decoder.ts';
@@ -43,7 +45,10 @@ export const qwen2: LanguageFamily<Qwen2Config> = {
       notes: config.rest([...DECODER_HARMLESS, ...QWEN_WINDOW]),
     };
   },
-  gguf: (config) => decoderGguf(config, 'qwen2', 'apart'),
+  gguf(config) {
+    if (headWidthOf(config) * config.heads !== config.width) throw noGguf('heads of their own width in a Qwen2');
+    return decoderGguf(config, 'qwen2', 'apart');
+  },
 };
 
 /** Keys that {@link readQwenWindow} reads; they are saved as the base has them. */

@@ -347,12 +347,10 @@ async function conclude(
   const parameters = prepared.base === undefined ? trained : joinArrays(prepared.base, trained);
   saveTrained(folder, prepared, parameters);
   const samples = ending.status === 'finished' ? await sampleBoth(prepared, parameters) : null;
-  const summary = summarize(prepared, server, ending, samples, costs.now());
+  const curves = await readCurves(folder);
+  const summary = summarize(prepared, server, ending, samples, costs.now(), curves.validation);
   writeWhole(path.join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
   writeWhole(path.join(folder, 'README.md'), modelCard(prepared.job, summary));
-  writeWhole(
-    path.join(folder, 'report.html'),
-    reportHtml([{ title: prepared.job.name, summary, curves: await readCurves(folder) }]),
-  );
+  writeWhole(path.join(folder, 'report.html'), reportHtml([{ title: prepared.job.name, summary, curves }]));
   return summary;
 }

@@ -12,6 +12,7 @@ import type { Costs } from './costs.ts';
 import { byName } from './live/format.ts';
 import { initialParameters, type PreparedRun } from './prepare-run.ts';
 import type { IslandDetail, Summary } from './records.ts';
+import type { Curves } from './report/metrics.ts';
 
 /** The same prompt continued by the untrained and by the trained model; null where it writes no text. */
 export async function sampleBoth(prepared: PreparedRun, after: ParameterArrays): Promise<Summary['samples']> {
@@ -32,6 +33,7 @@ export function summarize(
   ending: Ending,
   samples: Summary['samples'],
   costs: Costs,
+  validation: Curves['validation'],
 ): Summary {
   const islands = allIslands(state.islands).toSorted((a, b) => byName(a.name, b.name));
   const details: readonly IslandDetail[] = islands.map((island) => {
@@ -78,6 +80,7 @@ export function summarize(
     tokens: sum((d) => d.tokens),
     wallS: costs.wallS,
     validationLoss: { before, after },
+    lowestLoss: lowestOf(validation),
     perplexity: isLanguage(model) ? { before: perplexity(before), after: perplexity(after) } : null,
     accuracy:
       state.firstAccuracy === null
@@ -98,3 +101,11 @@ export function summarize(
     islandDetails: details,
   };
 }
+
+type Lowest = NonNullable<Summary['lowestLoss']> | null;
+
+const lowestOf = (validation: Curves['validation']): Lowest =>
+  validation.reduce<Lowest>(
+    (lowest, [step, loss]) => (lowest === null || loss < lowest.loss ? { loss, step } : lowest),
+    null,
+  );

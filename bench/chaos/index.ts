@@ -221,7 +221,7 @@ function report(id: string, outcome: Outcome, calm: Outcome): void {
 async function hostile(database: Database): Promise<void> {
   // How far it comes depends on what strangers leave of the processor: on two cores a twentieth. It is compared with a run of as many steps.
   const hostileSteps = Math.min(steps, Math.max(120, Math.round(steps / 20)));
-  const undisturbed = await live('undisturbed, as short', { steps: hostileSteps });
+  const undisturbed = await live('undisturbed-as-short', { steps: hostileSteps });
   let strangersSent = (): number => 0;
   let harms = Promise.resolve(0);
   const everything: Disturb = async (processes, random) => {

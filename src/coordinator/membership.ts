@@ -72,6 +72,7 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
     }),
     answerMs: known?.answerMs ?? null,
     missed: known?.missed ?? 0,
+    overdue: known?.overdue ?? false,
     expected: kept,
     due: fragments.map(() => null),
     // A process counts from its own beginning.

@@ -6,7 +6,7 @@ import { keysOf } from '../../src/coordinator/table.ts';
 import { encodeFrames, joined } from '../../src/protocol/frame.ts';
 import { contentHash } from '../../src/protocol/hash.ts';
 import { helloText, type Identity, isSignedBy, newIdentity, updateText } from '../../src/protocol/identity.ts';
-import { receiptText } from '../../src/protocol/receipts.ts';
+import { isGenuine, receiptText } from '../../src/protocol/receipts.ts';
 import { ADMIN, type Hosted, hosted, Puppet, patientDoor, RUN } from './hosted.ts';
 
 let run: Hosted;
@@ -217,10 +217,28 @@ describe('a contribution', () => {
     expect(receipt).toMatchObject({ round: 1, steps: 5, tokens: 50, share: 1 });
     expect(await isSignedBy(run.host.publicKey, receiptText(receipt), signature)).toBe(true);
     expect(await isSignedBy(run.host.publicKey, receiptText({ ...receipt, tokens: 51 }), signature)).toBe(false);
-    const update = { ...receipt, form: 'parameters', codec: 'f32' };
+    expect(receipt.claimed).toEqual({ steps: 5, tokens: 50, form: 'parameters', codec: 'f32' });
+    const update = { ...receipt, ...receipt.claimed! };
     expect(await isSignedBy(publicKey, updateText(RUN, update, receipt.hash), receipt.handedIn)).toBe(true);
+    expect(await isGenuine(receipt, signature, run.host.publicKey)).toBe(true);
     expect(await run.store.receipts('attic')).toEqual([{ receipt, signature }]);
     expect(await run.store.receipts('nobody')).toEqual([]);
+  });
+
+  it('is signed for as far as it is believed, and not as it is claimed', async () => {
+    const boaster = puppet('boaster');
+    await boaster.untilPulled(run.invite());
+    await boaster.contribute(six(2), { steps: 2 ** 40, tokens: 2 ** 41 }, true);
+    const { receipt, signature } = await boaster.hears('receipt');
+    const [merged] = run.records.flatMap((record) => (record.kind === 'merge' ? record.contributions : []));
+    expect(receipt).toMatchObject({ steps: merged!.steps, tokens: merged!.tokens });
+    expect(receipt.steps).toBeLessThan(1_000);
+    expect(receipt.claimed).toMatchObject({ steps: 2 ** 40, tokens: 2 ** 41 });
+    expect(await isGenuine(receipt, signature, run.host.publicKey)).toBe(true);
+    // Whoever changes what the island claimed needs the host's key and the island's.
+    const other = { ...receipt, claimed: { ...receipt.claimed!, steps: 7 } };
+    const resigned = await run.host.sign(receiptText(other));
+    expect(await isGenuine(other, resigned, run.host.publicKey)).toBe(false);
   });
 
   it.each<[string, (p: Puppet) => Promise<void>, RegExp]>([

@@ -17,7 +17,7 @@ import { leave } from './membership.ts';
 import { allIslands } from './roster.ts';
 import type { Event, FragmentState, Island, Merged, RunSettings, RunState } from './state.ts';
 import { NEVER_MS, type Step } from './step.ts';
-import { emptyTable, entriesOf, has, keysOf, tableOf, valuesOf, withEntry, withoutEntry } from './table.ts';
+import { emptyTable, entriesOf, entryOf, has, keysOf, tableOf, valuesOf, withEntry, withoutEntry } from './table.ts';
 
 /** A fragment's way from one merge to the next: who is due, who is asked, how long is waited, and what is merged (Decoupled DiLoCo, arXiv 2604.21428). */
 
@@ -25,10 +25,12 @@ export function islandDue(step: Step, { island, fragment, version, slackMs }: Ev
   const { settings, state, nowMs } = step;
   const known = state.fragments[fragment];
   if (known === undefined || !isAdmitted(settings, known, version)) return;
-  const { paces } = step.islandOf(island);
+  const { paces, due } = step.islandOf(island);
+  const key = `${island} ${fragment}`;
+  // Once a version is enough: what is said again would fill the log.
+  if (due[fragment] !== null || entryOf(state.early, key)?.version === known.version) return;
   const planned = stepsUntilDue(settings, state, fragment, island);
   const fromMs = dueFromMs(settings, known, paces[fragment]!, planned, nowMs);
-  const key = `${island} ${fragment}`;
   if (fromMs > nowMs) {
     const early = { island, fragment, version: known.version, fromMs, holdsMs: nowMs + slackMs };
     return step.update({

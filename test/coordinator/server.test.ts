@@ -207,6 +207,21 @@ describe('a contribution', () => {
     expect(islandOf(run.server.state.islands, name)!.merged).toEqual([1]);
   });
 
+  it('that is announced again and again, with a standing as often, leaves one word of each in the log', async () => {
+    const chatty = puppet('chatty');
+    await chatty.untilPulled(run.invite());
+    const before = (await run.store.history()).events.length;
+    for (let i = 0; i < 300; i++) {
+      chatty.say({ kind: 'due', fragment: 0, version: 0, slackMs: i });
+      chatty.say({ kind: 'standing', state: 'away', reason: 'policy', next: { what: `${i}`, atS: null }, fix: null });
+    }
+    await expect
+      .poll(() => islandOf(run.server.state.islands, 'chatty')?.told?.next?.what, { timeout: 10_000 })
+      .toBe('299');
+    await run.store.flush();
+    expect((await run.store.history()).events.length - before).toBeLessThan(5);
+  });
+
   it('that was merged is signed for by the host, and kept', async () => {
     const attic = puppet('attic');
     await attic.untilPulled(run.invite());

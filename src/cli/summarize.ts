@@ -55,6 +55,10 @@ export function summarize(
       receivedBytes: traffic?.sentBytes ?? 0,
     };
   });
+  const trained = details.filter(({ tokens }) => tokens > 0);
+  const mostTokens = trained.reduce((most, { tokens }) => Math.max(most, tokens), 0);
+  // Who joined late, or left early, has exchanged less, and would have in data-parallel training.
+  const share = trained.reduce((sum, { tokens }) => sum + tokens / mostTokens, 0) / Math.max(1, trained.length);
   const sum = (value: (detail: IslandDetail) => number): number => details.reduce((total, d) => total + value(d), 0);
   const [computeS, waitS, exchangeS, evaluateS] = [
     sum((d) => d.computeS),
@@ -71,7 +75,7 @@ export function summarize(
     status: ending.status,
     reason: ending.reason,
     startedAt: costs.startedAt,
-    islands: details.length,
+    islands: trained.length,
     parameters: parameterCount,
     trainedParameters: trainedCount,
     vocabularySize: isLanguage(model) ? model.vocabularySize : null,
@@ -87,8 +91,8 @@ export function summarize(
         ? null
         : { before: state.firstAccuracy, after: state.lastLossMerges > 0 ? state.lastAccuracy : null },
     skippedSteps: sum((d) => d.skippedSteps),
-    bytesPerIsland: Math.round(sum((d) => d.sentBytes + d.receivedBytes) / Math.max(1, details.length)),
-    bytesPerIslandDataParallel: 2 * 4 * trainedCount * steps,
+    bytesPerIsland: Math.round(sum((d) => d.sentBytes + d.receivedBytes) / Math.max(1, trained.length)),
+    bytesPerIslandDataParallel: Math.round(2 * 4 * trainedCount * steps * share),
     bytesMethod:
       'sent plus received, measured; data-parallel: every float32 gradient up and every sum down at each step',
     computeS,

@@ -131,6 +131,8 @@ export interface Island {
   readonly answerMs: number | null;
   /** Pulls in a row that it let pass: merges do not wait for it beyond the others. */
   readonly missed: number;
+  /** The host has taken the invitation back that it came with, and it with it: it does not come in again. */
+  readonly sentAway?: boolean;
   /** It was waited for in vain until it is due again: merges do not wait for it meanwhile. */
   readonly overdue?: boolean;
   /** Whether it was training when each fragment was last merged: only then do the others wait for it. */

@@ -2,12 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { islandOf } from '../../src/coordinator/roster.ts';
+import { standingOf } from '../../src/coordinator/standing.ts';
 import { keysOf } from '../../src/coordinator/table.ts';
 import { encodeFrames, joined } from '../../src/protocol/frame.ts';
 import { contentHash } from '../../src/protocol/hash.ts';
 import { helloText, type Identity, isSignedBy, newIdentity, updateText } from '../../src/protocol/identity.ts';
 import { isGenuine, receiptText } from '../../src/protocol/receipts.ts';
 import { ADMIN, type Hosted, hosted, Puppet, patientDoor, RUN } from './hosted.ts';
+import { settingsFor } from './world.ts';
 
 let run: Hosted;
 const puppets: Puppet[] = [];
@@ -144,15 +146,22 @@ describe('an invitation that was taken back', () => {
     expect(run.server.state.islands.all.size).toBe(2);
   });
 
-  it('or sends them away, under whatever name they come back', async () => {
+  it('or sends them away for good, and nobody else of the same machine', async () => {
     const attic = await come('attic', await run.invite({ id: 'a' }));
-    const other = await come('other', await run.invite({ id: 'b' }));
+    // With the same key, and another invitation.
+    const cellar = puppet('cellar', attic.identity);
+    await cellar.hello(await run.invite({ id: 'b' }));
+    await cellar.hears('welcome');
     await revoke('a', true);
     await attic.until(() => attic.closed);
-    const back = puppet('renamed', attic.identity);
+    const back = puppet('attic', attic.identity);
     await back.hello(run.invite({ id: 'b' }));
-    expect((await back.hears('refused')).what).toContain('the host has taken its invitation back');
-    expect(other.closed).toBe(false);
+    expect((await back.hears('refused')).what).toContain('taken the invitation back that this island came with');
+    expect(cellar.closed).toBe(false);
+    const { state } = run.server;
+    const told = (name: string) => standingOf(settingsFor(), state, islandOf(state.islands, name)!);
+    expect(told('attic')).toMatchObject({ state: 'gone', reason: 'invitation-revoked', fix: null });
+    expect(told('cellar').state).not.toBe('banned');
   });
 });
 

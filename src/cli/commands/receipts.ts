@@ -43,7 +43,8 @@ export async function receipts(place: string, options: ReceiptsOptions, context:
       const last = new Date(1000 * theirs.reduce((newest, { atS }) => Math.max(newest, atS), 0)).toISOString();
       print(`${island.padEnd(24)} ${integer(theirs.length)} merges  ${integer(tokens)} tokens  last ${last}`);
     }
-    if (checked.length === 0) print('No receipts yet.');
+    if (checked.length === 0)
+      print(options.island === undefined ? 'No receipts yet.' : `No receipts of ${options.island}.`);
     else print(verdict(checked.length, wrong, [...new Set(checked.map(({ host }) => host))]));
   }
   return wrong === 0 ? 0 : 1;

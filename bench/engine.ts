@@ -12,6 +12,8 @@ import { browserFigures } from './browser.ts';
 import { Contender, inTurn, type Round } from './contender.ts';
 import { WORKS, type Work } from './engine-models.ts';
 import { type Figure, median, publish } from './figures.ts';
+import { Kept } from './kept.ts';
+import { describeMachine, thisMachine } from './machine.ts';
 import { blasEnvironment, compiles, findPyTorch } from './pytorch.ts';
 
 /** Speed, memory and start-up of the engine beside PyTorch's, in turn, on the same machine, threads and optimizer. */
@@ -40,22 +42,31 @@ export async function engine({ short, json, profile, only }: EngineOptions): Pro
   }
   const withCompiler = !short && compiles(python);
   const threadCounts = [1, 2].filter((t) => t <= availableParallelism());
+  const kept = new Kept(path.join(import.meta.dirname, `../runs/bench/engine${short ? '-short' : ''}.jsonl`));
   const figures: Figure[] = [];
+  const part = async (name: string, measure: () => Promise<readonly Figure[]>): Promise<void> => {
+    console.error(`${name} …`);
+    figures.push(...(await kept.of(name, measure)));
+  };
+  console.error(describeMachine(thisMachine()));
   for (const work of works) {
-    for (const threads of short ? threadCounts.slice(-1) : threadCounts) {
-      console.error(`${work.name}, ${threads} thread${threads === 1 ? '' : 's'} …`);
-      figures.push(...(await compare(python, withCompiler, work, threads)));
-    }
-    if (isLanguage(work.model)) figures.push(...(await muonCost(work)), ...(await memory(python, work)));
+    const { name } = work;
+    for (const threads of short ? threadCounts.slice(-1) : threadCounts)
+      await part(`${name}, ${threads} threads`, () => compare(python, withCompiler, work, threads));
+    if (!isLanguage(work.model)) continue;
+    await part(`${name}, muon`, () => muonCost(work));
+    await part(`${name}, memory`, () => memory(python, work));
   }
   const [smallest] = works;
   // Four times the tokens: what orthogonalizing costs does not grow with them.
   if (smallest !== undefined && isLanguage(smallest.model))
-    figures.push(...(await muonCost({ ...smallest, batch: 4 * smallest.batch, steps: 2 })));
-  figures.push(...(await startUp()));
+    await part(`${smallest.name}, muon, larger batches`, () =>
+      muonCost({ ...smallest, batch: 4 * smallest.batch, steps: 2 }),
+    );
+  await part('start-up', startUp);
   if (findChromium() === undefined)
     console.error('No Chromium: the browser was not measured (node scripts/chromium.mjs).');
-  else figures.push(...(await browserFigures(short ? 3 : 5)));
+  else await part('browser', () => browserFigures(short ? 3 : 5));
   publish('engine', startedAt, figures, json);
   return true;
 }

@@ -1,5 +1,5 @@
-import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { writeWhole } from '../src/files.ts';
+import { describeMachine, thisMachine } from './machine.ts';
 
 /** One figure that the docs may quote (DESIGN, section 9). */
 export interface Figure {
@@ -30,14 +30,9 @@ export function publish(bench: string, startedAt: Date, figures: readonly Figure
         .join('  ')
         .trimEnd(),
     );
+  const machine = thisMachine();
+  console.log(`\non ${describeMachine(machine)}`);
   if (json === undefined) return;
-  const machine = {
-    cpu: cpus()[0]?.model ?? 'unknown',
-    threads: availableParallelism(),
-    memoryBytes: totalmem(),
-    system: `${platform()}-${arch()}`,
-    node: process.versions.node,
-  };
   writeWhole(json, `${JSON.stringify({ bench, startedAt: startedAt.toISOString(), machine, figures }, null, 2)}\n`);
 }
 

@@ -4,8 +4,7 @@ import { Readable } from 'node:stream';
 import type { SignedReceipt } from '../coordinator/store/receipts.ts';
 import type { RunStore } from '../coordinator/store/run-store.ts';
 import { writeWhole } from '../files.ts';
-import { isSignedBy } from '../protocol/identity.ts';
-import { receiptText } from '../protocol/receipts.ts';
+import { isGenuine } from '../protocol/receipts.ts';
 import { keptIdentity } from './identity-file.ts';
 import { RECEIPTS_FILE, readReceipts, receiptLine } from './receipt-lines.ts';
 
@@ -30,7 +29,7 @@ export async function takeReceipts(folder: string, store: RunStore): Promise<voi
   const others: string[] = [];
   let page: SignedReceipt[] = [];
   for await (const { receipt, signature, host } of readReceipts(file, () => {})) {
-    if (host === publicKey && (await isSignedBy(publicKey, receiptText(receipt), signature))) {
+    if (host === publicKey && (await isGenuine(receipt, signature, publicKey))) {
       page.push({ receipt, signature });
       if (page.length < RECEIPTS_PAGE) continue;
       await store.addReceipts(page);

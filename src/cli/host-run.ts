@@ -12,13 +12,13 @@ import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import { joinArrays } from '../ml/tensor/tensor-source.ts';
 import { unitOf } from '../protocol/job.ts';
 import type { Job } from '../protocol/run-file.ts';
-import { addressesOf, inviteTo, newInvitationId, type Served, writeServed } from './addresses.ts';
+import { addressesOf, inviteTo, lastServed, newInvitationId, type Served, writeServed } from './addresses.ts';
 import { beginRun } from './begin-run.ts';
 import { watchCertificate } from './certificate-watch.ts';
 import { VERSION } from './context.ts';
 import { CostBook, countFromNow, earlierCosts, type Since } from './costs.ts';
 import { keptIdentity } from './identity-file.ts';
-import { noteIssued } from './invitations-file.ts';
+import { standingInvitation } from './invitations-file.ts';
 import { Journal } from './journal.ts';
 import { presence } from './lan/presence.ts';
 import { membersWriter, readMembers } from './members-file.ts';
@@ -31,7 +31,7 @@ import { reportHtml } from './report/report-html.ts';
 import { saveCheckpoint } from './run-checkpoint.ts';
 import { readRunFile, writeRunFile } from './run-file.ts';
 import { createRunFolder, type NewRunFolder } from './run-folder.ts';
-import { lockRun } from './run-lock.ts';
+import { lockRun, refuseIfHosted } from './run-lock.ts';
 import { openStores } from './stores.ts';
 import { sampleBoth, summarize } from './summarize.ts';
 import { type TlsOptions, tlsOf } from './tls.ts';
@@ -71,6 +71,8 @@ export interface HostOptions {
 /** Hosts one run from its first island to its report. @returns its summary, as written to the run's folder; undefined when it was handed over */
 export async function hostRun(options: HostOptions): Promise<Summary | undefined> {
   const since = countFromNow();
+  // Whoever serves it already has the port as well: that is the better answer.
+  if (options.source.kind === 'resume') refuseIfHosted(options.source.folder);
   await requireFreePort(options);
   const { prepared, folder, keptAs, unlock } = await open(options);
   try {
@@ -158,14 +160,12 @@ async function host(
     secure: tls !== undefined,
     listens: { host: options.host, port: server.port },
   };
+  const before = lastServed(folder)?.fingerprint;
+  if (before != null && tls?.fingerprint !== before)
+    say('The certificate is another than before: links of before are worth nothing now. Give islands the new one.');
   writeServed(folder, served);
   const hide = lan?.begin(served);
-  const standing = {
-    id: newInvitationId(),
-    uses: 1_000_000,
-    expiresAt: Math.floor(Date.now() / 1000) + STANDING_S,
-  };
-  noteIssued(folder, standing);
+  const standing = standingInvitation(folder, state.revoked ?? {}, newInvitationId, nowS());
   options.emit({
     kind: 'serving',
     invitation: await inviteTo(served, identity, standing),
@@ -243,9 +243,6 @@ const faultText = (error: unknown): string =>
   error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 3).join(' ') : String(error);
 
 export const isLoopback = (host: string): boolean => ['127.0.0.1', '::1', 'localhost'].includes(host);
-
-/** How long the invitation that `serve` prints is good for: thirty days. */
-const STANDING_S = 30 * 86_400;
 
 /**
  * Name and a random number that tells runs of one name apart: islands keep checkpoints under it, and must not take
@@ -349,12 +346,10 @@ async function conclude(
   const parameters = prepared.base === undefined ? trained : joinArrays(prepared.base, trained);
   saveTrained(folder, prepared, parameters);
   const samples = ending.status === 'finished' ? await sampleBoth(prepared, parameters) : null;
-  const summary = summarize(prepared, server, ending, samples, costs.now());
+  const curves = await readCurves(folder);
+  const summary = summarize(prepared, server, ending, samples, costs.now(), curves.validation);
   writeWhole(path.join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
   writeWhole(path.join(folder, 'README.md'), modelCard(prepared.job, prepared.model, summary));
-  writeWhole(
-    path.join(folder, 'report.html'),
-    reportHtml([{ title: prepared.job.name, summary, curves: await readCurves(folder) }]),
-  );
+  writeWhole(path.join(folder, 'report.html'), reportHtml([{ title: prepared.job.name, summary, curves }]));
   return summary;
 }

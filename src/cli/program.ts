@@ -139,12 +139,15 @@ export function buildProgram(finish: (status: number) => void): Command {
   command(
     'join [invitation]',
     'take part in a run as one island: by link, by the code of a run on this network, or see what is there',
-    "  heliotrope join                 # runs on this network\n  heliotrope join amber-fox-42\n  heliotrope join 'http://192.168.1.20:7420/join#invitation=…'\n  heliotrope join LINK --name attic --threads 4 --data ./my-texts\n  heliotrope join LINK --data-root /mnt/texts   # where the run's own data are on this machine too",
+    "  heliotrope join                 # runs on this network\n  heliotrope join amber-fox-42\n  heliotrope join 'https://192.168.1.20:7420/join#fingerprint=…&invitation=…'\n  heliotrope join LINK --name attic --threads 4 --data ./my-texts\n  heliotrope join LINK --data-root /mnt/texts   # where the run's own data are on this machine too",
   )
     .option('--name <name>', "the island's name; the same name takes up its place again")
     .option('--threads <n>', 'threads to compute with', whole(1, 1_024))
     .addOption(device())
-    .option('--state <folder>', "folder for this island's checkpoints")
+    .option(
+      '--state <folder>',
+      "folder for this island's key and checkpoints; default: in $HELIOTROPE_HOME, or ~/.local/state/heliotrope",
+    )
     .option('--data <path>', 'train on all of these files instead of those the run names; may be repeated', collect)
     .option(
       '--data-root <folder>',
@@ -152,13 +155,17 @@ export function buildProgram(finish: (status: number) => void): Command {
       collect,
     )
     .option('--at <address>', 'where to try a code, on a network without multicast; may be repeated', collect)
-    .option('--patience <seconds>', 'how long to look for a coordinator that does not answer', number(0, 1e7), 60)
+    .option('--patience <seconds>', 'how long to look for a coordinator that does not answer', number(0, 1e7), 3_600)
     .option('--no-evaluate', 'never measure the model on held-out data for the run')
     .option('--parent', 'stop when stdin is closed')
     .option('--quiet', 'print errors only')
     .option('--trace <file>', "write this island's timeline there; ui.perfetto.dev opens it")
     .option('--config <file>', 'YAML file of these options; HELIOTROPE_NAME and so on count before it')
-    .option('--uplink <address>', 'address of this machine to go out from; of several the next takes over', collect)
+    .option(
+      '--uplink <address>',
+      'address of this machine to go out from; may be repeated, and the next takes over',
+      collect,
+    )
     .action(async (link: string | undefined, options: JoinOptions) => finish(await join(link, options, context())));
   command(
     'invite <run>',

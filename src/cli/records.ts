@@ -59,6 +59,8 @@ export interface Summary {
   readonly tokens: number;
   readonly wallS: number;
   readonly validationLoss: { readonly before: number | null; readonly after: number | null };
+  /** Where the validation loss was lowest; null where it was not measured on the way. Summaries of earlier versions have none. */
+  readonly lowestLoss?: { readonly loss: number; readonly step: number } | null;
   readonly perplexity: { readonly before: number | null; readonly after: number | null } | null;
   /** Of a classifier: share of held-out examples that are right. */
   readonly accuracy: { readonly before: number | null; readonly after: number | null } | null;

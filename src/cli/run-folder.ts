@@ -113,3 +113,9 @@ function pointLatest(runs: string, name: string): void {
     // A file system without symbolic links only lacks the convenience.
   }
 }
+
+/** How a run is gone on with: one whose islands are elsewhere is served again, one that was trained here is trained. */
+export const goOnWith = (folder: string): string => {
+  const isTrainedHere = existsSync(path.join(folder, 'islands'));
+  return `heliotrope ${isTrainedHere ? 'train' : 'serve'} --resume ${path.basename(folder)}`;
+};

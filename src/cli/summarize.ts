@@ -12,6 +12,7 @@ import type { Costs } from './costs.ts';
 import { byName } from './live/format.ts';
 import { initialParameters, type PreparedRun } from './prepare-run.ts';
 import type { IslandDetail, Summary } from './records.ts';
+import type { Curves } from './report/metrics.ts';
 
 /** The same prompt continued by the untrained and by the trained model; null where it writes no text. */
 export async function sampleBoth(prepared: PreparedRun, after: ParameterArrays): Promise<Summary['samples']> {
@@ -32,6 +33,7 @@ export function summarize(
   ending: Ending,
   samples: Summary['samples'],
   costs: Costs,
+  validation: Curves['validation'],
 ): Summary {
   const islands = allIslands(state.islands).toSorted((a, b) => byName(a.name, b.name));
   const details: readonly IslandDetail[] = islands.map((island) => {
@@ -53,6 +55,10 @@ export function summarize(
       receivedBytes: traffic?.sentBytes ?? 0,
     };
   });
+  const trained = details.filter(({ tokens }) => tokens > 0);
+  const mostTokens = trained.reduce((most, { tokens }) => Math.max(most, tokens), 0);
+  // Who joined late, or left early, has exchanged less, and would have in data-parallel training.
+  const share = trained.reduce((sum, { tokens }) => sum + tokens / mostTokens, 0) / Math.max(1, trained.length);
   const sum = (value: (detail: IslandDetail) => number): number => details.reduce((total, d) => total + value(d), 0);
   const [computeS, waitS, exchangeS, evaluateS] = [
     sum((d) => d.computeS),
@@ -69,7 +75,7 @@ export function summarize(
     status: ending.status,
     reason: ending.reason,
     startedAt: costs.startedAt,
-    islands: details.length,
+    islands: trained.length,
     parameters: parameterCount,
     trainedParameters: trainedCount,
     vocabularySize: isLanguage(model) ? model.vocabularySize : null,
@@ -78,14 +84,15 @@ export function summarize(
     tokens: sum((d) => d.tokens),
     wallS: costs.wallS,
     validationLoss: { before, after },
+    lowestLoss: lowestOf(validation),
     perplexity: isLanguage(model) ? { before: perplexity(before), after: perplexity(after) } : null,
     accuracy:
       state.firstAccuracy === null
         ? null
         : { before: state.firstAccuracy, after: state.lastLossMerges > 0 ? state.lastAccuracy : null },
     skippedSteps: sum((d) => d.skippedSteps),
-    bytesPerIsland: Math.round(sum((d) => d.sentBytes + d.receivedBytes) / Math.max(1, details.length)),
-    bytesPerIslandDataParallel: 2 * 4 * trainedCount * steps,
+    bytesPerIsland: Math.round(sum((d) => d.sentBytes + d.receivedBytes) / Math.max(1, trained.length)),
+    bytesPerIslandDataParallel: Math.round(2 * 4 * trainedCount * steps * share),
     bytesMethod:
       'sent plus received, measured; data-parallel: every float32 gradient up and every sum down at each step',
     computeS,
@@ -98,3 +105,11 @@ export function summarize(
     islandDetails: details,
   };
 }
+
+type Lowest = NonNullable<Summary['lowestLoss']> | null;
+
+const lowestOf = (validation: Curves['validation']): Lowest =>
+  validation.reduce<Lowest>(
+    (lowest, [step, loss]) => (lowest === null || loss < lowest.loss ? { loss, step } : lowest),
+    null,
+  );

@@ -2,7 +2,7 @@ import { HelioError } from '../errors.ts';
 import { helloText, isSignedBy } from '../protocol/identity.ts';
 import { readInvitation } from '../protocol/invitation.ts';
 import type { IslandMessage } from '../protocol/messages.ts';
-import { bannedFor } from './membership.ts';
+import { bannedFor, SENT_AWAY } from './membership.ts';
 import { countOf, islandOf } from './roster.ts';
 import type { RunState } from './state.ts';
 import { entryOf } from './table.ts';
@@ -56,6 +56,7 @@ export async function admission(
       'Join under another --name, or with the --state folder that this one had.',
     );
   }
+  if (known?.sentAway === true) throw new HelioError('HELIO-4003', SENT_AWAY.what, SENT_AWAY.remedy);
   if (known !== undefined) return { kind: 'admitted', invitation: null };
   if (hello.invitation === null) return { kind: 'knocks' };
   const { id, uses } = await readInvitation(hello.invitation, hostKey, run, nowS);

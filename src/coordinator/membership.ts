@@ -22,6 +22,12 @@ export const bannedFor = (name: string, reason: string): { readonly what: string
   remedy: "Ask the run's host. With a new invitation of his it may come anew, under another --name and --state.",
 });
 
+/** What one hears whose invitation was taken back, and he with it. */
+export const SENT_AWAY = {
+  what: 'The host has taken the invitation back that this island came with.',
+  remedy: 'Ask the host for another, and join with it under another --name.',
+} as const;
+
 /** Offences at which a key is banned from the run. */
 const MAX_OFFENCES = 3;
 
@@ -40,6 +46,7 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
     const what = `The name ${name} belongs to another island of this run.`;
     return turnAway(step, name, what, 'Join under another --name.');
   }
+  if (known?.sentAway === true) return turnAway(step, name, SENT_AWAY.what, SENT_AWAY.remedy);
   if (known === undefined && invitation !== null && revoked !== undefined && Object.hasOwn(revoked, invitation.id))
     return turnAway(step, name, 'The host has taken this invitation back.', 'Ask the host for another.');
   if (known === undefined && step.state.islands.all.size >= MAX_ISLANDS) {
@@ -72,6 +79,7 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
     }),
     answerMs: known?.answerMs ?? null,
     missed: known?.missed ?? 0,
+    overdue: known?.overdue ?? false,
     expected: kept,
     due: fragments.map(() => null),
     // A process counts from its own beginning.
@@ -123,18 +131,21 @@ export function offend(step: Step, name: string, reason: string): void {
 export function revoke(step: Step, invitation: string, islands: boolean): void {
   step.update({ revoked: { ...step.state.revoked, [invitation]: true } });
   if (!islands) return;
-  const reason = 'the host has taken its invitation back';
-  const theirs = allIslands(step.state.islands).filter((island) => island.invitation === invitation);
-  step.update({ banned: theirs.reduce((banned, { key }) => withEntry(banned, key, reason), step.state.banned) });
-  for (const { name, status } of theirs) {
-    if (status === 'gone') continue;
-    leave(step, name, reason, 'invitation-revoked');
+  for (const { name, status, invitation: own } of allIslands(step.state.islands)) {
+    if (own !== invitation) continue;
+    // The machine may have come in another way as well, under another name: that is not taken back.
+    step.island(name, { sentAway: true });
+    if (status === 'gone') {
+      step.island(name, { left: 'invitation-revoked' });
+      continue;
+    }
+    leave(step, name, 'the host has taken its invitation back', 'invitation-revoked');
     step.effect({ kind: 'disconnect', island: name });
   }
 }
 
 export function forgetKeys(step: Step): void {
-  step.update({ islands: mapIslands(step.state.islands, (island) => ({ ...island, key: '' })) });
+  step.update({ islands: mapIslands(step.state.islands, (island) => ({ ...island, key: '', sentAway: false })) });
 }
 
 export function leave(step: Step, name: string, reason: string, because: Reason): void {

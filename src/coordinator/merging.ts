@@ -17,7 +17,7 @@ import { leave } from './membership.ts';
 import { allIslands } from './roster.ts';
 import type { Event, FragmentState, Island, Merged, RunSettings, RunState } from './state.ts';
 import { NEVER_MS, type Step } from './step.ts';
-import { emptyTable, entriesOf, has, keysOf, tableOf, valuesOf, withEntry, withoutEntry } from './table.ts';
+import { emptyTable, entriesOf, entryOf, has, keysOf, tableOf, valuesOf, withEntry, withoutEntry } from './table.ts';
 
 /** A fragment's way from one merge to the next: who is due, who is asked, how long is waited, and what is merged (Decoupled DiLoCo, arXiv 2604.21428). */
 
@@ -25,10 +25,12 @@ export function islandDue(step: Step, { island, fragment, version, slackMs }: Ev
   const { settings, state, nowMs } = step;
   const known = state.fragments[fragment];
   if (known === undefined || !isAdmitted(settings, known, version)) return;
-  const { paces } = step.islandOf(island);
+  const { paces, due } = step.islandOf(island);
+  const key = `${island} ${fragment}`;
+  // Once a version is enough: what is said again would fill the log.
+  if (due[fragment] !== null || entryOf(state.early, key)?.version === known.version) return;
   const planned = stepsUntilDue(settings, state, fragment, island);
   const fromMs = dueFromMs(settings, known, paces[fragment]!, planned, nowMs);
-  const key = `${island} ${fragment}`;
   if (fromMs > nowMs) {
     const early = { island, fragment, version: known.version, fromMs, holdsMs: nowMs + slackMs };
     return step.update({
@@ -45,7 +47,7 @@ const nextLookMs = (fromMs: number): number => Math.min(NEVER_MS, Math.ceil(from
 const EARLY_LOOK_MS = 250;
 
 function countDue(step: Step, island: string, fragment: number, holdsMs: number): void {
-  step.island(island, { due: step.islandOf(island).due.with(fragment, holdsMs) });
+  step.island(island, { due: step.islandOf(island).due.with(fragment, holdsMs), overdue: false });
   const { stage } = step.state.fragments[fragment]!;
   if (stage.kind === 'grace')
     step.fragment(fragment, { stage: { ...stage, holdsMs: Math.min(stage.holdsMs, holdsMs) } });
@@ -147,14 +149,14 @@ function advanceFragment(step: Step, index: number): void {
   const { due: dueNow, lacking } = step.state.islands.tallies[index]!;
   const due = dueNow.size;
   const everybody = due > 0 && lacking === 0;
-  const enough = due > 0 && (quorum === 'all' || due >= quorum);
+  const enough = due > 0 && (quorum === 'all' || due >= quorumNow(step.state, quorum));
   switch (stage.kind) {
     case 'open':
       if (who === 'due') {
-        if (everybody || (enough && quorum !== 'all')) pull(step, index, dueFor(step, index));
-        return;
+        if (everybody || (enough && quorum !== 'all')) return pull(step, index, dueFor(step, index));
+        return waitForOthers(step, index, stage);
       }
-      if (!enough) return;
+      if (!enough) return waitForOthers(step, index, stage);
       if (everybody) return pull(step, index, training(step.state));
       return step.fragment(index, {
         stage: {
@@ -176,6 +178,43 @@ function advanceFragment(step: Step, index: number): void {
   }
 }
 
+/** A quorum is of those that are there; but one that is overdue does not keep the others from a merge. */
+function quorumNow({ islands }: RunState, quorum: number): number {
+  const there = islands.training.size;
+  return there < quorum ? quorum : Math.max(1, Math.min(quorum, there - islands.overdue));
+}
+
+/**
+ * Somebody is due, and too few others are. They are waited for while they may just be slow; after that, who is not due counts as overdue until it is:
+ * one that is there and never says that it is due stops nobody.
+ */
+function waitForOthers(step: Step, index: number, stage: FragmentState['stage'] & { readonly kind: 'open' }): void {
+  const due = keysOf(step.state.islands.tallies[index]!.due);
+  // A quorum that is not there at all is waited for as long as it takes.
+  const { quorum } = step.settings.outer;
+  const isThere = quorum === 'all' || step.state.islands.training.size >= quorum;
+  if (due.length === 0 || !isThere) {
+    if (stage.untilMs !== undefined) step.fragment(index, { stage: { kind: 'open' } });
+    return;
+  }
+  if (stage.untilMs === undefined) {
+    const tookMs = due.reduce((most, name) => {
+      const { receivedMs } = step.islandOf(name).paces[index]!;
+      return receivedMs === null ? most : Math.max(most, step.nowMs - receivedMs);
+    }, 0);
+    const waitMs = Math.max(step.settings.leaseMs, 1000 * step.settings.outer.graceS, SLOWER * tookMs);
+    return step.fragment(index, { stage: { ...stage, untilMs: step.nowMs + waitMs } });
+  }
+  if (step.nowMs < stage.untilMs) return;
+  for (const { name, due: dueAt } of training(step.state))
+    if (dueAt[index] === null) step.island(name, { overdue: true });
+  step.fragment(index, { stage: { kind: 'open' } });
+  advanceFragment(step, index);
+}
+
+/** How many times as long as the first that was due another may take, on a slow machine. */
+const SLOWER = 8;
+
 /**
  * When a grace window closes: with overlap already before the first island would hold (Decoupled DiLoCo, arXiv 2604.21428: the grace is
  * no longer than the overlap that is left).
@@ -189,6 +228,7 @@ const closesMs = (
 export function deadlineMs(settings: RunSettings, { fragments, early, earlyFromMs }: RunState): number | undefined {
   let first = early.size === 0 ? NEVER_MS : earlyFromMs;
   for (const { stage } of fragments) {
+    if (stage.kind === 'open') first = Math.min(first, stage.untilMs ?? NEVER_MS);
     if (stage.kind === 'grace') first = Math.min(first, closesMs(settings, stage));
     if (stage.kind === 'pulling') first = Math.min(first, stage.untilMs);
   }

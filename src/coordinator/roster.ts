@@ -7,6 +7,7 @@ import { emptyTable, entryOf, keysOf, mapTable, type Table, valuesOf, withEntry,
 export const emptyRoster = (fragments: number): Roster => ({
   all: emptyTable,
   training: emptyTable,
+  overdue: 0,
   tallies: Array.from({ length: fragments }, () => NOBODY),
   byShard: emptyTable,
   nextShard: UNKNOWN_SHARD,
@@ -28,11 +29,16 @@ export function withIsland(roster: Roster, island: Island): Roster {
   const before = islandOf(roster, name);
   const [was, is] = [before?.status === 'training', status === 'training'];
   const { training, byShard, byInvitation } = roster;
-  const sameCounts = was === is && before?.due === island.due && before?.expected === island.expected;
+  const sameCounts =
+    was === is &&
+    before?.due === island.due &&
+    before?.expected === island.expected &&
+    isOverdue(before) === isOverdue(island);
   return {
     ...roster,
     all: withEntry(roster.all, name, island),
     training: was === is ? training : is ? withEntry(training, name, true as const) : withoutEntry(training, name),
+    overdue: roster.overdue + Number(isOverdue(island)) - Number(isOverdue(before)),
     tallies: sameCounts ? roster.tallies : counted(roster.tallies, name, before, island),
     ...(before === undefined
       ? {
@@ -50,14 +56,19 @@ export function mapIslands(roster: Roster, change: (island: Island) => Island): 
 }
 
 /** What is counted along, from the islands themselves. */
-export function recounted(islands: readonly Island[], fragments: number): Pick<Roster, 'training' | 'tallies'> {
+export function recounted(
+  islands: readonly Island[],
+  fragments: number,
+): Pick<Roster, 'training' | 'overdue' | 'tallies'> {
   let training: Table<true> = emptyTable;
+  let overdue = 0;
   let { tallies } = emptyRoster(fragments);
   for (const island of islands) {
     if (island.status === 'training') training = withEntry(training, island.name, true as const);
     tallies = counted(tallies, island.name, undefined, island);
+    overdue += Number(isOverdue(island));
   }
-  return { training, tallies };
+  return { training, overdue, tallies };
 }
 
 const more = (counts: Table<number>, key: string): Table<number> => withEntry(counts, key, countOf(counts, key) + 1);
@@ -78,5 +89,7 @@ function counted(tallies: readonly Tally[], name: string, before: Island | undef
 function countsAs(island: Island | undefined, index: number): 'due' | 'lacking' | undefined {
   if (island?.status !== 'training') return undefined;
   if (island.due[index] !== null) return 'due';
-  return island.expected[index] === true ? 'lacking' : undefined;
+  return island.expected[index] === true && !isOverdue(island) ? 'lacking' : undefined;
 }
+
+const isOverdue = (island: Island | undefined): boolean => island?.status === 'training' && island.overdue === true;

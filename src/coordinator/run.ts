@@ -163,9 +163,13 @@ function accept(step: Step, event: Exclude<Event, { readonly kind: 'recovered' |
   }
 }
 
-function islandReady(step: Step, name: string, restored: string | null): void {
+function islandReady(step: Step, name: string, said: string | null): void {
+  const { expected, paces, status } = step.islandOf(name);
+  // Said a second time it would begin anew with what is believed of it.
+  if (status !== 'joining') return;
   const midway = step.state.phase === 'training' || step.state.phase === 'paused' || step.state.phase === 'concluding';
-  const { expected, paces } = step.islandOf(name);
+  // Only a run that goes on from a checkpoint has work in it that was done before.
+  const restored = said === step.state.restore && !midway ? said : null;
   step.island(name, {
     status: 'training',
     paces: paces.map((pace, index) => {

@@ -7,7 +7,9 @@ import { entryOf } from './table.ts';
 export function standingOf(settings: RunSettings, state: RunState, island: Island): Standing {
   const { status, told, key } = island;
   const banned = key === '' ? undefined : entryOf(state.banned, key);
-  if (banned !== undefined) return standing('banned', island.left ?? 'offences', banned);
+  // Of a run that was moved without keys the name alone is left.
+  if (banned !== undefined || island.left === 'offences')
+    return standing('banned', 'offences', banned ?? 'what no honest island does');
   if (told?.state === 'away' && status !== 'joining') return told;
   switch (status) {
     case 'joining': {
@@ -49,8 +51,10 @@ function atWork(settings: RunSettings, state: RunState, island: Island): Standin
       );
 }
 
-function goneFor({ left = 'left', name }: Island): Standing {
+function goneFor({ left = 'left', name, sentAway }: Island): Standing {
+  if (sentAway === true)
+    return standing('gone', 'invitation-revoked', 'It came with an invitation that was taken back.');
   const back = 'It takes up its place again when it comes back.';
-  const fix = `heliotrope join --name ${name}`;
+  const fix = `heliotrope join LINK --name ${name}`;
   return standing('gone', left, back, left === 'left' || left === 'lease-expired' ? fix : null);
 }

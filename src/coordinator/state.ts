@@ -94,6 +94,8 @@ export interface Roster {
   readonly all: Table<Island>;
   /** Those that train. */
   readonly training: Table<true>;
+  /** How many of them are overdue. */
+  readonly overdue: number;
   /** Of each fragment. */
   readonly tallies: readonly Tally[];
   /** How many have each shard, and how many came with each invitation. */
@@ -129,6 +131,10 @@ export interface Island {
   readonly answerMs: number | null;
   /** Pulls in a row that it let pass: merges do not wait for it beyond the others. */
   readonly missed: number;
+  /** The host has taken the invitation back that it came with, and it with it: it does not come in again. */
+  readonly sentAway?: boolean;
+  /** It was waited for in vain until it is due again: merges do not wait for it meanwhile. */
+  readonly overdue?: boolean;
   /** Whether it was training when each fragment was last merged: only then do the others wait for it. */
   readonly expected: readonly boolean[];
   /** Of each fragment: since when, and how fast it trains. */
@@ -161,7 +167,11 @@ export interface FragmentState {
   /** Tokens a second of the fastest of those that train; null before any has said. */
   readonly fastest: number | null;
   readonly stage:
-    | { readonly kind: 'open' }
+    | {
+        readonly kind: 'open';
+        /** Somebody is due, and too few others: until when they are waited for. */
+        readonly untilMs?: number;
+      }
     | {
         readonly kind: 'grace';
         readonly sinceMs: number;

@@ -113,7 +113,7 @@ export function readLink(text: string): InvitationLink {
     throw new HelioError(
       'HELIO-1006',
       isLink ? `The invitation to ${shown} is not whole.` : `${shown} is no invitation to a run.`,
-      'Copy it whole, in quotes, from what `heliotrope serve` or `heliotrope invite` printed: http://HOST:PORT/join#invitation=…',
+      'Copy it whole, in quotes, from what `heliotrope serve` or `heliotrope invite` printed: https://HOST:PORT/join#fingerprint=…&invitation=…',
     );
   }
   // A URL leaves its usual port out.

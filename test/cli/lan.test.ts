@@ -300,7 +300,7 @@ describe('who stands in between', () => {
   it('and passes everything on with a certificate of his own, is not in the invitation', async () => {
     const { host, own, heard, address } = await between();
     const { link } = await search(CODE, candidate(address, true));
-    expect([link?.addresses, link?.fingerprint]).toEqual([[host.address], host.tls!.fingerprint]);
+    expect([link?.addresses, link?.fingerprint]).toEqual([[host.address, address], host.tls!.fingerprint]);
     expect(link?.fingerprint).not.toBe(own.fingerprint);
     // Whoever is led to him all the same says nothing there.
     const route = { url: `wss://${address}/v1/run`, fingerprint: link!.fingerprint, localAddress: undefined };

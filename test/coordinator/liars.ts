@@ -62,6 +62,17 @@ export const LIES = {
     volunteers: ({ versions }) =>
       versions.map((version, fragment) => ({ kind: 'due' as const, fragment, version, slackMs: 0 })),
   },
+  'is never due': { says: (message) => (message.kind === 'due' ? [] : [message]) },
+  'is ready again and again': {
+    contributes: (claim, { innerSteps, tokensPerStep }) => {
+      const steps = Math.max(claim.steps, innerSteps);
+      return { ...claim, steps, tokens: steps * tokensPerStep };
+    },
+    volunteers: ({ versions }) => [
+      { kind: 'ready' as const, restored: '000001' },
+      ...versions.map((version, fragment) => ({ kind: 'due' as const, fragment, version, slackMs: 0 })),
+    ],
+  },
   'never answers evaluate': { says: (message) => (message.kind === 'evaluated' ? [] : [message]) },
   'evaluates to nothing': { says: evaluated({ lossSum: 0, tokens: 0 }) },
   'evaluates politely': { says: evaluated({ lossSum: 1, tokens: 100 }) },

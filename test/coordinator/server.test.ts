@@ -2,12 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { islandOf } from '../../src/coordinator/roster.ts';
+import { standingOf } from '../../src/coordinator/standing.ts';
 import { keysOf } from '../../src/coordinator/table.ts';
 import { encodeFrames, joined } from '../../src/protocol/frame.ts';
 import { contentHash } from '../../src/protocol/hash.ts';
 import { helloText, type Identity, isSignedBy, newIdentity, updateText } from '../../src/protocol/identity.ts';
-import { receiptText } from '../../src/protocol/receipts.ts';
+import { isGenuine, receiptText } from '../../src/protocol/receipts.ts';
 import { ADMIN, type Hosted, hosted, Puppet, patientDoor, RUN } from './hosted.ts';
+import { settingsFor } from './world.ts';
 
 let run: Hosted;
 const puppets: Puppet[] = [];
@@ -144,15 +146,22 @@ describe('an invitation that was taken back', () => {
     expect(run.server.state.islands.all.size).toBe(2);
   });
 
-  it('or sends them away, under whatever name they come back', async () => {
+  it('or sends them away for good, and nobody else of the same machine', async () => {
     const attic = await come('attic', await run.invite({ id: 'a' }));
-    const other = await come('other', await run.invite({ id: 'b' }));
+    // With the same key, and another invitation.
+    const cellar = puppet('cellar', attic.identity);
+    await cellar.hello(await run.invite({ id: 'b' }));
+    await cellar.hears('welcome');
     await revoke('a', true);
     await attic.until(() => attic.closed);
-    const back = puppet('renamed', attic.identity);
+    const back = puppet('attic', attic.identity);
     await back.hello(run.invite({ id: 'b' }));
-    expect((await back.hears('refused')).what).toContain('the host has taken its invitation back');
-    expect(other.closed).toBe(false);
+    expect((await back.hears('refused')).what).toContain('taken the invitation back that this island came with');
+    expect(cellar.closed).toBe(false);
+    const { state } = run.server;
+    const told = (name: string) => standingOf(settingsFor(), state, islandOf(state.islands, name)!);
+    expect(told('attic')).toMatchObject({ state: 'gone', reason: 'invitation-revoked', fix: null });
+    expect(told('cellar').state).not.toBe('banned');
   });
 });
 
@@ -207,6 +216,21 @@ describe('a contribution', () => {
     expect(islandOf(run.server.state.islands, name)!.merged).toEqual([1]);
   });
 
+  it('that is announced again and again, with a standing as often, leaves one word of each in the log', async () => {
+    const chatty = puppet('chatty');
+    await chatty.untilPulled(run.invite());
+    const before = (await run.store.history()).events.length;
+    for (let i = 0; i < 300; i++) {
+      chatty.say({ kind: 'due', fragment: 0, version: 0, slackMs: i });
+      chatty.say({ kind: 'standing', state: 'away', reason: 'policy', next: { what: `${i}`, atS: null }, fix: null });
+    }
+    await expect
+      .poll(() => islandOf(run.server.state.islands, 'chatty')?.told?.next?.what, { timeout: 10_000 })
+      .toBe('299');
+    await run.store.flush();
+    expect((await run.store.history()).events.length - before).toBeLessThan(5);
+  });
+
   it('that was merged is signed for by the host, and kept', async () => {
     const attic = puppet('attic');
     await attic.untilPulled(run.invite());
@@ -217,10 +241,28 @@ describe('a contribution', () => {
     expect(receipt).toMatchObject({ round: 1, steps: 5, tokens: 50, share: 1 });
     expect(await isSignedBy(run.host.publicKey, receiptText(receipt), signature)).toBe(true);
     expect(await isSignedBy(run.host.publicKey, receiptText({ ...receipt, tokens: 51 }), signature)).toBe(false);
-    const update = { ...receipt, form: 'parameters', codec: 'f32' };
+    expect(receipt.claimed).toEqual({ steps: 5, tokens: 50, form: 'parameters', codec: 'f32' });
+    const update = { ...receipt, ...receipt.claimed! };
     expect(await isSignedBy(publicKey, updateText(RUN, update, receipt.hash), receipt.handedIn)).toBe(true);
+    expect(await isGenuine(receipt, signature, run.host.publicKey)).toBe(true);
     expect(await run.store.receipts('attic')).toEqual([{ receipt, signature }]);
     expect(await run.store.receipts('nobody')).toEqual([]);
+  });
+
+  it('is signed for as far as it is believed, and not as it is claimed', async () => {
+    const boaster = puppet('boaster');
+    await boaster.untilPulled(run.invite());
+    await boaster.contribute(six(2), { steps: 2 ** 40, tokens: 2 ** 41 }, true);
+    const { receipt, signature } = await boaster.hears('receipt');
+    const [merged] = run.records.flatMap((record) => (record.kind === 'merge' ? record.contributions : []));
+    expect(receipt).toMatchObject({ steps: merged!.steps, tokens: merged!.tokens });
+    expect(receipt.steps).toBeLessThan(1_000);
+    expect(receipt.claimed).toMatchObject({ steps: 2 ** 40, tokens: 2 ** 41 });
+    expect(await isGenuine(receipt, signature, run.host.publicKey)).toBe(true);
+    // Whoever changes what the island claimed needs the host's key and the island's.
+    const other = { ...receipt, claimed: { ...receipt.claimed!, steps: 7 } };
+    const resigned = await run.host.sign(receiptText(other));
+    expect(await isGenuine(other, resigned, run.host.publicKey)).toBe(false);
   });
 
   it.each<[string, (p: Puppet) => Promise<void>, RegExp]>([

@@ -9,9 +9,12 @@ export function checkTallies({ islands, fragments, checkpoint }: RunState): void
   const trains = (name: string): boolean => islandOf(islands, name)?.status === 'training';
   equal('islands', islands.all.size, all.length);
   equal('training', keysOf(islands.training).join(), namesOf(training));
+  equal('overdue', islands.overdue, training.filter(({ overdue }) => overdue === true).length);
   for (const [index, { stage }] of fragments.entries()) {
     const due = training.filter((island) => island.due[index] !== null);
-    const lacking = training.filter((island) => island.expected[index] === true && island.due[index] === null);
+    const lacking = training.filter(
+      ({ expected, due, overdue }) => expected[index] === true && due[index] === null && overdue !== true,
+    );
     equal(`due for ${index}`, keysOf(islands.tallies[index]!.due).join(), namesOf(due));
     equal(`lacking for ${index}`, islands.tallies[index]!.lacking, lacking.length);
     if (stage.kind === 'pulling') {

@@ -616,7 +616,8 @@ export class World {
     if (this.nowMs - island.connectedMs > (lie.staysMs ?? Number.POSITIVE_INFINITY)) return this.#cut(name);
     if (!island.state.training) return;
     for (const said of lie.volunteers?.(this.#knownBy(island)) ?? [])
-      if (said.kind === 'due' || said.kind === 'evaluated') this.#up(island, { ...said, island: name });
+      if (said.kind === 'due' || said.kind === 'ready' || said.kind === 'evaluated')
+        this.#up(island, { ...said, island: name });
   }
 
   #live(island: SimIsland): void {

@@ -66,6 +66,7 @@ async function signatures() {
     hash,
     atS: 1_800_000_000,
     handedIn: await identity.sign(texts.update),
+    claimed: { steps: UPDATE.steps, tokens: UPDATE.tokens, form: UPDATE.form, codec: UPDATE.codec },
   };
   const signed = async (text: string) => ({ text, signature: await identity.sign(text) });
   return {

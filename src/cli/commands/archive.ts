@@ -124,7 +124,7 @@ export async function importRun(file: string, options: ImportOptions, context: C
       const isFinished = readJson<Summary>(path.join(folder, 'summary.json'))?.status === 'finished';
       const next = isFinished
         ? `It is finished: heliotrope status ${job.name}`
-        : `Go on: heliotrope train --resume ${job.name}`;
+        : `Go on: heliotrope train --resume ${job.name}, or serve --resume ${job.name}`;
       print(`${job.name} is in ${path.relative('', folder)}. ${next}`);
     }
   } finally {

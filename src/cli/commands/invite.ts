@@ -5,7 +5,8 @@ import { askCoordinator } from '../host-client.ts';
 import { keptIdentity } from '../identity-file.ts';
 import { type Issued, issuedIn, noteIssued } from '../invitations-file.ts';
 import { integer } from '../live/format.ts';
-import { findRun } from '../run-folder.ts';
+import type { Summary } from '../records.ts';
+import { findRun, readJson } from '../run-folder.ts';
 
 export interface InviteOptions {
   readonly role: 'island';
@@ -44,6 +45,8 @@ export async function invite(
       tell(`Nobody came with ${revoke}, and it was not made here. Was another meant? Compare --list.`);
     return show([described(taken, issued.get(revoke))], context);
   }
+  if (readJson<Summary>(path.join(folder, 'summary.json'))?.status === 'finished')
+    tell(`${run} is finished: whoever comes with this link finds nobody, unless it is gone on with.`);
   const id = newInvitationId();
   const expiresAt = Math.floor(Date.now() / 1000 + expires);
   const link = await inviteTo(readServed(folder), await keptIdentity(path.join(folder, 'run.key')), {
@@ -51,7 +54,7 @@ export async function invite(
     uses,
     expiresAt,
   });
-  noteIssued(folder, { id, uses, expiresAt });
+  noteIssued(folder, { id, uses, expiresAt, by: 'invite' });
   if (context.json) printJson({ run, role, id, uses, expiresAt: new Date(1000 * expiresAt).toISOString(), link });
   else {
     print(`heliotrope join '${link}'`);
@@ -60,7 +63,14 @@ export async function invite(
   return 0;
 }
 
+const WHAT: Readonly<Record<Listed['by'], string>> = {
+  serve: 'the link that serve prints',
+  invite: 'a link of invite',
+  other: 'a code, or made elsewhere',
+};
+
 interface Listed extends Invited {
+  readonly by: Issued['by'] | 'other';
   /** Islands that it lets in, and until when; null where it was not made by this host: a code's, say. */
   readonly uses: number | null;
   readonly expiresAt: string | null;
@@ -68,6 +78,7 @@ interface Listed extends Invited {
 
 const described = (invited: Invited, issued: Issued | undefined): Listed => ({
   ...invited,
+  by: issued?.by ?? 'other',
   uses: issued?.uses ?? null,
   expiresAt: issued === undefined ? null : new Date(1000 * issued.expiresAt).toISOString(),
 });
@@ -84,13 +95,13 @@ function withIssued(came: readonly Invited[], issued: ReadonlyMap<string, Issued
 function show(invitations: readonly Listed[], context: CommandContext): number {
   if (context.json) printJson(invitations);
   else if (invitations.length === 0) print('There is no invitation to this run.');
-  else
-    for (const { invitation, islands, revoked, uses, expiresAt } of invitations) {
-      const of = uses === null ? '' : ` of ${integer(uses)}`;
-      const until = expiresAt === null || revoked ? '' : ` · until ${expiresAt.slice(0, 16).replace('T', ' ')} UTC`;
-      print(
-        `${invitation.padEnd(14)} ${integer(islands)}${of} island${(uses ?? islands) === 1 ? '' : 's'}${until}${revoked ? ' · taken back' : ''}`,
-      );
+  else {
+    print(`${'ID'.padEnd(14)} ${'islands'.padEnd(16)} ${'good until, UTC'.padEnd(18)} what`);
+    for (const { invitation, islands, revoked, uses, expiresAt, by } of invitations) {
+      const came = `${integer(islands)}${uses === null ? '' : ` of ${integer(uses)}`}`;
+      const until = revoked ? 'taken back' : (expiresAt?.slice(0, 16).replace('T', ' ') ?? '–');
+      print(`${invitation.padEnd(14)} ${came.padEnd(16)} ${until.padEnd(18)} ${WHAT[by]}`);
     }
+  }
   return 0;
 }

@@ -2,8 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { SignedReceipt } from '../../coordinator/store/receipts.ts';
 import { HelioError } from '../../errors.ts';
-import { isSignedBy } from '../../protocol/identity.ts';
-import { receiptText } from '../../protocol/receipts.ts';
+import { isGenuine } from '../../protocol/receipts.ts';
 import { lastServed } from '../addresses.ts';
 import { type CommandContext, print, printJson, tell } from '../context.ts';
 import { askCoordinator } from '../host-client.ts';
@@ -30,7 +29,7 @@ export async function receipts(place: string, options: ReceiptsOptions, context:
       .filter(({ receipt }) => options.island === undefined || receipt.island === options.island)
       .map(async ({ receipt, signature, host }) => {
         const key = options.host ?? host ?? nobody(place);
-        return { ...receipt, signature, host: key, valid: await isSignedBy(key, receiptText(receipt), signature) };
+        return { ...receipt, signature, host: key, valid: await isGenuine(receipt, signature, key) };
       }),
   );
   const wrong = checked.filter(({ valid }) => !valid).length;
@@ -44,7 +43,8 @@ export async function receipts(place: string, options: ReceiptsOptions, context:
       const last = new Date(1000 * theirs.reduce((newest, { atS }) => Math.max(newest, atS), 0)).toISOString();
       print(`${island.padEnd(24)} ${integer(theirs.length)} merges  ${integer(tokens)} tokens  last ${last}`);
     }
-    if (checked.length === 0) print('No receipts yet.');
+    if (checked.length === 0)
+      print(options.island === undefined ? 'No receipts yet.' : `No receipts of ${options.island}.`);
     else print(verdict(checked.length, wrong, [...new Set(checked.map(({ host }) => host))]));
   }
   return wrong === 0 ? 0 : 1;

@@ -8,7 +8,7 @@ import { integer, severalOf } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { reportLines } from '../report/report-terminal.ts';
 import { readRunFile } from '../run-file.ts';
-import { findRun, readJson } from '../run-folder.ts';
+import { findRun, goOnWith, readJson } from '../run-folder.ts';
 
 interface Status {
   readonly phase: string;
@@ -49,7 +49,9 @@ export async function status(run: string, context: CommandContext): Promise<numb
   if (context.json) printJson({ ...now, knocks });
   else {
     const loss = now.validationLoss === null ? '' : ` · validation loss ${now.validationLoss.toFixed(4)}`;
-    print(`${now.phase} · step ${now.runStep} of ${now.steps} · ${integer(now.merges)} merges${loss}`);
+    print(
+      `${path.basename(folder)}: ${now.phase} · step ${now.runStep} of ${now.steps} · ${integer(now.merges)} merges${loss}`,
+    );
     if (now.checkpoint !== null && now.checkpointMissing.length > 0)
       print(`  checkpoint ${now.checkpoint} is without ${severalOf(now.checkpointMissing)}`);
     const unit = unitOf(readRunFile(path.join(folder, 'run.yaml')).job);
@@ -72,7 +74,7 @@ function ended(summary: Summary, folder: string, context: CommandContext): numbe
     return 0;
   }
   for (const line of reportLines(summary, folder, colorful(context.environment))) print(line);
-  if (summary.status !== 'finished') print(`  It is not served now. Go on: heliotrope train --resume ${summary.name}`);
+  if (summary.status !== 'finished') print(`  It is not served now. Go on: ${goOnWith(folder)}`);
   return 0;
 }
 

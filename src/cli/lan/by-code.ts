@@ -130,7 +130,10 @@ async function exchange(address: string, secure: boolean, code: string, signal: 
   if (!answer.success) return passedOver('it gave no invitation');
   const text = unseal(answer.data.sealed, proved.sessionKey, attempt);
   if (text === undefined) return passedOver('its answer was changed on the way; somebody may be listening in between');
-  return { kind: 'link', link: readLink(text) };
+  const link = readLink(text);
+  // It answers here, whatever it is called elsewhere. Who stands in between does so too: he has not the certificate that the link names.
+  const also = link.fingerprint === undefined || link.addresses.includes(address) ? [] : [address];
+  return { kind: 'link', link: { ...link, addresses: [...link.addresses, ...also] } };
 }
 
 const passedOver = (why: string): Outcome => ({ kind: 'passed over', why });

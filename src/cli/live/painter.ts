@@ -14,6 +14,7 @@ export class Painter {
   readonly #unit: Unit;
   readonly #live: boolean;
   readonly #colors: ReturnType<typeof pc.createColors>;
+  readonly #startMs = performance.now();
   #view: View;
   #drawnLines = 0;
   #drawnAtMs = 0;
@@ -40,7 +41,9 @@ export class Painter {
   /** A sentence that stays above the table. */
   say(sentence: string): void {
     this.#erase();
-    this.#out.write(`${this.#colors.dim(duration(this.#view.nowS).padStart(12))}  ${asTyped(sentence)}\n`);
+    this.#out.write(
+      `${this.#colors.dim(duration(Math.max(this.#view.nowS, (performance.now() - this.#startMs) / 1000)).padStart(12))}  ${asTyped(sentence)}\n`,
+    );
     if (this.#live) this.#draw();
   }
 

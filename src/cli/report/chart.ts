@@ -36,7 +36,9 @@ export function lineChart(series: readonly Series[], { title, xLabel, yLabel, wi
   );
   const feet = xTicks.map((t) => `<text x="${n(x(t))}" y="${bottom + 18}" text-anchor="middle">${label(t)}</text>`);
   const lines = series.map((s) => {
-    const path = s.points.map(([px, py], i) => `${i === 0 ? 'M' : 'L'}${n(x(px))} ${n(y(py))}`).join('');
+    // An island that came back may go on from an earlier step: that is another stretch, and no line back.
+    const begins = (i: number): boolean => i === 0 || s.points[i]![0] < s.points[i - 1]![0];
+    const path = s.points.map(([px, py], i) => `${begins(i) ? 'M' : 'L'}${n(x(px))} ${n(y(py))}`).join('');
     const style = `stroke="${s.color}" stroke-width="${s.faint ? 1 : 2.25}"${s.faint ? ' opacity="0.45"' : ''}${s.dashed ? ' stroke-dasharray="6 4"' : ''}`;
     const dots =
       s.dots === true

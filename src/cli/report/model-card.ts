@@ -2,11 +2,12 @@ import { isLanguage, type ModelConfig, titleOf } from '../../ml/models/model.ts'
 import type { Job } from '../../protocol/run-file.ts';
 import { bytes, duration, integer } from '../live/format.ts';
 import type { Summary } from '../records.ts';
-import { qualityOf } from './quality.ts';
+import { qualityOf, risenSince } from './quality.ts';
 
 /** `README.md` of a model folder, with the front matter that Hugging Face reads. */
 export function modelCard(job: Job, model: ModelConfig, s: Summary): string {
   const { lossUnit, unit, second } = qualityOf(s);
+  const risen = risenSince(s);
   const loss = (value: number | null): string => value?.toFixed(4) ?? 'not measured';
   return `---
 library_name: transformers
@@ -28,7 +29,7 @@ ${sentence(job, model, s)}
 | --- | --- | --- |
 | validation loss, ${lossUnit}, on held-out data of the run | ${loss(s.validationLoss.before)} | ${loss(s.validationLoss.after)} |
 ${second === null ? '' : `| ${second.name} | ${second.before} | ${second.after} |\n`}
-- Status: ${s.status}, ${integer(s.steps)} steps, ${integer(s.tokens)} ${unit}, ${duration(s.wallS)}.
+${risen === null ? '' : `- Validation loss: ${risen}.\n`}- Status: ${s.status}, ${integer(s.steps)} steps, ${integer(s.tokens)} ${unit}, ${duration(s.wallS)}.
 - Exchanged: ${bytes(s.bytesPerIsland)} an island; per-step data-parallel would have taken ${bytes(s.bytesPerIslandDataParallel)}.
 - Energy: ${s.energyWh.toPrecision(3)} Wh, ${s.energyMethod}; ${s.gCO2e.toPrecision(3)} gCO2e, ${s.carbonMethod}.
 - Data: ${filesOf(job)

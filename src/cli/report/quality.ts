@@ -30,3 +30,16 @@ export function qualityOf(s: Pick<Summary, 'perplexity' | 'accuracy'>): Quality 
   }
   return { lossUnit: 'mean squared error / variance of the target', unit: 'examples', second: null };
 }
+
+/** More than what one validation differs from the next by. */
+const RISEN = 1.01;
+
+/** A sentence for a run that has been trained for too long; null where it was not. */
+export function risenSince({
+  lowestLoss,
+  validationLoss,
+}: Pick<Summary, 'lowestLoss' | 'validationLoss'>): string | null {
+  const { after } = validationLoss;
+  if (lowestLoss == null || after === null || after <= RISEN * lowestLoss.loss) return null;
+  return `it was lowest at step ${lowestLoss.step}, ${lowestLoss.loss.toFixed(4)}, and has risen since: train for fewer steps, or on more data`;
+}

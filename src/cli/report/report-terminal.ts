@@ -2,7 +2,7 @@ import path from 'node:path';
 import pc from 'picocolors';
 import { bytes, compact, duration, integer, percent } from '../live/format.ts';
 import type { Summary } from '../records.ts';
-import { qualityOf } from './quality.ts';
+import { qualityOf, risenSince } from './quality.ts';
 
 /** The report at the end of a run, as lines for a terminal. */
 export function reportLines(s: Summary, folder: string, colorful: boolean): readonly string[] {
@@ -13,6 +13,7 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
   const change = (before: string, after: string): string => `${before} → ${bold(after)}`;
   const loss = (value: number | null): string => value?.toFixed(4) ?? '–';
   const { lossUnit, unit, second } = qualityOf(s);
+  const risen = risenSince(s);
   return [
     '',
     bold(`${s.name}: ${s.status}`) +
@@ -24,6 +25,7 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
       'validation loss',
       `${change(loss(s.validationLoss.before), loss(s.validationLoss.after))} ${lossUnit}, on held-out data of the run`,
     ),
+    ...(risen === null ? [] : [fact('', risen)]),
     ...(second === null ? [] : [fact(second.name, change(second.before, second.after))]),
     ...(s.skippedSteps === 0
       ? []

@@ -12,6 +12,11 @@ export interface Outcome {
   readonly seq: number;
 }
 
+interface Said {
+  readonly progress?: Event;
+  readonly standing?: Event;
+}
+
 const TICK_MS = 250;
 
 /** Where the run stands: takes events one by one to the pure machine, and logs those that decide. */
@@ -24,8 +29,8 @@ export class Decider {
   #state: RunState;
   #suspended = false;
   #stopped = false;
-  /** The newest counters of islands, which decide nothing: they are logged with what does. */
-  readonly #progress = new Map<string, Event>();
+  /** What islands say of themselves that decides nothing: the newest counters and standing of each are logged with what does. */
+  readonly #said = new Map<string, Said>();
 
   constructor(
     given: Given,
@@ -88,12 +93,13 @@ export class Decider {
     }
   }
 
-  /** Logs the counters that were not logged yet: of one island, or of all. */
-  logProgress(now: number, islands: Iterable<string> = this.#progress.keys()): void {
+  /** Logs what was said and not logged yet: by one island, or by all. */
+  logProgress(now: number, islands: Iterable<string> = this.#said.keys()): void {
     for (const island of islands) {
-      const progress = this.#progress.get(island);
+      const { progress, standing } = this.#said.get(island) ?? {};
       if (progress !== undefined) this.#given.store.append(now, progress);
-      this.#progress.delete(island);
+      if (standing !== undefined) this.#given.store.append(now, standing);
+      this.#said.delete(island);
     }
   }
 
@@ -105,10 +111,10 @@ export class Decider {
       this.#deadline = setTimeout(() => setImmediate(() => this.take({ kind: 'tick' })), Math.max(1, waitMs));
   }
 
-  /** Remembers what decided something; counters wait for the next such event of their island, or the next merge. */
+  /** Remembers what decided something; what decides nothing waits for the next such event of its island, or the next merge. */
   #log(now: number, event: Event): number {
-    if (event.kind === 'progress') {
-      this.#progress.set(event.island, event);
+    if (event.kind === 'progress' || event.kind === 'standing') {
+      this.#said.set(event.island, { ...this.#said.get(event.island), [event.kind]: event });
       return 0;
     }
     if (event.kind === 'left' || event.kind === 'joined') this.logProgress(now, [event.island]);

@@ -55,7 +55,7 @@ export class Intake {
   }
 
   async #keep(peer: Peer, island: string, content: Contribution, parcel: Parcel, hash: string): Promise<void> {
-    const { fragment, version, round, steps, tokens, signature } = content;
+    const { fragment, version, round, steps, tokens, form, codec, signature } = content;
     const { settings, aggregation, nowMs } = this.#options;
     const claim = { claimedSteps: steps, claimedTokens: tokens };
     const awaited = (): boolean => isAwaited(settings, this.#desk.state(), { island, fragment, version, round });
@@ -88,7 +88,8 @@ export class Intake {
     }
     // A merge that was decided meanwhile has cleared what waited for it: this is for the next one that it is asked for, and comes again.
     if (this.#desk.state().fragments[fragment]!.version !== before) return;
-    this.#receipts.handedIn(fragment, island, { key: peer.key, version, round, steps, tokens, hash, signature });
+    const claimed = { steps, tokens, form, codec };
+    this.#receipts.handedIn(fragment, island, { key: peer.key, version, round, claimed, hash, signature });
     this.#desk.take(peer, { kind: 'contributed', island, fragment, version, round, steps, tokens, length });
   }
 }

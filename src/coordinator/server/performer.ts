@@ -139,7 +139,7 @@ export class Performer {
   /** A merge is committed before anyone is told of it: what an island has seen is never lost. */
   async #merge(effect: Effect & { readonly kind: 'merge' }, decision: Decision): Promise<void> {
     const { aggregation, store, blobs } = this.#options;
-    const { fragment, version, weights, receivers } = effect;
+    const { fragment, version, weights, contributions, receivers } = effect;
     const committed = this.#metrics.merges.startTimer();
     const { parcel, delta, hash } = await aggregation.merge(fragment, weights);
     await blobs.put(hash, delta);
@@ -164,7 +164,7 @@ export class Performer {
       if (breath !== undefined) await breath;
     }
     this.#receipts
-      .merged(fragment, version, weights, (island) => this.#peerOf(island, decision))
+      .merged(fragment, version, contributions, (island) => this.#peerOf(island, decision))
       .catch((error: unknown) => this.#crew.failed(error));
   }
 

@@ -1,4 +1,5 @@
 import { type Receipt, receiptText } from '../../protocol/receipts.ts';
+import type { Merged } from '../state.ts';
 import type { SignedReceipt } from '../store/receipts.ts';
 import type { ServerOptions } from './options.ts';
 import type { Peer } from './peer.ts';
@@ -8,13 +9,13 @@ export interface HandedIn {
   readonly key: string;
   readonly version: number;
   readonly round: number;
-  readonly steps: number;
-  readonly tokens: number;
+  readonly claimed: NonNullable<Receipt['claimed']>;
   readonly hash: string;
   readonly signature: string;
 }
 
-type Weights = readonly { readonly island: string; readonly weight: number }[];
+/** What was merged, as far as it was believed. */
+type Contributions = readonly Pick<Merged, 'island' | 'weight' | 'steps' | 'tokens'>[];
 type PeerOf = (island: string) => Peer | undefined;
 
 /** Signs for what was merged, keeps that, and tells whoever wants to know. One of an island and fragment waits at a time. */
@@ -43,10 +44,10 @@ export class Receipts {
   }
 
   /** Of a merge that was committed; signing and keeping go on beside the run. @throws what the store does */
-  merged(fragment: number, version: number, weights: Weights, peerOf: PeerOf): Promise<void> {
+  merged(fragment: number, version: number, contributions: Contributions, peerOf: PeerOf): Promise<void> {
     const waiting = this.#waiting[fragment] ?? new Map<string, HandedIn>();
     this.#waiting[fragment] = new Map();
-    const work = this.#give(fragment, version, weights, waiting, peerOf);
+    const work = this.#give(fragment, version, contributions, waiting, peerOf);
     this.#last = Promise.all([this.#last, work]).then(
       () => {},
       () => {},
@@ -57,17 +58,17 @@ export class Receipts {
   async #give(
     fragment: number,
     version: number,
-    weights: Weights,
+    contributions: Contributions,
     waiting: ReadonlyMap<string, HandedIn>,
     peerOf: PeerOf,
   ): Promise<void> {
     const { run, sign, store, nowS } = this.#options;
-    const sum = weights.reduce((total, { weight }) => total + weight, 0);
+    const sum = contributions.reduce((total, { weight }) => total + weight, 0);
     const atS = Math.floor(nowS());
     const signed = await Promise.all(
-      weights.flatMap(({ island, weight }) => {
+      contributions.flatMap(({ island, weight, steps, tokens }) => {
         const what = waiting.get(island);
-        if (what === undefined) return [];
+        if (what === undefined || weight === 0) return [];
         const { signature: handedIn, ...rest } = what;
         const receipt: Receipt = {
           run,
@@ -77,6 +78,8 @@ export class Receipts {
           share: weight / sum,
           atS,
           handedIn,
+          steps,
+          tokens,
           ...rest,
         };
         return [sign(receiptText(receipt)).then((signature): SignedReceipt => ({ receipt, signature }))];

@@ -12,7 +12,11 @@ const LACKING: Readonly<Partial<Record<Provider, readonly string[]>>> = {
 };
 
 /** Names under which operators of ours are written in ONNX where they differ. */
-export const ONNX_NAMES: Readonly<Record<string, string>> = { SetRows: 'ScatterND' };
+export const ONNX_NAMES: Readonly<Record<string, string>> = {
+  SetRows: 'ScatterND',
+  AddRows: 'ScatterND',
+  AddElements: 'ScatterND',
+};
 
 export const operatorsOnProcessor = (provider: Provider): readonly string[] =>
   (LACKING[provider] ?? []).filter((op) => Object.hasOwn(operators, op));

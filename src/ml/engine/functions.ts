@@ -246,7 +246,7 @@ export function crossEntropySum(g: Builder, logits: Value, targets: Value, weigh
     );
     const places = g.one('Concat', [rowNumbers, column], { axis: 1 });
     const share = g.one('Reshape', [g.one('Mul', [weight, g.scalar(smoothing - 1)])], { shape: [rows] });
-    return [g.one('ScatterND', [spread, places, share])];
+    return [g.one('AddElements', [spread, places, share])];
   });
 }
 

@@ -68,6 +68,8 @@ export interface OnnxForm {
   readonly domain?: string;
   /** Inputs, by number, whose last two axes change places before they go in. */
   readonly swapped?: readonly number[];
+  /** Inputs, by number, that are given another shape before they go in. */
+  readonly shaped?: readonly { readonly input: number; readonly by: 'Expand' | 'Reshape'; readonly shape: Shape }[];
 }
 
 /** ONNX Runtime's own operators that may be used. Without any, the file is plain ONNX. */
@@ -76,6 +78,8 @@ export interface Dialect {
   readonly fusedMatMul: boolean;
   /** GELU in its tanh form as one kernel (FastGelu). */
   readonly fastGelu: boolean;
+  /** ScatterND adds one after the other where places repeat, as devices with atomic sums do. The processor's does not. */
+  readonly atomicScatter: boolean;
 }
 export type OnnxAttribute =
   | { readonly kind: 'int'; readonly value: number }

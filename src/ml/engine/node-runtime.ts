@@ -40,10 +40,11 @@ export function requireProvider(provider: Provider): void {
   );
 }
 
-/** FusedMatMul has a kernel on the processor and on CUDA, FastGelu everywhere. */
+/** FusedMatMul has a kernel on the processor and on CUDA, FastGelu everywhere; what dml and coreml lack runs on the processor. */
 const dialectOf = (provider: Provider): Dialect => ({
   fusedMatMul: provider === 'cpu' || provider === 'cuda',
   fastGelu: true,
+  atomicScatter: provider === 'cuda' || provider === 'webgpu',
 });
 
 async function compile(provider: Provider, graph: Graph, name: string, options: CompileOptions): Promise<Session> {

@@ -9,7 +9,7 @@ import { misfit, swapLastTwo } from './shape.ts';
 const OPSET = 20;
 const IR_VERSION = 9;
 /** No operator but ONNX's own. */
-const PLAIN: Dialect = { fusedMatMul: false, fastGelu: false };
+const PLAIN: Dialect = { fusedMatMul: false, fastGelu: false, atomicScatter: false };
 /** Protocol Buffers cannot hold more. */
 export const MAX_ONNX_BYTES = 2 ** 31 - 2 ** 20;
 const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;
@@ -97,10 +97,12 @@ function writeNode(g: ProtobufWriter, node: Node, dialect: Dialect, nameOf: (val
     return name;
   });
   const inputs = inputsOf(node).map((x, i) => {
-    if (form.swapped?.includes(i) !== true) return nameOf(x);
-    const swapped = `${node.outputs[0]!.name}.swapped${i}`;
-    writeSwap(g, nameOf(x), swapped, x.shape.length);
-    return swapped;
+    const before = `${node.outputs[0]!.name}.input${i}`;
+    const shaped = form.shaped?.find(({ input }) => input === i);
+    if (shaped !== undefined) writeShape(g, shaped.by, nameOf(x), before, shaped.shape);
+    else if (form.swapped?.includes(i)) writeSwap(g, nameOf(x), before, x.shape.length);
+    else return nameOf(x);
+    return before;
   });
   g.message(1, (n) => {
     for (const x of inputs) n.string(1, x);
@@ -118,6 +120,11 @@ function writeSwap(g: ProtobufWriter, from: string, to: string, rank: number): v
     n.string(1, from).string(2, to).string(4, 'Transpose');
     writeAttribute(n, 'perm', ints(swapLastTwo(rank)));
   });
+}
+
+function writeShape(g: ProtobufWriter, by: string, from: string, to: string, shape: readonly number[]): void {
+  writeInt64(g, `${to}.shape`, shape);
+  g.message(1, (n) => n.string(1, from).string(1, `${to}.shape`).string(2, to).string(4, by));
 }
 
 function writeCopy(g: ProtobufWriter, from: string, to: string): void {

@@ -63,7 +63,7 @@ async function compile(
   const onDevice = provider === 'webgpu' ? Object.fromEntries(resident.map((output) => [output, 'gpu-buffer'])) : {};
   try {
     const session = await ort.InferenceSession.create(
-      toOnnx(graph, name, { fusedMatMul: provider === 'wasm', fastGelu: true }),
+      toOnnx(graph, name, { fusedMatMul: provider === 'wasm', fastGelu: true, atomicScatter: provider === 'webgpu' }),
       {
         executionProviders: provider === 'webgpu' ? ['webgpu', 'wasm'] : ['wasm'],
         graphOptimizationLevel: 'all',

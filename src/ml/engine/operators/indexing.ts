@@ -21,7 +21,7 @@ const Gather: Operator = {
     if (rows <= ONE_HOT_ROWS) return [g.one('Gemm', [oneHot(g, indices!, rows), flat], { transA: 1 }), undefined];
     const places = g.one('Reshape', [indices!], { shape: [count, 1] });
     const zeros = g.one('Expand', [g.scalar(0)], { shape: [rows, width] });
-    return [g.one('ScatterND', [zeros, places, castTo(g, flat, 'float32')]), undefined];
+    return [g.one('AddRows', [zeros, places, castTo(g, flat, 'float32')]), undefined];
   },
 };
 
@@ -41,16 +41,40 @@ const GatherElements: Operator = {
   emit: () => ({ opType: 'GatherElements', attributes: { axis: int(1) } }),
 };
 
-/** Adds updates at places: (data, int64 places [N, K], updates [N, …]) → data's shape. */
-const ScatterND: Operator = {
+/**
+ * Adds rows, also several at one place: (data [S, C], int64 places [N, 1], rows [N, C]) → data's shape.
+ *
+ * ONNX Runtime's ScatterND divides its places among threads of the processor, and loses sums where two threads add at the
+ * same place. Its ScatterElements is one loop in the order of the places: the same bits with any number of threads.
+ */
+const AddRows: Operator = {
+  infer: ([data]) => [{ dtype: data!.dtype, shape: data!.shape }],
+  emit: ({ inputs }, { atomicScatter }) =>
+    atomicScatter
+      ? { opType: 'ScatterND', attributes: { reduction: text('add') } }
+      : {
+          opType: 'ScatterElements',
+          attributes: { axis: int(0), reduction: text('add') },
+          shaped: [{ input: 1, by: 'Expand', shape: inputs[2]!.shape }],
+        },
+};
+
+/** Adds to single elements, each at most once: (data, int64 places [N, K] that all differ, updates [N]) → data's shape. */
+const AddElements: Operator = {
   infer: ([data]) => [{ dtype: data!.dtype, shape: data!.shape }],
   emit: () => ({ opType: 'ScatterND', attributes: { reduction: text('add') } }),
 };
 
-/** Overwrites rows: (data [S, C], int64 places [N, 1], rows [N, C]). */
+/** Overwrites rows: (data [S, C], int64 places [N, 1] that all differ, rows [N, C]). */
 const SetRows: Operator = {
   infer: ([data]) => [{ dtype: data!.dtype, shape: data!.shape }],
   emit: () => ({ opType: 'ScatterND', attributes: {} }),
 };
 
-export const indexing: Readonly<Record<string, Operator>> = { Gather, GatherElements, ScatterND, SetRows };
+export const indexing: Readonly<Record<string, Operator>> = {
+  Gather,
+  GatherElements,
+  AddRows,
+  AddElements,
+  SetRows,
+};

@@ -1,4 +1,4 @@
-import { float, int, type Operator, type Shape, type Value } from '../ir.ts';
+import { float, int, type Node, type Operator, type Shape, type Value } from '../ir.ts';
 import { broadcast, misfit, show, sumTo } from '../shape.ts';
 
 const matrix = (op: string, shape: Shape, transposed: boolean): readonly [number, number] => {
@@ -21,15 +21,20 @@ const Gemm: Operator = {
     if (c !== undefined) broadcast('Gemm', c.shape, [m, n]);
     return [{ dtype: a!.dtype, shape: [m, n] }];
   },
-  emit: ({ attributes: { transA = 0, transB = 0, alpha = 1, beta = 1 } }) => ({
-    opType: 'Gemm',
-    attributes: {
-      transA: int(Number(transA)),
-      transB: int(Number(transB)),
-      alpha: float(Number(alpha)),
-      beta: float(Number(beta)),
-    },
-  }),
+  emit(node) {
+    const { transA = 0, transB = 0, alpha = 1, beta = 1 } = node.attributes;
+    const asRow = columnAsRow(node);
+    return {
+      opType: 'Gemm',
+      attributes: {
+        transA: int(Number(transA)),
+        transB: int(asRow === undefined ? Number(transB) : 1),
+        alpha: float(Number(alpha)),
+        beta: float(Number(beta)),
+      },
+      ...(asRow === undefined ? {} : { shaped: [asRow] }),
+    };
+  },
   gradient(g, node, [dy]) {
     if (dy === undefined) return [];
     const [a, b, c] = node.inputs;
@@ -61,16 +66,19 @@ const MatMul: Operator = {
     }
     return [{ dtype: a!.dtype, shape: [...broadcast('MatMul', a!.shape.slice(0, -2), b!.shape.slice(0, -2)), m, n] }];
   },
-  emit({ inputs, attributes: { transA = 0, transB = 0 } }, { fusedMatMul }) {
-    const plain = transA === 0 && transB === 0;
-    if (plain || !fusedMatMul || inputs[0]!.dtype !== 'float32') {
+  emit(node, { fusedMatMul }) {
+    const { transA = 0, transB = 0 } = node.attributes;
+    const asRow = columnAsRow(node);
+    const plain = transA === 0 && transB === 0 && asRow === undefined;
+    if (plain || !fusedMatMul || node.inputs[0]!.dtype !== 'float32') {
       const swapped = [transA, transB].flatMap((trans, i) => (trans === 1 ? [i] : []));
       return { opType: 'MatMul', attributes: {}, swapped };
     }
     return {
       opType: 'FusedMatMul',
       domain: 'com.microsoft',
-      attributes: { transA: int(Number(transA)), transB: int(Number(transB)) },
+      attributes: { transA: int(Number(transA)), transB: int(asRow === undefined ? Number(transB) : 1) },
+      ...(asRow === undefined ? {} : { shaped: [asRow] }),
     };
   },
   gradient(g, node, [dy]) {
@@ -86,6 +94,16 @@ const MatMul: Operator = {
     return [sumTo(g, da, a.shape), sumTo(g, db, b.shape)];
   },
 };
+
+/**
+ * ONNX Runtime's kernel for A · b with a single column b gives other bits where threads divide A's rows. The column read as
+ * a transposed row, which lies in memory as the column does, takes the ordinary kernel, whose bits are always the same.
+ */
+function columnAsRow({ inputs: [, b], attributes: { transA = 0, transB = 0 } }: Node) {
+  const [rows, columns] = lastTwo(b!.shape, false);
+  if (columns !== 1 || rows === 1 || transA === 1 || transB === 1) return undefined;
+  return { input: 1, by: 'Reshape', shape: [...b!.shape.slice(0, -2), 1, rows!] } as const;
+}
 
 const lastTwo = (shape: Shape, swap: boolean): readonly (number | undefined)[] =>
   swap ? shape.slice(-2).reverse() : shape.slice(-2);

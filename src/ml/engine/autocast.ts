@@ -6,7 +6,7 @@ import type { Builder, DType, FloatType, Value } from './ir.ts';
  */
 
 /** Compute in half precision: their kernels accumulate in float32 on hardware that has them. */
-const HALF: ReadonlySet<string> = new Set(['Gemm', 'MatMul', 'Conv']);
+const HALF: ReadonlySet<string> = new Set(['Gemm', 'Head', 'MatMul', 'Conv']);
 /** Move data without looking at it: they keep the type of their first input. */
 const ANY: ReadonlySet<string> = new Set([
   'Cast',

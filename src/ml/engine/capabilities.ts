@@ -16,6 +16,7 @@ export const ONNX_NAMES: Readonly<Record<string, string>> = {
   SetRows: 'ScatterND',
   AddRows: 'ScatterND',
   AddElements: 'ScatterND',
+  Head: 'Gemm',
 };
 
 export const operatorsOnProcessor = (provider: Provider): readonly string[] =>

@@ -50,6 +50,7 @@ export function backward(
       graph,
       node,
       node.outputs.map((output) => gradients.get(output)),
+      node.inputs.map((x) => needed.has(x)),
     );
     node.inputs.forEach((x, i) => {
       const dx = dInputs[i];

@@ -1,6 +1,6 @@
 import { castTo } from './autocast.ts';
 import type { Builder, Value } from './ir.ts';
-import { sizeOf, sumTo } from './shape.ts';
+import { blocksOf, sizeOf, sumTo } from './shape.ts';
 
 /** Functions that models share, composed of the table's operators. Rows are tokens: x is [rows, width]. */
 
@@ -14,17 +14,8 @@ export function linearTransposed(g: Builder, x: Value, weight: Value, bias?: Val
   return g.one('Gemm', bias === undefined ? [x, weight] : [x, weight, bias], { transB: 1 });
 }
 
-/**
- * The head of a language model, x · Wᵀ with W [vocabulary, width]. In the backward pass the gradient of W comes first and
- * that of x waits for it: the logits' gradient, the largest value of all, is then free at once.
- */
-export function head(g: Builder, x: Value, weight: Value): Value {
-  const logits = linearTransposed(g, x, weight);
-  return g.withGradient(logits, [x, weight], (dLogits) => {
-    const dWeight = g.one('Gemm', [dLogits, x], { transA: 1 });
-    return [after(g, g.one('Gemm', [dLogits, weight]), [dWeight]), dWeight];
-  });
-}
+/** The head of a language model, x · Wᵀ with W [vocabulary, width]. */
+export const head = (g: Builder, x: Value, weight: Value): Value => g.one('Head', [x, weight]);
 
 /**
  * `value`, but only to be had once the others are: the runtime orders its work by what needs what. What is added is 0 times
@@ -96,7 +87,8 @@ export function groupNorm(g: Builder, x: Value, scale: Value, bias: Value, group
   const [batch, channels, height, width] = x.shape as readonly [number, number, number, number];
   const size = (channels / groups) * height * width;
   const rows = g.one('Reshape', [x], { shape: [batch * groups, size] });
-  const plain = (value: number): Value => g.constant(new Float32Array(size).fill(value), [size]);
+  const plain = (value: number): Value =>
+    g.shared(`${size} times ${value}`, () => g.constant(new Float32Array(size).fill(value), [size]));
   const normalized = g.one('Reshape', [layerNorm(g, rows, plain(1), plain(0), epsilon)], { shape: x.shape });
   const byChannel = (v: Value): Value => g.one('Reshape', [v], { shape: [channels, 1, 1] });
   return g.one('Add', [g.one('Mul', [normalized, byChannel(scale)]), byChannel(bias)]);
@@ -176,17 +168,20 @@ const ATTENTION_BLOCK = 128;
  * that most of the masked half is never computed.
  *
  * @param q scaled; all are [batch, heads, sequence, head width]
- * @param block queries in a block; a sequence that it does not divide is one block
+ * @param block queries in a block; the last one has what is left
  */
 export function attention(g: Builder, q: Value, k: Value, v: Value, block = ATTENTION_BLOCK): Value {
-  const sequence = q.shape[2]!;
-  const blocks = sequence % block === 0 ? sequence / block : 1;
-  if (blocks === 1) return attentionBlock(g, q, k, v);
-  const sizes = Array<number>(blocks).fill(block);
+  const sizes = blocksOf(q.shape[2]!, block);
+  if (sizes.length === 1)
+    return attentionBlock(g, q, k, v, causalMask(g, q.shape[2]!, k.shape[2]!, block, k.shape[2]!));
   const [queries, keys, values] = [q, k, v].map((x) => g.many('Split', [x], { axis: 2, sizes }));
   const seen = (parts: readonly Value[], last: number): Value =>
     last === 0 ? parts[0]! : g.one('Concat', parts.slice(0, last + 1), { axis: 2 });
-  const outputs = queries!.map((query, i) => attentionBlock(g, query, seen(keys!, i), seen(values!, i)));
+  const outputs = queries!.map((query, i) => {
+    const key = seen(keys!, i);
+    const mask = causalMask(g, query.shape[2]!, key.shape[2]!, block, q.shape[2]!);
+    return attentionBlock(g, query, key, seen(values!, i), mask);
+  });
   return g.one('Concat', outputs, { axis: 2 });
 }
 
@@ -194,8 +189,7 @@ export function attention(g: Builder, q: Value, k: Value, v: Value, block = ATTE
  * Attention of queries that stand at the end of the keys. In the backward pass Σ dP · P of each row is Σ dO · O
  * (FlashAttention, Dao et al., arXiv 2205.14135, section 3.1): a sum over the head's width and not over the sequence.
  */
-function attentionBlock(g: Builder, q: Value, k: Value, v: Value): Value {
-  const mask = causalMask(g, q.shape[2]!, k.shape[2]!);
+function attentionBlock(g: Builder, q: Value, k: Value, v: Value, mask: Value): Value {
   const p = g.one('Softmax', [g.one('Add', [g.one('MatMul', [q, k], { transB: 1 }), mask])]);
   const output = g.one('MatMul', [p, v]);
   return g.withGradient(output, [q, k, v], (dOutput) => {
@@ -207,46 +201,6 @@ function attentionBlock(g: Builder, q: Value, k: Value, v: Value): Value {
       g.one('MatMul', [dScores, q], { transA: 1 }),
       g.one('MatMul', [p, dOutput], { transA: 1 }),
     ];
-  });
-}
-
-/**
- * Summed cross-entropy in nats, Σ wᵢ (lse(zᵢ) − z_{i,tᵢ}), with the largest logit taken out of the exponent. Its
- * gradient is w (softmax(z) − target distribution); no one-hot matrix is ever made.
- *
- * @param logits [rows, classes] @param targets int64 [rows], each a class @param weights [rows, 1]; 0 leaves a row out
- * @param smoothing ε of label smoothing (Szegedy et al., arXiv 1512.00567, section 7): so much of each target is
- * spread evenly over all classes
- */
-export function crossEntropySum(g: Builder, logits: Value, targets: Value, weights: Value, smoothing = 0): Value {
-  const [rows, classes] = logits.shape as readonly [number, number];
-  const z = castTo(g, logits, 'float32');
-  const column = g.one('Reshape', [targets], { shape: [rows, 1] });
-  const p = g.one('Softmax', [z]);
-  const highest = (x: Value): Value => g.one('ReduceMax', [x], { axes: [1], keepDims: 1 });
-  // The largest probability is 1 / Σ exp(z − max z): its logarithm completes the log-sum-exp, and never underflows.
-  const logSumExp = g.one('Sub', [highest(z), g.one('Log', [highest(p)])]);
-  const atTarget = g.one('GatherElements', [z, column]);
-  const sumOfRow = g.one('ReduceSum', [z], { axes: [1], keepDims: 1 });
-  const wanted =
-    smoothing === 0
-      ? atTarget
-      : g.one('Add', [
-          g.one('Mul', [atTarget, g.scalar(1 - smoothing)]),
-          g.one('Mul', [sumOfRow, g.scalar(smoothing / classes)]),
-        ]);
-  const sum = sumAll(g, g.one('Mul', [g.one('Sub', [logSumExp, wanted]), weights]));
-  return g.withGradient(sum, [logits], (dSum) => {
-    const weight = g.one('Mul', [weights, dSum]);
-    const even = g.one('Mul', [p, weight]);
-    const spread = smoothing === 0 ? even : g.one('Sub', [even, g.one('Mul', [weight, g.scalar(smoothing / classes)])]);
-    const rowNumbers = g.constant(
-      BigInt64Array.from({ length: rows }, (_, i) => BigInt(i)),
-      [rows, 1],
-    );
-    const places = g.one('Concat', [rowNumbers, column], { axis: 1 });
-    const share = g.one('Reshape', [g.one('Mul', [weight, g.scalar(smoothing - 1)])], { shape: [rows] });
-    return [g.one('AddElements', [spread, places, share])];
   });
 }
 
@@ -267,12 +221,21 @@ export function correctSum(g: Builder, logits: Value, targets: Value, weights: V
 
 /**
  * [queries, keys]: 0 where a token may look, a large negative number where it would see the future. The queries are
- * the last ones of the sequence.
+ * the last ones of the keys. All layers, and all that is computed again, share the masks; those of a sequence's blocks are
+ * parts of its last block's, which alone is kept in the file.
  */
-function causalMask(g: Builder, queries: number, keys: number): Value {
-  const mask = new Float32Array(queries * keys);
-  for (let row = 0; row < queries; row++) mask.fill(-1e9, row * keys + (keys - queries) + row + 1, (row + 1) * keys);
-  return g.constant(mask, [queries, keys]);
+function causalMask(g: Builder, queries: number, keys: number, block: number, sequence: number): Value {
+  const rows = Math.min(block, sequence);
+  const whole = g.shared(`causal ${rows} ${sequence}`, () => {
+    const mask = new Float32Array(rows * sequence);
+    for (let row = 0; row < rows; row++)
+      mask.fill(-1e9, row * sequence + sequence - rows + row + 1, (row + 1) * sequence);
+    return g.constant(mask, [rows, sequence]);
+  });
+  if (queries === rows && keys === sequence) return whole;
+  return g.shared(`causal ${queries} ${keys} of ${rows} ${sequence}`, () =>
+    g.one('Slice', [whole], { axes: [0, 1], starts: [rows - queries, sequence - keys], ends: [rows, sequence] }),
+  );
 }
 
 export function sumAll(g: Builder, x: Value): Value {

@@ -29,7 +29,7 @@ export class Graph implements Builder {
   readonly #precision: FloatType;
   readonly #segment: NonNullable<GraphOptions['segment']>;
   #count = 0;
-  #scalars = new Map<number, Value>();
+  readonly #shared = new Map<string, Value>();
 
   constructor({ precision = 'float32', segment = (_graph, _kind, inputs, build) => build(inputs) }: GraphOptions = {}) {
     this.#precision = precision;
@@ -70,15 +70,22 @@ export class Graph implements Builder {
     return output;
   }
 
+  /** The node that computes `value`; undefined for inputs and constants. */
+  producer(value: Value): Node | undefined {
+    return this.nodes.findLast((node) => node.outputs.includes(value));
+  }
+
   segment(kind: SegmentKind, inputs: readonly Value[], build: Build): Value {
     return this.#segment(this, kind, inputs, build);
   }
 
   scalar(x: number): Value {
-    const known = this.#scalars.get(x);
-    if (known !== undefined) return known;
-    const value = this.constant(Float32Array.of(x), []);
-    this.#scalars.set(x, value);
+    return this.shared(Object.is(x, -0) ? '-0' : `${x}`, () => this.constant(Float32Array.of(x), []));
+  }
+
+  shared(key: string, build: () => Value): Value {
+    const value = this.#shared.get(key) ?? build();
+    this.#shared.set(key, value);
     return value;
   }
 

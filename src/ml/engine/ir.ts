@@ -26,11 +26,14 @@ export interface Node {
 /**
  * Gradients of the loss with respect to each input, given those of the outputs (undefined where an output does not
  * reach the loss). Undefined for an input that has none.
+ *
+ * @param wanted of each input: whether its gradient is of use; any may be given all the same
  */
 export type GradientRule = (
   g: Builder,
   node: Node,
   dOutputs: readonly (Value | undefined)[],
+  wanted: readonly boolean[],
 ) => readonly (Value | undefined)[];
 
 /** A layer of a model · the inside of attention, whose scores are many and cheap. */
@@ -46,6 +49,8 @@ export interface Builder {
   /** A float32 scalar constant; equal numbers share one value. */
   scalar(x: number): Value;
   constant(data: Float32Array | BigInt64Array, shape: Shape): Value;
+  /** One value for all who ask under `key`, built of constants when it is first asked for. */
+  shared(key: string, build: () => Value): Value;
   /**
    * Gives `value`, composed of `inputs`, a gradient of its own: `rule` maps the gradient of the value to those of
    * the inputs, and what lies between is not differentiated.

@@ -3,9 +3,17 @@ import type { Builder, Shape, Value } from './ir.ts';
 
 export const sizeOf = (shape: Shape): number => shape.reduce((product, d) => product * d, 1);
 
+/** 0, 1, 2 … */
+export const wholeNumbers = (count: number): BigInt64Array =>
+  BigInt64Array.from({ length: count }, (_, i) => BigInt(i));
+
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
 
 export const show = (shape: Shape): string => `[${shape.join(', ')}]`;
+
+/** `length` cut into blocks, the last of which has what is left. */
+export const blocksOf = (length: number, block: number): readonly number[] =>
+  Array.from({ length: Math.ceil(length / block) }, (_, i) => Math.min(block, length - i * block));
 
 /** A mistake in how a graph was put together: a bug in a model file, told with the shapes that clash. */
 export const misfit = (op: string, detail: string): HelioError =>
@@ -35,7 +43,7 @@ export function sumTo(g: Builder, value: Value, shape: Shape): Value {
 /** Sums a matrix over its rows as a product with ones, which is several times faster than a reduction over axis 0. */
 export function columnSums(g: Builder, matrix: Value): Value {
   const [rows, columns] = matrix.shape as readonly [number, number];
-  const ones = g.constant(new Float32Array(rows).fill(1), [1, rows]);
+  const ones = g.shared(`ones ${rows}`, () => g.constant(new Float32Array(rows).fill(1), [1, rows]));
   return g.one('Reshape', [g.one('Gemm', [ones, matrix])], { shape: [columns] });
 }
 

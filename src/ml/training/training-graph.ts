@@ -1,5 +1,6 @@
+import { crossEntropySum, headCrossEntropySum, rowsAtOnce } from '../engine/cross-entropy.ts';
 import { differentiate } from '../engine/differentiate.ts';
-import { correctSum, crossEntropySum, DROPOUT_PRIME, squaredErrorSum, sumOfSquares } from '../engine/functions.ts';
+import { correctSum, DROPOUT_PRIME, squaredErrorSum, sumOfSquares } from '../engine/functions.ts';
 import { Graph } from '../engine/graph.ts';
 import type { Build, FloatType, Value } from '../engine/ir.ts';
 import { recomputed } from '../engine/recompute.ts';
@@ -26,6 +27,8 @@ export interface GradientGraphOptions {
   readonly labelSmoothing: number;
   /** Adds to the gradients of the micro-batches before. */
   readonly accumulate: boolean;
+  /** Rows of a language model whose logits are there at once; as many as {@link rowsAtOnce} says when left out. */
+  readonly lossRows?: number;
 }
 
 /** A place where activations are dropped: lengths of the two vectors of residues that it is fed. */
@@ -60,8 +63,9 @@ export function gradientGraph(
       (kind === 'block') === options.recompute ? recomputed(g, inputs, sites.replayed(build)) : build(inputs),
   });
   sites.graph = graph;
-  const { lossSum, parameters } = lossGraph(graph, model, options.batchSize, options.labelSmoothing, sites);
   const lossWeight = graph.input('lossWeight', 'float32', []);
+  const { batchSize, labelSmoothing: smoothing, lossRows } = options;
+  const { lossSum, parameters } = lossGraph(graph, model, batchSize, { smoothing, lossWeight, sites, lossRows });
   const specs = trainable(parametersOf(model));
   const trained = specs.map((spec) => parameters.get(spec.name)!);
   const gradients = differentiate(graph, lossSum, trained, lossWeight).map((gradient, i) => {
@@ -86,7 +90,7 @@ export function gradientGraph(
 /** Forward pass alone: `lossSum`, and for classifiers `correct`, the summed weight of rows that were right. */
 export function evaluationGraph(model: ModelConfig, batchSize: number): Graph {
   const graph = new Graph();
-  const { lossSum, outputs, targets, weights } = lossGraph(graph, model, batchSize, 0);
+  const { lossSum, outputs, targets, weights } = lossGraph(graph, model, batchSize, {});
   graph.output('lossSum', lossSum);
   if (!isLanguage(model) && !isRegression(model)) graph.output('correct', correctSum(graph, outputs, targets, weights));
   return graph;
@@ -110,15 +114,43 @@ export function targetShapeOf(model: ModelConfig, batchSize: number): readonly n
   return isRegression(model) ? [batchSize, (model as { outputs: number }).outputs] : [batchSize];
 }
 
-function lossGraph(graph: Graph, model: ModelConfig, batchSize: number, smoothing: number, sites?: Sites) {
-  const { outputs, parameters } = forward(graph, model, batchSize, sites);
+interface LossOptions {
+  readonly smoothing?: number;
+  /** What the loss will be differentiated with. */
+  readonly lossWeight?: Value;
+  readonly sites?: Sites;
+  readonly lossRows?: number | undefined;
+}
+
+function lossGraph(graph: Graph, model: ModelConfig, batchSize: number, options: LossOptions) {
+  const { outputs, parameters } = forward(graph, model, batchSize, options.sites);
+  const frozen = parametersOf(model).flatMap((spec) => (spec.frozen === true ? [parameters.get(spec.name)!] : []));
   const shape = targetShapeOf(model, batchSize);
   const targets = graph.input('targets', isRegression(model) ? 'float32' : 'int64', shape);
   const weights = graph.input('weights', 'float32', [shape[0]!, 1]);
   const lossSum = isRegression(model)
     ? squaredErrorSum(graph, outputs, targets, weights)
-    : crossEntropySum(graph, outputs, targets, weights, smoothing);
+    : classLoss(graph, outputs, targets, weights, frozen, options);
   return { outputs, parameters, targets, weights, lossSum };
+}
+
+/** Cross-entropy, in blocks of rows where the logits of all would be large. */
+function classLoss(
+  graph: Graph,
+  logits: Value,
+  targets: Value,
+  weights: Value,
+  frozen: readonly Value[],
+  { smoothing = 0, lossWeight, lossRows }: LossOptions,
+): Value {
+  const [rows, classes] = logits.shape as readonly [number, number];
+  const block = lossRows ?? rowsAtOnce(classes);
+  const last = graph.producer(logits);
+  if (rows <= block || last?.op !== 'Head') return crossEntropySum(graph, logits, targets, weights, smoothing);
+  const [x, weight] = last.inputs as readonly [Value, Value];
+  const cast = graph.producer(weight);
+  const trained = !frozen.includes(cast?.op === 'Cast' ? cast.inputs[0]! : weight);
+  return headCrossEntropySum(graph, [x, weight], targets, weights, { block, smoothing, dSum: lossWeight, trained });
 }
 
 function forward(graph: Graph, model: ModelConfig, batchSize: number, sites?: Sites, name = 'input') {

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { castTo } from '../../../src/ml/engine/autocast.ts';
+import { crossEntropySum } from '../../../src/ml/engine/cross-entropy.ts';
 import {
   attention,
-  crossEntropySum,
   dropout,
   gelu,
   globalAveragePool,
   groupNorm,
+  head,
   layerNorm,
   linear,
   linearTransposed,
@@ -269,14 +270,23 @@ const cases: readonly Case[] = [
     },
   },
   {
-    name: 'attention in blocks',
+    name: 'attention in blocks, the last of which is smaller',
     covers: [],
     shapes: [
-      [1, 2, 6, 3],
-      [1, 2, 6, 3],
-      [1, 2, 6, 3],
+      [1, 2, 5, 3],
+      [1, 2, 5, 3],
+      [1, 2, 5, 3],
     ],
     build: (g, [q, k, v]) => attention(g, q!, k!, v!, 2),
+  },
+  {
+    name: 'head',
+    covers: ['Head'],
+    shapes: [
+      [3, 4],
+      [5, 4],
+    ],
+    build: (g, [x, w]) => head(g, x!, w!),
   },
 ];
 
@@ -294,19 +304,21 @@ describe('gradients against central finite differences', () => {
     ].map((shape, i) => g.input(`x${i}`, 'float32', shape));
     g.output('whole', attention(g, q!, k!, v!, 6));
     g.output('blocks', attention(g, q!, k!, v!, 2));
+    g.output('uneven', attention(g, q!, k!, v!, 4));
     const session = await nodeRuntime().compile(g, 'attention', { threads: 1 });
     const feed = (seed: number, shape: readonly number[]) =>
       floatTensor(
         Float32Array.from({ length: 36 }, (_, i) => Math.sin(i * seed)),
         shape,
       );
-    const { whole, blocks } = await session.run({
+    const { whole, blocks, uneven } = await session.run({
       x0: feed(1, q!.shape),
       x1: feed(2, k!.shape),
       x2: feed(3, v!.shape),
     });
-    const [a, b] = [floatsOf(whole!), floatsOf(blocks!)];
-    for (let i = 0; i < a.length; i++) expect(b[i]!).toBeCloseTo(a[i]!, 6);
+    const a = floatsOf(whole!);
+    for (const b of [floatsOf(blocks!), floatsOf(uneven!)])
+      for (let i = 0; i < a.length; i++) expect(b[i]!).toBeCloseTo(a[i]!, 6);
     expect(new Set(a).size).toBeGreaterThan(10);
     await session.release();
   });

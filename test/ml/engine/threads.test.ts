@@ -90,6 +90,7 @@ const cases: readonly Case[] = [
       }),
     ),
   ),
+  op('Head', [floats(257, 131), floats(4099, 131)]),
   op('Reshape', [floats(1031, 1033)], { shape: [1033, 1031] }),
   op('Transpose', [floats(67, 129, 131)], { permutation: [1, 0, 2] }, 'of the first axes'),
   op('Transpose', [floats(67, 129, 131)], { permutation: [2, 0, 1] }, 'of all axes'),

@@ -1,6 +1,6 @@
 import { castTo } from '../autocast.ts';
 import { type Builder, int, type Operator, text, type Value } from '../ir.ts';
-import { sizeOf } from '../shape.ts';
+import { sizeOf, wholeNumbers } from '../shape.ts';
 
 /** Up to so many rows a product with one-hot vectors is faster than adding row by row, and exact in any order. */
 const ONE_HOT_ROWS = 2048;
@@ -28,10 +28,7 @@ const Gather: Operator = {
 /** [count, depth] with a single 1 in each row. Made of operators that every provider has. */
 function oneHot(g: Builder, indices: Value, depth: number): Value {
   const column = g.one('Reshape', [indices], { shape: [sizeOf(indices.shape), 1] });
-  const classes = g.constant(
-    BigInt64Array.from({ length: depth }, (_, i) => BigInt(i)),
-    [1, depth],
-  );
+  const classes = g.shared(`classes ${depth}`, () => g.constant(wholeNumbers(depth), [1, depth]));
   return castTo(g, g.one('Equal', [column, classes]), 'float32');
 }
 

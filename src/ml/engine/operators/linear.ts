@@ -1,3 +1,4 @@
+import { after } from '../functions.ts';
 import { float, int, type Node, type Operator, type Shape, type Value } from '../ir.ts';
 import { broadcast, misfit, show, sumTo } from '../shape.ts';
 
@@ -50,6 +51,24 @@ const Gemm: Operator = {
     if (c === undefined) return [da, db];
     const dc = sumTo(g, dy, c.shape);
     return [da, db, beta === 1 ? dc : g.one('Mul', [dc, g.scalar(Number(beta))])];
+  },
+};
+
+/**
+ * The head of a language model, x · Wᵀ with x [rows, width] and W [vocabulary, width]. In the backward pass the gradient of W
+ * comes first and that of x waits for it: the logits' gradient, the largest value of all, is then free at once. A loss that
+ * finds a head before it may take the rows in blocks (`cross-entropy.ts`).
+ */
+const Head: Operator = {
+  infer: (inputs) => Gemm.infer(inputs, { transB: 1 }),
+  emit: () => ({ opType: 'Gemm', attributes: { transB: int(1) } }),
+  gradient(g, node, [dy], [, trained]) {
+    if (dy === undefined) return [];
+    const [x, weight] = node.inputs as readonly [Value, Value];
+    const dx = g.one('Gemm', [dy, weight]);
+    if (trained !== true) return [dx];
+    const dWeight = g.one('Gemm', [dy, x], { transA: 1 });
+    return [after(g, dx, [dWeight]), dWeight];
   },
 };
 
@@ -108,4 +127,4 @@ function columnAsRow({ inputs: [, b], attributes: { transA = 0, transB = 0 } }: 
 const lastTwo = (shape: Shape, swap: boolean): readonly (number | undefined)[] =>
   swap ? shape.slice(-2).reverse() : shape.slice(-2);
 
-export const linear: Readonly<Record<string, Operator>> = { Gemm, MatMul };
+export const linear: Readonly<Record<string, Operator>> = { Gemm, Head, MatMul };

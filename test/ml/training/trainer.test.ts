@@ -64,8 +64,8 @@ const threeSteps = async (more: Partial<TrainerOptions>, ...batches: readonly Ba
 };
 
 describe('Trainer', () => {
-  it('takes the steps of PyTorch’s AdamW with clipping', async () => {
-    const trainer = await create();
+  it.each([1, 2])('takes the steps of PyTorch’s AdamW with clipping, on %i threads', async (threads) => {
+    const trainer = await create({ threads });
     for (const [i, loss] of reference.adamw.losses.entries()) {
       const result = await trainer.step(batch);
       expect(result.loss).toBeCloseTo(loss, 4);

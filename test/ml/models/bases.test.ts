@@ -1,10 +1,19 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parametersOf } from '../../../src/ml/models/model.ts';
-import { BASE_NAMES, expectedOf, folderOf, furthest, measureBase, openBase, saveForTransformers } from './bases.ts';
+import {
+  BASE_NAMES,
+  expectedOf,
+  folderOf,
+  furthest,
+  measureBase,
+  openBase,
+  saveForLlamaCpp,
+  saveForTransformers,
+} from './bases.ts';
 import { FIXTURES } from './reference.ts';
 
 const ROOT = path.resolve(FIXTURES, '../..');
@@ -71,5 +80,27 @@ describe('transformers and PEFT', () => {
       expect(apart.map(({ base }) => base)).toEqual([]);
     },
     300_000,
+  );
+});
+
+describe('llama.cpp', () => {
+  const library = path.join(ROOT, '.heliotrope/llama-cpp/node_modules/node-llama-cpp');
+  it.skipIf(!existsSync(library))(
+    'loads every file that is exported, and computes the same',
+    { timeout: 300_000 },
+    () => {
+      const folder = mkdtempSync(path.join(tmpdir(), 'heliotrope-gguf-'));
+      const names = BASE_NAMES.filter((name) => !NO_GGUF.includes(name));
+      for (const name of names) saveForLlamaCpp(name, folder);
+      const script = path.join(FIXTURES, 'check_gguf.mjs');
+      const { status, stdout, stderr } = spawnSync(process.execPath, [script, library, folder], { encoding: 'utf8' });
+      rmSync(folder, { recursive: true });
+      expect(status, stderr).toBe(0);
+      const lines = stdout.split('\n').filter((line) => line.startsWith('{'));
+      const results = lines.map((line) => JSON.parse(line) as { base: string; tokens: number; furthest: number });
+      expect(results.map(({ base }) => base).toSorted()).toEqual(names);
+      // It keeps keys and values in half precision.
+      expect(results.filter(({ tokens, furthest }) => tokens !== 257 || furthest > 1e-3)).toEqual([]);
+    },
   );
 });

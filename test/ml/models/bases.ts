@@ -160,18 +160,33 @@ async function throughGguf(model: LanguageConfig, parameters: ParameterArrays, f
     if (error instanceof HelioError) return error.what;
     throw error;
   }
-  // A tokenizer of bytes has 257 tokens: the tables grow to as many rows.
-  const grown = { ...model, vocabularySize: 257 };
-  const all = parametersOf(grown).map((spec) => {
-    const own = parameters.get(spec.name)!;
-    const data = new Float32Array(elementsOf(spec));
-    data.set(own.subarray(0, data.length));
-    return [spec.name, data] as const;
-  });
   const file = path.join(folder, 'model.gguf');
-  writePieces(file, encodeGguf(grown, new Map(all), JSON.stringify(trainBpe(['to be'], 257)), 'tiny', 'f32'));
+  writeGguf(model, parameters, file);
   const { tensorInfos, metadata } = await gguf(file, { allowLocalFile: true });
   return { tensors: tensorInfos.map((info) => info.name), architecture: String(metadata['general.architecture']) };
+}
+
+/** What a byte-level tokenizer has at least: the tables grow to as many rows, of zeros. */
+const GGUF_TOKENS = 257;
+
+function writeGguf(model: LanguageConfig, parameters: ParameterArrays, file: string): void {
+  const grown = { ...model, vocabularySize: GGUF_TOKENS };
+  const all = parametersOf(grown).map((spec) => {
+    const data = new Float32Array(elementsOf(spec));
+    data.set(parameters.get(spec.name)!.subarray(0, data.length));
+    return [spec.name, data] as const;
+  });
+  const tokenizer = JSON.stringify(trainBpe(['to be'], GGUF_TOKENS));
+  writePieces(file, encodeGguf(grown, new Map(all), tokenizer, 'tiny', 'f32'));
+}
+
+/** Writes NAME.gguf for `check_gguf.mjs`, and NAME.json: tokens, and the logits that follow the last one. */
+export function saveForLlamaCpp(name: string, folder: string): void {
+  const { model, parameters, expected } = openBase(name);
+  writeGguf(model, parameters, path.join(folder, `${name}.gguf`));
+  const row = expected.whole.logits.slice(-model.vocabularySize);
+  const logits = [...row, ...Array<number>(GGUF_TOKENS - row.length).fill(0)];
+  writeFileSync(path.join(folder, `${name}.json`), JSON.stringify({ tokens: expected.tokens, logits }));
 }
 
 function isSavedAgain(name: string, folder: string): boolean {

@@ -189,25 +189,24 @@ function quorumNow({ islands }: RunState, quorum: number): number {
  * one that is there and never says that it is due stops nobody.
  */
 function waitForOthers(step: Step, index: number, stage: FragmentState['stage'] & { readonly kind: 'open' }): void {
-  const due = keysOf(step.state.islands.tallies[index]!.due);
+  const { tallies, training: there } = step.state.islands;
+  const { leaseMs, outer } = step.settings;
   // A quorum that is not there at all is waited for as long as it takes.
-  const { quorum } = step.settings.outer;
-  const isThere = quorum === 'all' || step.state.islands.training.size >= quorum;
-  if (due.length === 0 || !isThere) {
+  const isThere = outer.quorum === 'all' || there.size >= outer.quorum;
+  if (tallies[index]!.due.size === 0 || !isThere) {
     if (stage.untilMs !== undefined) step.fragment(index, { stage: { kind: 'open' } });
     return;
   }
   if (stage.untilMs === undefined) {
-    const tookMs = due.reduce((most, name) => {
-      const { receivedMs } = step.islandOf(name).paces[index]!;
+    const tookMs = dueFor(step, index).reduce((most, { paces }) => {
+      const { receivedMs } = paces[index]!;
       return receivedMs === null ? most : Math.max(most, step.nowMs - receivedMs);
     }, 0);
-    const waitMs = Math.max(step.settings.leaseMs, 1000 * step.settings.outer.graceS, SLOWER * tookMs);
+    const waitMs = Math.max(leaseMs, 1000 * outer.graceS, SLOWER * tookMs);
     return step.fragment(index, { stage: { ...stage, untilMs: step.nowMs + waitMs } });
   }
   if (step.nowMs < stage.untilMs) return;
-  for (const { name, due: dueAt } of training(step.state))
-    if (dueAt[index] === null) step.island(name, { overdue: true });
+  for (const { name, due } of training(step.state)) if (due[index] === null) step.island(name, { overdue: true });
   step.fragment(index, { stage: { kind: 'open' } });
   advanceFragment(step, index);
 }

@@ -36,7 +36,8 @@ class Crowd {
   each(what: string, happening: (island: string, number: number) => void, names = this.names): void {
     const before = this.#watched.reads;
     for (const [number, island] of names.entries()) happening(island, number);
-    this.reads[what] = (this.#watched.reads - before) / names.length;
+    // The most of several times.
+    this.reads[what] = Math.max(this.reads[what] ?? 0, (this.#watched.reads - before) / names.length);
   }
 
   join(): void {

@@ -269,7 +269,7 @@ class VirtualRun {
         return island.trainer.moveTo(place);
       }
       case 'rebase':
-        return island.exchange.rebase(effect.fragment);
+        return island.exchange.rebase(effect.fragment, effect.version);
       case 'contribute':
         return this.#contribute(island, effect);
       case 'evaluate':
@@ -324,7 +324,8 @@ class VirtualRun {
   async #arrive(island: Island, content: Merged, parcel: Parcel): Promise<void> {
     await this.#tell(island, { kind: 'received', content });
     island.before[content.fragment] = island.newest[content.fragment]!;
-    island.newest[content.fragment] = island.exchange.receive(content.fragment, parcel, content.round);
+    const { fragment, version, round } = content;
+    island.newest[fragment] = island.exchange.receive(fragment, version, parcel, round);
     await this.#tell(island, { kind: 'opened', content });
   }
 

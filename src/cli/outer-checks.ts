@@ -1,7 +1,7 @@
 import { dueStepOf } from '../coordinator/due.ts';
 import { HelioError } from '../errors.ts';
 import { keepsSecond } from '../outer/outer-optimizer.ts';
-import type { OuterOptimizer, OuterSettings } from '../outer/settings.ts';
+import { type OuterOptimizer, type OuterSettings, sendsWhole } from '../outer/settings.ts';
 import { codecParts } from '../protocol/codec-names.ts';
 import type { Job } from '../protocol/run-file.ts';
 
@@ -123,6 +123,10 @@ export function outerNotices({ outer, inner, islands, stop }: Job): readonly str
     ...when(
       innerSteps % fragments !== 0,
       `outer.innerSteps ${innerSteps} is no multiple of outer.fragments ${fragments}: fragments are due at steps ${dueSteps.join(', ')} of a round.`,
+    ),
+    ...when(
+      outer.downCodec !== 'f32' && sendsWhole(outer),
+      `outer.downCodec ${outer.downCodec} carries differences, and with outer.pull due an island misses the merges of others: merged fragments come back whole, in f32.`,
     ),
     ...when(
       averaging.endsWith('krum') && islands <= 2 * faulty + 2,

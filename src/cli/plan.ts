@@ -5,6 +5,7 @@ import { isLanguage, parametersOf } from '../ml/models/model.ts';
 import { elementsOf, trainable } from '../ml/tensor/parameters.ts';
 import { MOMENTS, ruleOf } from '../ml/training/optimizer.ts';
 import { codecFor } from '../outer/codecs/index.ts';
+import { sendsWhole } from '../outer/settings.ts';
 import { measureSpeed } from './benchmark.ts';
 import { bytes, integer } from './live/format.ts';
 import { outerNotices } from './outer-checks.ts';
@@ -48,7 +49,8 @@ export async function planRun(file: string, islands: number | undefined): Promis
   const startSteps = Math.min(job.outer.startSteps, job.stop.steps);
   const rounds = startSteps + Math.ceil((job.stop.steps - startSteps) / job.outer.innerSteps);
   const merges = rounds * job.outer.fragments;
-  const { upCodec, downCodec } = job.outer;
+  const { upCodec } = job.outer;
+  const downCodec = sendsWhole(job.outer) ? 'f32' : job.outer.downCodec;
   const bothWays = prepared.fragments.reduce(
     (sum, fragment) => sum + codecFor(upCodec, fragment).mostBytes + codecFor(downCodec, fragment).mostBytes,
     0,

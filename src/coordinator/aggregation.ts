@@ -3,11 +3,11 @@ import { type Fragment, pack, unpack } from '../outer/fragments.ts';
 import { type MergeRule, mergeFragment, type PseudoGradient } from '../outer/merge.ts';
 import { freshFragment, type GlobalFragment, outerStep, type Target } from '../outer/outer-optimizer.ts';
 import { addContribution, openContribution, packUpdate, packWhole } from '../outer/parcel.ts';
-import type { OuterSettings } from '../outer/settings.ts';
+import { type OuterSettings, sendsWhole } from '../outer/settings.ts';
 import type { Parcel } from '../protocol/frame.ts';
 import type { AggregationState, StatePart } from './state-pieces.ts';
 
-export type AggregationSettings = MergeRule & Pick<OuterSettings, 'upCodec' | 'downCodec'>;
+export type AggregationSettings = MergeRule & Pick<OuterSettings, 'upCodec' | 'downCodec' | 'pull'>;
 
 /** A fragment of the run: what is merged, and what its way to the islands needs. */
 interface GlobalState {
@@ -58,14 +58,14 @@ export class Aggregation {
     state: Partial<AggregationState>,
     newShelf: () => Shelf = memoryShelf,
   ) {
-    const exact = settings.downCodec === 'f32';
+    const exact = sendsWhole(settings);
     this.fragments = fragments;
     this.#settings = settings;
     this.#states = fragments.map((layout, i) => {
       const kept = (arrays: ReadonlyMap<string, Float32Array> | undefined): Float32Array | undefined =>
         arrays === undefined || arrays.size === 0 ? undefined : pack(layout, arrays);
       const fresh = freshFragment(kept(state.parameters) ?? new Float32Array(layout.elements), settings);
-      const down = codecFor(settings.downCodec, layout);
+      const down = codecFor(exact ? 'f32' : settings.downCodec, layout);
       return {
         layout,
         up: codecFor(settings.upCodec, layout),
@@ -121,7 +121,7 @@ export class Aggregation {
   /**
    * Merges what the named islands contributed, in their order, and forgets it.
    *
-   * @returns what to send to everyone who has the previous version, and the averaged pseudo-gradient that led to it
+   * @returns what to send, and the averaged pseudo-gradient that led to it
    */
   merge(
     fragment: number,
@@ -151,7 +151,7 @@ export class Aggregation {
   /** Where the outer step goes: over what it starts from, but for θ where that is still needed to send the difference. */
   #target({ global }: GlobalState): Target {
     const { parameters, velocity, second } = global;
-    const exact = this.#settings.downCodec === 'f32';
+    const exact = sendsWhole(this.#settings);
     return { parameters: exact ? parameters : this.#scratch.subarray(0, parameters.length), velocity, second };
   }
 
@@ -162,7 +162,7 @@ export class Aggregation {
    * @returns what to send to everyone who has the previous version
    */
   #adopt(fragment: number, state: GlobalState, merged: GlobalFragment): Parcel {
-    if (this.#settings.downCodec === 'f32') {
+    if (sendsWhole(this.#settings)) {
       this.#states[fragment] = { ...state, global: merged };
       return packWhole(merged.parameters);
     }

@@ -53,7 +53,9 @@ export function isAwaited(
   if (known?.stage.kind !== 'pulling' || !has(known.stage.asked, island)) return false;
   // One a pull: what came again would only fill the shelf.
   if (has(known.stage.arrived, island)) return false;
-  const { status, merged } = islandOf(state.islands, island)!;
+  const { status, merged, sent } = islandOf(state.islands, island)!;
+  // What came too late for a merge that the island was sent is part of its next round.
+  if (settings.outer.carryOver && version < sent[fragment]!) return false;
   return status === 'training' && round > merged[fragment]! && isAdmitted(settings, known, version);
 }
 

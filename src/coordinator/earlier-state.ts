@@ -54,6 +54,9 @@ function islandsOf({ islands, fragments }: RunState): Table<Island> {
         evaluates: island.evaluates ?? true,
         lapses: island.lapses ?? 0,
         missed: island.missed ?? 0,
+        // Whoever was there then is gone now, and is sent what it lacks when it comes back.
+        sent: island.sent ?? fragments.map(() => 0),
+        shown: island.shown ?? fragments.map(() => 0),
         paces: island.paces ?? fragments.map(() => UNKNOWN_PACE),
       },
     ]),

@@ -10,7 +10,7 @@ import type { EvaluationPart, PartAnswer } from './evaluation-state.ts';
 
 /** Nats a token, or an example: no model that is any use is there. */
 const MOST_LOSS = 1_000;
-/** Share by which two measurements of one part may differ: other processors and precisions, or one merge more where islands are merged one by one. */
+/** Share by which two measurements of one part may differ: other processors and precisions. */
 const ALIKE = 0.02;
 /** How far a part may be from the middle one, as a factor, before it is measured again; and how far it can be when it counts. */
 const ODD = 1.25;

@@ -5,8 +5,8 @@ import type { Event, Island } from './state.ts';
 import type { Step } from './step.ts';
 
 /**
- * Validation of the merged model, done by the islands: the held-out batches are dealt out in parts. As messages
- * and fragments to an island arrive in order, all parts asked for between two merges measure the same model.
+ * Validation of the merged model, done by the islands: the held-out batches are dealt out in parts. Whoever missed a merge is sent it first; as
+ * messages and fragments to an island arrive in order, all parts asked for between two merges measure the same model.
  *
  * Nobody can hold it up: whoever does not answer in time is not waited for, another is asked, and when nobody does it is given up and the run goes on. A
  * late answer still counts. What is believed of the answers: `evaluation-answers.ts`.
@@ -136,8 +136,20 @@ function ask(step: Step, able: readonly Island[]): void {
     return { ...part, asked, wanted: nobody ? part.answers.length : part.wanted };
   });
   setParts(step, parts);
-  for (const [island, mine] of dealt)
+  for (const [island, mine] of dealt) {
+    showNewest(step, island);
     step.send(island, { kind: 'evaluate', evaluation: evaluation.id, parts: mine, of: parts.length });
+  }
+}
+
+/** Whoever measures has the newest of every fragment: where islands are merged one by one, most have missed something. */
+function showNewest(step: Step, island: string): void {
+  const versions = step.state.fragments.map(({ version }) => version);
+  const { shown } = step.islandOf(island);
+  const fragments = versions.flatMap((version, index) => (shown[index] === version ? [] : [index]));
+  if (fragments.length === 0) return;
+  step.island(island, { shown: versions });
+  step.effect({ kind: 'show', island, fragments, state: step.state });
 }
 
 function nextOf(

@@ -1,3 +1,4 @@
+import { sendsWhole } from '../outer/settings.ts';
 import type { Progress } from '../protocol/messages.ts';
 import type { Reason } from '../protocol/standing.ts';
 import { startingAt, UNKNOWN_PACE } from './claims.ts';
@@ -81,6 +82,8 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
     missed: known?.missed ?? 0,
     overdue: known?.overdue ?? false,
     expected: kept,
+    sent: fragments.map(({ version }, index) => (kept[index] ? holds[index]!.version : version)),
+    shown: fragments.map(({ version }, index) => (kept[index] ? holds[index]!.newest : version)),
     due: fragments.map(() => null),
     // A process counts from its own beginning.
     ...(holds.length > 0 && known !== undefined
@@ -96,6 +99,7 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
     island: name,
     fresh: holds.length === 0,
     fragments: fragments.flatMap((_, index) => (kept[index] ? [] : [index])),
+    state: step.state,
   });
 }
 
@@ -106,7 +110,7 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
 function keeps({ settings, state }: Step, index: number, held: Held | undefined, merged: number): boolean {
   const fragment = state.fragments[index]!;
   if (held === undefined || held.round <= merged || !isAdmitted(settings, fragment, held.version)) return false;
-  return held.newest === fragment.version || (settings.outer.downCodec === 'f32' && held.newest <= fragment.version);
+  return held.newest === fragment.version || (sendsWhole(settings.outer) && held.newest <= fragment.version);
 }
 
 function turnAway(step: Step, island: string, what: string, remedy: string, code = 'HELIO-4003'): void {

@@ -330,9 +330,14 @@ export function applyMerge(step: Step, decision: MergeDecision, asked: readonly 
       : allIslands(step.state.islands).map(({ name }) => name)
   ).filter((name) => step.islandOf(name).status !== 'gone');
   for (const name of there) {
-    if (step.islandOf(name).status !== 'training') continue;
     const island = step.islandOf(name);
+    const news = { sent: island.sent.with(index, version), shown: island.shown.with(index, version) };
+    if (island.status !== 'training') {
+      step.island(name, news);
+      continue;
+    }
     step.island(name, {
+      ...news,
       expected: island.expected.with(index, true),
       due: island.due.with(index, null),
       paces: island.paces.with(index, { ...island.paces[index]!, receivedMs: step.nowMs }),

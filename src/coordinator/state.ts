@@ -137,6 +137,9 @@ export interface Island {
   readonly overdue?: boolean;
   /** Whether it was training when each fragment was last merged: only then do the others wait for it. */
   readonly expected: readonly boolean[];
+  /** Of each fragment the newest version that it was sent to train on, and the newest that it was sent at all. */
+  readonly sent: readonly number[];
+  readonly shown: readonly number[];
   /** Of each fragment: since when, and how fast it trains. */
   readonly paces: readonly Pace[];
   /** Of each fragment: when it will hold for it, if it has reported it due since; otherwise null. */
@@ -319,6 +322,8 @@ export type Effect =
       readonly island: string;
       readonly fresh: boolean;
       readonly fragments: readonly number[];
+      /** As they are: a merge that the same event decides comes after this. */
+      readonly state: RunState;
     }
   /** Merges what arrived, with these weights and in this order, and sends the result to all `receivers`. */
   | {
@@ -329,6 +334,13 @@ export type Effect =
       /** All that arrived, for the record of it. */
       readonly contributions: readonly Merged[];
       readonly receivers: readonly string[];
+    }
+  /** Sends an island fragments as they are now to measure, and not to train on. */
+  | {
+      readonly kind: 'show';
+      readonly island: string;
+      readonly fragments: readonly number[];
+      readonly state: RunState;
     }
   | { readonly kind: 'disconnect'; readonly island: string }
   | { readonly kind: 'save'; readonly checkpoint: string }

@@ -23,14 +23,19 @@ interface Side {
   readonly memory: Float32Array;
 }
 
+interface Version {
+  readonly version: number;
+  readonly parameters: Float32Array;
+}
+
 /** What an island keeps of a fragment for the exchange. */
 interface FragmentState {
   readonly layout: Fragment;
   readonly codec: Codec;
   /** The global parameters that its next contribution is the difference to. */
   readonly base: Float32Array;
-  /** The newest global parameters: those of `base`, or with one step of delay the ones after them. */
-  readonly newest: Float32Array;
+  /** Global parameters that came since, in order: those that it trains from next may be any of them. */
+  readonly later: readonly Version[];
   /** As of the last contribution that was merged; and with the one that is under way, of this round. */
   readonly settled: Side;
   readonly pending: (Side & { readonly round: number }) | null;
@@ -51,7 +56,7 @@ export class FragmentExchange {
         residual: new Float32Array(this.#sendsWhole ? 0 : layout.elements),
         memory: new Float32Array(codec.memoryElements),
       };
-      return { layout, codec, base: parameters[i]!, newest: parameters[i]!, settled: side, pending: null };
+      return { layout, codec, base: parameters[i]!, later: [], settled: side, pending: null };
     });
   }
 
@@ -77,32 +82,42 @@ export class FragmentExchange {
     return parcel;
   }
 
-  /** Goes on from the newest global parameters. */
-  rebase(fragment: number): void {
+  /** Goes on from a version of the global parameters: one that came since, or the one that it went on from before. */
+  rebase(fragment: number, version: number): void {
     const state = this.#fragments[fragment]!;
-    this.#fragments[fragment] = { ...state, base: state.newest };
+    const next = state.later.find((each) => each.version === version);
+    if (next === undefined) return;
+    const later = state.later.filter((each) => each.version > version);
+    this.#fragments[fragment] = { ...state, base: next.parameters, later };
   }
 
   /**
-   * Opens a merged fragment, which is the newest from now on.
+   * Opens a merged fragment: the version after the one that came last.
    *
    * @param round the newest of this island's that was merged
    * @throws HelioError HELIO-4004 when it cannot be read
    */
-  receive(fragment: number, parcel: Parcel, round: number): Float32Array {
+  receive(fragment: number, version: number, parcel: Parcel, round: number): Float32Array {
     const state = this.#fragments[fragment]!;
     const codec = parcel.codec === state.codec.name ? state.codec : codecFor(parcel.codec, state.layout);
-    const newest = openFragment(parcel, codec, state.newest);
-    this.#fragments[fragment] = { ...state, newest, ...settle(state, round) };
-    return newest;
+    const parameters = openFragment(parcel, codec, state.later.at(-1)?.parameters ?? state.base);
+    const later = [...state.later, { version, parameters }];
+    this.#fragments[fragment] = { ...state, later, ...settle(state, round) };
+    return parameters;
+  }
+
+  /** Knows a fragment that came whole, in place of all that came since the one that it goes on from. */
+  show(fragment: number, version: number, parameters: Float32Array, round: number): void {
+    const state = this.#fragments[fragment]!;
+    requireSize(state, parameters);
+    this.#fragments[fragment] = { ...state, later: [{ version, parameters }], ...settle(state, round) };
   }
 
   /** Takes a fragment whole, after a reconnection. */
   reset(fragment: number, parameters: Float32Array, round: number): void {
     const state = this.#fragments[fragment]!;
-    if (parameters.length !== state.layout.elements)
-      throw malformed(`it has ${parameters.length} numbers instead of ${state.layout.elements}`);
-    this.#fragments[fragment] = { ...state, base: parameters, newest: parameters, ...settle(state, round) };
+    requireSize(state, parameters);
+    this.#fragments[fragment] = { ...state, base: parameters, later: [], ...settle(state, round) };
   }
 
   save(): ExchangeState {
@@ -119,6 +134,10 @@ export class FragmentExchange {
       this.#fragments[i] = { ...state, settled: side, pending: null };
     }
   }
+}
+
+function requireSize({ layout }: FragmentState, { length }: Float32Array): void {
+  if (length !== layout.elements) throw malformed(`it has ${length} numbers instead of ${layout.elements}`);
 }
 
 const settle = ({ settled, pending }: FragmentState, round: number): Pick<FragmentState, 'settled' | 'pending'> =>

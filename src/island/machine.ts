@@ -218,13 +218,19 @@ function receive(turn: Turn, content: Content): void {
       if (awaited !== null) turn.update({ awaited: { ...awaited, [content.kind]: false } });
       return finishJoining(turn);
     case 'global':
-      if (awaited === null || !awaited.fragments.includes(content.fragment)) return;
+      if (!isWanted(turn.state, content)) return;
+      if (awaited === null || !awaited.fragments.includes(content.fragment))
+        return shown(turn, { ...content, ...placeFor(turn, content) });
       turn.update({ awaited: { ...awaited, fragments: awaited.fragments.filter((f) => f !== content.fragment) } });
       takeWhole(turn, { ...content, ...placeFor(turn, content) });
       return finishJoining(turn);
     case 'merged':
       if (turn.state.clocks[content.fragment] === undefined) throw noSuchFragment(content.fragment);
-      turn.update({ arrived: turn.state.arrived + 1 });
+      requireBase(turn, content);
+      turn.update({
+        arrived: turn.state.arrived + 1,
+        came: turn.state.came.with(content.fragment, content.version),
+      });
       return turn.effect({ kind: 'open', content: { ...content, ...placeFor(turn, content) } });
     case 'contribution':
       throw senseless('sent a contribution');
@@ -236,6 +242,32 @@ function withPlace(places: IslandState['places'], place: Place): IslandState['pl
   changed[place.fragment] = place;
   return changed;
 }
+
+/** A difference is to the version before, and to nothing else. */
+function requireBase({ state }: Turn, { fragment, version, form }: Content & { readonly kind: 'merged' }): void {
+  if (form !== 'update' || state.came[fragment] === version - 1) return;
+  throw senseless(
+    `sent the difference to version ${version - 1} of fragment ${fragment}, and this island has version ${state.came[fragment]}`,
+  );
+}
+
+/**
+ * A fragment that came whole though nobody waited for it: this island missed its merge, and is to measure it. It is the newest from now on; training
+ * goes on from where it is, and so does the stretch of work.
+ */
+function shown(turn: Turn, content: Global): void {
+  const { fragment, version } = content;
+  const { newest, came, place } = turn.state;
+  turn.update({ newest: newest.with(fragment, content), came: came.with(fragment, version) });
+  turn.effect({ kind: 'show', content });
+  turn.effect({ kind: 'take', fragment, keep: EVERYTHING, place });
+}
+
+/** Whether a fragment that came whole is one that it joins with, or newer than what it has. */
+export const isWanted = (
+  { awaited, came }: Pick<IslandState, 'awaited' | 'came'>,
+  { fragment, version }: Pick<Global, 'fragment' | 'version'>,
+): boolean => awaited?.fragments.includes(fragment) === true || version > (came[fragment] ?? Number.POSITIVE_INFINITY);
 
 /** What was told of a version before it came. */
 function placeFor(turn: Turn, { fragment, version }: Pick<Place, 'fragment' | 'version'>) {
@@ -255,7 +287,9 @@ function takeWhole(turn: Turn, content: Global): void {
   clocks[fragment] = received(version, round + 1, stepsUntilDue);
   const newest = [...turn.state.newest];
   newest[fragment] = content;
-  turn.update({ clocks, newest, place: Math.max(turn.state.place, runStep) });
+  const came = [...turn.state.came];
+  came[fragment] = version;
+  turn.update({ clocks, newest, came, place: Math.max(turn.state.place, runStep) });
   if (!turn.state.prepared) return;
   turn.effect({ kind: 'reset', content });
   turn.effect({ kind: 'take', fragment, keep: NOTHING, place: turn.state.place });
@@ -304,7 +338,7 @@ function contribute(turn: Turn, fragment: number): void {
 function nextRound(turn: Turn, fragment: number): void {
   const { version, runStep, stepsUntilDue } = turn.state.newest[fragment]!;
   const clock = turn.state.clocks[fragment]!;
-  turn.effect({ kind: 'rebase', fragment });
+  turn.effect({ kind: 'rebase', fragment, version });
   turn.update({ place: Math.max(turn.state.place, runStep) });
   turn.effect({ kind: 'take', fragment, keep: NOTHING, place: turn.state.place });
   const steps = version === clock.version ? turn.state.work!.outer.innerSteps : stepsUntilDue;
@@ -315,10 +349,9 @@ function opened(turn: Turn, content: Merged): void {
   const { fragment, version, round, runStep, stepsUntilDue } = content;
   const { outer } = turn.state.work!;
   const clock = turn.state.clocks[fragment]!;
-  turn.update({
-    newest: turn.state.newest.with(fragment, content),
-    opened: turn.state.opened + 1,
-  });
+  turn.update({ opened: turn.state.opened + 1 });
+  if (!isNews(turn.state, content)) return heedAll(turn);
+  turn.update({ newest: turn.state.newest.with(fragment, content) });
   if (outer.oneStepDelay) {
     turn.update({ place: Math.max(turn.state.place, runStep) });
     turn.effect({ kind: 'take', fragment, keep: EVERYTHING, place: turn.state.place });
@@ -331,17 +364,28 @@ function opened(turn: Turn, content: Merged): void {
     turn.clock(fragment, received(version, Math.max(clock.round, round) + 1, stepsUntilDue, carried));
     turn.update({ place: nextPlace(turn.state, runStep) });
     turn.effect({ kind: 'take', fragment, keep, place: turn.state.place });
-    turn.effect({ kind: 'rebase', fragment });
+    turn.effect({ kind: 'rebase', fragment, version });
   }
   // It may be due again already.
   reportDue(turn);
   heedAll(turn);
 }
 
+/** Whether what was unpacked is still news: a newer one may have come whole meanwhile, on another connection. */
+export const isNews = (
+  { newest }: Pick<IslandState, 'newest'>,
+  { fragment, version }: Pick<Merged, 'fragment' | 'version'>,
+): boolean => version > newest[fragment]!.version;
+
 /** Where islands are merged one by one, the run's step is the mean of theirs, and says nothing of this one's own. */
 function nextPlace({ work, place, newest, clocks }: IslandState, runStep: number): number {
   if (work!.outer.pull === 'due') return Math.max(place, runStep);
-  return Math.max(...clocks.map(({ steps }, fragment) => newest[fragment]!.runStep + steps));
+  const places = clocks.map(({ version, steps }, fragment) => {
+    const known = newest[fragment]!;
+    // Of one that was only shown it has done its steps since an earlier version.
+    return known.version === version ? known.runStep + steps : 0;
+  });
+  return Math.max(...places);
 }
 
 function reportDue(turn: Turn): void {

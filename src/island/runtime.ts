@@ -8,11 +8,12 @@ import { receiptText } from '../protocol/receipts.ts';
 import { Attention } from './attention.ts';
 import { helloOf } from './greeting.ts';
 import type { Incoming, IslandHost, Line, Span } from './host.ts';
-import { activity, reactIsland } from './machine.ts';
+import { activity, isNews, isWanted, reactIsland } from './machine.ts';
 import {
   type IslandEffect,
   type IslandEvent,
   type IslandState,
+  type Keep,
   type Merged,
   newIsland,
   type Told,
@@ -26,6 +27,9 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =
 
 /** A contribution on its way. */
 type Outgoing = Packed & { readonly content: Content & { readonly kind: 'contribution' } };
+
+/** Whether global parameters are only to be measured. */
+const trainsOn = (keep: Keep): boolean => keep.kind === 'share' && keep.share === 1;
 
 const keyOf = ({ fragment, version }: Pick<Merged, 'fragment' | 'version'>): string => `${fragment}:${version}`;
 
@@ -47,9 +51,9 @@ export class IslandSession {
   #state: IslandState = newIsland;
   /** Global parameters of each fragment, as the machine has them in `newest`. */
   readonly #newest: Float32Array[] = [];
-  /** Where it was with each fragment when it last handed in, where that will be wanted; and what the newest one took the place of. */
+  /** Where that will be wanted: where it was with each fragment when it last handed in, and the global parameters that it has trained from since. */
   readonly #handedIn: Float32Array[] = [];
-  readonly #before: Float32Array[] = [];
+  readonly #received: Float32Array[] = [];
   #preparation = '';
   #base: Assignment['base'] = null;
   /** What it handed in of each fragment, until the next merge: if the connection breaks meanwhile, the transfer goes on. */
@@ -136,7 +140,7 @@ export class IslandSession {
         this.#base = vessel?.file === undefined ? payload : { file: vessel.file };
         break;
       case 'global':
-        this.#newest[content.fragment] = decodeFloats(payload);
+        if (isWanted(this.#state, content)) this.#newest[content.fragment] = decodeFloats(payload);
         break;
       case 'merged':
         this.#payloads.set(keyOf(content), payload);
@@ -159,9 +163,10 @@ export class IslandSession {
   async #takeOpened(): Promise<void> {
     for (let next = this.#opened.shift(); next !== undefined; next = this.#opened.shift()) {
       const { fragment } = next.content;
-      if (this.#state.work!.outer.carryOver) this.#before[fragment] = this.#newest[fragment]!;
-      this.#newest[fragment] = next.parameters;
-      delete this.#outbox[fragment];
+      if (isNews(this.#state, next.content)) {
+        this.#newest[fragment] = next.parameters;
+        delete this.#outbox[fragment];
+      }
       await this.#dispatch({ kind: 'opened', content: next.content });
     }
     if (this.#fault !== undefined) throw this.#fault.error;
@@ -197,14 +202,20 @@ export class IslandSession {
         const take = (): Promise<void> =>
           this.#trainer.take(fragment, this.#newest[fragment]!, this.#kept(effect), place);
         this.#counters.exchangeS += (await this.#timed('take', take))[0];
+        if (this.#state.work!.outer.carryOver && !trainsOn(effect.keep))
+          this.#received[fragment] = this.#newest[fragment]!;
         return;
+      }
+      case 'show': {
+        const { fragment, version, round } = effect.content;
+        return this.#exchange.show(fragment, version, this.#newest[fragment]!, round);
       }
       case 'reset': {
         const { fragment, round } = effect.content;
         return this.#exchange.reset(fragment, this.#newest[fragment]!, round);
       }
       case 'rebase':
-        return this.#exchange.rebase(effect.fragment);
+        return this.#exchange.rebase(effect.fragment, effect.version);
       case 'contribute':
         return this.#contribute(effect);
       case 'evaluate':
@@ -221,7 +232,7 @@ export class IslandSession {
 
   #kept({ fragment, keep }: IslandEffect & { readonly kind: 'take' }): Kept {
     if (keep.kind === 'share') return keep;
-    return { kind: 'moved', from: (keep.from === 'receipt' ? this.#before : this.#handedIn)[fragment]! };
+    return { kind: 'moved', from: (keep.from === 'receipt' ? this.#received : this.#handedIn)[fragment]! };
   }
 
   async #resume({ run, holds }: IslandEffect & { readonly kind: 'resume' }): Promise<void> {
@@ -259,6 +270,7 @@ export class IslandSession {
       fragments,
     );
     await this.#meanwhile(preparing);
+    if (job.outer.carryOver) this.#received.push(...fragments);
     this.#base = null;
     await this.#exchange.prepare(layout, job.outer, fragments);
     const versions = this.#state.clocks.map((clock) => clock.version);
@@ -276,11 +288,11 @@ export class IslandSession {
 
   /** Opens a merged fragment in the background; it is taken at the end of the step that is then under way. */
   #open(content: Merged): void {
-    const { fragment, round, form, codec } = content;
+    const { fragment, version, round, form, codec } = content;
     const parcel: Parcel = { form, codec, payload: this.#payloads.get(keyOf(content))! };
     this.#payloads.delete(keyOf(content));
     this.#inBackground(async () => {
-      const open = (): Promise<Float32Array> => this.#exchange.receive(fragment, parcel, round);
+      const open = (): Promise<Float32Array> => this.#exchange.receive(fragment, version, parcel, round);
       this.#opened.push({ content, parameters: await this.#spanned('exchange', 'open', open) });
       this.#line.wake();
     });

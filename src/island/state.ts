@@ -33,6 +33,8 @@ export interface IslandState {
   readonly clocks: readonly FragmentClock[];
   /** The newest of each fragment that it has; with one step of delay its clock may be of the one before. */
   readonly newest: readonly (Merged | Global)[];
+  /** Of each fragment the newest version that came, also while it is still being opened. */
+  readonly came: readonly number[];
   /** Of each fragment the place that was told for the version that comes next. */
   readonly places: readonly (Place | undefined)[];
   /** Merged fragments that came, and those of them that are open. */
@@ -82,10 +84,12 @@ export type IslandEffect =
   | { readonly kind: 'open'; readonly content: Merged }
   /** Takes the newest global parameters of a fragment, and goes on from a place in schedule and data. */
   | { readonly kind: 'take'; readonly fragment: number; readonly keep: Keep; readonly place: number }
+  /** A fragment that came whole to be measured is the newest of the exchange; its next contribution differs from what it did before. */
+  | { readonly kind: 'show'; readonly content: Global }
   /** Makes a fragment that came whole the newest of the exchange. */
   | { readonly kind: 'reset'; readonly content: Global }
-  /** The next contribution differs from the newest global parameters. */
-  | { readonly kind: 'rebase'; readonly fragment: number }
+  /** The next contribution differs from that version of the global parameters. */
+  | { readonly kind: 'rebase'; readonly fragment: number; readonly version: number }
   /** A copy now; packs and sends it beside training. */
   | { readonly kind: 'contribute'; readonly content: Omit<Contribution, 'form' | 'codec' | 'signature'> }
   | { readonly kind: 'evaluate'; readonly message: CoordinatorMessage & { readonly kind: 'evaluate' } }
@@ -114,6 +118,7 @@ export const newIsland: IslandState = {
   training: false,
   clocks: [],
   newest: [],
+  came: [],
   places: [],
   arrived: 0,
   opened: 0,

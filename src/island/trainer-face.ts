@@ -57,9 +57,11 @@ export interface IslandExchange {
   /** @param own is handed over */
   contribute(fragment: number, own: Float32Array, round: number): Promise<Parcel>;
   /** @throws HelioError HELIO-4004 when it cannot be read */
-  receive(fragment: number, parcel: Parcel, round: number): Promise<Float32Array>;
+  receive(fragment: number, version: number, parcel: Parcel, round: number): Promise<Float32Array>;
+  /** One that came whole, to be measured. */
+  show(fragment: number, version: number, parameters: Float32Array, round: number): Promise<void>;
   reset(fragment: number, parameters: Float32Array, round: number): Promise<void>;
-  rebase(fragment: number): Promise<void>;
+  rebase(fragment: number, version: number): Promise<void>;
   /** A copy. */
   save(): Promise<ExchangeState>;
   /** @param state is handed over */

@@ -50,7 +50,7 @@ export interface OuterSettings {
   readonly normBound: number;
   /** μ of FedProx: how strongly an inner step is pulled towards the newest global parameters. */
   readonly proximal: number;
-  /** Codec from island to coordinator, and back; all but f32 carry differences with error feedback. */
+  /** Codec from island to coordinator, and back; all but f32 carry differences with error feedback. What the latter is good for: {@link sendsWhole}. */
   readonly upCodec: CodecName;
   readonly downCodec: CodecName;
 }
@@ -71,6 +71,13 @@ export type OuterOptimizer = (typeof OUTER_OPTIMIZERS)[number];
 export type Fragmentation = (typeof FRAGMENTATIONS)[number];
 
 export type Pull = 'present' | 'due';
+
+/**
+ * Whether merged fragments travel whole, in float32. Where only those that are due get one, the others miss it: a difference would then be to
+ * something that they do not have.
+ */
+export const sendsWhole = ({ pull, downCodec }: Pick<OuterSettings, 'pull' | 'downCodec'>): boolean =>
+  downCodec === 'f32' || pull === 'due';
 
 export type Strategy = (typeof STRATEGY_NAMES)[number];
 

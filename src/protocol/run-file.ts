@@ -319,7 +319,9 @@ const outerFields = {
   upCodec: codec.describe(
     'How islands send: f32 is exact; the others carry differences with error feedback. int4, e3m0, int2, sign …; top-1/64+int4: the largest number in 64; low-rank-8+int4: matrices as products of rank 8 at most.',
   ),
-  downCodec: codec.describe('How merged fragments come back.'),
+  downCodec: codec.describe(
+    'How merged fragments come back; where only islands that are due get them (`pull: due`) always whole, in f32.',
+  ),
 };
 const strategy = z.enum(STRATEGY_NAMES);
 

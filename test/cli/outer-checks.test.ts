@@ -40,6 +40,7 @@ describe('what is rounded, and what is known to end badly', () => {
     ['innerSteps: 10, fragments: 4', /fragments are due at steps 3, 5, 8, 10 of a round/],
     ['strategy: diloco', /momentum 0\.9 is the papers', who have AdamW inside; with Muon inside it overshoots/],
     ['upCodec: top-1/64+int4, momentum: 0.7', /momentum 0\.7 runs on without what top-1\/64\+int4 holds back/],
+    ['strategy: async, downCodec: int8', /downCodec int8 carries differences.*come back whole, in f32/],
     ['innerSteps: 10, averaging: krum', /promises to survive 1 of more than 4 islands, and there are 4/],
   ])('%s is said aloud', (outer, message) => {
     expect(outerNotices(job(outer)).join(' ')).toMatch(message);

@@ -9,7 +9,7 @@ import { initialState, isOver, react, runStepOf } from '../../src/coordinator/ru
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../../src/coordinator/state.ts';
 import type { CommittedMerge, History, LoggedEvent } from '../../src/coordinator/store/run-store.ts';
 import { has } from '../../src/coordinator/table.ts';
-import { activity, reactIsland } from '../../src/island/machine.ts';
+import { activity, isNews, isWanted, reactIsland } from '../../src/island/machine.ts';
 import {
   type IslandEffect,
   type IslandEvent,
@@ -19,10 +19,12 @@ import {
 } from '../../src/island/state.ts';
 import type { Random } from '../../src/ml/tensor/random.ts';
 import { STRATEGIES } from '../../src/outer/settings.ts';
+import type { Parcel } from '../../src/protocol/frame.ts';
 import { type IslandMessage, NO_PROGRESS } from '../../src/protocol/messages.ts';
 import type { Job } from '../../src/protocol/run-file.ts';
 import { OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/versions.ts';
 import type { Claim, Known, Lie } from './liars.ts';
+import { IslandNumbers, type Numbers, PART_TOKENS } from './numbers.ts';
 import { checkTallies } from './tallies.ts';
 
 /**
@@ -42,6 +44,8 @@ export interface WorldOptions {
   readonly lies?: Readonly<Record<string, Lie>>;
   /** What is another at each start of the coordinator, as of a new version of it, for all that it replays too. */
   readonly upgrade?: (kills: number) => Pick<WorldOptions, 'settings'>;
+  /** What is computed, where that is looked at (`numbers.ts`). */
+  readonly numbers?: Numbers;
 }
 
 export interface Chances {
@@ -80,6 +84,9 @@ interface SimIsland {
   /** Of one that lies: the newest evaluation that it knows, and when it last connected. */
   evaluation: number;
   connectedMs: number;
+  numbers: IslandNumbers | undefined;
+  /** While it prepares: what waits until it is done (`attention.ts`). */
+  waiting: (() => void)[] | undefined;
 }
 
 /** As of the server: an effect is for the connections that there were when it was decided. */
@@ -179,6 +186,8 @@ export class World {
       lie: Object.hasOwn(options.lies ?? {}, name) ? options.lies![name] : undefined,
       evaluation: 0,
       connectedMs: 0,
+      numbers: undefined,
+      waiting: undefined,
     }));
   }
 
@@ -213,6 +222,10 @@ export class World {
     const connections = new Map(this.#accepted);
     for (const effect of effects) this.#effects.push({ effect, state, seq: this.#seq, connections });
     this.#perform();
+  }
+
+  get #numbers(): Numbers | undefined {
+    return this.options.numbers;
   }
 
   get #clockMs(): number {
@@ -276,6 +289,10 @@ export class World {
     this.#seq = recovery.seq;
     this.#store.sessions = [...sessions, { seq: this.#seq, settings: this.options.settings }];
     this.state = recovery.state;
+    this.#numbers?.recover(
+      this.#store.checkpoint?.id,
+      this.state.fragments.map(({ version }) => version),
+    );
     for (const [fragment, { version, lengths }] of this.state.fragments.entries()) {
       if (version > 0 && lengths.length === 0) throw new Error(`fragment ${fragment} came back without its lengths`);
       const newest = Math.max(0, ...this.#committed.filter((m) => m.fragment === fragment).map((m) => m.version));
@@ -316,6 +333,8 @@ export class World {
     switch (effect.kind) {
       case 'record':
         this.records.push(effect.record);
+        if (effect.record.kind === 'evaluation')
+          this.#numbers?.checkLoss(state, this.options.settings.evaluation.parts);
         return;
       case 'end':
         this.end = effect;
@@ -324,9 +343,12 @@ export class World {
         return this.#merge(effect, decision);
       case 'send-state':
         return this.#sendState(effect, decision);
+      case 'show':
+        return this.#sendWhole(effect, decision);
       case 'send':
         return this.#down(effect.island, decision, { kind: 'told', message: effect.message });
       case 'save':
+        this.#numbers?.save(effect.checkpoint);
         this.#store.saved.push({ id: effect.checkpoint, seq, state, blobs: {}, islandsSaved: true, missing: [] });
         return;
       case 'commit':
@@ -346,15 +368,20 @@ export class World {
     // As it is read again.
     this.#committed.push(JSON.parse(JSON.stringify({ seq, fragment, version, blob: '', what })));
     for (const { island } of weights) this.#credit(island, fragment, state);
-    const { runStep } = state.fragments[fragment]!;
-    for (const island of receivers) {
-      const place = placeOf(this.options.settings, state, fragment, island);
-      this.#down(island, decision, { kind: 'told', message: { kind: 'place', ...place } });
-      this.#down(island, decision, {
-        kind: 'received',
-        content: { kind: 'merged', fragment, version, runStep, form: 'parameters', codec: 'f32' },
-      });
-    }
+    const parcel = this.#numbers?.merge(fragment, version, weights);
+    for (const island of receivers) this.#sendMerged(island, fragment, parcel, decision);
+  }
+
+  #sendMerged(island: string, fragment: number, parcel: Parcel | undefined, decision: Decision): void {
+    const { state } = decision;
+    const { version, runStep } = state.fragments[fragment]!;
+    const place = placeOf(this.options.settings, state, fragment, island);
+    this.#down(island, decision, { kind: 'told', message: { kind: 'place', ...place } });
+    const { form, codec } = parcel ?? { form: 'parameters', codec: 'f32' };
+    const content = { kind: 'merged', fragment, version, runStep, form, codec } as const;
+    this.#down(island, decision, { kind: 'received', content }, (to) => {
+      if (parcel !== undefined) to.numbers!.parcels.set(`${fragment}:${version}`, parcel);
+    });
   }
 
   /** No step of an island may be in two merges of a fragment. What a liar's steps are, nobody knows. */
@@ -369,7 +396,8 @@ export class World {
     this.#ledger.set(key, [...before, work]);
   }
 
-  #sendState({ island, fragments }: Effect & { kind: 'send-state' }, decision: Decision): void {
+  #sendState(effect: Effect & { kind: 'send-state' }, decision: Decision): void {
+    const { island, fragments } = effect;
     const { settings } = this.options;
     const down = (event: IslandEvent): void => this.#down(island, decision, event);
     const job = { outer: { ...settings.outer, strategy: 'fedavg' }, model: {} } as unknown as Job;
@@ -387,10 +415,23 @@ export class World {
     };
     down({ kind: 'told', message: welcome });
     down({ kind: 'received', content: { kind: 'preparation' } });
+    this.#sendWhole(effect, decision);
+  }
+
+  #sendWhole(
+    { island, fragments, state }: Effect & { readonly kind: 'send-state' | 'show' },
+    decision: Decision,
+  ): void {
     for (const fragment of fragments) {
-      const { version, runStep } = decision.state.fragments[fragment]!;
-      down({ kind: 'told', message: { kind: 'place', ...placeOf(settings, decision.state, fragment, island) } });
-      down({ kind: 'received', content: { kind: 'global', fragment, version, runStep } });
+      const { version, runStep } = state.fragments[fragment]!;
+      const place = placeOf(this.options.settings, state, fragment, island);
+      this.#down(island, decision, { kind: 'told', message: { kind: 'place', ...place } });
+      // The newest that there is: what was decided before is done.
+      const whole = this.#numbers?.aggregation.array('parameters', fragment).slice();
+      const content = { kind: 'global', fragment, version, runStep } as const;
+      this.#down(island, decision, { kind: 'received', content }, (to) => {
+        if (whole !== undefined && isWanted(to.state, content)) to.numbers!.came(fragment, whole);
+      });
     }
   }
 
@@ -409,11 +450,18 @@ export class World {
     for (const { deliver } of due) deliver();
   }
 
-  #down(name: string, { connections }: Decision, event: IslandEvent): void {
+  /** @param first what its session does before it tells the machine */
+  #down(name: string, { connections }: Decision, event: IslandEvent, first: (to: SimIsland) => void = () => {}): void {
     const island = this.islands.find((i) => i.name === name)!;
     const connection = this.#accepted.get(name);
     if (connection === undefined || connections.get(name) !== connection) return;
-    this.#post(`${name} down ${connection}`, () => this.#onLine(island, connection, () => this.#tell(island, event)));
+    const deliver = (): void =>
+      this.#onLine(island, connection, () => {
+        if (island.waiting !== undefined) return void island.waiting.push(deliver);
+        first(island);
+        this.#tell(island, event);
+      });
+    this.#post(`${name} down ${connection}`, deliver);
   }
 
   /** @param said what it says, or what becomes of it when it arrives */
@@ -507,26 +555,43 @@ export class World {
       case 'send':
         return this.#say(island, effect.message);
       case 'prepare': {
-        const { connection } = island;
+        const waiting: (() => void)[] = [];
+        island.waiting = waiting;
         return this.#post(`${name} prepares ${this.#order}`, () => {
-          if (island.alive && island.connection >= connection && !island.state.prepared)
-            this.#tell(island, { kind: 'prepared', restored: null, clocks: null, place: island.state.place });
+          if (island.waiting !== waiting) return;
+          island.numbers?.prepare();
+          island.waiting = undefined;
+          this.#tell(island, { kind: 'prepared', restored: null, clocks: null, place: island.state.place });
+          for (const deliver of waiting) deliver();
         });
       }
       case 'open': {
         const { content } = effect;
-        const { connection } = island;
+        const { connection, numbers } = island;
+        const { fragment, version, round } = content;
+        const opened = numbers?.open(fragment, version, round);
         return this.#post(`${name} opens`, () => {
-          if (island.alive && island.connection >= connection) this.#tell(island, { kind: 'opened', content });
+          if (!island.alive || island.connection < connection) return;
+          if (opened !== undefined && isNews(island.state, content)) numbers!.opened(fragment, opened);
+          this.#tell(island, { kind: 'opened', content });
         });
       }
+      case 'take':
+        return island.numbers?.take(effect.fragment, effect.keep);
+      case 'show':
+        return island.numbers?.show(effect.content.fragment, effect.content.version, effect.content.round);
+      case 'reset':
+        return island.numbers?.reset(effect.content.fragment, effect.content.version, effect.content.round);
+      case 'rebase':
+        return island.numbers?.rebase(effect.fragment, effect.version);
       case 'contribute':
         return this.#contribute(island, effect.content, before);
       case 'evaluate':
         for (const part of effect.message.parts) {
           const { evaluation } = effect.message;
           island.evaluation = evaluation;
-          this.#say(island, { kind: 'evaluated', evaluation, part, lossSum: 300, tokens: 100 });
+          const lossSum = island.numbers?.measure(part) ?? 300;
+          this.#say(island, { kind: 'evaluated', evaluation, part, lossSum, tokens: PART_TOKENS });
         }
         return;
       case 'save':
@@ -587,15 +652,23 @@ export class World {
     const claim = island.lie?.contributes === undefined ? rest : island.lie.contributes(rest, this.#knownBy(island));
     if (claim === null) return;
     const scale = island.lie?.scale ?? 1;
-    this.#upContribution(island, claim, scale * (0.5 + this.options.random.uniform()) * Math.sqrt(steps));
+    const length = scale * (0.5 + this.options.random.uniform()) * Math.sqrt(steps);
+    this.#upContribution(island, claim, length, island.numbers?.contribute(content));
   }
 
   /** As `server/intake.ts`: what comes is measured before it is an event. */
-  #upContribution(island: SimIsland, claim: Claim, length: number): void {
+  #upContribution(island: SimIsland, claim: Claim, given: number, parcel?: Parcel): void {
     const { name } = island;
     this.#up(island, () => {
+      if (!isAwaited(this.options.settings, this.state, { island: name, ...claim })) return undefined;
+      // One that came late must not get into the merge that is being summed up now.
+      if (parcel !== undefined && this.#effects.length > 0) {
+        this.#upContribution(island, claim, given, parcel);
+        return undefined;
+      }
+      const measured = parcel && this.#numbers!.aggregation.contribute(claim.fragment, name, parcel);
+      const length = measured?.length ?? given;
       const event = { kind: 'contributed', island: name, ...claim, length } as const;
-      if (!isAwaited(this.options.settings, this.state, event)) return undefined;
       if (!Number.isFinite(length)) {
         this.#cut(name);
         return { kind: 'offended', island: name, reason: 'it holds numbers that are not finite' };
@@ -653,6 +726,8 @@ export class World {
       stepping: false,
       nextMs: this.nowMs + 100,
       heldSinceMs: null,
+      numbers: this.#numbers && new IslandNumbers(this.#numbers),
+      waiting: undefined,
     });
     if (this.#downUntilMs > 0) {
       island.connected = false;
@@ -663,6 +738,7 @@ export class World {
   #crash(island: SimIsland): void {
     const { name, connection } = island;
     island.alive = false;
+    island.waiting = undefined;
     island.nextMs = this.nowMs + 2_000 + this.options.random.integer(10_000);
     // Half of the crashes cut the connection, the other half are only noticed by the lease.
     if (this.options.random.uniform() < 0.5) return;
@@ -679,6 +755,7 @@ export class World {
     const { name } = island;
     const { stepMs, settings } = this.options;
     island.steps++;
+    island.numbers?.step(this.options.random);
     this.#tell(island, { kind: 'stepped', tokens: TOKENS, stepMs: stepMs(name) });
     if (!settings.outer.stepsBySpeed) return;
     const computeS = (island.steps * stepMs(name)) / 1000;

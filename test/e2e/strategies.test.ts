@@ -44,6 +44,17 @@ describe('every strategy and rule trains a real model', { timeout: 120_000 }, ()
     expect(validationLoss.after!).toBeLessThan(validationLoss.before! - 0.5);
   });
 
+  it('islands that are merged one by one measure the model that is saved, whatever comes back', async () => {
+    const outer = { strategy: 'async', innerSteps: 10, momentum: 0.5, downCodec: 'int8' };
+    const file = tinyRun(folder, 'one-by-one', { outer, stop: { steps: 60 } });
+    const { status, stdout, stderr } = await run(['train', file, '--json'], folder);
+    expect(status, stderr).toBe(0);
+    const { validationLoss } = JSON.parse(stdout) as Summary;
+    const { loss } = JSON.parse((await run(['eval', 'one-by-one', '--json'], folder)).stdout) as { loss: number };
+    expect(validationLoss.after).toBeCloseTo(loss, 3);
+    expect(loss).toBeLessThan(validationLoss.before! - 0.5);
+  });
+
   it('a rule that there is not is refused with those that there are', async () => {
     const { status, stderr } = await run(['train', tinyRun(folder, 'bad', { outer: { averaging: 'mode' } })], folder);
     expect([status, stderr]).toEqual([2, expect.stringMatching(/outer\.averaging is "mode".*trimmed-mean/s)]);

@@ -1,3 +1,4 @@
+import { FragmentExchange } from '../../src/island/fragment-exchange.ts';
 import type { IslandHost } from '../../src/island/host.ts';
 import { NOTHING } from '../../src/island/own-data.ts';
 import type { IslandExchange, IslandTrainer } from '../../src/island/trainer-face.ts';
@@ -40,11 +41,30 @@ export const fakeTrainer = (change: Partial<IslandTrainer> = {}): IslandTrainer 
   ...change,
 });
 
+/** An exchange in this thread. */
+export function realExchange(): IslandExchange {
+  let inner: FragmentExchange | undefined;
+  return {
+    prepare: async (...args) => {
+      inner = new FragmentExchange(...args);
+    },
+    contribute: async (...args) => inner!.contribute(...args),
+    receive: async (...args) => inner!.receive(...args),
+    show: async (...args) => inner!.show(...args),
+    reset: async (...args) => inner!.reset(...args),
+    rebase: async (...args) => inner!.rebase(...args),
+    save: async () => inner!.save(),
+    load: async (state) => inner!.load(state),
+    release: async () => {},
+  };
+}
+
 /** An exchange that packs and opens nothing. */
 export const idleExchange: IslandExchange = {
   prepare: async () => {},
   contribute: async () => ({ form: 'update', codec: 'f32', payload: new Uint8Array(4) }),
   receive: async () => new Float32Array(1),
+  show: async () => {},
   reset: async () => {},
   rebase: async () => {},
   save: async () => ({ residuals: [], memories: [] }),

@@ -29,8 +29,8 @@ describe("an island's side of the exchange", () => {
       for (let round = 0; round < 3; round++) {
         straight.contribute(0, at(2 + round), round + 1);
         const { parcel, arrives } = merged(base, at(0.5 + round));
-        straight.receive(0, parcel, round + 1);
-        straight.rebase(0);
+        straight.receive(0, round + 1, parcel, round + 1);
+        straight.rebase(0, round + 1);
         base = arrives as Float32Array<ArrayBuffer>;
       }
       const resumed = new FragmentExchange([fragment], { upCodec: codec, maxStaleness: 0 }, [base]);
@@ -48,9 +48,9 @@ describe("an island's side of the exchange", () => {
     const exchange = exchangeOf('int4');
     const once = exchange.contribute(0, at(2), 1);
     expect(exchange.contribute(0, at(2), 1).payload).toEqual(once.payload);
-    exchange.receive(0, merged(at(1), at(3)).parcel, 0);
+    exchange.receive(0, 1, merged(at(1), at(3)).parcel, 0);
     expect(exchange.contribute(0, at(2), 1).payload).toEqual(once.payload);
-    exchange.receive(0, merged(at(1), at(3)).parcel, 1);
+    exchange.receive(0, 2, merged(at(1), at(3)).parcel, 1);
     expect(exchange.contribute(0, at(2), 2).payload).not.toEqual(once.payload);
   });
 
@@ -74,12 +74,30 @@ describe("an island's side of the exchange", () => {
     expect(decodeAll(codecFor('f32', fragment), payload)).toEqual(at(1).map((x, i) => x - at(2)[i]!));
   });
 
+  it('goes on from the version that it is told, also when a newer one has come meanwhile', () => {
+    const exchange = exchangeOf('f32', 4);
+    const first = merged(at(1), at(3));
+    exchange.receive(0, 1, first.parcel, 0);
+    exchange.receive(0, 2, merged(first.arrives as Float32Array, at(4)).parcel, 0);
+    exchange.rebase(0, 1);
+    const codec = codecFor('f32', fragment);
+    const { payload } = exchange.contribute(0, at(2), 1);
+    expect(decodeAll(codec, payload)).toEqual(first.arrives.map((x, i) => x - at(2)[i]!));
+    // One that came whole takes the place of what came before, and is gone on from when that is said.
+    exchange.show(0, 5, at(6), 0);
+    expect(exchange.contribute(0, at(2), 1).payload).toEqual(payload);
+    exchange.rebase(0, 2);
+    expect(exchange.contribute(0, at(2), 1).payload).toEqual(payload);
+    exchange.rebase(0, 5);
+    expect(decodeAll(codec, exchange.contribute(0, at(2), 1).payload)).toEqual(at(6).map((x, i) => x - at(2)[i]!));
+  });
+
   it('differs from its base, and not from what has come since, until it takes that', () => {
     const exchange = exchangeOf('f32', 1);
     const { parcel, arrives } = merged(at(1), at(3));
-    exchange.receive(0, parcel, 0);
+    exchange.receive(0, 1, parcel, 0);
     const before = exchange.contribute(0, at(2), 1);
-    exchange.rebase(0);
+    exchange.rebase(0, 1);
     const after = exchange.contribute(0, at(2), 1);
     const codec = codecFor('f32', fragment);
     expect(decodeAll(codec, before.payload)).toEqual(at(1).map((x, i) => x - at(2)[i]!));

@@ -1,13 +1,11 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
-import { FragmentExchange } from '../../src/island/fragment-exchange.ts';
 import { ReconnectingLine } from '../../src/island/node/line.ts';
 import { IslandSession } from '../../src/island/runtime.ts';
-import type { IslandExchange } from '../../src/island/trainer-face.ts';
 import type { Content } from '../../src/protocol/frame.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
 import { FRESH, type Hosted, helloOf, hosted } from '../coordinator/hosted.ts';
-import { fakeHost, fakeTrainer } from './fakes.ts';
+import { fakeHost, fakeTrainer, realExchange } from './fakes.ts';
 
 /** A model of 16 MiB, and a way to its coordinator that breaks once, after 5 MiB in one direction. */
 
@@ -84,20 +82,7 @@ it('so does what it hands in', async () => {
   const trainer = fakeTrainer({
     snapshot: async () => new Float32Array(ELEMENTS).fill(0.5),
   });
-  let inner: FragmentExchange | undefined;
-  const exchange: IslandExchange = {
-    prepare: async (...args) => {
-      inner = new FragmentExchange(...args);
-    },
-    contribute: async (...args) => inner!.contribute(...args),
-    receive: async (...args) => inner!.receive(...args),
-    reset: async (...args) => inner!.reset(...args),
-    rebase: async (index) => inner!.rebase(index),
-    save: async () => inner!.save(),
-    load: async (state) => inner!.load(state),
-    release: async () => {},
-  };
-  void new IslandSession(host, line, trainer, exchange).run().catch(() => {});
+  void new IslandSession(host, line, trainer, realExchange()).run().catch(() => {});
   await expect.poll(() => untilMerge.length, { timeout: 20_000 }).toBeGreaterThan(0);
   // Once to the cut, and then the rest: had it begun again, there would be 5 MiB more.
   expect(passed.length).toBeGreaterThanOrEqual(2);

@@ -1,37 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { initialState } from '../../src/coordinator/run.ts';
-import { FragmentExchange } from '../../src/island/fragment-exchange.ts';
 import { ReconnectingLine } from '../../src/island/node/line.ts';
 import { IslandSession } from '../../src/island/runtime.ts';
-import type { IslandExchange } from '../../src/island/trainer-face.ts';
 import { seededRandom } from '../../src/ml/tensor/random.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
 import { hosted } from '../coordinator/hosted.ts';
 import { LIES, type LieName } from '../coordinator/liars.ts';
 import { settingsFor } from '../coordinator/world.ts';
-import { fakeHost, fakeTrainer } from './fakes.ts';
+import { fakeHost, fakeTrainer, realExchange } from './fakes.ts';
 import { LyingLine } from './lying-line.ts';
 
 /** Real sessions and sockets, a coordinator with all its parts, and four islands of which the last one lies: what the seeded worlds assert, once each. */
 
 const ISLANDS = 4;
-
-function realExchange(): IslandExchange {
-  let inner: FragmentExchange | undefined;
-  return {
-    prepare: async (...args) => {
-      inner = new FragmentExchange(...args);
-    },
-    contribute: async (...args) => inner!.contribute(...args),
-    receive: async (...args) => inner!.receive(...args),
-    reset: async (...args) => inner!.reset(...args),
-    rebase: async (index) => inner!.rebase(index),
-    save: async () => inner!.save(),
-    load: async (state) => inner!.load(state),
-    release: async () => {},
-  };
-}
 
 async function runWith(lie: LieName) {
   const settings = settingsFor(

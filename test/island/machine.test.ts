@@ -126,3 +126,44 @@ describe('an island that trains on while it is merged', () => {
     expect(take(island.merged(0, 1, 3, 1))).toMatchObject({ place: 10 });
   });
 });
+
+describe('what an island is sent', () => {
+  it('is measured and not trained on where it missed its merge', () => {
+    const island = new Island({ pull: 'due', quorum: 1, overlapSteps: 0, maxStaleness: 4 });
+    island.steps(7);
+    const content = { kind: 'global', fragment: 0, version: 3, runStep: 9 } as const;
+    island.told({ kind: 'place', fragment: 0, version: 3, stepsUntilDue: 10, round: 0 });
+    expect(island.happens({ kind: 'received', content })).toMatchObject([
+      { kind: 'show' },
+      { kind: 'take', keep: { kind: 'share', share: 1 }, place: 7 },
+    ]);
+    island.steps(3);
+    const [contribute] = island.told({ kind: 'pull', fragment: 0, version: 3 });
+    expect(contribute).toMatchObject({ content: { version: 0, round: 1, steps: 10 } });
+    // What is no news is not even that.
+    expect(island.happens({ kind: 'received', content })).toEqual([]);
+  });
+
+  it('is a difference to what it has, or the end', () => {
+    const island = new Island({});
+    const content = { kind: 'merged', fragment: 0, runStep: 10, form: 'update', codec: 'int8' } as const;
+    const merged = (version: number) => {
+      island.told({ kind: 'place', fragment: 0, version, stepsUntilDue: 10, round: 0 });
+      return island.happens({ kind: 'received', content: { ...content, version } });
+    };
+    expect(merged(1)).toMatchObject([{ kind: 'open' }]);
+    expect(() => merged(3)).toThrow(/sent the difference to version 2 of fragment 0, and this island has version 1/);
+  });
+
+  it('is no news when a newer one has come whole while it was unpacked', () => {
+    const island = new Island({});
+    island.steps(10);
+    const old = { kind: 'merged', fragment: 0, version: 1, runStep: 10, form: 'update', codec: 'int8' } as const;
+    island.told({ kind: 'place', fragment: 0, version: 1, stepsUntilDue: 10, round: 0 });
+    island.happens({ kind: 'received', content: old });
+    island.told({ kind: 'place', fragment: 0, version: 2, stepsUntilDue: 10, round: 0 });
+    island.happens({ kind: 'received', content: { kind: 'global', fragment: 0, version: 2, runStep: 20 } });
+    expect(island.happens({ kind: 'opened', content: { ...old, stepsUntilDue: 10, round: 0 } })).toEqual([]);
+    expect(island.state.newest[0]).toMatchObject({ version: 2 });
+  });
+});

@@ -21,6 +21,7 @@ const exchange: IslandExchange = {
     await sleep(50);
     return new Float32Array(1);
   },
+  show: async () => {},
   reset: async () => {},
   rebase: async () => {},
   save: async () => ({ residuals: [], memories: [] }),

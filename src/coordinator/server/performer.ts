@@ -115,6 +115,8 @@ export class Performer {
         return this.#peerOf(effect.island, decision)?.channel.send(effect.message);
       case 'send-state':
         return this.#sendState(effect, decision);
+      case 'show':
+        return this.#show(effect, decision);
       case 'merge':
         return this.#merge(effect, decision);
       case 'disconnect':
@@ -180,9 +182,8 @@ export class Performer {
   }
 
   async #sendState(effect: Effect & { readonly kind: 'send-state' }, decision: Decision): Promise<void> {
-    const { run, job, dataFolder, settings, aggregation, hostKey } = this.#options;
-    const { island, fresh, fragments } = effect;
-    const { state } = decision;
+    const { run, job, dataFolder, aggregation, hostKey } = this.#options;
+    const { island, fresh, fragments, state } = effect;
     const peer = this.#peerOf(island, decision);
     if (peer === undefined) return;
     peer.channel.send({
@@ -198,9 +199,19 @@ export class Performer {
       beginnings: peer.channel.beginnings.map(({ hash, received }) => ({ hash, bytes: received })),
     });
     if (fresh) for (const packed of await this.#prepared()) this.#transfer(peer, packed);
+    await this.#sendWhole(peer, island, fragments, state);
+  }
+
+  async #show(effect: Effect & { readonly kind: 'show' }, decision: Decision): Promise<void> {
+    const { island, fragments, state } = effect;
+    const peer = this.#peerOf(island, decision);
+    if (peer !== undefined) await this.#sendWhole(peer, island, fragments, state);
+  }
+
+  async #sendWhole(peer: Peer, island: string, fragments: readonly number[], state: RunState): Promise<void> {
     for (const fragment of fragments) {
       const whole = await this.#whole(fragment, state);
-      peer.channel.send({ kind: 'place', ...placeOf(settings, state, fragment, island) });
+      peer.channel.send({ kind: 'place', ...placeOf(this.#options.settings, state, fragment, island) });
       this.#transfer(peer, whole);
     }
   }

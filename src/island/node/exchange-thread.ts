@@ -13,11 +13,13 @@ const calls = {
   },
   contribute: (fragment: number, own: Float32Array, round: number): Parcel =>
     exchange!.contribute(fragment, own, round),
-  receive: (fragment: number, parcel: Parcel, round: number): Float32Array =>
-    exchange!.receive(fragment, parcel, round),
+  receive: (fragment: number, version: number, parcel: Parcel, round: number): Float32Array =>
+    exchange!.receive(fragment, version, parcel, round),
+  show: (fragment: number, version: number, parameters: Float32Array, round: number): void =>
+    exchange!.show(fragment, version, parameters, round),
   reset: (fragment: number, parameters: Float32Array, round: number): void =>
     exchange!.reset(fragment, parameters, round),
-  rebase: (fragment: number): void => exchange!.rebase(fragment),
+  rebase: (fragment: number, version: number): void => exchange!.rebase(fragment, version),
   save: (): ExchangeState => exchange!.save(),
   load: (state: ExchangeState): void => exchange!.load(state),
 };

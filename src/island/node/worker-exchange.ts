@@ -18,14 +18,17 @@ export class WorkerExchange implements IslandExchange {
   contribute(fragment: number, own: Float32Array, round: number): Promise<Parcel> {
     return this.#thread.call('contribute', [fragment, own, round], [own.buffer as ArrayBuffer]);
   }
-  receive(fragment: number, parcel: Parcel, round: number): Promise<Float32Array> {
-    return this.#thread.call('receive', [fragment, parcel, round], [parcel.payload.buffer]);
+  receive(fragment: number, version: number, parcel: Parcel, round: number): Promise<Float32Array> {
+    return this.#thread.call('receive', [fragment, version, parcel, round], [parcel.payload.buffer]);
+  }
+  show(fragment: number, version: number, parameters: Float32Array, round: number): Promise<void> {
+    return this.#thread.call('show', [fragment, version, parameters, round]);
   }
   reset(fragment: number, parameters: Float32Array, round: number): Promise<void> {
     return this.#thread.call('reset', [fragment, parameters, round]);
   }
-  rebase(fragment: number): Promise<void> {
-    return this.#thread.call('rebase', [fragment]);
+  rebase(fragment: number, version: number): Promise<void> {
+    return this.#thread.call('rebase', [fragment, version]);
   }
   save(): Promise<ExchangeState> {
     return this.#thread.call('save', []);

@@ -275,8 +275,7 @@ export class RunServer {
         return this.#entrance.resume(peer, island, message);
       case 'standing': {
         const { kind, ...told } = message;
-        // A command that its host might type is no island's to name.
-        return this.#decider.take({ kind, island, standing: { ...told, fix: null } });
+        return this.#decider.take({ kind, island, standing: told });
       }
       case 'fetch':
         return void this.#performer.fetch(peer, message.hash).catch((error: unknown) => this.#refuse(peer, error));

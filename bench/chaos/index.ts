@@ -219,8 +219,8 @@ function report(id: string, outcome: Outcome, calm: Outcome): void {
 
 /** One of five islands lies, strangers are at the door, the line to the database fails, and the coordinator is killed, all at once. */
 async function hostile(database: Database): Promise<void> {
-  // How far it comes depends on what strangers leave of the processor: on two cores a twentieth. It is compared with a run of as many steps.
-  const hostileSteps = Math.min(steps, Math.max(120, Math.round(steps / 20)));
+  // How far it comes depends on what strangers leave of the processor: on two cores a fifth. It is compared with a run of as many steps.
+  const hostileSteps = Math.min(steps, Math.max(120, Math.round(steps / 5)));
   const undisturbed = await live('undisturbed-as-short', { steps: hostileSteps });
   let strangersSent = (): number => 0;
   let harms = Promise.resolve(0);

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { coloured, json, plain } from './plain.ts';
 
 /** What every command is given. */
 export interface CommandContext {
@@ -34,16 +35,17 @@ export const ENTRY = [path.join(import.meta.dirname, 'main.ts'), path.join(impor
 
 /** One JSON object on stdout. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  process.stdout.write(`${json(value, 2)}\n`);
 }
 
+/** What a command prints; see `plain.ts` for what of it may reach a terminal. */
 export const print = (line: string): void => {
-  process.stdout.write(`${asTyped(line)}\n`);
+  process.stdout.write(`${coloured(asTyped(line))}\n`);
 };
 
 /** A sentence for the person at the keyboard, beside what the command prints. */
 export const tell = (sentence: string): void => {
-  process.stderr.write(`${asTyped(sentence)}\n`);
+  process.stderr.write(`${plain(asTyped(sentence))}\n`);
 };
 
 export const colorful = (environment: NodeJS.ProcessEnv): boolean =>

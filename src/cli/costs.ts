@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import type { Traffic } from '../coordinator/server/traffic-book.ts';
-import { explainSystemError, HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 
 /**
@@ -94,21 +93,21 @@ export class CostBook {
   }
 }
 
-/** What earlier processes wrote down; nothing of a run that begins. @throws HelioError HELIO-3001 when the file is damaged */
-export function earlierCosts(folder: string): Costs | undefined {
+/** What earlier processes wrote down; nothing of a run that begins. What cannot be read is set aside, as a figure of a report is not worth a run. */
+export function earlierCosts(folder: string, say: (sentence: string) => void): Costs | undefined {
   const file = path.join(folder, FILE);
-  let text: string;
   try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw explainSystemError(error, `read ${file}`);
-  }
-  try {
-    const { traffic, ...rest } = costsSchema.parse(JSON.parse(text));
+    const { traffic, ...rest } = costsSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
     return { ...rest, traffic: new Map(traffic) };
   } catch (error) {
-    const remedy = 'Restore it from a copy, or delete it: then what was spent before is left out of the report.';
-    throw new HelioError('HELIO-3001', `${file} is damaged.`, remedy, { cause: error });
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    const without = 'What this run cost before is left out of its report';
+    try {
+      renameSync(file, `${file}.damaged`);
+      say(`${without}: ${FILE} is damaged, and is kept as ${FILE}.damaged.`);
+    } catch {
+      say(`${without}: ${FILE} cannot be read, and cannot be set aside.`);
+    }
+    return undefined;
   }
 }

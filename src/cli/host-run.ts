@@ -93,7 +93,7 @@ async function host(
   const identity = await keptIdentity(path.join(folder, 'run.key'));
   const tls = await tlsOf(options.tls, folder);
   const say = (sentence: string): void => options.emit({ kind: 'notice', sentence });
-  const spent = earlierCosts(folder);
+  const spent = earlierCosts(folder, say);
   const { store, blobs } = await openStores(options, folder, run, { forMs: options.storePatienceS * 1000, say });
   const settings = settingsOf(prepared, options);
   const { state, recoveredMs, records, aggregation } = await beginRun({

@@ -4,6 +4,7 @@ import type { RunStore } from '../coordinator/store/run-store.ts';
 import { Telemetry } from '../coordinator/store/telemetry.ts';
 import { describeRecord } from './live/describe.ts';
 import { LogFile } from './log-file.ts';
+import { json } from './plain.ts';
 import type { LiveRecord } from './records.ts';
 import { streamMetrics } from './report/metrics.ts';
 
@@ -83,7 +84,7 @@ export class Journal {
   }
 
   #write(record: LiveRecord): void {
-    if (this.#isKept(record)) this.#metrics.append(JSON.stringify(record));
+    if (this.#isKept(record)) this.#metrics.append(json(record));
     const sentence = describeRecord(record);
     if (sentence !== undefined)
       this.#events.append(`${new Date(1000 * this.#options.nowS()).toISOString()} ${sentence}`);

@@ -1,13 +1,15 @@
 import { pino } from 'pino';
 import { describeCode, describeRecord } from './live/describe.ts';
+import { escaped } from './plain.ts';
 import type { ServeLine } from './records.ts';
 
 /** What `serve` does as structured log lines on stderr, for machines that collect them. Invitations and codes are left out: they let people in. */
 export function jsonLog(): (line: ServeLine) => void {
   const level = process.env.HELIOTROPE_LOG_LEVEL ?? 'info';
+  const stderr = pino.destination({ fd: 2, sync: true });
   const log = pino(
     { name: 'heliotrope', level, redact: ['invitation', '*.invitation'] },
-    pino.destination({ fd: 2, sync: true }),
+    { write: (line) => void stderr.write(escaped(line)) },
   );
   return (line) => {
     switch (line.kind) {

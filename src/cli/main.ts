@@ -3,6 +3,7 @@ import { CommanderError } from 'commander';
 import pc from 'picocolors';
 import { HelioError } from '../errors.ts';
 import { asTyped } from './context.ts';
+import { json, plain } from './plain.ts';
 import { buildProgram } from './program.ts';
 
 /** Says an error once, in three parts, and returns the exit status that goes with it. */
@@ -15,20 +16,19 @@ function explain(error: unknown, argv: readonly string[]): number {
       what: String(error),
       remedy: 'Report this with the command that led to it.',
     };
-    process.stdout.write(`${JSON.stringify({ kind: 'error', ...body })}\n`);
+    process.stdout.write(`${json({ kind: 'error', ...body })}\n`);
   } else if (known !== undefined) {
     const { red, dim } = pc.createColors(process.stderr.isTTY && !process.env.NO_COLOR);
-    process.stderr.write(`${red('error')} ${dim(known.code)} ${plain(known.what)}\n      ${plain(known.remedy)}\n`);
+    process.stderr.write(
+      `${red('error')} ${dim(known.code)} ${plain(asTyped(known.what))}\n      ${plain(asTyped(known.remedy))}\n`,
+    );
   }
   if (known === undefined)
     process.stderr.write(
-      `error HELIO-0000 ${error instanceof Error ? error.stack : String(error)}\n      Report this with the command that led to it.\n`,
+      `error HELIO-0000 ${plain(String(error instanceof Error ? error.stack : error))}\n      Report this with the command that led to it.\n`,
     );
   return known?.exitCode ?? 1;
 }
-
-/** Some of it others have said, as a coordinator that refuses: it moves no cursor. */
-const plain = (text: string): string => asTyped(text).replace(/[^\P{Cc}\n\t]/gu, ' ');
 
 const finish = (status: number): void => {
   process.exitCode = status;

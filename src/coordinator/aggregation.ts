@@ -91,9 +91,9 @@ export class Aggregation {
     return this.#states[fragment]!.up;
   }
 
-  /** Bytes that a contribution may have at most. */
-  static mostBytes(fragments: readonly Fragment[], { upCodec }: Pick<OuterSettings, 'upCodec'>): number {
-    return Math.max(...fragments.map((layout) => Math.max(4 * layout.elements, codecFor(upCodec, layout).mostBytes)));
+  /** Bytes that a contribution to a fragment may have at most. */
+  static mostBytes(layout: Fragment, { upCodec }: Pick<OuterSettings, 'upCodec'>): number {
+    return Math.max(4 * layout.elements, codecFor(upCodec, layout).mostBytes);
   }
 
   /**

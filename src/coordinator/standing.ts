@@ -10,7 +10,8 @@ export function standingOf(settings: RunSettings, state: RunState, island: Islan
   // Of a run that was moved without keys the name alone is left.
   if (banned !== undefined || island.left === 'offences')
     return standing('banned', 'offences', banned ?? 'what no honest island does');
-  if (told?.state === 'away' && status !== 'joining') return told;
+  // A command that its host might type is no island's to name.
+  if (told?.state === 'away' && status !== 'joining') return { ...told, fix: null };
   switch (status) {
     case 'joining': {
       const known = island.joins > 1 ? 'connected-again' : 'new';

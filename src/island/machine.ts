@@ -277,8 +277,11 @@ function placeFor(turn: Turn, { fragment, version }: Pick<Place, 'fragment' | 'v
   return { stepsUntilDue, round };
 }
 
+/** A host may name a command of ours, and nothing else that its reader might type. */
+const OUR_COMMAND = /^heliotrope( [\w./:=@-]+)+$/;
+
 const describeStanding = ({ state, reason, next, fix }: CoordinatorMessage & { readonly kind: 'standing' }): string =>
-  `${state} (${reason})${next === null ? '' : `: ${next.what}`}${fix === null ? '' : ` · ${fix}`}`;
+  `${state} (${reason})${next === null ? '' : `: ${next.what}`}${fix !== null && OUR_COMMAND.test(fix) ? ` · ${fix}` : ''}`;
 
 /** Before everything is prepared, fragments are only noted: they are prepared together. */
 function takeWhole(turn: Turn, content: Global): void {

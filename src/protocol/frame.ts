@@ -114,8 +114,10 @@ export interface Vessel extends Payload {
 
 /** What a peer may send, and where it is put together. */
 export interface Reception {
-  /** Bytes that a payload of this kind may have; a number for all kinds. */
+  /** Bytes that a payload of this kind may have; a number for all kinds. @throws HelioError of what may not be sent at all */
   readonly most: number | ((content: Content) => number);
+  /** Asked once as a transfer begins; all is kept when left out. What is not kept is passed over as it comes, and takes no memory. */
+  readonly keeps?: (content: Content) => boolean;
   /** In memory when left out. @throws HelioError when there is no room for it */
   readonly vessel?: (content: Content, bytes: number) => Vessel;
 }
@@ -178,9 +180,13 @@ export interface Beginning {
 const MOST_OPEN = 64;
 
 interface Open extends Beginning {
+  /** As its first frame says, by which it was decided whether it may come: no later one changes it. */
+  readonly content: Content;
   received: number;
-  readonly hasher: PieceHasher;
+  /** Undefined where it is passed over. */
+  readonly hasher: PieceHasher | undefined;
 }
+type Kept = Open & { readonly hasher: PieceHasher };
 
 /** Puts the frames of one connection together again; one transfer at a time, bounded in size. */
 export class FrameAssembler {
@@ -206,11 +212,12 @@ export class FrameAssembler {
 
   /** What the next connection may go on with. */
   get beginnings(): readonly Beginning[] {
-    return this.#open === undefined || this.#open.received === 0 ? this.#beginnings : [...this.#beginnings, this.#open];
+    const open = this.#open;
+    return open?.hasher === undefined || open.received === 0 ? this.#beginnings : [...this.#beginnings, open];
   }
 
   /**
-   * Takes the next frame. The last one of a transfer gives it, once its hash is known to be right.
+   * Takes the next frame. The last one of a transfer that is kept gives it, once its hash is known to be right.
    *
    * @throws HelioError HELIO-4004 on a foreign, oversized, disordered or damaged frame; the promise on a wrong hash
    */
@@ -227,15 +234,16 @@ export class FrameAssembler {
     const isLast = open.received + piece.length === open.payload.length;
     if (piece.length !== PIECE_BYTES && !isLast) throw damaged(`it has ${piece.length} bytes and is not the last one`);
     open.payload.set(piece, open.received);
-    if (piece.length > 0) open.hasher.add(piece);
+    if (piece.length > 0) open.hasher?.add(piece);
     open.received += piece.length;
     if (!isLast) return undefined;
     this.#open = undefined;
-    const { kind } = header.content;
+    if (!isKept(open)) return undefined;
+    const { kind } = open.content;
     if (kind === 'merged' || kind === 'contribution') this.#beginnings = [];
     // What is large and never changes need not come twice, even if the connection breaks before all is there.
     if (kind === 'base') this.#beginnings = [...this.#beginnings, open];
-    return checked(header.content, open).catch((error: unknown) => {
+    return checked(open).catch((error: unknown) => {
       // Of what is not what it says nothing is gone on with.
       this.#beginnings = this.#beginnings.filter((beginning) => beginning !== open);
       throw error;
@@ -243,26 +251,35 @@ export class FrameAssembler {
   }
 
   #begin({ content, hash, totalBytes, offset }: Header): Open {
-    const { most, vessel = inMemory } = this.#reception;
+    const { most, keeps, vessel = inMemory } = this.#reception;
     const mostBytes = typeof most === 'number' ? most : most(content);
     if (totalBytes > mostBytes) throw damaged(`it announces ${totalBytes} bytes and at most ${mostBytes} are expected`);
     const before = this.#beginnings.find((beginning) => beginning.hash === hash);
+    if (keeps?.(content) === false) {
+      // What it would go on with is left for when it is wanted.
+      const goesOn = before?.payload.length === totalBytes && before.received === offset;
+      return { content, hash, payload: passedOver(totalBytes), received: goesOn ? offset : 0, hasher: undefined };
+    }
     if (offset === 0 || before?.payload.length !== totalBytes || before.received !== offset)
-      return { hash, payload: vessel(content, totalBytes), received: 0, hasher: new PieceHasher() };
+      return { content, hash, payload: vessel(content, totalBytes), received: 0, hasher: new PieceHasher() };
     this.#beginnings = this.#beginnings.filter((beginning) => beginning !== before);
     const hasher = new PieceHasher();
     for (let at = 0; at < offset; at += PIECE_BYTES)
       hasher.add(before.payload.subarray(at, Math.min(offset, at + PIECE_BYTES)));
-    return { hash, payload: before.payload, received: offset, hasher };
+    return { content, hash, payload: before.payload, received: offset, hasher };
   }
 }
 
-async function checked(content: Content, { hash, payload, hasher }: Open): Promise<Transfer> {
+const isKept = (open: Open): open is Kept => open.hasher !== undefined;
+
+async function checked({ content, hash, payload, hasher }: Kept): Promise<Transfer> {
   if ((await hasher.end()) !== hash) throw damaged('its hash is not the one that it names');
   return payload instanceof Uint8Array
     ? { content, payload: payload as Uint8Array<ArrayBuffer>, hash }
     : { content, payload: new Uint8Array(0), vessel: payload, hash };
 }
+
+const passedOver = (length: number): Vessel => ({ length, set() {}, subarray: () => new Uint8Array(0) });
 
 function inMemory(_: Content, bytes: number): Vessel {
   try {

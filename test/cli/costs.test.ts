@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -13,20 +13,21 @@ describe("what a run costs over all its host's processes", () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   /** One process: each island of `exchanged` sends and receives that much in it. */
-  function hosted(exchanged: Readonly<Record<string, number>>) {
-    const earlier = earlierCosts(folder);
+  function hosted(exchanged: Readonly<Record<string, number>>, isIsland = (_: string) => true) {
+    const said: string[] = [];
+    const earlier = earlierCosts(folder, (sentence) => said.push(sentence));
     const open = new Map(Object.entries(exchanged).map(([name, n]) => [name, { sentBytes: n, receivedBytes: 2 * n }]));
     const book = new TrafficBook(
       (island) => open.get(island),
       () => open.keys(),
+      isIsland,
       earlier?.traffic,
     );
-    const said: string[] = [];
     const costs = new CostBook(
       { folder, since: countFromNow(), traffic: () => book.byIsland(), say: (sentence) => said.push(sentence) },
       earlier,
     );
-    return { costs: costs.close(), said };
+    return { costs: costs.close(), said, book };
   }
 
   it('adds up, islands that came later and names of every kind included', () => {
@@ -55,10 +56,30 @@ describe("what a run costs over all its host's processes", () => {
     expect(said).toEqual([expect.stringContaining('could not be written down')]);
   });
 
-  it('refuses a file that is damaged, and says what to do', () => {
+  it('keeps no names that are no island’s, also of what was written down before', () => {
+    hosted({ a: 10, 'n-0': 1, 'n-1': 1 });
+    const { costs, book } = hosted({ a: 5, 'n-2': 3 }, (name) => name === 'a');
+    book.keep('n-2');
+    expect([...costs.traffic.keys()]).toEqual(['a']);
+    expect([...book.byIsland().keys()]).toEqual(['a']);
+    // The sum has them all: once what was kept, and once what is open still.
+    expect(book.all().sentBytes).toBe(15 + 1 + 1 + 3 + 3);
+  });
+
+  it.each([
+    ['a sum below zero', (text: string) => text.replace('"wallS":', '"wallS":-')],
+    ['half of it', (text: string) => text.slice(0, 20)],
+    ['nothing', () => ''],
+  ])('sets a file aside that is damaged, says so, and counts anew: %s', (_, damage) => {
     hosted({ a: 10 });
     const file = path.join(folder, 'costs.json');
-    writeFileSync(file, readFileSync(file, 'utf8').replace('"wallS":', '"wallS":-'));
-    expect(() => earlierCosts(folder)).toThrow(/HELIO-3001|is damaged/);
+    const damaged = damage(readFileSync(file, 'utf8'));
+    writeFileSync(file, damaged);
+    const { costs, said } = hosted({ a: 5 });
+    expect(said).toEqual([expect.stringMatching(/costs\.json is damaged, and is kept as costs\.json\.damaged/)]);
+    expect(readFileSync(`${file}.damaged`, 'utf8')).toBe(damaged);
+    expect(costs.traffic.get('a')).toEqual({ sentBytes: 5, receivedBytes: 10 });
+    expect(existsSync(file)).toBe(true);
+    expect(hosted({}).said).toEqual([]);
   });
 });

@@ -12,7 +12,7 @@ import { WebSocket } from 'ws';
 import { tlsOf } from '../../src/cli/tls.ts';
 import type { DoorLimits } from '../../src/coordinator/server/limits.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
-import { ADMIN, type Hosted, helloOf, hosted, patientDoor } from './hosted.ts';
+import { ADMIN, type Hosted, helloOf, hosted, patientDoor, resetInQueue } from './hosted.ts';
 
 /** The same door where connections are encrypted: each is seen twice there, as what comes over the wire and as what is in it. */
 let folder = '';
@@ -109,6 +109,16 @@ it('connections are counted once, strangers make room, and who was let in is no 
   (await honest('cellar')).terminate();
   expect(attic.readyState).toBe(WebSocket.OPEN);
   attic.terminate();
+});
+
+it('those that were reset before they were taken from the queue are nobody, and take no place', async () => {
+  await serve({ strangers: 20, strangersPerAddress: 10 });
+  await resetInQueue(run!.server.port, 60);
+  await expect.poll(() => metric('heliotrope_turned_away_total{why="gone"')).toBe(60);
+  expect(await metric('heliotrope_strangers')).toBe(0);
+  for (let i = 0; i < 40; i++) await stranger(`127.0.1.${1 + i}`);
+  expect(await metric('heliotrope_strangers')).toBeLessThanOrEqual(20);
+  (await honest('attic')).terminate();
 });
 
 it.each(['127.0.0.1', 'localhost'])(

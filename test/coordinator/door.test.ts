@@ -1,15 +1,16 @@
-import { connect, type Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { countedAs, networksOf } from '../../src/coordinator/server/address.ts';
+import { Door } from '../../src/coordinator/server/door.ts';
 import { refusalOf } from '../../src/coordinator/server/hosts.ts';
 import { Knocks } from '../../src/coordinator/server/knocks.ts';
 import { type DoorLimits, doorLimits } from '../../src/coordinator/server/limits.ts';
 import type { Hello, Peer } from '../../src/coordinator/server/peer.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
-import { ADMIN, type Hosted, helloOf, hosted, Puppet, patientDoor } from './hosted.ts';
+import { ADMIN, type Hosted, helloOf, hosted, Puppet, patientDoor, resetInQueue } from './hosted.ts';
 
 const USUAL = patientDoor(doorLimits({ most: 20_000, open: 50 }));
 let run: Hosted;
@@ -141,6 +142,16 @@ describe('strangers', () => {
     // An address that has few gets in however many there are.
     await honest();
     expect(await metric('heliotrope_turned_away_total{why="crowded"')).toBeGreaterThanOrEqual(20);
+  });
+
+  it('that were reset before they were taken from the queue are nobody, and take no place', async () => {
+    await serve({ strangers: 20, strangersPerAddress: 10 });
+    await resetInQueue(run.server.port, 60);
+    await expect.poll(() => metric('heliotrope_turned_away_total{why="gone"')).toBe(60);
+    expect(await metric('heliotrope_strangers')).toBe(0);
+    await Promise.all(Array.from({ length: 40 }, (_, i) => stranger(`127.0.1.${1 + i}`)));
+    expect(await metric('heliotrope_strangers')).toBeLessThanOrEqual(20);
+    await honest();
   });
 
   it('have so much time, wherever they stop', async () => {
@@ -439,6 +450,55 @@ describe('who asks to join', () => {
     expect(run.server.answerKnock('attic', true, publicKey.slice(0, 8))).toBe(true);
     await other.hears('welcome');
     expect(one.told.some(({ kind }) => kind === 'welcome')).toBe(false);
+  });
+});
+
+describe('the door', () => {
+  const socket = (remoteAddress: string | undefined, remotePort: number | undefined): Socket =>
+    Object.defineProperties(new Socket(), {
+      remoteAddress: { value: remoteAddress },
+      remotePort: { value: remotePort },
+    });
+  const closed = (one: Socket): Promise<unknown> => new Promise((resolve) => one.once('close', resolve));
+
+  it('keeps nothing of a connection that has no other end', async () => {
+    const why: string[] = [];
+    const door = new Door(
+      USUAL,
+      () => 0,
+      (cause) => why.push(cause),
+    );
+    for (let i = 0; i < 5; i++) door.arrived(socket(undefined, undefined));
+    expect([door.strangers, door.sockets, why]).toEqual([0, 0, Array(5).fill('gone')]);
+  });
+
+  it('knows two connections from one port apart, the older of which is not seen to be closed yet', async () => {
+    const door = new Door(
+      { ...USUAL, strangers: 2 },
+      () => 0,
+      () => {},
+    );
+    const [older, newer] = [socket('192.0.2.1', 7), socket('192.0.2.1', 7)];
+    door.arrived(older);
+    door.arrived(newer);
+    older.destroy();
+    await closed(older);
+    expect([door.strangers, door.sockets]).toEqual([1, 1]);
+    door.letIn(newer);
+    expect([door.strangers, door.members]).toEqual([0, ['192.0.2.1']]);
+    newer.destroy();
+    await closed(newer);
+    expect(door.sockets).toBe(0);
+  });
+
+  it('makes room with every one that it puts out', () => {
+    const door = new Door(
+      { ...USUAL, strangers: 3 },
+      () => 0,
+      () => {},
+    );
+    for (let i = 0; i < 20; i++) door.arrived(socket('192.0.2.1', 7));
+    expect(door.strangers).toBe(3);
   });
 });
 

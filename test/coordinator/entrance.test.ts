@@ -80,6 +80,33 @@ describe('one that was let in and has not said what it has', () => {
     expect(late.told.some(({ kind }) => kind === 'admitted')).toBe(false);
   });
 
+  it('leaves no name behind when it goes, however many one key invents', async () => {
+    run = await hosted();
+    const [invitation, identity] = [await run.invite({ uses: 1 }), newIdentity()];
+    for (let i = 0; i < 20; i++) {
+      await expect.poll(async () => (await letIn(`n-${i}`, invitation, identity)).told.at(-1)?.kind).toBe('admitted');
+      puppets.at(-1)!.close();
+    }
+    await expect.poll(() => [...run.server.traffic.keys()]).toEqual([]);
+    const asHost = { authorization: `Bearer ${ADMIN}` };
+    const metrics = await (await fetch(`http://127.0.0.1:${run.server.port}/metrics`, { headers: asHost })).text();
+    // A hello has more than 300 bytes.
+    expect(Number(/^heliotrope_received_bytes_total\S* (\d+)$/m.exec(metrics)?.[1])).toBeGreaterThan(20 * 300);
+  });
+
+  it('keeps the place of an invitation for one against the same key under another name', async () => {
+    run = await hosted();
+    const [invitation, identity] = [await run.invite({ uses: 1 }), newIdentity()];
+    const first = await letIn('n-0', invitation, identity);
+    expect(await (await letIn('n-1', invitation, identity)).hears('refused')).toMatchObject({
+      code: 'HELIO-4003',
+      retryAfterS: 10,
+    });
+    first.say(FRESH);
+    await first.hears('welcome');
+    expect([...run.server.traffic.keys()]).toEqual(['n-0']);
+  });
+
   it('cannot make us keep anything', async () => {
     run = await hosted();
     const attic = await letIn('attic', await run.invite());

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { WebSocket } from 'ws';
 import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
 import { initialState } from '../../src/coordinator/run.ts';
@@ -120,6 +121,26 @@ export async function hosted(
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Opens connections and resets them while this process does nothing: when it takes them from the system's queue, nobody is there any more. */
+export async function resetInQueue(port: number, count: number): Promise<void> {
+  const done = new Int32Array(new SharedArrayBuffer(4));
+  const work = `
+    const { connect } = require('node:net');
+    const { port, count, done } = require('node:worker_threads').workerData;
+    let left = count;
+    for (let i = 0; i < count; i++) {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('error', () => {}).on('connect', () => socket.resetAndDestroy()).on('close', () => {
+        if (--left > 0) return;
+        Atomics.store(done, 0, 1);
+        Atomics.notify(done, 0);
+      });
+    }`;
+  const worker = new Worker(work, { eval: true, workerData: { port, count, done } });
+  Atomics.wait(done, 0, 0, 20_000);
+  await worker.terminate();
 }
 
 /** An island's first words, after the challenge. */

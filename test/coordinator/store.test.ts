@@ -4,6 +4,7 @@ import { recover } from '../../src/coordinator/recovery.ts';
 import { islandOf } from '../../src/coordinator/roster.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
 import type { Event } from '../../src/coordinator/state.ts';
+import type { SignedReceipt } from '../../src/coordinator/store/receipts.ts';
 import type { MergeRecord } from '../../src/coordinator/store/run-store.ts';
 import { SqlRunStore } from '../../src/coordinator/store/sql-store.ts';
 import { openSqlite } from '../../src/coordinator/store/sqlite.ts';
@@ -44,6 +45,62 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
     expect(sessions).toEqual([{ seq: 0, settings }]);
     expect(again.append(0, left('a'))).toBe(12_346);
     await again.close();
+  });
+
+  describe('forgets receipts', () => {
+    const DAY_S = 86_400;
+    const NOW_S = 1_800_000_000;
+    const receipt = (merged: number, atS: number): SignedReceipt => ({
+      receipt: {
+        run: 'r',
+        island: 'a',
+        key: 'k',
+        fragment: 0,
+        version: merged - 1,
+        merged,
+        round: merged,
+        steps: 1,
+        tokens: 1,
+        share: 1,
+        hash: 'h',
+        atS,
+        handedIn: 's',
+      },
+      signature: 's',
+    });
+    /** Receipts of merges at these times, one after the other, as they are handed over. */
+    const keptOf = async (times: readonly number[]): Promise<readonly number[]> => {
+      const { store } = await opened();
+      for (const [i, atS] of times.entries()) await store.addReceipts([receipt(i + 1, atS)]);
+      const kept = await store.receipts(null);
+      await store.close();
+      return kept.map((each) => each.receipt.merged).toSorted((a, b) => a - b);
+    };
+    const from = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i);
+
+    it('of which 400 days have passed', async () => {
+      const daily = from(0, 512).map((day) => NOW_S + day * DAY_S);
+      expect(await keptOf(daily)).toEqual(from(512 - 400, 401));
+    });
+
+    it('not those that were signed just before a clock at 1970 was put right', async () => {
+      const wrong = from(0, 60).map((minute) => 60 * minute);
+      const right = from(0, 68).map((minute) => NOW_S + 60 * minute);
+      expect(await keptOf([...wrong, ...right])).toEqual(from(1, 128));
+    });
+
+    it('not those of a year that was skipped by a clock far ahead, nor when it is put right', async () => {
+      const before = from(0, 60).map((minute) => NOW_S + 60 * minute);
+      const ahead = from(60, 68).map((minute) => NOW_S + 3_000 * DAY_S + 60 * minute);
+      const after = from(128, 64).map((minute) => NOW_S + 60 * minute);
+      expect(await keptOf([...before, ...ahead])).toEqual(from(1, 128));
+      expect(await keptOf([...before, ...ahead, ...after])).toEqual(from(1, 192));
+    });
+
+    it('not those before a clock fell back to 1970 and came forward again, again and again', async () => {
+      const times = from(0, 256).map((minute) => (minute % 8 < 4 ? NOW_S : 0) + 60 * minute);
+      expect(await keptOf(times)).toEqual(from(1, 256));
+    });
   });
 
   it('gives the newest complete checkpoint and what came after it, and not one under way', async () => {

@@ -131,7 +131,7 @@ describe('bad input ends with one clear message and leaves nothing half-written'
   });
 
   it('a coordinator that is not there', async () => {
-    const outcome = await run(['join', 'http://127.0.0.1:9/join#invitation=x.y', '--patience', '0'], folder);
+    const outcome = await run(['join', 'http://127.0.0.1:9/join', '--patience', '0'], folder);
     expect([outcome.status, outcome.stderr]).toEqual([
       3,
       expect.stringMatching(/HELIO-4002.*No coordinator answers at 127\.0\.0\.1:9/s),

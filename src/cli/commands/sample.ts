@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { nodeRuntime } from '../../ml/engine/node-runtime.ts';
 import { Generator, generateText } from '../../ml/training/generate.ts';
 import { type CommandContext, printJson } from '../context.ts';
+import { plain } from '../plain.ts';
 import { loadLanguageModel } from '../trained-model.ts';
 
 export interface SampleCommandOptions {
@@ -20,7 +21,8 @@ export async function sample(run: string, options: SampleCommandOptions, context
   const generator = await Generator.create(nodeRuntime(), model, parameters, threads);
   let text = options.prompt;
   const write = (piece: string): void => {
-    if (!context.json) process.stdout.write(piece);
+    // A model writes what it was taught, and who taught it what is not known.
+    if (!context.json) process.stdout.write(plain(piece));
   };
   write(options.prompt);
   for await (const piece of generateText(generator, tokenizer, { ...options, threads })) {

@@ -7,6 +7,7 @@ import { type HostOptions, hostRun, isLoopback } from '../host-run.ts';
 import { jsonLog } from '../json-log.ts';
 import { describeCode } from '../live/describe.ts';
 import { Painter } from '../live/painter.ts';
+import { json } from '../plain.ts';
 import type { ServeLine, Summary } from '../records.ts';
 import { reportLines } from '../report/report-terminal.ts';
 import { readRunFile } from '../run-file.ts';
@@ -125,7 +126,7 @@ function sourceOf(
 }
 
 function writeLine(line: ServeLine): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
+  process.stdout.write(`${json(line)}\n`);
 }
 
 function show(

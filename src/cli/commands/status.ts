@@ -5,6 +5,7 @@ import type { Standing } from '../../protocol/standing.ts';
 import { type CommandContext, colorful, print, printJson } from '../context.ts';
 import { askCoordinator } from '../host-client.ts';
 import { integer, severalOf } from '../live/format.ts';
+import { said } from '../plain.ts';
 import type { Summary } from '../records.ts';
 import { reportLines } from '../report/report-terminal.ts';
 import { readRunFile } from '../run-file.ts';
@@ -34,6 +35,9 @@ interface Knock {
   readonly address: string;
 }
 
+/** Of what an island says of itself. */
+const MOST_WHAT = 200;
+
 /** Where a run is that is served on this machine, or what came of it. */
 export async function status(run: string, context: CommandContext): Promise<number> {
   const folder = findRun(context.runs, run);
@@ -58,10 +62,11 @@ export async function status(run: string, context: CommandContext): Promise<numb
     for (const { island, step, tokens, offences, standing } of now.islands) {
       const offended = offences > 0 ? ` · ${offences} offences` : '';
       const { state, reason, next, fix } = standing;
+      const what = next === null ? '' : `: ${said(next.what, MOST_WHAT)}`;
       print(
-        `  ${island.padEnd(24)} ${state.padEnd(9)} step ${String(step ?? '–').padStart(7)}  ${integer(tokens)} ${unit}${offended}`,
+        `  ${island.padEnd(24)} ${said(state).padEnd(9)} step ${String(step ?? '–').padStart(7)}  ${integer(tokens)} ${unit}${offended}`,
       );
-      print(`  ${' '.repeat(24)} ${reason}${next === null ? '' : `: ${next.what}`}${fix === null ? '' : ` · ${fix}`}`);
+      print(`  ${' '.repeat(24)} ${reason}${what}${fix === null ? '' : ` · ${fix}`}`);
     }
     for (const knock of knocks) print(`  ${describeKnock(knock)}; heliotrope admit ${run} ${knock.island}`);
   }

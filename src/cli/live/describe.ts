@@ -1,9 +1,13 @@
 import type { CodeTried } from '../lan/code-door.ts';
+import { said } from '../plain.ts';
 import type { LiveRecord } from '../records.ts';
 import { severalOf } from './format.ts';
 
-/** One sentence for the log of a run; undefined for what only the charts need. Some of it islands have said: it moves no cursor, and is one line. */
-export const describeRecord = (record: LiveRecord): string | undefined => sentenceOf(record)?.replace(/\p{Cc}/gu, ' ');
+/** One sentence for the log of a run; undefined for what only the charts need. Some of it islands have said. */
+export function describeRecord(record: LiveRecord): string | undefined {
+  const sentence = sentenceOf(record);
+  return sentence === undefined ? undefined : said(sentence);
+}
 
 function sentenceOf(record: LiveRecord): string | undefined {
   switch (record.kind) {

@@ -3,6 +3,7 @@ import pc from 'picocolors';
 import { entriesOf } from '../../coordinator/table.ts';
 import type { Unit } from '../../protocol/job.ts';
 import { asTyped } from '../context.ts';
+import { plain } from '../plain.ts';
 import type { LiveRecord } from '../records.ts';
 import { describeRecord } from './describe.ts';
 import { byName, bytes, duration, integer, percent } from './format.ts';
@@ -42,7 +43,7 @@ export class Painter {
   say(sentence: string): void {
     this.#erase();
     this.#out.write(
-      `${this.#colors.dim(duration(Math.max(this.#view.nowS, (performance.now() - this.#startMs) / 1000)).padStart(12))}  ${asTyped(sentence)}\n`,
+      `${this.#colors.dim(duration(Math.max(this.#view.nowS, (performance.now() - this.#startMs) / 1000)).padStart(12))}  ${plain(asTyped(sentence))}\n`,
     );
     if (this.#live) this.#draw();
   }

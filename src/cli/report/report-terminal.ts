@@ -1,6 +1,7 @@
 import path from 'node:path';
 import pc from 'picocolors';
 import { bytes, compact, duration, integer, percent } from '../live/format.ts';
+import { said } from '../plain.ts';
 import type { Summary } from '../records.ts';
 import { qualityOf, risenSince } from './quality.ts';
 
@@ -16,7 +17,7 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
   const risen = risenSince(s);
   return [
     '',
-    bold(`${s.name}: ${s.status}`) +
+    bold(said(`${s.name}: ${s.status}`)) +
       dim(
         ` · ${s.islands} islands · ${compact(s.parameters)} parameters · ${integer(s.steps)} steps · ${compact(s.tokens)} ${unit} · ${duration(s.wallS)}`,
       ),
@@ -39,7 +40,7 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
       `${bold(percent(s.computeShare))} computing: ${an(s.computeS)} computing, ${an(s.waitS)} waiting, ${an(s.exchangeS)} exchanging, ${an(s.evaluateS)} validating`,
     ),
     fact('energy', `${bold(`${s.energyWh.toPrecision(3)} Wh`)}, ${s.gCO2e.toPrecision(3)} gCO2e`),
-    fact('', dim(s.energyMethod)),
+    fact('', dim(said(s.energyMethod))),
     ...(s.samples === null
       ? []
       : ['', fact('before', quote(s.samples.before)), fact('after', green(quote(s.samples.after)))]),
@@ -50,4 +51,7 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
   ];
 }
 
-const quote = (text: string): string => `“${text.replace(/\s+/g, ' ').trim()}”`;
+const quote = (text: string): string => `“${said(text.trim(), MOST_QUOTED).replace(/\s+/g, ' ')}”`;
+
+/** Of what a model wrote. */
+const MOST_QUOTED = 2_000;

@@ -4,6 +4,7 @@ import { type DoorLimits, RateByAddress, TokenBucket } from './limits.ts';
 
 /** Why somebody was not let in, as metrics count it. */
 export const TURNED_AWAY = [
+  'gone',
   'rate',
   'crowded',
   'full',
@@ -22,7 +23,8 @@ export type TurnedAway = (typeof TURNED_AWAY)[number];
 const MAX_MEMBERS = 20_000;
 
 interface Stranger {
-  readonly key: string;
+  /** Address and port of the other end, as they were when it came. */
+  readonly end: string;
   readonly socket: Socket;
   readonly address: string;
   patience: NodeJS.Timeout;
@@ -36,8 +38,9 @@ export class Door {
   readonly #limits: DoorLimits;
   readonly #nowMs: () => number;
   readonly #turnedAway: (why: TurnedAway) => void;
-  /** In the order in which they came, by the other end of the connection: with TLS a connection is seen as two sockets. */
-  readonly #strangers = new Map<string, Stranger>();
+  readonly #strangers = new Set<Stranger>();
+  /** By the other end of the connection: with TLS it is seen as two sockets, the wire that arrives and what is in it. */
+  readonly #byEnd = new Map<string, Stranger>();
   readonly #byAddress = new Map<string, Set<Stranger>>();
   readonly #connections: RateByAddress;
   readonly #refusals: RateByAddress;
@@ -93,7 +96,10 @@ export class Door {
   arrived(socket: Socket): void {
     // Whoever resets a connection must never end more than that connection.
     socket.on('error', () => socket.destroy());
-    const address = countedAs(socket.remoteAddress ?? '');
+    const { remoteAddress } = socket;
+    // It was reset before it was taken from the queue: nobody is there, and nothing tells it from others like it.
+    if (remoteAddress === undefined) return this.#close(socket, 'gone');
+    const address = countedAs(remoteAddress);
     // Where only islands are left, none of them is put out for one who comes.
     if (this.#sockets >= this.#limits.sockets && !this.#closeOldest(this.#crowd())) return this.#close(socket, 'full');
     const nowMs = this.#nowMs();
@@ -102,19 +108,20 @@ export class Door {
     if (this.#isPressed && !this.#members.has(address) && !this.#spareFor(isQuiet).take(nowMs))
       return this.#close(socket, 'pressed');
     this.#sockets++;
-    const key = otherEnd(socket);
+    this.#makeRoom(address);
+    const stranger = this.#add(socket, address);
     socket.once('close', () => {
       this.#sockets--;
-      this.#forget(key);
+      this.#forget(stranger);
     });
-    this.#makeRoom(address);
-    this.#add(key, socket, address);
   }
 
   /** It may stay as long as it likes, and send what it has to. */
   letIn(socket: Socket): void {
-    this.#forget(otherEnd(socket));
-    const address = countedAs(socket.remoteAddress ?? '');
+    const stranger = this.#byEnd.get(endOf(socket));
+    if (stranger === undefined) return;
+    this.#forget(stranger);
+    const { address } = stranger;
     this.#newest = address;
     this.#members.delete(address);
     this.#members.add(address);
@@ -132,9 +139,9 @@ export class Door {
 
   /** What it sends as a WebSocket is counted, so that a message is not put together before it is known from whom. */
   watch(socket: Socket): void {
-    const key = otherEnd(socket);
+    const stranger = this.#byEnd.get(endOf(socket));
     const look = (): void => {
-      if (!this.#strangers.has(key)) socket.removeListener('data', look);
+      if (stranger === undefined || !this.#strangers.has(stranger)) socket.removeListener('data', look);
       else if (socket.bytesRead > this.#limits.bytes) this.#close(socket, 'too-much');
     };
     socket.on('data', look);
@@ -142,7 +149,7 @@ export class Door {
 
   /** It waits for a person. */
   waits(socket: Socket, patienceMs: number): void {
-    const stranger = this.#strangers.get(otherEnd(socket));
+    const stranger = this.#byEnd.get(endOf(socket));
     if (stranger === undefined) return;
     clearTimeout(stranger.patience);
     stranger.patience = this.#patience(stranger.socket, patienceMs);
@@ -165,12 +172,15 @@ export class Door {
     return this.#requests.take(countedAs(address), this.#nowMs());
   }
 
-  #add(key: string, socket: Socket, address: string): void {
-    const stranger = { key, socket, address, patience: this.#patience(socket, this.#limits.patienceMs) };
-    this.#strangers.set(key, stranger);
+  #add(socket: Socket, address: string): Stranger {
+    const end = endOf(socket);
+    const stranger = { end, socket, address, patience: this.#patience(socket, this.#limits.patienceMs) };
+    this.#strangers.add(stranger);
+    this.#byEnd.set(end, stranger);
     const others = this.#byAddress.get(address);
     if (others === undefined) this.#byAddress.set(address, new Set([stranger]));
     else others.add(stranger);
+    return stranger;
   }
 
   #patience(socket: Socket, ms: number): NodeJS.Timeout {
@@ -200,7 +210,7 @@ export class Door {
   #closeOldest(of: ReadonlySet<Stranger>): boolean {
     const [oldest] = of;
     if (oldest === undefined) return false;
-    this.#forget(oldest.key);
+    this.#forget(oldest);
     this.#close(oldest.socket, 'crowded');
     return true;
   }
@@ -210,16 +220,16 @@ export class Door {
     socket.destroy();
   }
 
-  #forget(key: string): void {
-    const stranger = this.#strangers.get(key);
-    if (stranger === undefined) return;
-    this.#strangers.delete(key);
+  #forget(stranger: Stranger): void {
+    if (!this.#strangers.delete(stranger)) return;
     clearTimeout(stranger.patience);
-    const { address } = stranger;
+    const { address, end } = stranger;
+    // A port may be in use again before its last connection is seen to be closed.
+    if (this.#byEnd.get(end) === stranger) this.#byEnd.delete(end);
     const others = this.#byAddress.get(address)!;
     others.delete(stranger);
     if (others.size === 0) this.#byAddress.delete(address);
   }
 }
 
-const otherEnd = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
+const endOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;

@@ -141,11 +141,13 @@ export class Entrance {
   }
 
   /** @throws RefusedForNow when as many others come with this invitation as it still lets in */
-  #keepPlace({ key }: Hello, invitation: Peer['invitation']): void {
+  #keepPlace({ island, key }: Hello, invitation: Peer['invitation']): void {
     if (invitation === null) return;
     const { id, uses } = invitation;
     let taken = countOf(this.#hall.state().islands.byInvitation, id);
-    for (const other of this.#coming.keys()) if (other.invitation?.id === id && other.key !== key) taken++;
+    // Its own next connection is no other island; the same key under another name is one.
+    const isOwn = (other: Peer): boolean => other.name === island && other.key === key;
+    for (const other of this.#coming.keys()) if (other.invitation?.id === id && !isOwn(other)) taken++;
     if (taken < uses) return;
     const what = `Of the ${uses} islands that the invitation is for, the last are just coming.`;
     throw new RefusedForNow(what, 'It asks again by itself; ask the host for another: `heliotrope invite`.', AGAIN_S);

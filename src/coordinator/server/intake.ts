@@ -11,6 +11,9 @@ import type { Peer } from './peer.ts';
 import type { Performer } from './performer.ts';
 import type { Receipts } from './receipts.ts';
 
+/** Of one fragment, by one island: behind one that came late may be the one that is asked for now. */
+const MOST_BEGUN = 2;
+
 type Contribution = Content & { readonly kind: 'contribution' };
 
 /** What the intake needs of the server. */
@@ -34,23 +37,47 @@ export class Intake {
     this.#desk = desk;
   }
 
-  /** @throws HelioError HELIO-4004 when it is none, or cannot be read, HELIO-4008 when it is not signed by its island, or not finite */
+  /** Bytes that a transfer may have. @throws HelioError HELIO-4004 when it is no contribution to a fragment of this run */
+  mostBytes(content: Content): number {
+    if (content.kind !== 'contribution') throw unwanted(`An island sent a transfer of kind ${content.kind}.`);
+    const most = this.#options.aggregation.mostBytes[content.fragment];
+    if (most === undefined) throw unwanted(`An island sent a contribution to fragment ${content.fragment}.`);
+    return most;
+  }
+
+  /**
+   * Whether what an island begins to send is awaited of it now. What is not may be late, which is no offence: it is passed over without being kept, and so is
+   * all but `MOST_BEGUN` of each fragment.
+   */
+  begins(peer: Peer, content: Content): boolean {
+    if (content.kind !== 'contribution' || peer.name === undefined) return false;
+    const begun = peer.begun.get(content.fragment) ?? 0;
+    if (begun >= MOST_BEGUN) return false;
+    if (!isAwaited(this.#options.settings, this.#desk.state(), { ...content, island: peer.name })) return false;
+    peer.begun.set(content.fragment, begun + 1);
+    return true;
+  }
+
+  /** One that {@link begins} said yes to, whole. @throws HelioError HELIO-4004 when it is none, or cannot be read, HELIO-4008 when it is not signed by its island, or not finite */
   async take(peer: Peer, island: string, { content, payload, hash }: Transfer): Promise<void> {
     if (content.kind !== 'contribution') throw unwanted(`An island sent a transfer of kind ${content.kind}.`);
-    if (!(await isSignedBy(peer.key, updateText(this.#options.run, content, hash), content.signature)))
-      throw new HelioError(
-        'HELIO-4008',
-        'A contribution is not signed by its island.',
-        'Sign what is sent, for this run.',
-      );
-    // One of each fragment at a time: what is sent again meanwhile is not kept.
-    if (peer.taking.has(content.fragment)) return;
-    peer.taking.add(content.fragment);
+    const { fragment } = content;
     try {
+      if (!(await isSignedBy(peer.key, updateText(this.#options.run, content, hash), content.signature)))
+        throw new HelioError(
+          'HELIO-4008',
+          'A contribution is not signed by its island.',
+          'Sign what is sent, for this run.',
+        );
+      // One of each fragment at a time: what is sent again meanwhile is not kept.
+      if (peer.taking.has(fragment)) return;
+      peer.taking.add(fragment);
       const { form, codec } = content;
-      await this.#keep(peer, island, content, { form, codec, payload }, hash);
+      await this.#keep(peer, island, content, { form, codec, payload }, hash).finally(() =>
+        peer.taking.delete(fragment),
+      );
     } finally {
-      peer.taking.delete(content.fragment);
+      peer.begun.set(fragment, peer.begun.get(fragment)! - 1);
     }
   }
 

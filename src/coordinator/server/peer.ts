@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { Channel, overWebSocket } from '../../protocol/channel.ts';
+import type { Reception } from '../../protocol/frame.ts';
 import { type CoordinatorMessage, type IslandMessage, islandMessageSchema } from '../../protocol/messages.ts';
 import { strangersLimit, type TokenBucket } from './limits.ts';
 
@@ -25,6 +26,8 @@ export interface Peer {
   readonly nonce: string;
   limit: TokenBucket;
   readonly channel: Channel<typeof islandMessageSchema, CoordinatorMessage>;
+  /** Contributions to each fragment that are kept, from the first piece on until they are handed over or dropped. */
+  readonly begun: Map<number, number>;
   /** Fragments of which a contribution is being taken. */
   readonly taking: Set<number>;
   stage: Stage;
@@ -53,7 +56,7 @@ export function newPeer(
   socket: WebSocket,
   wire: Socket,
   address: string,
-  { nonce, mostBytes, nowMs }: { readonly nonce: string; readonly mostBytes: number; readonly nowMs: number },
+  { nonce, reception, nowMs }: { readonly nonce: string; readonly reception: Reception; readonly nowMs: number },
 ): Peer {
   return {
     socket,
@@ -62,7 +65,8 @@ export function newPeer(
     address,
     nonce,
     limit: strangersLimit(nowMs),
-    channel: new Channel(overWebSocket(socket), islandMessageSchema, mostBytes),
+    channel: new Channel(overWebSocket(socket), islandMessageSchema, reception),
+    begun: new Map(),
     taking: new Set(),
     stage: 'stranger',
     isFetching: false,

@@ -3,10 +3,12 @@ import type { Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { WebSocket } from 'ws';
 import { HelioError } from '../../errors.ts';
+import type { Reception } from '../../protocol/frame.ts';
 import { type IslandMessage, MAX_HELLO_BYTES } from '../../protocol/messages.ts';
 import { RefusedForNow } from '../../protocol/refusal.ts';
 import type { Reason } from '../../protocol/standing.ts';
 import { Leases, silence } from '../leases.ts';
+import { islandOf } from '../roster.ts';
 import { trainedMsOf } from '../run.ts';
 import type { Effect, RunState } from '../state.ts';
 import { BrokenOff } from './broken-off.ts';
@@ -54,6 +56,7 @@ export class RunServer {
     this.#traffic = new TrafficBook(
       (island) => this.#peers.get(island)?.channel,
       () => this.#peers.keys(),
+      (island) => islandOf(this.#decider.state.islands, island) !== undefined,
       options.earlierTraffic,
     );
     this.#leases = new Leases(options.settings.leaseMs);
@@ -218,9 +221,13 @@ export class RunServer {
   }
 
   #accept(socket: WebSocket, wire: Socket, address: string): void {
-    const { aggregation, nowMs } = this.#options;
+    const { nowMs } = this.#options;
     const nonce = randomBytes(24).toString('base64url');
-    const peer = newPeer(socket, wire, address, { nonce, mostBytes: aggregation.mostBytes, nowMs: nowMs() });
+    const reception: Reception = {
+      most: (content) => this.#intake.mostBytes(content),
+      keeps: (content) => this.#intake.begins(peer, content),
+    };
+    const peer = newPeer(socket, wire, address, { nonce, reception, nowMs: nowMs() });
     const patience = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
     peer.channel.send({ kind: 'challenge', ...OWN_VERSIONS, nonce, run: this.#options.run });
     socket.on('message', (data: Buffer, isBinary) => {

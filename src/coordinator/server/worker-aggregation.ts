@@ -22,13 +22,13 @@ const SHELF_BYTES = 2 ** 30;
 /** `Aggregation` in a worker thread of its own, so that heartbeats and messages go on while it adds up. Calls keep their order. */
 export class WorkerAggregation {
   readonly fragments: readonly Fragment[];
-  /** Bytes that a contribution may have at most. */
-  readonly mostBytes: number;
+  /** Bytes that a contribution to each fragment may have at most. */
+  readonly mostBytes: readonly number[];
   readonly #thread = new ThreadClient(new URL('./aggregation-thread', import.meta.url), 'aggregation');
 
   private constructor(fragments: readonly Fragment[], settings: AggregationSettings) {
     this.fragments = fragments;
-    this.mostBytes = Aggregation.mostBytes(fragments, settings);
+    this.mostBytes = fragments.map((fragment) => Aggregation.mostBytes(fragment, settings));
   }
 
   /**

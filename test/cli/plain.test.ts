@@ -99,6 +99,7 @@ const painterOf = (): Painter =>
       },
     }) as NodeJS.WriteStream,
     1,
+    'tokens',
     {},
   );
 

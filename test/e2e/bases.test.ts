@@ -39,7 +39,7 @@ describe.each([
   ['qwen3-biases', { num_hidden_layers: 2, head_dim: 8, attention_bias: true, num_key_value_heads: 1 }],
   ['mistral-window', { sliding_window: 5, tie_word_embeddings: true }],
   ['gpt2-unscaled', { scale_attn_weights: false }],
-])('two islands go on with the base %s', (name, kept) => {
+])('two islands go on with the base %s', { timeout: 240_000 }, (name, kept) => {
   beforeAll(() => makeBase(name));
 
   it('whole: at the context of the run file, with a vocabulary beyond the tokenizer, and saved as what it is', async () => {
@@ -63,7 +63,7 @@ describe.each([
   });
 });
 
-describe('a context that the base has not', () => {
+describe('a context that the base has not', { timeout: 240_000 }, () => {
   it.each([
     ['gpt2-unscaled', 17, /context is 17, and the base has 16 positions.*16 or less/s],
     ['mistral-window', 6, /context 6 is longer than the 5 tokens back.*Set context to 5 or less/s],

@@ -259,6 +259,7 @@ export class IslandSession {
         run,
         job,
         fragments: layout,
+        island: this.#host.name,
         shard,
         data: this.#host.data,
         preparation: this.#preparation,

@@ -75,6 +75,8 @@ export interface Assignment {
   readonly job: Job;
   /** What is exchanged, as the run's manifest has it. */
   readonly fragments: readonly Fragment[];
+  /** Its name in the run. */
+  readonly island: string;
   readonly shard: { readonly index: number; readonly count: number };
   /** What of the job's data its owner lets it read. */
   readonly data: DataAccess;

@@ -272,11 +272,21 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
       ),
     ];
     expect((await lab.done).stderr).toContain('does-not-exist.txt');
-    const second = start(['join', url, '--name', 'lab', '--threads', '1', '--json'], folder);
-    expect((await second.done).stdout).toContain('"ending": "finished"');
+    const own = path.join(folder, 'own.txt');
+    writeFileSync(own, 'Data of its own, which nobody else sees. '.repeat(40));
+    const second = start(['join', url, '--name', 'lab', '--threads', '1', '--data', own, '--json'], folder, {
+      HELIOTROPE_DATA_ROOT: undefined,
+    });
+    const outcome = await second.done;
+    expect(outcome.stdout).toContain('"ending": "finished"');
+    expect(outcome.stderr).toContain("it trains on all of its own data; others validate, on the run's held-out data");
     expect((await attic.done).status).toBe(0);
     const { status, stdout } = await serving.done;
     expect(status).toBe(0);
-    expect((JSON.parse(stdout) as Summary).islandDetails.map((d) => d.island).sort()).toEqual(['attic', 'lab']);
+    const { islandDetails, validationLoss } = JSON.parse(stdout) as Summary;
+    expect(islandDetails.map((d) => d.island).sort()).toEqual(['attic', 'lab']);
+    expect(validationLoss.after).not.toBeNull();
+    const validated = islandDetails.filter(({ evaluateS }) => evaluateS > 0);
+    expect(validated.map(({ island }) => island)).toEqual(['attic']);
   });
 });

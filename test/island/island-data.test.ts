@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it, vi } from 'vitest';
 import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
 import { helloOf } from '../../src/island/greeting.ts';
 import { islandFiles } from '../../src/island/node/data-files.ts';
-import { type IslandData, openIslandData } from '../../src/island/node/island-data.ts';
+import { type IslandData, openIslandData, seedOf } from '../../src/island/node/island-data.ts';
 import { prepareData, tokenizerOf } from '../../src/island/node/job-data.ts';
 import type { DataAccess } from '../../src/island/own-data.ts';
 import type { Batch } from '../../src/ml/data/batches.ts';
@@ -32,10 +32,16 @@ const jobOf = (data: object, more: object = {}): Job =>
   );
 const INSIDE: DataAccess = { kind: 'inside', folders: [home] };
 
-async function opened(job: Job, access: DataAccess = INSIDE, index = 0): Promise<IslandData> {
+async function opened(
+  job: Job,
+  access: DataAccess = INSIDE,
+  index = 0,
+  name = `island-${index + 1}`,
+): Promise<IslandData> {
   const { preparation } = await prepareData(job, home);
   const shard = { index, count: job.islands };
-  return openIslandData(job, preparation, shard, islandFiles(job, access), path.join(home, 'cache'), () => {});
+  const files = islandFiles(job, access);
+  return openIslandData(job, preparation, shard, files, seedOf(job, name), path.join(home, 'cache'), () => {});
 }
 /** All that `steps` batches show, as text. */
 async function textOf(job: Job, batches: Iterable<Batch>): Promise<string> {
@@ -88,6 +94,19 @@ describe('data of an owner', () => {
     expect(await says(own)).toBe(false);
     expect(await says({ ...own, folders: [home] })).toBe(true);
     expect(await says(INSIDE)).toBe(true);
+  });
+});
+
+describe('an island beyond those that were expected', () => {
+  it('has the shard of another and an order of its own, the same each time', async () => {
+    const lines = Array.from({ length: 400 }, (_, i) => `${(i * 7_919 + 13) ** 2}`).join('\n');
+    const job = jobOf({ paths: [file('shared.txt', lines)] }, { islands: 2 });
+    const inputs = async (name: string) =>
+      firstOf(await opened(job, INSIDE, 0, name), 20).map(({ input }) => `${input}`);
+    const [first, third] = [await inputs('island-1'), await inputs('island-3')];
+    expect(first.filter((input, step) => input === third[step])).toEqual([]);
+    expect(await inputs('island-3')).toEqual(third);
+    expect(seedOf({ ...job, seed: 2 }, 'island-1')).not.toBe(seedOf(job, 'island-1'));
   });
 });
 
@@ -150,7 +169,7 @@ describe('little data', () => {
           const { preparation } = await prepareData(job, home);
           for (let index = 0; index < islands; index++) {
             const shard = { index, count: islands };
-            const data = await openIslandData(job, preparation, shard, islandFiles(job, INSIDE), home, () => {});
+            const data = await openIslandData(job, preparation, shard, islandFiles(job, INSIDE), index, home, () => {});
             expect(data.batches(0).count).toBeGreaterThan(0);
             expect(data.heldOut.at(0)!.count).toBeGreaterThan(0);
           }

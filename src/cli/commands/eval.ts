@@ -149,6 +149,6 @@ async function heldOutExamples(job: Job, folder: string, data: readonly string[]
   };
   const run = trustedFiles(job, folder);
   const files = { training: run, own: false, run };
-  const { heldOut } = await openIslandData(job, preparation, { index: 0, count: 1 }, files, folder, () => {});
+  const { heldOut } = await openIslandData(job, preparation, { index: 0, count: 1 }, files, job.seed, folder, () => {});
   return { batches: heldOut, tokensPerCharacter: null, close: () => {} };
 }

@@ -40,6 +40,12 @@ export interface IslandData {
   readonly heldOut: BatchList;
 }
 
+/**
+ * What an island draws its batches and its dropout masks by: its own, also where several have one shard, and the same whenever it comes back.
+ */
+export const seedOf = ({ seed }: Job, island: string): number =>
+  createHash('sha256').update(`${seed} ${island}`).digest().readUInt32LE();
+
 export interface Shard {
   readonly index: number;
   readonly count: number;
@@ -49,6 +55,7 @@ export interface Shard {
  * Reads an island's part of the data: its shard of the run's training data, or all of its owner's. A shard in which there is not enough to train on
  * (fewer lines than islands, a line longer than a shard) is the whole of the training data, in an order of its own.
  *
+ * @param seed of its order, as {@link seedOf} has it
  * @param cache where tokens of a text larger than memory are kept
  */
 export async function openIslandData(
@@ -56,10 +63,10 @@ export async function openIslandData(
   preparation: Preparation,
   shard: Shard,
   files: IslandFiles,
+  seed: number,
   cache: string,
   onProgress: (share: number) => void,
 ): Promise<IslandData> {
-  const seed = job.seed * 1_000_003 + shard.index;
   return preparation.kind === 'text'
     ? openText(job, preparation, shard, files, seed, cache, onProgress)
     : openExamples(job, preparation, shard, files, seed);

@@ -14,7 +14,7 @@ import { type DataSizes, modelOf, trainingOf } from '../layout.ts';
 import type { Assignment, IslandTrainer, Kept } from '../trainer-face.ts';
 import { islandFiles } from './data-files.ts';
 import { openIslandCheckpoint, saveIslandCheckpoint } from './island-checkpoint.ts';
-import { type IslandData, openIslandData } from './island-data.ts';
+import { type IslandData, openIslandData, seedOf } from './island-data.ts';
 import { type Preparation, tokenizerOf } from './job-data.ts';
 
 /** Trains in this thread: reads the shard, drives the engine, keeps checkpoints as files. */
@@ -123,12 +123,13 @@ async function prepareWork(
   packed: readonly Float32Array[],
   onProgress: (share: number) => void,
 ) {
-  const { job, shard, threads, device, stateFolder, fragments } = assignment;
+  const { job, island, shard, threads, device, stateFolder, fragments } = assignment;
   const files = islandFiles(job, assignment.data);
   const preparation = JSON.parse(assignment.preparation) as Preparation;
   const model = modelOf(job, sizesOf(preparation));
   const cache = path.join(stateFolder, 'tokens');
-  const data = await openIslandData(job, preparation, shard, files, cache, onProgress);
+  const seed = seedOf(job, island);
+  const data = await openIslandData(job, preparation, shard, files, seed, cache, onProgress);
   requireSame(fragments, model);
   const trained = fragments.flatMap((fragment, i) => [...unpack(fragment, packed[i]!)]);
   const base = openBase(assignment);
@@ -139,7 +140,7 @@ async function prepareWork(
     parametersOf(model).map((spec) => spec.name),
   );
   const trainer = await Trainer.create(
-    { ...trainingOf(job, model), runtime: nodeRuntime(device), threads },
+    { ...trainingOf(job, model), seed, runtime: nodeRuntime(device), threads },
     parameters,
   ).finally(() => base?.close());
   // What came from the coordinator is what it asks to be measured, until the next merge.

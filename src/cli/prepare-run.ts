@@ -3,8 +3,9 @@ import { HelioError } from '../errors.ts';
 import { fragmentsOf, modelOf } from '../island/layout.ts';
 import { type Preparation, prepareData, tokenizerOf } from '../island/node/job-data.ts';
 import type { Tokenizer } from '../ml/data/tokenizer.ts';
-import { loadFolderTokenizer, type OpenedModel, openWeights } from '../ml/models/hugging-face.ts';
+import { type OpenedModel, openWeights } from '../ml/models/hugging-face.ts';
 import { huggingFaceConfigOf, isLanguage, type ModelConfig, parametersOf } from '../ml/models/model.ts';
+import { loadFolderTokenizer } from '../ml/models/tokenizer-files.ts';
 import { countParameters, initializeParameter, type ParameterArrays, trainable } from '../ml/tensor/parameters.ts';
 import { layOutSafetensors, type SafetensorsLayout } from '../ml/tensor/safetensors-layout.ts';
 import { LazyArrays, lazySources } from '../ml/tensor/tensor-source.ts';
@@ -79,8 +80,8 @@ function loadBase({ model }: Job, folder: string): (OpenedModel & { readonly pre
 
 /** How text becomes numbers for the model in a folder. */
 export function folderPreparation(folder: string): Preparation {
-  const { tokenizer, tokenizerJson } = loadFolderTokenizer(folder);
-  return { kind: 'text', tokenizerJson, endOfText: tokenizer.endOfText };
+  const { tokenizer, tokenizerJson, beside } = loadFolderTokenizer(folder);
+  return { kind: 'text', tokenizerJson, beside, endOfText: tokenizer.endOfText };
 }
 
 /**

@@ -2,19 +2,11 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
-import type { Tokenizer } from '../ml/data/tokenizer.ts';
 import { mergeAdapters, saveAdapter } from '../ml/models/adapter.ts';
-import {
-  loadFolderTokenizer,
-  type OpenedModel,
-  openWeights,
-  type SavedModel,
-  saveTokenizer,
-  saveWeights,
-  withoutLora,
-} from '../ml/models/hugging-face.ts';
+import { type OpenedModel, openWeights, type SavedModel, saveWeights, withoutLora } from '../ml/models/hugging-face.ts';
 import { isLanguage, type LanguageConfig, type ModelConfig, withContext } from '../ml/models/model.ts';
 import { inOwnUnits } from '../ml/models/own-units.ts';
+import { type FolderTokenizer, loadFolderTokenizer, saveTokenizer, tokenIdsOf } from '../ml/models/tokenizer-files.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import type { PreparedRun } from './prepare-run.ts';
 import { readRunFile } from './run-file.ts';
@@ -25,7 +17,7 @@ export function savePreparation(folder: string, { model, preparation, tokenizer 
   if (preparation.kind !== 'text')
     writeWhole(path.join(folder, 'preparation.json'), `${JSON.stringify(preparation, null, 2)}\n`);
   else if (isLanguage(model) && tokenizer !== undefined)
-    saveTokenizer(folder, model, tokenizer, preparation.tokenizerJson);
+    saveTokenizer(folder, model, { beside: {}, ...preparation, tokenizer });
 }
 
 /**
@@ -41,17 +33,15 @@ export function saveTrained(folder: string, prepared: PreparedRun, parameters: P
         ? inOwnUnits(model, parameters, preparation.targetScaling)
         : mergeAdapters(model, parameters),
   };
-  saveWeights(folder, whole, tokenizer?.endOfTextId);
+  saveWeights(folder, whole, tokenizer === undefined ? undefined : tokenIdsOf(tokenizer));
   if (isLanguage(model) && model.lora !== undefined)
     saveAdapter(path.join(folder, 'adapter'), model, parameters, job.model.base ?? '');
 }
 
 /** A language model of a run or a folder in Hugging Face layout, and its tokenizer. */
-export interface TrainedLanguageModel extends SavedModel {
+export interface TrainedLanguageModel extends SavedModel, FolderTokenizer {
   readonly folder: string;
   readonly model: LanguageConfig;
-  readonly tokenizer: Tokenizer;
-  readonly tokenizerJson: string;
 }
 
 /** @throws HelioError HELIO-1005 when there is no such run, HELIO-1006 when it is no language model */

@@ -5,7 +5,8 @@ import { gguf } from '@huggingface/gguf';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Summary } from '../../src/cli/records.ts';
-import { loadFolderTokenizer, loadWeights } from '../../src/ml/models/hugging-face.ts';
+import { loadWeights } from '../../src/ml/models/hugging-face.ts';
+import { loadFolderTokenizer } from '../../src/ml/models/tokenizer-files.ts';
 import { ROOT, run, scratch, tinyRun } from './command.ts';
 
 const folder = scratch();

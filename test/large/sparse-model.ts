@@ -28,7 +28,7 @@ const mark = (index: number): number => index + 1;
 /** Writes `config.json` and a sparse `model.safetensors`. */
 export function makeSparse(folder: string, model: LanguageConfig): void {
   mkdirSync(folder, { recursive: true });
-  writeFileSync(path.join(folder, 'config.json'), JSON.stringify(huggingFaceConfigOf(model, 0)));
+  writeFileSync(path.join(folder, 'config.json'), JSON.stringify(huggingFaceConfigOf(model)));
   const specs = parametersOf(model);
   const zeros = (shape: readonly number[]): TensorSource => ({ shape, read: (a, b) => new Float32Array(b - a) });
   const layout = layOutSafetensors(new Map(specs.map(({ name, shape }) => [name, zeros(shape)])));

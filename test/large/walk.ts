@@ -12,6 +12,7 @@ import { BaseFiles } from '../../src/island/node/base-file.ts';
 import { openIslandCheckpoint, saveIslandCheckpoint } from '../../src/island/node/island-checkpoint.ts';
 import { mostBytesOf } from '../../src/island/payload-bounds.ts';
 import { trainBpe } from '../../src/ml/data/bpe-training.ts';
+import { loadTokenizer } from '../../src/ml/data/tokenizer.ts';
 import { encodeGguf } from '../../src/ml/models/gguf.ts';
 import { openWeights, saveWeights } from '../../src/ml/models/hugging-face.ts';
 import { parametersOf } from '../../src/ml/models/model.ts';
@@ -89,7 +90,7 @@ async function travel(base: LazyArrays): Promise<void> {
 
 /** The model as it is saved at the end of a run, and loaded again. */
 function shards(base: LazyArrays): void {
-  saveWeights(place('shards'), { model: MODEL, parameters: base }, 0, 1e9);
+  saveWeights(place('shards'), { model: MODEL, parameters: base }, undefined, 1e9);
   const files = readdirSync(place('shards')).filter((name) => name.endsWith('.safetensors'));
   if (files.length < 3 || files.some((name) => statSync(path.join(place('shards'), name)).size > 1.1e9))
     throw new Error(`${files.length} files`);
@@ -182,7 +183,8 @@ function onnx(base: LazyArrays): void {
   writeIn('onnx', (file) => saveOnnx(file, graph, 'large', base));
 }
 function gguf(base: LazyArrays): void {
-  const tokenizer = JSON.stringify(trainBpe(['to be or not to be'], 258));
+  const tokenizerJson = JSON.stringify(trainBpe(['to be or not to be'], 258));
+  const tokenizer = { tokenizer: loadTokenizer(tokenizerJson, 'large'), tokenizerJson, beside: {} };
   writeIn('gguf', (file) => writePieces(file, encodeGguf(MODEL, base, tokenizer, 'large', 'f32')));
 }
 function writeIn(name: string, write: (file: string) => void): void {

@@ -4,9 +4,10 @@ import { HelioError } from '../../errors.ts';
 import { writePieces } from '../../files.ts';
 import { loadAdapter, saveAdapter } from '../../ml/models/adapter.ts';
 import { encodeGguf, type GgufType } from '../../ml/models/gguf.ts';
-import { openWeights, saveTokenizer, saveWeights } from '../../ml/models/hugging-face.ts';
+import { openWeights, saveWeights } from '../../ml/models/hugging-face.ts';
 import { isLanguage } from '../../ml/models/model.ts';
 import { saveOnnx } from '../../ml/models/onnx-file.ts';
+import { saveTokenizer, tokenIdsOf } from '../../ml/models/tokenizer-files.ts';
 import type { ParameterArrays } from '../../ml/tensor/parameters.ts';
 import { outputsGraph } from '../../ml/training/training-graph.ts';
 import { type CommandContext, print, printJson } from '../context.ts';
@@ -82,19 +83,16 @@ const ONNX_NAMES = { input: 'input_ids', outputs: 'logits' };
 
 function writeTransformers(trained: TrainedLanguageModel, out: string | undefined): string {
   const folder = path.resolve(out ?? path.join(trained.folder, 'transformers'));
-  saveWeights(folder, trained, trained.tokenizer.endOfTextId);
-  saveTokenizer(folder, trained.model, trained.tokenizer, trained.tokenizerJson);
+  saveWeights(folder, trained, tokenIdsOf(trained.tokenizer));
+  saveTokenizer(folder, trained.model, trained);
   return folder;
 }
 
-function writeGguf(
-  { folder, model, parameters, tokenizerJson }: TrainedLanguageModel,
-  type: GgufType,
-  out?: string,
-): string {
+function writeGguf(trained: TrainedLanguageModel, type: GgufType, out?: string): string {
+  const { folder, model, parameters } = trained;
   const name = path.basename(folder);
   const file = path.resolve(out ?? path.join(folder, `${name}-${type}.gguf`));
-  writePieces(file, encodeGguf(model, parameters, tokenizerJson, name, type));
+  writePieces(file, encodeGguf(model, parameters, trained, name, type));
   return file;
 }
 

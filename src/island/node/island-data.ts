@@ -51,6 +51,9 @@ export interface Shard {
   readonly count: number;
 }
 
+/** Another one where the same text and tokenizer give other tokens than they did before. */
+const TOKENS_VERSION = 2;
+
 /**
  * Reads an island's part of the data: its shard of the run's training data, or all of its owner's. A shard in which there is not enough to train on
  * (fewer lines than islands, a line longer than a shard) is the whole of the training data, in an order of its own.
@@ -114,7 +117,8 @@ async function openText(
   const packed = isPacked(job);
   const tokensOf = (passages: Passages, part: string, of: unknown): TokenizedText => {
     const key = JSON.stringify([
-      createHash('sha256').update(preparation.tokenizerJson).digest('hex'),
+      TOKENS_VERSION,
+      createHash('sha256').update(JSON.stringify(preparation)).digest('hex'),
       'paths' in job.data ? (job.data.field ?? null) : null,
       passages.files.map(({ file, bytes }) => [file, bytes, statSync(file).mtimeMs]),
       of,

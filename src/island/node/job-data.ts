@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
 import { trainBpe } from '../../ml/data/bpe-training.ts';
-import { type Corpus, openFiles, openWhole, type Passages } from '../../ml/data/corpus.ts';
+import { type Corpus, type Document, openFiles, openWhole, type Passages } from '../../ml/data/corpus.ts';
 import { filesOf } from '../../ml/data/corpus-files.ts';
 import {
   checkExamples,
@@ -16,8 +16,10 @@ import { readIdx } from '../../ml/data/idx.ts';
 import { layOut, readRows, type TableLayout, toExamples } from '../../ml/data/table.ts';
 import type { TextFile } from '../../ml/data/text-file.ts';
 import { tokenize } from '../../ml/data/tokenized-text.ts';
-import { loadTokenizer, type Tokenizer } from '../../ml/data/tokenizer.ts';
+import type { FilesBeside } from '../../ml/data/tokenizer/special-tokens.ts';
+import { loadTokenizer, type Tokenizer, withEndOfText } from '../../ml/data/tokenizer.ts';
 import { unpackFiles } from '../../ml/data/unpack.ts';
+import { filesBeside } from '../../ml/models/tokenizer-files.ts';
 import type { Job } from '../../protocol/run-file.ts';
 import type { DataSizes } from '../layout.ts';
 import { trustedFiles } from './data-files.ts';
@@ -27,7 +29,13 @@ import { stateFolder } from './state-folder.ts';
  * How a run's data become numbers: decided once by the coordinator, sent to every island, and kept with the model.
  */
 export type Preparation =
-  | { readonly kind: 'text'; readonly tokenizerJson: string; readonly endOfText?: string }
+  | {
+      readonly kind: 'text';
+      readonly tokenizerJson: string;
+      /** Files of the tokenizer beside that one, as they are. */
+      readonly beside?: FilesBeside;
+      readonly endOfText?: string;
+    }
   | {
       readonly kind: 'table';
       readonly layout: TableLayout;
@@ -115,15 +123,14 @@ function targetScalingOf(
 
 async function prepareText(job: Job, folder: string, given: Preparation | undefined): Promise<DataSummary> {
   const corpus = await corpusOf(job, trustedFiles(job, folder));
-  const tokenizerJson = given?.kind === 'text' ? given.tokenizerJson : makeTokenizer(job, folder, corpus.training);
-  const source = 'path' in job.tokenizer ? job.tokenizer.path : 'the trained tokenizer';
-  const tokenizer = loadTokenizer(tokenizerJson, source, given?.kind === 'text' ? given.endOfText : undefined);
+  const preparation = given?.kind === 'text' ? given : makeTokenizer(job, folder, corpus.training);
+  const tokenizer = tokenizerOf(preparation);
   const training = estimateTokens(tokenizer, corpus.training);
   const heldOut = estimateTokens(tokenizer, corpus.validation);
   checkText(training, job, 'The training text');
   checkText(heldOut, job, 'The held-out text');
   return {
-    preparation: { kind: 'text', tokenizerJson, endOfText: tokenizer.endOfText },
+    preparation: { ...preparation, endOfText: tokenizer.endOfText },
     sizes: { kind: 'text', vocabularySize: tokenizer.vocabularySize },
     training,
     heldOut,
@@ -132,21 +139,26 @@ async function prepareText(job: Job, folder: string, given: Preparation | undefi
 
 /** Exact for a short text; of a long one the beginning counts for the whole. */
 function estimateTokens(tokenizer: Tokenizer, passages: Passages): number {
-  let [bytes, tokens] = [0, 0];
+  const sample: Document[] = [];
+  let bytes = 0;
   for (const document of passages.documents()) {
+    sample.push(document);
     bytes += Buffer.byteLength(document.text) + Buffer.byteLength(document.prompt ?? '');
-    tokens += tokenize(tokenizer, [document]).tokens.length - (document.continues === true ? 1 : 0);
-    if (bytes > SAMPLE_BYTES) return Math.round((tokens * passages.bytes) / bytes);
+    if (bytes > SAMPLE_BYTES) break;
   }
-  return tokens;
+  const { length } = tokenize(tokenizer, sample).tokens;
+  return bytes > SAMPLE_BYTES ? Math.round((length * passages.bytes) / bytes) : length;
 }
 
-function makeTokenizer(job: Job, folder: string, training: Passages): string {
-  if (!('path' in job.tokenizer))
-    return `${JSON.stringify(trainBpe(spread(training), job.tokenizer.vocabularySize))}\n`;
+function makeTokenizer(job: Job, folder: string, training: Passages): TextPreparation {
+  if (!('path' in job.tokenizer)) {
+    const trained = trainBpe(spread(training), job.tokenizer.vocabularySize);
+    return { kind: 'text', tokenizerJson: `${JSON.stringify(trained)}\n` };
+  }
   const file = path.resolve(folder, job.tokenizer.path);
+  let text: string;
   try {
-    return readFileSync(file, 'utf8');
+    text = readFileSync(file, 'utf8');
   } catch (error) {
     throw new HelioError(
       'HELIO-1004',
@@ -155,6 +167,8 @@ function makeTokenizer(job: Job, folder: string, training: Passages): string {
       { cause: error },
     );
   }
+  const { 'generation_config.json': _, ...beside } = filesBeside(file);
+  return { kind: 'text', tokenizerJson: withEndOfText(text, job.tokenizer.path, beside), beside };
 }
 
 /** Texts of about {@link TOKENIZER_BYTES}, evenly spread. */
@@ -169,8 +183,13 @@ function* spread(passages: Passages): Generator<string> {
   }
 }
 
-export const tokenizerOf = ({ tokenizerJson, endOfText }: Preparation & { kind: 'text' }): Tokenizer =>
-  loadTokenizer(tokenizerJson, "the run's tokenizer", endOfText);
+type TextPreparation = Preparation & { readonly kind: 'text' };
+
+export const tokenizerOf = ({ tokenizerJson, beside, endOfText }: TextPreparation): Tokenizer =>
+  loadTokenizer(tokenizerJson, "the run's tokenizer", {
+    ...(beside === undefined ? {} : { beside }),
+    ...(endOfText === undefined ? {} : { endOfText }),
+  });
 
 /** Held-out text of a job, or all of other files. */
 export const heldOutOf = async (job: Job, folder: string, other: readonly string[] | undefined): Promise<Passages> =>

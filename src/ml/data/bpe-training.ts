@@ -1,11 +1,10 @@
 import { HelioError } from '../../errors.ts';
+import { byteOrder, byteSymbol } from './tokenizer/byte-symbols.ts';
+import { WORDS } from './tokenizer/unicode.ts';
 
 /** Byte-level byte-pair encoding (Sennrich et al., arXiv 1508.07909; bytes as in the GPT-2 paper, section 2.2). */
 
 export const END_OF_TEXT = '<|endoftext|>';
-
-/** GPT-2's rule for cutting text into words, within which merges happen. */
-export const WORDS = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
 /** A tokenizer in the layout of Hugging Face's `tokenizer.json`. */
 export interface TokenizerJson {
@@ -27,7 +26,7 @@ export interface TokenizerJson {
  * @throws HelioError HELIO-1004 when the texts have too few repeated pairs for so many tokens
  */
 export function trainBpe(texts: Iterable<string>, vocabularySize: number): TokenizerJson {
-  const symbols = byteSymbols();
+  const symbols = byteOrder().map(byteSymbol);
   const merges: string[] = [];
   const learner = new PairLearner(countWords(texts));
   while (symbols.length < vocabularySize - 1) {
@@ -184,21 +183,6 @@ function countWords(texts: Iterable<string>): readonly Word[] {
     ids: Array.from(encoder.encode(word), (byte) => idOfByte.get(byte)!),
     count,
   }));
-}
-
-/** GPT-2 shows every byte as a printable character: these stand for themselves, the others follow from U+0100. */
-function printable(byte: number): boolean {
-  return (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
-}
-
-function byteOrder(): readonly number[] {
-  const bytes = Array.from({ length: 256 }, (_, byte) => byte);
-  return [...bytes.filter(printable), ...bytes.filter((byte) => !printable(byte))];
-}
-
-function byteSymbols(): string[] {
-  let next = 0x100;
-  return byteOrder().map((byte) => String.fromCodePoint(printable(byte) ? byte : next++));
 }
 
 function tokenizerJson(symbols: readonly string[], merges: readonly string[]): TokenizerJson {

@@ -227,10 +227,11 @@ type HeldOutLines = HeldOut & { readonly kind: 'lines' };
 const isLineHeldOut = (heldOut: HeldOut, index: number): boolean =>
   heldOut.kind === 'lines' ? isHeldOut(heldOut.first + index, heldOut.share) : heldOut.kind === 'whole' && heldOut.held;
 
-/** Of too few lines for a share of them: of a text its end is held out, and of lines that are prompts and completions the last one. */
+/** Of too few lines for a share of them: of a text its end is held out, and of lines that are prompts and completions, or conversations, the last one. */
 function endOrRest(document: Document, heldOut: HeldOut, index: number, held: boolean): readonly Document[] {
   const { first, of, share } = heldOut as HeldOutLines;
-  if (document.prompt !== undefined) return (of > 1 && first + index === of - 1) === held ? [document] : [];
+  if (document.prompt !== undefined || document.conversation !== undefined)
+    return (of > 1 && first + index === of - 1) === held ? [document] : [];
   const cut = cutOf(document.text, Math.floor(document.text.length * (1 - share)));
   const text = held ? document.text.slice(cut) : document.text.slice(0, cut);
   return text === '' ? [] : [{ ...document, text }];

@@ -1,4 +1,5 @@
 import { HelioError } from '../../errors.ts';
+import { type Conversation, conversationOf, textOf } from './chat/conversation.ts';
 
 /** A document, or a piece of a long one. */
 export interface Document {
@@ -6,6 +7,8 @@ export interface Document {
   readonly text: string;
   /** Goes before the text, is read by the model, and does not count. */
   readonly prompt?: string;
+  /** What is said by turns; only the assistant's counts. The text is then what is said, without the template that it is read in. */
+  readonly conversation?: Conversation;
   /** More of the same document follows. */
   readonly continues?: boolean;
 }
@@ -16,7 +19,7 @@ export const TEXT_FIELDS = ['text', 'prompt', 'completion'];
 type Record = Readonly<{ [field: string]: unknown }>;
 
 /**
- * The document of one line of JSON Lines: the field that the run names, or `text`, or a `prompt` and its `completion`.
+ * The document of one line of JSON Lines: the field that the run names, or `text`, or a `prompt` and its `completion`, or `messages`.
  *
  * @param source file and line, for messages
  * @returns undefined where the field is null
@@ -30,14 +33,19 @@ export function documentOf(line: string, source: string, field: string | undefin
     if (typeof text === 'string') return { source, text };
     if (text === null) return undefined;
   }
+  const messages = record[field ?? 'messages'];
+  if (Array.isArray(messages)) {
+    const conversation = conversationOf(messages, record.tools, source);
+    return { source, text: textOf(conversation), conversation };
+  }
   const { prompt, completion } = record;
   if (field === undefined && typeof prompt === 'string' && typeof completion === 'string')
     return { source, prompt, text: completion };
   throw new HelioError(
     'HELIO-1003',
-    `${source} has no "${name}" that is a string${field === undefined ? ', nor a "prompt" with its "completion"' : ''}; it has ${shown(record)}.`,
+    `${source} has no "${name}" that is a string${field === undefined ? ', nor a "prompt" with its "completion", nor "messages"' : ''}; it has ${shown(record)}.`,
     field === undefined
-      ? 'Give each line a "text" field, or both of the others, or say which field is the text: data.field.'
+      ? 'Give each line a "text" field, or the others, or say which field is the text: data.field.'
       : 'Correct data.field.',
   );
 }

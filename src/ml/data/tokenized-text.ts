@@ -2,7 +2,9 @@ import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, r
 import path from 'node:path';
 import { explainSystemError } from '../../errors.ts';
 import { makeFolder, writeWhole } from '../../files.ts';
+import { chatEncoder } from './chat/encode-chat.ts';
 import type { Document, Passages } from './corpus.ts';
+import { cutText } from './text-pieces.ts';
 import { encodeTokens, TokenFile } from './token-file.ts';
 import { SILENT, streamOf, type TokenStream } from './token-stream.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -27,7 +29,6 @@ export interface TokenizeOptions {
 const MEMORY_BYTES = 64 * 2 ** 20;
 /** Tokens that are gathered before they are written. */
 const BLOCK_TOKENS = 2 ** 18;
-const CHUNK_CHARACTERS = 16_384;
 
 /** Tokenizes a small text into memory. */
 export function tokenize(tokenizer: Tokenizer, documents: Iterable<Document>): TokenizedText {
@@ -122,7 +123,6 @@ function eachBlock(
   const starts: number[] = [];
   let block = new Uint32Array(BLOCK_TOKENS);
   let [used, done] = [0, 0];
-  let open = false;
   const put = (id: number): void => {
     block[used++] = id;
     if (used < BLOCK_TOKENS) return;
@@ -131,23 +131,48 @@ function eachBlock(
     block = new Uint32Array(BLOCK_TOKENS);
     used = 0;
   };
-  for (const { text, prompt, continues } of documents) {
-    if (!open) starts.push(done + used);
-    open = continues === true;
-    if (prompt !== undefined) for (const id of pieces(tokenizer, prompt)) put(SILENT + id);
-    for (const id of pieces(tokenizer, text)) put(id);
-    if (!open) put(tokenizer.endOfTextId);
+  let open: OpenDocument | undefined;
+  const putText = (text: string, complete: boolean): void => {
+    const { whole, rest } = cutText(tokenizer, open!.rest + text, complete);
+    for (const piece of whole) {
+      for (const id of tokenizer.encode(piece, open!.place)) put(id);
+      open!.place = 'goes on';
+    }
+    open!.rest = rest;
+  };
+  const encodeChat = chatEncoder(tokenizer);
+  for (const { source, text, prompt, conversation, continues } of documents) {
+    if (conversation !== undefined) {
+      for (const ids of encodeChat(conversation, source)) {
+        starts.push(done + used);
+        for (const id of ids) put(id);
+      }
+      continue;
+    }
+    if (open === undefined) {
+      starts.push(done + used);
+      // Nobody has to say what a tokenizer puts before every text.
+      for (const id of tokenizer.before) put(SILENT + id);
+      open = { rest: '', place: 'begins' };
+    }
+    if (prompt !== undefined && prompt !== '') {
+      for (const piece of cutText(tokenizer, prompt, true).whole) {
+        for (const id of tokenizer.encode(piece, open.place)) put(SILENT + id);
+        open.place = 'goes on';
+      }
+    }
+    putText(text, continues !== true);
+    if (continues === true) continue;
+    for (const id of tokenizer.after) put(id);
+    open = undefined;
   }
+  if (open !== undefined) putText('', true);
   take(block.slice(0, used));
   return Float64Array.from(starts);
 }
 
-/** Encodes a long text piecewise, cut where a line ends, so that no single call sees megabytes. */
-function* pieces(tokenizer: Tokenizer, text: string): Generator<number> {
-  for (let start = 0; start < text.length; ) {
-    const newline = text.indexOf('\n', start + CHUNK_CHARACTERS);
-    const end = newline === -1 ? text.length : newline + 1;
-    yield* tokenizer.encode(text.slice(start, end));
-    start = end;
-  }
+/** A document of which more is to come: what of its text is not encoded yet. */
+interface OpenDocument {
+  rest: string;
+  place: 'begins' | 'goes on';
 }

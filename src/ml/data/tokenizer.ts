@@ -1,102 +1,170 @@
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { HelioError } from '../../errors.ts';
-import { END_OF_TEXT, WORDS } from './bpe-training.ts';
+import { END_OF_TEXT } from './bpe-training.ts';
+import { BYTE_TOKEN, decoderOf, hasByteFallback } from './tokenizer/decoders.ts';
+import { encoderOf } from './tokenizer/encoder.ts';
+import {
+  chatTemplateOf,
+  configOf,
+  type FilesBeside,
+  KNOWN_ENDS,
+  type SpecialTokens,
+  specialTokensOf,
+} from './tokenizer/special-tokens.ts';
+import { templateOf } from './tokenizer/template.ts';
+import {
+  type AddedToken,
+  isTokenId,
+  parseTokenizerJson,
+  type TokenizerJson,
+  vocabularyOf,
+} from './tokenizer/tokenizer-json.ts';
 
-/** Models of a `tokenizer.json` that the library computes. */
-const KINDS: readonly string[] = ['BPE', 'Unigram', 'WordPiece'];
-
-/** Turns text into token ids and back. */
+/** Turns text into token ids and back, as the `tokenizers` library of Hugging Face does. */
 export interface Tokenizer {
+  /** One more than the largest id. A model may have more rows than that: they are no tokens. */
   readonly vocabularySize: number;
-  /** Stands between documents, and begins a sample without a prompt. */
+  /** Stands between documents. */
   readonly endOfTextId: number;
   /** How that token is written. */
   readonly endOfText: string;
-  encode(text: string): readonly number[];
+  /** What stands before and after a document: the tokenizer's own template, and an end of text where that has none. */
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+  /** Which tokens have a role of their own. */
+  readonly special: SpecialTokens;
+  /** Turns a conversation into text, in Jinja's language. */
+  readonly chatTemplate: string | undefined;
+  /** @param place whether the text begins something, or goes on where other text ended (then no space is put in front) */
+  encode(text: string, place?: 'begins' | 'goes on'): readonly number[];
+  /** Text of tokens, without the special ones. */
   decode(ids: readonly number[]): string;
+  /** How a token is written in the vocabulary. */
+  tokenOf(id: number): string | undefined;
+  idOf(token: string): number | undefined;
+  /** Whether a token is never text. */
+  isSpecial(id: number): boolean;
+  /** Whether a token is one byte of several that are text only together. */
+  isByte(id: number): boolean;
+}
+
+export interface TokenizerOptions {
+  /** What lies beside the file: `tokenizer_config.json` and others. */
+  readonly beside?: FilesBeside;
+  /** The token that ends a document; left out, the one that the files name. */
+  readonly endOfText?: string;
 }
 
 /**
  * Loads a `tokenizer.json` in Hugging Face's format.
  *
  * @param source the file's name, for messages
- * @param endOfText the token that ends a document
- * @throws HelioError HELIO-1004 when it is no tokenizer of a kind that is known, or has no end-of-text token
+ * @throws HelioError HELIO-1004 when it has a part of a kind that is not computed here, or no token that ends a text
  */
-export function loadTokenizer(json: string, source: string, endOfText = END_OF_TEXT): Tokenizer {
-  const foreign = (detail: string, cause?: unknown) =>
-    new HelioError(
-      'HELIO-1004',
-      `${source} is not a tokenizer that can be used: ${detail}.`,
-      'Give a tokenizer.json in Hugging Face format, or leave tokenizer.path out to train one.',
-      { cause },
-    );
-  let tokenizer: HuggingFaceTokenizer;
-  let vocabulary: readonly number[];
+export function loadTokenizer(json: string, source: string, options: TokenizerOptions = {}): Tokenizer {
   try {
-    const parsed = JSON.parse(json) as { model?: { type?: unknown; vocab?: object } };
-    const { type, vocab = {} } = parsed.model ?? {};
-    if (type !== undefined && !KINDS.includes(String(type)))
-      throw new TypeError(`its model is of type ${String(type)}, and ${KINDS.join(', ')} are read`);
-    // Unigram lists its tokens in order; the others say each one's number.
-    vocabulary = Array.isArray(vocab) ? vocab.map((_, id) => id) : Object.values(vocab);
-    tokenizer = new HuggingFaceTokenizer(parsed, { eos_token: endOfText });
+    return tokenizerOf(json, options);
   } catch (error) {
-    throw foreign(error instanceof Error ? error.message : String(error), error);
+    if (error instanceof HelioError) throw error;
+    throw new HelioError(
+      'HELIO-1004',
+      `${source} is not a tokenizer that can be used: ${error instanceof Error ? error.message : String(error)}.`,
+      'Give a tokenizer.json in Hugging Face format, or leave tokenizer.path out to train one.',
+      { cause: error },
+    );
   }
-  const ids = [...vocabulary, ...tokenizer.get_added_tokens_decoder().keys()];
-  if (ids.length === 0) throw foreign('it has no vocabulary');
-  const endOfTextId = tokenizer.token_to_id(endOfText);
-  if (endOfTextId === undefined) throw foreign(`it has no ${endOfText} token`);
+}
+
+function tokenizerOf(json: string, { beside = {}, endOfText: given }: TokenizerOptions): Tokenizer {
+  const parsed = withDeclared(parseTokenizerJson(json), beside);
+  const { tokens, ids } = tokensOf(parsed);
+  const encoder = encoderOf(parsed);
+  const spelled = [...tokens];
+  for (const token of parsed.added_tokens ?? []) spelled[token.id] = encoder.spelling(token);
+  const special = specialTokensOf(beside);
+  const template = templateOf(parsed.post_processor);
+  const decoder = decoderOf(parsed.decoder);
+  const hidden = new Set((parsed.added_tokens ?? []).filter(({ special: hide }) => hide === true).map(({ id }) => id));
+  const bytes = hasByteFallback(parsed.decoder);
+
+  const endOfText = given ?? special.eos ?? impliedEnd(template.after, tokens, ids);
+  if (endOfText === undefined) throw new TypeError(NO_END);
+  const endOfTextId = ids.get(endOfText);
+  if (endOfTextId === undefined) throw new TypeError(`it has no ${endOfText} token`);
+  const ends = template.after.at(-1) === endOfTextId;
   return {
-    vocabularySize: ids.reduce((max, id) => Math.max(max, id), 0) + 1,
+    vocabularySize: tokens.length,
     endOfTextId,
     endOfText,
-    encode: encoderOf(json, (text) => tokenizer.encode(text, { add_special_tokens: false }).ids),
-    decode: (list) => (list.length === 0 ? '' : tokenizer.decode([...list], { skip_special_tokens: true })),
+    before: template.before,
+    after: ends ? template.after : [...template.after, endOfTextId],
+    special,
+    chatTemplate: chatTemplateOf(beside),
+    encode: (text, place = 'begins') => encoder.encode(text, place === 'goes on'),
+    decode: (list) => decoder(list.flatMap((id) => (hidden.has(id) || spelled[id] === undefined ? [] : [spelled[id]]))),
+    tokenOf: (id) => tokens[id],
+    idOf: (token) => ids.get(token),
+    isSpecial: (id) => hidden.has(id),
+    isByte: (id) => bytes && BYTE_TOKEN.test(tokens[id] ?? ''),
   };
 }
 
-type Encode = (text: string) => readonly number[];
+const NO_END = 'nothing says which token ends a text: name it as eos_token in tokenizer_config.json';
 
-/** Distinct words whose ids are remembered. */
-const MAX_WORDS = 200_000;
+/** `added_tokens_decoder` of the configuration may have tokens that the file has not, or has otherwise. */
+function withDeclared(json: TokenizerJson, beside: FilesBeside): TokenizerJson {
+  const { added_tokens_decoder: declared } = configOf(beside, 'tokenizer_config.json');
+  if (typeof declared !== 'object' || declared === null) return json;
+  const added = new Map((json.added_tokens ?? []).map((token) => [token.content, token]));
+  for (const [key, token] of Object.entries(declared as Readonly<Record<string, Omit<AddedToken, 'id'>>>)) {
+    const id = Number(key);
+    if (!isTokenId(id) || typeof token?.content !== 'string' || token.content === '')
+      throw new TypeError(`added_tokens_decoder of its tokenizer_config.json has the entry ${JSON.stringify(key)}`);
+    added.set(token.content, { ...token, id: added.get(token.content)?.id ?? id });
+  }
+  return { ...json, added_tokens: [...added.values()] };
+}
+
+/** Every token by its id, and the other way round; some ids may have none. */
+function tokensOf({ model, added_tokens: added }: TokenizerJson) {
+  const { vocab } = model;
+  const ids = new Map<string, number>(
+    Array.isArray(vocab)
+      ? (vocab as readonly (readonly [string, number])[]).map(([token], id) => [token, id])
+      : vocabularyOf(model),
+  );
+  const tokens: (string | undefined)[] = [];
+  for (const [token, id] of ids) tokens[id] = token;
+  for (const { content, id } of added ?? []) {
+    ids.set(content, id);
+    tokens[id] = content;
+  }
+  return { tokens: tokens as readonly (string | undefined)[], ids: ids as ReadonlyMap<string, number> };
+}
+
+function impliedEnd(
+  after: readonly number[],
+  tokens: readonly (string | undefined)[],
+  ids: ReadonlyMap<string, number>,
+): string | undefined {
+  const last = after.at(-1);
+  return last === undefined ? KNOWN_ENDS.find((token) => ids.has(token)) : tokens[last];
+}
 
 /**
- * Where words are encoded each on its own (byte-level BPE without a normalizer), the library is asked once for each
- * distinct word: text has few of them, and encoding is some twenty times faster.
+ * A tokenizer for a model that begins here: as it is, or with a token that ends a text, where it has none.
+ *
+ * @throws HelioError HELIO-1004 as {@link loadTokenizer}
  */
-function encoderOf(json: string, encode: Encode): Encode {
-  const {
-    normalizer,
-    pre_tokenizer: cut,
-    post_processor: after,
-    added_tokens: added = [],
-  } = JSON.parse(json) as {
-    normalizer?: unknown;
-    pre_tokenizer?: { type?: unknown; use_regex?: unknown; add_prefix_space?: unknown } | null;
-    post_processor?: { type?: unknown } | null;
-    added_tokens?: readonly { readonly content: string }[];
-  };
-  const independent =
-    (normalizer ?? null) === null &&
-    cut?.type === 'ByteLevel' &&
-    cut.use_regex !== false &&
-    cut.add_prefix_space === false &&
-    [undefined, null, 'ByteLevel'].includes(after?.type as string | null | undefined);
-  if (!independent) return encode;
-  const known = new Map<string, readonly number[]>();
-  return (text) => {
-    if (added.some(({ content }) => text.includes(content))) return encode(text);
-    const ids: number[] = [];
-    for (const [word] of text.matchAll(WORDS)) {
-      let part = known.get(word);
-      if (part === undefined) {
-        part = encode(word);
-        if (known.size < MAX_WORDS) known.set(word, part);
-      }
-      for (const id of part) ids.push(id);
-    }
-    return ids;
-  };
+export function withEndOfText(json: string, source: string, beside: FilesBeside = {}): string {
+  try {
+    loadTokenizer(json, source, { beside });
+    return json;
+  } catch (error) {
+    if (!(error instanceof HelioError) || !error.message.includes(NO_END)) throw error;
+    const parsed = parseTokenizerJson(json);
+    const id = tokensOf(parsed).tokens.length;
+    const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+    const added = [...(parsed.added_tokens ?? []), { id, content: END_OF_TEXT, ...flags }];
+    return `${JSON.stringify({ ...parsed, added_tokens: added }, null, 2)}\n`;
+  }
 }

@@ -1,8 +1,9 @@
-import { HelioError } from '../../errors.ts';
 import { float32ToFloat16 } from '../tensor/half.ts';
 import { elementsOf, type ParameterArrays } from '../tensor/parameters.ts';
 import { type GgufLayout, type GgufValue, positionsOf, uint32 } from './family.ts';
+import { ggufTokenizer } from './gguf-tokenizer.ts';
 import { ggufLayoutOf, type LanguageConfig, parametersOf } from './model.ts';
+import type { FolderTokenizer } from './tokenizer-files.ts';
 
 /** GGUF files, version 3, as llama.cpp reads them (ggml/docs/gguf.md of that project). */
 
@@ -34,12 +35,12 @@ interface GgufTensor {
  * A language model's file piece by piece: its header, then one tensor after the other.
  *
  * @param type of matrices; vectors stay float32, and matrices whose rows Q8_0 cannot divide become f16
- * @throws HelioError HELIO-1004 when the tokenizer is not byte-level BPE
+ * @throws HelioError HELIO-1004 when llama.cpp would read text otherwise than the tokenizer does
  */
 export function encodeGguf(
   model: LanguageConfig,
   parameters: ParameterArrays,
-  tokenizerJson: string,
+  tokenizer: FolderTokenizer,
   name: string,
   type: GgufType,
 ): Iterable<Uint8Array> {
@@ -49,7 +50,7 @@ export function encodeGguf(
     ['general.name', { kind: 'string', value: name }],
     ['general.file_type', { kind: 'uint32', value: FILE_TYPE[type] }],
     ...sizesOf(model, layout),
-    ...tokenizerOf(tokenizerJson, model.vocabularySize),
+    ...ggufTokenizer(tokenizer, model.vocabularySize),
   ]);
   const computed = (layout.computed ?? []).map(({ name: own, data }) =>
     tensorOf(own, [data.length], () => data, 'f32'),
@@ -77,45 +78,6 @@ function sizesOf(model: LanguageConfig, layout: GgufLayout): readonly (readonly 
     ['vocab_size', uint32(model.vocabularySize)],
   ] as const;
   return [...common, ...layout.metadata].map(([key, value]) => [`${layout.architecture}.${key}`, value]);
-}
-
-/** Kinds of tokens: normal, and control for those that are never text. */
-const [NORMAL, CONTROL] = [1, 3] as const;
-
-function tokenizerOf(json: string, vocabularySize: number): readonly (readonly [string, GgufValue])[] {
-  const {
-    model,
-    added_tokens: added = [],
-    pre_tokenizer: cut,
-  } = JSON.parse(json) as {
-    model: { type?: string; vocab: Record<string, number>; merges?: readonly (string | readonly string[])[] };
-    added_tokens?: readonly { readonly id: number; readonly content: string; readonly special?: boolean }[];
-    pre_tokenizer?: { readonly type?: string } | null;
-  };
-  if (model.type !== 'BPE' || cut?.type !== 'ByteLevel') {
-    throw new HelioError(
-      'HELIO-1004',
-      `The tokenizer is ${model.type ?? 'of no named kind'} with pre-tokenizer ${cut?.type ?? 'none'}, and GGUF is written for byte-level BPE.`,
-      "Export to another format, or convert with llama.cpp's own script.",
-    );
-  }
-  const tokens = Array.from({ length: vocabularySize }, (_, id) => `[unused${id}]`);
-  const types = Array<number>(vocabularySize).fill(CONTROL);
-  for (const [token, id] of Object.entries(model.vocab)) [tokens[id], types[id]] = [token, NORMAL];
-  for (const { id, content, special } of added)
-    [tokens[id], types[id]] = [content, special === false ? NORMAL : CONTROL];
-  const merges = (model.merges ?? []).map((pair) => (typeof pair === 'string' ? pair : pair.join(' ')));
-  const end = tokens.indexOf('<|endoftext|>');
-  return [
-    ['tokenizer.ggml.model', { kind: 'string', value: 'gpt2' }],
-    ['tokenizer.ggml.pre', { kind: 'string', value: 'gpt-2' }],
-    ['tokenizer.ggml.tokens', { kind: 'strings', value: tokens }],
-    ['tokenizer.ggml.token_type', { kind: 'int32s', value: types }],
-    ['tokenizer.ggml.merges', { kind: 'strings', value: merges }],
-    ['tokenizer.ggml.bos_token_id', { kind: 'uint32', value: end }],
-    ['tokenizer.ggml.eos_token_id', { kind: 'uint32', value: end }],
-    ['tokenizer.ggml.add_bos_token', { kind: 'bool', value: false }],
-  ];
 }
 
 /** llama.cpp's name for ours. */

@@ -1,7 +1,5 @@
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { writeWhole } from '../../files.ts';
-import { loadTokenizer, type Tokenizer } from '../data/tokenizer.ts';
 import type { ParameterArrays, ParameterSpec } from '../tensor/parameters.ts';
 import { FLOAT_TYPES, openSafetensors, type Safetensors } from '../tensor/safetensors.ts';
 import { LazyArrays, sourceOf, type TensorSource } from '../tensor/tensor-source.ts';
@@ -14,6 +12,7 @@ import {
   type ModelConfig,
   parametersOf,
   readModelConfig,
+  type TokenIds,
 } from './model.ts';
 import { readText, SHARD_BYTES, weightFiles, writeShards } from './shards.ts';
 
@@ -33,36 +32,18 @@ const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 /**
  * Writes `config.json` and the weights: `model.safetensors`, or several files with their index where one would be larger than `shardBytes`.
  * Each file is written whole or not at all, and piece by piece. An adapter's base goes without it.
+ *
+ * @param tokenIds of a language model, those of the tokens that begin and end a text
  */
 export function saveWeights(
   folder: string,
   { model, parameters }: SavedModel,
-  endOfTextId = 0,
+  tokenIds: TokenIds | undefined = undefined,
   shardBytes: number = SHARD_BYTES,
 ): void {
   const specs = parametersOf(withoutLora(model));
-  writeWhole(path.join(folder, 'config.json'), json(huggingFaceConfigOf(model, endOfTextId)));
+  writeWhole(path.join(folder, 'config.json'), json(huggingFaceConfigOf(model, tokenIds)));
   writeShards(folder, new Map(specs.map(({ name, shape }) => [name, sourceOf(parameters, name, shape)])), shardBytes);
-}
-
-/** Writes what `transformers` needs besides the weights to use a language model. */
-export function saveTokenizer(
-  folder: string,
-  model: LanguageConfig,
-  { endOfTextId, endOfText }: Tokenizer,
-  tokenizerJson: string,
-): void {
-  const special = { bos_token: endOfText, eos_token: endOfText, unk_token: endOfText };
-  writeWhole(
-    path.join(folder, 'generation_config.json'),
-    json({ bos_token_id: endOfTextId, eos_token_id: endOfTextId, do_sample: true, temperature: 0.8 }),
-  );
-  writeWhole(path.join(folder, 'tokenizer.json'), tokenizerJson);
-  writeWhole(
-    path.join(folder, 'tokenizer_config.json'),
-    json({ tokenizer_class: 'PreTrainedTokenizerFast', model_max_length: model.contextLength, ...special }),
-  );
-  writeWhole(path.join(folder, 'special_tokens_map.json'), json(special));
 }
 
 /**
@@ -94,25 +75,6 @@ export function openWeights(folder: string): OpenedModel {
   } catch (error) {
     close();
     throw error;
-  }
-}
-
-/** The tokenizer of a folder in Hugging Face layout, and its file's text. */
-export function loadFolderTokenizer(folder: string): { readonly tokenizer: Tokenizer; readonly tokenizerJson: string } {
-  const file = path.join(folder, 'tokenizer.json');
-  const tokenizerJson = readText(file);
-  return { tokenizer: loadTokenizer(tokenizerJson, file, endOfTextOf(folder)), tokenizerJson };
-}
-
-/** `eos_token` of tokenizer_config.json, where there is one. */
-function endOfTextOf(folder: string): string | undefined {
-  const file = path.join(folder, 'tokenizer_config.json');
-  if (!existsSync(file)) return undefined;
-  try {
-    const { eos_token: token } = JSON.parse(readText(file)) as { eos_token?: string | { content?: string } | null };
-    return typeof token === 'string' ? token : token?.content;
-  } catch {
-    throw foreignModel(file, 'it is not JSON');
   }
 }
 

@@ -66,16 +66,21 @@ export const withContext = (config: LanguageConfig, contextLength: number): Lang
   ...(positionsOf(config) === contextLength ? {} : { positions: positionsOf(config) }),
 });
 
+/** Numbers of the tokens that begin and end a text, as `config.json` names them. */
+export interface TokenIds {
+  readonly bos_token_id: number;
+  readonly eos_token_id: number;
+}
+
 /**
  * `config.json` as `transformers` reads it: a base's own but for what decides what is computed.
  *
- * @param endOfTextId of a model that did not begin with a base; a base's special tokens are kept
+ * @param special of a model that did not begin with a base; a base's special tokens are kept
  */
-export function huggingFaceConfigOf(config: ModelConfig, endOfTextId?: number): Readonly<Record<string, unknown>> {
+export function huggingFaceConfigOf(config: ModelConfig, special?: TokenIds): Readonly<Record<string, unknown>> {
   const family = ask(config);
   const own = { model_type: family.modelType, ...family.huggingFaceConfig(config as never), torch_dtype: 'float32' };
   if (!isLanguage(config)) return own;
-  const special = endOfTextId === undefined ? {} : { bos_token_id: endOfTextId, eos_token_id: endOfTextId };
   return { ...own, ...special, ...config.notes };
 }
 

@@ -1,3 +1,4 @@
+import { textStream } from '../data/text-stream.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import {
   type Feeds,
@@ -115,32 +116,37 @@ export class Generator {
 }
 
 /**
- * Continues a prompt piece by piece; stops early at an end-of-text token. What is yielded are whole characters: bytes of
- * one that is not complete yet are held back.
+ * Continues a prompt piece by piece; stops early at an end-of-text token. The pieces together are the text of all tokens
+ * together, and each is whole characters.
  */
 export async function* generateText(
   generator: Generator,
   tokenizer: Tokenizer,
   options: GenerateOptions,
 ): AsyncGenerator<string> {
-  const prompt = options.prompt === '' ? [tokenizer.endOfTextId] : tokenizer.encode(options.prompt);
-  // Text is decoded from a little before what is new, so that spaces between tokens come out as in the whole.
-  const ids = [...prompt];
-  let from = Math.max(0, ids.length - 5);
-  let said = ids.length;
-  for await (const id of generator.continue(prompt, options, options.seed)) {
+  const prompt = promptOf(tokenizer, options.prompt);
+  const stream = textStream(tokenizer, prompt);
+  const known = knownTo(tokenizer);
+  let added = 0;
+  for await (const id of generator.continue(prompt, { ...options, known }, options.seed)) {
     if (id === tokenizer.endOfTextId) break;
-    ids.push(id);
-    const last = ids.length - prompt.length >= options.tokens;
-    const before = tokenizer.decode(ids.slice(from, said));
-    const text = tokenizer.decode(ids.slice(from));
-    if (text.length > before.length && (last || !text.endsWith('\ufffd'))) {
-      yield text.slice(before.length);
-      [from, said] = [said, ids.length];
-    }
-    if (last) break;
+    const text = stream.push(id);
+    if (text !== '') yield text;
+    if (++added >= options.tokens) break;
   }
+  const rest = stream.end();
+  if (rest !== '') yield rest;
 }
+
+/** What a tokenizer puts before a text, and the text; at least one token. */
+function promptOf(tokenizer: Tokenizer, text: string): readonly number[] {
+  const ids = [...tokenizer.before, ...tokenizer.encode(text)];
+  return ids.length > 0 ? ids : [tokenizer.endOfTextId];
+}
+
+/** Which rows of the logits are tokens: a vocabulary may be padded, and have gaps. */
+const knownTo = (tokenizer: Tokenizer): Uint8Array =>
+  Uint8Array.from({ length: tokenizer.vocabularySize }, (_, id) => (tokenizer.tokenOf(id) === undefined ? 0 : 1));
 
 /** Continues a prompt. @returns prompt and continuation as text */
 export async function generate(

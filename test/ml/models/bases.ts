@@ -7,6 +7,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { HelioError } from '../../../src/errors.ts';
 import { writePieces } from '../../../src/files.ts';
 import { trainBpe } from '../../../src/ml/data/bpe-training.ts';
+import { loadTokenizer } from '../../../src/ml/data/tokenizer.ts';
 import { nodeRuntime } from '../../../src/ml/engine/node-runtime.ts';
 import { intTensor } from '../../../src/ml/engine/session.ts';
 import { saveAdapter } from '../../../src/ml/models/adapter.ts';
@@ -176,7 +177,8 @@ function writeGguf(model: LanguageConfig, parameters: ParameterArrays, file: str
     data.set(parameters.get(spec.name)!.subarray(0, data.length));
     return [spec.name, data] as const;
   });
-  const tokenizer = JSON.stringify(trainBpe(['to be'], GGUF_TOKENS));
+  const tokenizerJson = JSON.stringify(trainBpe(['to be'], GGUF_TOKENS));
+  const tokenizer = { tokenizer: loadTokenizer(tokenizerJson, 'test'), tokenizerJson, beside: {} };
   writePieces(file, encodeGguf(grown, new Map(all), tokenizer, 'tiny', 'f32'));
 }
 

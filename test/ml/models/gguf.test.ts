@@ -5,12 +5,15 @@ import { GGMLQuantizationType, gguf } from '@huggingface/gguf';
 import { describe, expect, it } from 'vitest';
 import { writePieces } from '../../../src/files.ts';
 import { trainBpe } from '../../../src/ml/data/bpe-training.ts';
+import { loadTokenizer } from '../../../src/ml/data/tokenizer.ts';
 import { encodeGguf, type GgufType, quantize } from '../../../src/ml/models/gguf.ts';
 import { loadWeights } from '../../../src/ml/models/hugging-face.ts';
 import type { LanguageConfig } from '../../../src/ml/models/model.ts';
+import { loadFolderTokenizer } from '../../../src/ml/models/tokenizer-files.ts';
 import { FIXTURES } from './reference.ts';
 
 const tokenizerJson = JSON.stringify(trainBpe(['to be or not to be'], 258));
+const tokenizer = { tokenizer: loadTokenizer(tokenizerJson, 'test'), tokenizerJson, beside: {} };
 const folder = mkdtempSync(path.join(tmpdir(), 'heliotrope-gguf-'));
 
 /** Encodes a fixture (with a vocabulary of 258, so that the tokenizer fits) and reads it with Hugging Face's parser. */
@@ -26,7 +29,7 @@ async function roundTrip(architecture: 'llama' | 'gpt2', type: GgufType) {
       );
   }
   const file = path.join(folder, `${architecture}-${type}.gguf`);
-  writePieces(file, encodeGguf(language, grown, tokenizerJson, 'tiny', type));
+  writePieces(file, encodeGguf(language, grown, tokenizer, 'tiny', type));
   const parsed = await gguf(file, { allowLocalFile: true });
   const bytes = readFileSync(file);
   const floats = (name: string): Float32Array => {
@@ -108,7 +111,7 @@ describe('GGUF, read by @huggingface/gguf', () => {
 
   it('refuses a tokenizer that it cannot express', () => {
     const { model, parameters } = loadWeights(`${FIXTURES}/transformers-gpt2`);
-    const wordPiece = JSON.stringify({ model: { type: 'WordPiece', vocab: {} } });
+    const wordPiece = loadFolderTokenizer(`${FIXTURES}/tokenizers/bert`);
     expect(() => encodeGguf(model as LanguageConfig, parameters, wordPiece, 'x', 'f32')).toThrow(
       /tokenizer is WordPiece .*byte-level BPE/,
     );

@@ -15,7 +15,7 @@ const INDEX = 'model.safetensors.index.json';
 describe('weights that are larger than one file may be', () => {
   it('are saved as transformers saves them, and loaded again as they were', () => {
     const folder = temporary();
-    saveWeights(folder, saved, 0, 2_000);
+    saveWeights(folder, saved, undefined, 2_000);
     const index = JSON.parse(readFileSync(path.join(folder, INDEX), 'utf8'));
     const files = weights(folder).filter((name) => name !== INDEX);
     expect(files.length).toBeGreaterThan(2);
@@ -36,7 +36,7 @@ describe('weights that are larger than one file may be', () => {
   it('are the same bytes in one file when there is room for it, whether they come from memory or from files', () => {
     const [whole, sharded, copied] = [temporary(), temporary(), temporary()];
     saveWeights(whole, saved);
-    saveWeights(sharded, saved, 0, 1_000);
+    saveWeights(sharded, saved, undefined, 1_000);
     const opened = openWeights(sharded);
     saveWeights(copied, opened);
     opened.close();
@@ -52,22 +52,22 @@ describe('weights that are larger than one file may be', () => {
       ...saved,
       parameters: new Map([...saved.parameters].map(([n, data]) => [n, data.map((x) => -x)])),
     };
-    saveWeights(folder, saved, 0, 1_000);
-    saveWeights(folder, changed, 0, 3_000);
+    saveWeights(folder, saved, undefined, 1_000);
+    saveWeights(folder, changed, undefined, 3_000);
     expect(loadWeights(folder)).toEqual(changed);
     saveWeights(folder, saved);
     expect(weights(folder)).toEqual(['model.safetensors']);
     expect(loadWeights(folder)).toEqual(saved);
-    saveWeights(folder, changed, 0, 3_000);
+    saveWeights(folder, changed, undefined, 3_000);
     expect(weights(folder)).not.toContain('model.safetensors');
     expect(loadWeights(folder)).toEqual(changed);
   });
 
   it('can be saved over the files that they are read from', () => {
     const folder = temporary();
-    saveWeights(folder, saved, 0, 1_000);
+    saveWeights(folder, saved, undefined, 1_000);
     const opened = openWeights(folder);
-    saveWeights(folder, opened, 0, 5_000);
+    saveWeights(folder, opened, undefined, 5_000);
     opened.close();
     expect(loadWeights(folder)).toEqual(saved);
   });
@@ -79,7 +79,7 @@ describe('weights that are larger than one file may be', () => {
     ['nothing', {}, /has no weight_map/],
   ])('are refused when their index names %s', (_, index, message) => {
     const folder = temporary();
-    saveWeights(folder, saved, 0, 1_000);
+    saveWeights(folder, saved, undefined, 1_000);
     writeFileSync(path.join(folder, INDEX), JSON.stringify(index));
     expect(() => loadWeights(folder)).toThrow(message);
   });

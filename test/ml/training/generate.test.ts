@@ -5,6 +5,7 @@ import { nodeRuntime } from '../../../src/ml/engine/node-runtime.ts';
 import { floatsOf, intTensor } from '../../../src/ml/engine/session.ts';
 import { loadWeights } from '../../../src/ml/models/hugging-face.ts';
 import type { LanguageConfig } from '../../../src/ml/models/model.ts';
+import { seededRandom } from '../../../src/ml/tensor/random.ts';
 import { Generator, generate } from '../../../src/ml/training/generate.ts';
 import { draw } from '../../../src/ml/training/sampling.ts';
 import { outputsGraph } from '../../../src/ml/training/training-graph.ts';
@@ -72,7 +73,50 @@ describe('drawing', () => {
   });
 });
 
+describe('drawing from a vocabulary that is padded and has gaps', () => {
+  it('draws what is known, whatever the others say', () => {
+    const logits = Float32Array.of(1, 99, 2, 3, 99, 99);
+    const known = Uint8Array.of(1, 0, 1, 1);
+    for (const more of [{}, { topK: 3 }, { topP: 0.9 }, { topK: 2, topP: 0.99 }])
+      for (let i = 0; i < 100; i++)
+        expect([0, 2, 3]).toContain(draw(logits, { temperature: 5, known, ...more }, i / 100));
+    expect(draw(logits, { temperature: 0, known }, 0)).toBe(3);
+  });
+
+  it('draws as it does from a sorted list', () => {
+    const random = seededRandom(7);
+    const logits = Float32Array.from({ length: 500 }, () => 3 * random.uniform());
+    const sorted = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
+    const weight = (i: number): number => Math.exp(logits[i]! - logits[sorted[0]!]!);
+    for (const [topK, topP] of [
+      [40, 1],
+      [500, 0.5],
+      [40, 0.7],
+    ] as const) {
+      const first = sorted.slice(0, topK);
+      const total = first.reduce((sum, i) => sum + weight(i), 0);
+      let kept = 0;
+      for (let sum = 0; sum < topP * total && kept < first.length; kept++) sum += weight(first[kept]!);
+      const drawn = new Set(
+        Array.from({ length: 5_000 }, (_, i) => draw(logits, { temperature: 1, topK, topP }, i / 5_000)),
+      );
+      expect(drawn).toEqual(new Set(first.slice(0, kept)));
+    }
+  });
+});
+
 describe('generating text', () => {
+  it('says no token that its tokenizer has not', async () => {
+    // 20 words for a model of 48 rows, one id without a word among them.
+    const vocab = Object.fromEntries(['[SEP]', ...'abcdefghijklmnopqrs'].map((word, i) => [word, i < 9 ? i : i + 1]));
+    const json = { added_tokens: [], model: { type: 'WordPiece', vocab, unk_token: '[SEP]' }, decoder: null };
+    const tokenizer = loadTokenizer(JSON.stringify(json), 'test', { endOfText: '[SEP]' });
+    const { model, parameters } = loadWeights(`${FIXTURES}/transformers-llama`);
+    const options = { prompt: 'a', tokens: 60, temperature: 9, seed: 1, threads: 1 };
+    const text = await generate(nodeRuntime(), model as LanguageConfig, parameters, tokenizer, options);
+    expect(text).toMatch(/^a( [a-s])+$/);
+  });
+
   it('yields whole characters, though a token may hold a part of one', async () => {
     const tokenizer = loadTokenizer(JSON.stringify(trainBpe(['ééééé'], 257)), 'test');
     const { model, parameters } = loadWeights(`${FIXTURES}/transformers-gpt2`);

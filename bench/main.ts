@@ -4,6 +4,7 @@ import { codecs } from './codecs.ts';
 import { coordinator } from './coordinator/index.ts';
 import { data } from './data.ts';
 import { engine } from './engine.ts';
+import { finetune } from './finetune.ts';
 import { link } from './link.ts';
 import { quality } from './quality/index.ts';
 import { robust } from './robust.ts';
@@ -24,6 +25,7 @@ const benches: Readonly<Record<string, () => Promise<boolean>>> = {
   codecs: () => codecs(common),
   coordinator: () => coordinator({ ...common, only: values.only }),
   data: () => data(common),
+  finetune: () => finetune(common),
   link: () => link(common),
   quality: () => quality({ ...common, only: values.only }),
   robust: () => robust(common),

@@ -70,7 +70,7 @@ export function parseRunFile(source: string, file: string): RunFile {
 export function resolveJob(file: RunFile, name: string): Job {
   const { strategy, ...given } = file.outer;
   const codecs = { upCodec: given.upCodec, downCodec: given.downCodec };
-  const { optimizer, rate = defaultRate(optimizer, file.stop.steps), adamRate = ADAM_SHARE * rate } = file.inner;
+  const { optimizer, rate = defaultRate(optimizer, file), adamRate = ADAM_SHARE * rate } = file.inner;
   return jobSchema.parse({
     ...file,
     name: file.name ?? name,
@@ -84,11 +84,20 @@ export function resolveJob(file: RunFile, name: string): Job {
   });
 }
 
-/** Muon's falls with the root of the run's length, and AdamW beside it has a share of it: docs/decisions/0012-inner-optimizer.md. */
-function defaultRate(optimizer: RunFile['inner']['optimizer'], steps: number): number {
+/**
+ * Muon's falls with the root of the run's length, and AdamW beside it has a share of it: docs/decisions/0012-inner-optimizer.md. A base has
+ * learned already, and is not to unlearn that: docs/decisions/0015-fine-tuning-rates.md.
+ */
+function defaultRate(optimizer: RunFile['inner']['optimizer'], { model, stop }: RunFile): number {
+  if (model.base !== undefined) return FINE_TUNING[model.lora === undefined ? 'whole' : 'lora'][optimizer];
+  const { steps } = stop;
   if (optimizer === 'muon') return Math.min(0.03, Math.max(0.004, Number((0.6 / Math.sqrt(steps)).toPrecision(2))));
   return optimizer === 'adamw' ? 0.004 : 0.05;
 }
+const FINE_TUNING = {
+  whole: { muon: 0.002, adamw: 0.0005, sgd: 0.005 },
+  lora: { muon: 0.005, adamw: 0.002, sgd: 0.05 },
+} as const;
 const ADAM_SHARE = 0.8;
 
 const FRESH_CONTEXT = 128;

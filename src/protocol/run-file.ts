@@ -188,7 +188,7 @@ const innerSchema = z
       .max(10)
       .optional()
       .describe(
-        'Top learning rate; default 0.004 for AdamW, 0.05 for SGD, and for Muon 0.6 / √steps, from 0.03 for short runs to 0.004 for long ones.',
+        'Top learning rate; default 0.004 for AdamW, 0.05 for SGD, and for Muon 0.6 / √steps, from 0.03 for short runs to 0.004 for long ones. With model.base: 0.002 for Muon and 0.0005 for AdamW, with adapters 0.005 and 0.002.',
       ),
     adamRate: positive
       .max(10)

@@ -32,6 +32,19 @@ describe('run file', () => {
     expect(inner.adamRate).toBeCloseTo(0.8 * rate, 12);
   });
 
+  it.each([
+    ['muon', '', 0.002],
+    ['adamw', '', 0.0005],
+    ['muon', ', lora: { rank: 4 }', 0.005],
+    ['adamw', ', lora: { rank: 4 }', 0.002],
+  ])('takes a rate for a base that it does not unlearn: %s%s', (optimizer, lora, rate) => {
+    const file = `data: a\nmodel: { base: b${lora} }\ninner: { optimizer: ${optimizer} }`;
+    expect(resolveJob(parseRunFile(file, 'f'), 'f').inner.rate).toBe(rate);
+    expect(resolveJob(parseRunFile(file.replace(' }\ninner: {', ' }\ninner: { rate: 0.5,'), 'f'), 'f').inner.rate).toBe(
+      0.5,
+    );
+  });
+
   it('lets the file override what the strategy says', () => {
     const job = resolveJob(parseRunFile('data: a\nouter: { strategy: fedavg, innerSteps: 7 }', 'f'), 'f');
     expect(job.outer).toMatchObject({ rate: 1, momentum: 0, innerSteps: 7 });

@@ -168,7 +168,7 @@ it('`status` shows what an island says of itself short, without what a terminal 
     const { port } = server.address() as AddressInfo;
     const run = path.join(folder, 'a');
     mkdirSync(run);
-    writeFileSync(path.join(run, 'run.yaml'), '');
+    writeFileSync(path.join(run, 'run.yaml'), 'data: ./texts/*.txt\n');
     writeFileSync(path.join(run, 'run.admin'), 'token');
     writeServed(run, {
       run: 'a',

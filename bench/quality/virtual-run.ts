@@ -270,6 +270,9 @@ class VirtualRun {
       }
       case 'rebase':
         return island.exchange.rebase(effect.fragment, effect.version);
+      case 'read':
+        island.handedIn[effect.fragment] = await this.#copy(island, effect.fragment);
+        return;
       case 'contribute':
         return this.#contribute(island, effect);
       case 'evaluate':
@@ -285,15 +288,24 @@ class VirtualRun {
     }
   }
 
-  async #contribute(island: Island, { content }: IslandEffect & { readonly kind: 'contribute' }): Promise<void> {
-    const { fragment, version, round, steps, tokens } = content;
-    const layout = this.#options.fragments[fragment]!;
-    const own = new Float32Array(layout.elements);
-    await island.trainer.read(
-      layout.tensors.map((t) => t.name),
+  /** Where an island is with a fragment now. */
+  async #copy({ trainer }: Island, fragment: number): Promise<Float32Array> {
+    const { elements, tensors } = this.#options.fragments[fragment]!;
+    const own = new Float32Array(elements);
+    await trainer.read(
+      tensors.map((t) => t.name),
       own,
     );
-    island.handedIn[fragment] = own.slice();
+    return own;
+  }
+
+  async #contribute(
+    island: Island,
+    { content, stepsSinceRead }: IslandEffect & { readonly kind: 'contribute' },
+  ): Promise<void> {
+    const { fragment, version, round, steps, tokens } = content;
+    if (stepsSinceRead === null) island.handedIn[fragment] = await this.#copy(island, fragment);
+    const own = island.handedIn[fragment]!.slice();
     this.#lie(island, fragment, own);
     const parcel = island.exchange.contribute(fragment, own, round);
     this.#bytes += parcel.payload.length;

@@ -15,8 +15,18 @@ interface Rule {
 
 /** @throws HelioError HELIO-1001 naming the first contradiction */
 export function checkOuter({ outer, inner, islands }: Job): void {
-  const { quorum, pull, overlapSteps, innerSteps, fragments, localShare, carryOver, oneStepDelay, maxStaleness } =
-    outer;
+  const {
+    quorum,
+    pull,
+    overlapSteps,
+    innerSteps,
+    fragments,
+    localShare,
+    carryOver,
+    oneStepDelay,
+    maxStaleness,
+    exactOverlap,
+  } = outer;
   const rules: readonly Rule[] = [
     {
       broken: quorum !== 'all' && quorum > islands,
@@ -34,7 +44,7 @@ export function checkOuter({ outer, inner, islands }: Job): void {
       remedy: `Choose at most ${innerSteps} fragments, or more inner steps.`,
     },
     {
-      broken: localShare > 0 && overlapSteps === 0,
+      broken: localShare > 0 && overlapSteps === 0 && !exactOverlap,
       what: `outer.localShare ${localShare} mixes in what an island trained during a merge, and outer.overlapSteps is 0.`,
       remedy: 'Set outer.overlapSteps, or outer.localShare to 0.',
     },
@@ -51,6 +61,11 @@ export function checkOuter({ outer, inner, islands }: Job): void {
     {
       broken: carryOver && oneStepDelay,
       what: 'outer.carryOver is about what is taken on arrival, and with outer.oneStepDelay nothing is.',
+      remedy: 'Choose one of them.',
+    },
+    {
+      broken: exactOverlap && oneStepDelay,
+      what: 'outer.exactOverlap says when what was merged is written, and outer.oneStepDelay that it is with the next contribution.',
       remedy: 'Choose one of them.',
     },
     {

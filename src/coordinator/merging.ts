@@ -29,7 +29,7 @@ export function islandDue(step: Step, { island, fragment, version, slackMs }: Ev
   const key = `${island} ${fragment}`;
   // Once a version is enough: what is said again would fill the log.
   if (due[fragment] !== null || entryOf(state.early, key)?.version === known.version) return;
-  const planned = stepsUntilDue(settings, state, fragment, island);
+  const planned = plannedSteps(settings, known, stepsUntilDue(settings, state, fragment, island));
   const fromMs = dueFromMs(settings, known, paces[fragment]!, planned, nowMs);
   if (fromMs > nowMs) {
     const early = { island, fragment, version: known.version, fromMs, holdsMs: nowMs + slackMs };
@@ -41,6 +41,10 @@ export function islandDue(step: Step, { island, fragment, version, slackMs }: Ev
   step.island(island, { paces: paces.with(fragment, measured(paces[fragment]!, planned, nowMs)) });
   countDue(step, island, fragment, nowMs + slackMs);
 }
+
+/** Steps from when an island writes a fragment to when it is due: with an exact overlap it has gone on for that since it read it. */
+const plannedSteps = ({ outer }: RunSettings, { version }: FragmentState, steps: number): number =>
+  outer.exactOverlap && version > 0 ? Math.max(1, steps - outer.overlapSteps) : steps;
 
 /** All who were due too early are looked at together, so many times a second at most: they may be many, each with a time of its own. */
 const nextLookMs = (fromMs: number): number => Math.min(NEVER_MS, Math.ceil(fromMs / EARLY_LOOK_MS) * EARLY_LOOK_MS);
@@ -216,12 +220,12 @@ const SLOWER = 8;
 
 /**
  * When a grace window closes: with overlap already before the first island would hold (Decoupled DiLoCo, arXiv 2604.21428: the grace is
- * no longer than the overlap that is left).
+ * no longer than the overlap that is left). With an exact overlap whoever is ahead holds, so that all are merged as of the same step.
  */
 const closesMs = (
   { outer }: RunSettings,
   { untilMs, holdsMs }: FragmentState['stage'] & { readonly kind: 'grace' },
-): number => (outer.overlapSteps === 0 ? untilMs : Math.min(untilMs, holdsMs));
+): number => (outer.overlapSteps === 0 || outer.exactOverlap ? untilMs : Math.min(untilMs, holdsMs));
 
 /** When time alone decides something next, if it does: a grace window or the wait for contributions ends. Whoever drives the machine ticks then. */
 export function deadlineMs(settings: RunSettings, { fragments, early, earlyFromMs }: RunState): number | undefined {

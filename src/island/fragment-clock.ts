@@ -70,6 +70,13 @@ export function unmerged(clock: FragmentClock, merged: number): Unmerged | null 
   return { since: 'handing-in', steps: steps - before.steps, tokens: tokens - before.tokens, dueBefore: 0 };
 }
 
+/** Whether what was merged is to be written now: so many steps after the island read the fragment, or when it is to be read again. */
+export const isWritten = (
+  { steps, handedIn: read }: FragmentClock,
+  { overlapSteps }: Pick<OuterSettings, 'overlapSteps'>,
+  stepsUntilDue: number,
+): boolean => read === null || steps - read.steps >= Math.min(overlapSteps, stepsUntilDue);
+
 export const isDue = (clock: FragmentClock): boolean =>
   !clock.reported && clock.stepsUntilDue > 0 && clock.steps >= clock.stepsUntilDue;
 

@@ -8,6 +8,7 @@ import {
   holding,
   holdsUntilMs,
   isDue,
+  isWritten,
   received,
   stepped,
   unmerged,
@@ -101,6 +102,7 @@ function accept(turn: Turn, event: IslandEvent): void {
       const { clocks, place, stepMs } = turn.state;
       const smooth = stepMs === 0 ? event.stepMs : 0.8 * stepMs + 0.2 * event.stepMs;
       turn.update({ clocks: clocks.map((c) => stepped(c, event.tokens)), place: place + 1, stepMs: smooth });
+      writeAll(turn);
       return reportDue(turn);
     }
   }
@@ -328,13 +330,28 @@ function becomeReady(turn: Turn, restored: string | null): void {
 }
 
 function contribute(turn: Turn, fragment: number): void {
-  const { clocks, work } = turn.state;
-  const clock = clocks[fragment];
-  if (clock === undefined) throw noSuchFragment(fragment);
-  const { version, round, steps, tokens } = clock;
-  turn.effect({ kind: 'contribute', content: { kind: 'contribution', fragment, version, round, steps, tokens } });
-  if (work!.outer.oneStepDelay) nextRound(turn, fragment);
-  else turn.clock(fragment, handedIn(clock));
+  const { outer } = turn.state.work!;
+  if (turn.state.clocks[fragment] === undefined) throw noSuchFragment(fragment);
+  if (outer.exactOverlap) {
+    // Asked for the next merge before it has written the last.
+    if (isUnwritten(turn.state, fragment)) write(turn, fragment);
+    read(turn, fragment);
+  }
+  const clock = turn.state.clocks[fragment]!;
+  const { version, round } = clock;
+  const { steps, tokens } = (outer.exactOverlap ? clock.handedIn : null) ?? clock;
+  const content = { kind: 'contribution', fragment, version, round, steps, tokens } as const;
+  turn.effect({ kind: 'contribute', content, stepsSinceRead: outer.exactOverlap ? clock.steps - steps : null });
+  if (outer.oneStepDelay) nextRound(turn, fragment);
+  else if (!outer.exactOverlap) turn.clock(fragment, handedIn(clock));
+}
+
+/** Keeps where it is with a fragment, once a round. */
+function read(turn: Turn, fragment: number): void {
+  const clock = turn.state.clocks[fragment]!;
+  if (clock.handedIn !== null) return;
+  turn.effect({ kind: 'read', fragment });
+  turn.clock(fragment, handedIn(clock));
 }
 
 /** One step of delay: what was merged meanwhile, or the same again, is what the next contribution differs from. */
@@ -349,9 +366,8 @@ function nextRound(turn: Turn, fragment: number): void {
 }
 
 function opened(turn: Turn, content: Merged): void {
-  const { fragment, version, round, runStep, stepsUntilDue } = content;
+  const { fragment, runStep } = content;
   const { outer } = turn.state.work!;
-  const clock = turn.state.clocks[fragment]!;
   turn.update({ opened: turn.state.opened + 1 });
   if (!isNews(turn.state, content)) return heedAll(turn);
   turn.update({ newest: turn.state.newest.with(fragment, content) });
@@ -359,19 +375,42 @@ function opened(turn: Turn, content: Merged): void {
     turn.update({ place: Math.max(turn.state.place, runStep) });
     turn.effect({ kind: 'take', fragment, keep: EVERYTHING, place: turn.state.place });
     // A report that came before this merge was one for it.
-    turn.clock(fragment, { ...clock, reported: false });
-  } else {
-    const carried = outer.carryOver ? unmerged(clock, round) : null;
-    const keep: Keep =
-      carried === null ? { kind: 'share', share: outer.localShare } : { kind: 'moved', from: carried.since };
-    turn.clock(fragment, received(version, Math.max(clock.round, round) + 1, stepsUntilDue, carried));
-    turn.update({ place: nextPlace(turn.state, runStep) });
-    turn.effect({ kind: 'take', fragment, keep, place: turn.state.place });
-    turn.effect({ kind: 'rebase', fragment, version });
-  }
+    turn.clock(fragment, { ...turn.state.clocks[fragment]!, reported: false });
+  } else if (outer.exactOverlap) {
+    // It is measured at once.
+    turn.effect({ kind: 'take', fragment, keep: EVERYTHING, place: turn.state.place });
+    writeAll(turn);
+  } else write(turn, fragment);
   // It may be due again already.
   reportDue(turn);
   heedAll(turn);
+}
+
+/** Takes the newest global parameters of a fragment in the place of its own, or mixed with them, and goes on from there. */
+function write(turn: Turn, fragment: number): void {
+  const { work, clocks, newest, place } = turn.state;
+  const { version, round, runStep, stepsUntilDue } = newest[fragment]!;
+  const { carryOver, exactOverlap, localShare } = work!.outer;
+  const clock = clocks[fragment]!;
+  const carried = carryOver || exactOverlap ? unmerged(clock, round) : null;
+  const keep: Keep =
+    carried === null || !carryOver ? { kind: 'share', share: localShare } : { kind: 'moved', from: carried.since };
+  turn.clock(fragment, received(version, Math.max(clock.round, round) + 1, stepsUntilDue, carried));
+  turn.update({ place: Math.max(exactOverlap ? place : 0, nextPlace(turn.state, runStep)) });
+  turn.effect({ kind: 'take', fragment, keep, place: turn.state.place });
+  turn.effect({ kind: 'rebase', fragment, version });
+}
+
+const isUnwritten = ({ clocks, newest }: IslandState, fragment: number): boolean =>
+  newest[fragment]!.version > clocks[fragment]!.version;
+
+/** With an exact overlap: what has come and is to be written at this step. */
+function writeAll(turn: Turn): void {
+  const { work, clocks, newest } = turn.state;
+  if (work?.outer.exactOverlap !== true) return;
+  for (const [fragment, clock] of clocks.entries())
+    if (isUnwritten(turn.state, fragment) && isWritten(clock, work.outer, newest[fragment]!.stepsUntilDue))
+      write(turn, fragment);
 }
 
 /** Whether what was unpacked is still news: a newer one may have come whole meanwhile, on another connection. */
@@ -393,13 +432,16 @@ function nextPlace({ work, place, newest, clocks }: IslandState, runStep: number
 
 function reportDue(turn: Turn): void {
   const { link, work, clocks, stepMs } = turn.state;
+  // It is read at its step, whether or not there is somebody to tell.
+  if (work?.outer.exactOverlap === true)
+    for (const [fragment, clock] of clocks.entries()) if (isDue(clock)) read(turn, fragment);
   if (link !== 'joined') return;
   for (const [fragment, clock] of clocks.entries()) {
     if (!isDue(clock)) continue;
     const ahead = clock.stepsUntilDue + work!.outer.overlapSteps - clock.steps;
     const slackMs = Math.max(0, Math.min(1e9, Math.round(ahead * stepMs)));
     turn.effect({ kind: 'send', message: { kind: 'due', fragment, version: clock.version, slackMs } });
-    turn.clock(fragment, { ...clock, reported: true });
+    turn.clock(fragment, { ...turn.state.clocks[fragment]!, reported: true });
   }
 }
 

@@ -216,6 +216,9 @@ export class IslandSession {
       }
       case 'rebase':
         return this.#exchange.rebase(effect.fragment, effect.version);
+      case 'read':
+        this.#handedIn[effect.fragment] = await this.#copy(effect.fragment);
+        return;
       case 'contribute':
         return this.#contribute(effect);
       case 'evaluate':
@@ -300,7 +303,7 @@ export class IslandSession {
   }
 
   /** A copy at this step's boundary; packing and sending go on in the background. */
-  async #contribute({ content }: IslandEffect & { readonly kind: 'contribute' }): Promise<void> {
+  async #contribute({ content, stepsSinceRead }: IslandEffect & { readonly kind: 'contribute' }): Promise<void> {
     const { fragment, round } = content;
     const before = this.#outbox[fragment];
     const there = this.#known.find(({ hash }) => hash === before?.hash);
@@ -309,9 +312,8 @@ export class IslandSession {
       this.#known = [];
       return this.#inBackground(() => this.#upload(before, there.bytes));
     }
-    const [seconds, own] = await this.#timed('copy', () => this.#trainer.snapshot(fragment));
-    this.#counters.exchangeS += seconds;
-    if (this.#state.work!.outer.carryOver) this.#handedIn[fragment] = own.slice();
+    const own = stepsSinceRead === null ? await this.#copy(fragment) : this.#handedIn[fragment]!.slice();
+    if (stepsSinceRead === null && this.#state.work!.outer.carryOver) this.#handedIn[fragment] = own.slice();
     const pack = this.#spanned('exchange', 'pack', () => this.#exchange.contribute(fragment, own, round));
     const signed = this.#signing.then(async () => this.#sign(content, await pack));
     this.#signing = signed.then(
@@ -320,6 +322,13 @@ export class IslandSession {
     );
     this.#inBackground(async () => this.#upload(await signed, 0));
     this.#report();
+  }
+
+  /** Where it is with a fragment now. */
+  async #copy(fragment: number): Promise<Float32Array> {
+    const [seconds, own] = await this.#timed('copy', () => this.#trainer.snapshot(fragment));
+    this.#counters.exchangeS += seconds;
+    return own;
   }
 
   async #sign(of: Omit<Outgoing['content'], 'form' | 'codec' | 'signature'>, parcel: Parcel): Promise<Outgoing> {

@@ -90,8 +90,14 @@ export type IslandEffect =
   | { readonly kind: 'reset'; readonly content: Global }
   /** The next contribution differs from that version of the global parameters. */
   | { readonly kind: 'rebase'; readonly fragment: number; readonly version: number }
-  /** A copy now; packs and sends it beside training. */
-  | { readonly kind: 'contribute'; readonly content: Omit<Contribution, 'form' | 'codec' | 'signature'> }
+  /** Keeps a copy of where it is with a fragment, to hand it in when it is asked. */
+  | { readonly kind: 'read'; readonly fragment: number }
+  /** Packs and sends a copy of now, or the one that was read so many steps ago, beside training. */
+  | {
+      readonly kind: 'contribute';
+      readonly content: Omit<Contribution, 'form' | 'codec' | 'signature'>;
+      readonly stepsSinceRead: number | null;
+    }
   | { readonly kind: 'evaluate'; readonly message: CoordinatorMessage & { readonly kind: 'evaluate' } }
   | { readonly kind: 'save'; readonly checkpoint: string; readonly clocks: readonly FragmentClock[] }
   | { readonly kind: 'end'; readonly reason: 'finished' | 'interrupted' | 'failed' };

@@ -33,6 +33,11 @@ export interface OuterSettings {
   readonly maxStaleness: number;
   /** τ: inner steps that an island goes on with while its fragment is being merged; then it holds. */
   readonly overlapSteps: number;
+  /**
+   * Whether a fragment is read at the very step at which it is due, and written τ steps later (Streaming DiLoCo, arXiv 2501.18512, algorithm 2): τ lies
+   * inside H, and schedule and data go on. Otherwise it is read when the island is asked, written on arrival, and H counts from there.
+   */
+  readonly exactOverlap: boolean;
   /** α: share of its own parameters that an island keeps when a merged fragment arrives. */
   readonly localShare: number;
   /**
@@ -108,6 +113,7 @@ const ROUNDS: OuterSettings = {
   graceS: 30,
   maxStaleness: 0,
   overlapSteps: 0,
+  exactOverlap: false,
   localShare: 0,
   carryOver: false,
   oneStepDelay: false,
@@ -132,7 +138,8 @@ const ROUNDS: OuterSettings = {
  * - data-parallel: the synchronous baseline, everything in float32 after every step, and nobody goes on before. With SGD without
  *   momentum inside it is one step on the batches of all. Muon and AdamW step on each island's own gradient before parameters are
  *   averaged: Muon's loss is then some 3 % above that of one optimizer with all batches (docs/results/quality.md, strategies).
- * - streaming: fragments of layers in turn, overlapped, mixed by halves, four bits up (arXiv 2501.18512: H 100, η 0.4, α 0.5).
+ * - streaming: fragments of layers in turn, read and written by the paper's timetable, mixed by halves, four bits up (arXiv 2501.18512: H 100,
+ *   η 0.4, α 0.5).
  * - decoupled: fragments on a minimum quorum, overlapped with training, so that nobody holds (arXiv 2604.21428).
  * - dilocox: the merge of a round is taken one round later, low rank and four bits (arXiv 2506.21263).
  * - sparseloco: one number in 64, four bits each; error feedback does momentum's work (arXiv 2508.15706: η 1).
@@ -157,6 +164,7 @@ export const STRATEGIES: Readonly<Record<Strategy, (run: RunShape) => OuterSetti
     rate: 0.4,
     momentum: 0.9,
     overlapSteps: 2,
+    exactOverlap: true,
     localShare: 0.5,
     upCodec: 'e3m0',
   }),

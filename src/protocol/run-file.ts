@@ -286,6 +286,11 @@ const outerFields = {
     .max(10_000)
     .describe('Merges that a contribution may lie behind; older ones are left out.'),
   overlapSteps: z.int().min(0).max(100_000).describe('τ: steps an island goes on with while its fragment is merged.'),
+  exactOverlap: z
+    .boolean()
+    .describe(
+      'Read a fragment at the step at which it is due, and write what was merged τ steps later: τ lies inside H (Streaming DiLoCo).',
+    ),
   localShare: share.describe('α: share of its own parameters an island keeps when a merged fragment arrives.'),
   carryOver: z
     .boolean()
@@ -407,6 +412,7 @@ export const jobSchema = z.strictObject({
   name: common.name.unwrap(),
   context,
   inner: innerSchema.unwrap().extend({ rate: positive.max(10), adamRate: positive.max(10) }),
-  outer: z.strictObject({ strategy, ...outerFields }),
+  // Coordinators of earlier versions do not say.
+  outer: z.strictObject({ strategy, ...outerFields, exactOverlap: outerFields.exactOverlap.default(false) }),
 });
 export type Job = z.output<typeof jobSchema>;

@@ -17,6 +17,7 @@ describe('outer settings that do not fit', () => {
     ['oneStepDelay: true, maxStaleness: 1, localShare: 0.5, overlapSteps: 2', /nothing is taken on arrival/],
     ['carryOver: true, localShare: 0.5, overlapSteps: 2', /carryOver keeps all .*localShare 0\.5 a share/],
     ['carryOver: true, oneStepDelay: true, maxStaleness: 1', /carryOver is about what is taken on arrival/],
+    ['oneStepDelay: true, maxStaleness: 1, exactOverlap: true', /exactOverlap says when .*oneStepDelay/],
     ['momentumPeriod: 4', /momentumPeriod 4 is delayed Nesterov's/],
   ])('%s is refused', (outer, message) => {
     expect(() => checkOuter(job(outer))).toThrow(message);

@@ -133,10 +133,14 @@ export class IslandNumbers {
     this.#exchange!.rebase(fragment, version);
   }
 
+  read(fragment: number): void {
+    this.#handedIn[fragment] = this.own[fragment]!.slice();
+  }
+
   /** @throws Error when it is not the difference to the version that it names, or loses something of it */
-  contribute({ fragment, version, round }: Contribute): Parcel {
-    const own = this.own[fragment]!.slice();
-    if (this.#all.outer.carryOver) this.#handedIn[fragment] = own.slice();
+  contribute({ fragment, version, round }: Contribute, wasRead: boolean): Parcel {
+    const own = (wasRead ? this.#handedIn : this.own)[fragment]!.slice();
+    if (!wasRead && this.#all.outer.carryOver) this.#handedIn[fragment] = own.slice();
     const { residuals, memories } = this.#exchange!.save();
     const [residual, memory] = [residuals[fragment]!.slice(), memories[fragment]!.slice()];
     const parcel = this.#exchange!.contribute(fragment, own, round);

@@ -47,6 +47,7 @@ const CHOICES: Readonly<Record<string, (random: Random) => unknown>> = {
   graceS: (random) => of(random, [0, 0.5, 3]),
   maxStaleness: (random) => of(random, [0, 1, 4, 20]),
   overlapSteps: (random) => random.integer(8),
+  exactOverlap: (random) => of(random, [true, false]),
   localShare: (random) => of(random, [0, 0.5, 1]),
   carryOver: (random) => of(random, [true, false]),
   oneStepDelay: (random) => of(random, [true, false]),

@@ -130,6 +130,8 @@ export class World {
   readonly merges: (Effect & { kind: 'merge' })[] = [];
   readonly islands: SimIsland[];
   state: RunState;
+  /** Told what islands decide. */
+  watch: (island: Pick<SimIsland, 'name' | 'steps'>, effect: IslandEffect) => void = () => {};
   /** The world's time; the coordinator's clock may be ahead of it. */
   nowMs = 0;
   end: (Effect & { kind: 'end' }) | undefined;
@@ -541,10 +543,14 @@ export class World {
     const { state, effects } = reactIsland(before, event);
     island.state = state;
     // What is carried over may make an island due again at once: it holds anew, for another merge.
-    if (event.kind === 'opened' && this.options.settings.outer.carryOver) island.heldSinceMs = null;
+    const { carryOver, exactOverlap } = this.options.settings.outer;
+    if (event.kind === 'opened' && (carryOver || exactOverlap)) island.heldSinceMs = null;
     for (const [fragment, clock] of state.clocks.entries())
       if (clock.round !== before.clocks[fragment]?.round) island.begun[fragment] = island.steps;
-    for (const effect of effects) this.#act(island, effect, before);
+    for (const effect of effects) {
+      this.watch(island, effect);
+      this.#act(island, effect, before);
+    }
   }
 
   #act(island: SimIsland, effect: IslandEffect, before: IslandState): void {
@@ -585,7 +591,9 @@ export class World {
       case 'rebase':
         return island.numbers?.rebase(effect.fragment, effect.version);
       case 'contribute':
-        return this.#contribute(island, effect.content, before);
+        return this.#contribute(island, effect, before);
+      case 'read':
+        return island.numbers?.read(effect.fragment);
       case 'evaluate':
         for (const part of effect.message.parts) {
           const { evaluation } = effect.message;
@@ -638,22 +646,22 @@ export class World {
 
   #contribute(
     island: SimIsland,
-    content: (IslandEffect & { kind: 'contribute' })['content'],
+    { content, stepsSinceRead }: IslandEffect & { kind: 'contribute' },
     before: IslandState,
   ): void {
     const { kind: _, ...rest } = content;
     const { fragment, round, steps } = content;
     // With one step of delay the counters begin anew with the contribution itself.
-    const to = island.steps;
+    const to = island.steps - (stepsSinceRead ?? 0);
     const from = to - steps;
-    if (before.clocks[fragment]!.round === round && before.clocks[fragment]!.steps !== steps)
+    if (stepsSinceRead === null && before.clocks[fragment]!.round === round && before.clocks[fragment]!.steps !== steps)
       throw new Error('an island hands in other steps than it counted');
     this.#work.set(`${island.name} ${fragment} ${round}`, { from, to });
     const claim = island.lie?.contributes === undefined ? rest : island.lie.contributes(rest, this.#knownBy(island));
     if (claim === null) return;
     const scale = island.lie?.scale ?? 1;
     const length = scale * (0.5 + this.options.random.uniform()) * Math.sqrt(steps);
-    this.#upContribution(island, claim, length, island.numbers?.contribute(content));
+    this.#upContribution(island, claim, length, island.numbers?.contribute(content, stepsSinceRead !== null));
   }
 
   /** As `server/intake.ts`: what comes is measured before it is an event. */

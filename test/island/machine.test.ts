@@ -179,3 +179,54 @@ describe('what an island is sent', () => {
     expect(island.state.newest[0]).toMatchObject({ version: 2 });
   });
 });
+
+describe('an exact overlap', () => {
+  const streaming = { exactOverlap: true, overlapSteps: 4, localShare: 0.5 } as const;
+
+  it('hands in what was read when it was due, and writes what was merged so many steps later', () => {
+    const island = new Island(streaming);
+    island.steps(12);
+    expect(island.told({ kind: 'pull', fragment: 0, version: 0 })).toMatchObject([
+      { kind: 'contribute', content: { round: 1, steps: 10, tokens: 1_000 }, stepsSinceRead: 2 },
+    ]);
+    // Known at once, written at step 14.
+    expect(island.merged(0, 1, 10, 1)).toMatchObject([{ kind: 'take', keep: { share: 1 }, place: 12 }]);
+    expect(island.happens({ kind: 'stepped', tokens: 100, stepMs: 10 })).toEqual([]);
+    expect(island.happens({ kind: 'stepped', tokens: 100, stepMs: 10 })).toMatchObject([
+      { kind: 'take', keep: { kind: 'share', share: 0.5 }, place: 14 },
+      { kind: 'rebase', version: 1 },
+    ]);
+    // The four steps count: it is due again ten steps after it was read.
+    expect(island.state.clocks[0]).toMatchObject({ version: 1, round: 2, steps: 4, tokens: 400, stepsUntilDue: 10 });
+    island.steps(5);
+    expect(island.happens({ kind: 'stepped', tokens: 100, stepMs: 10 })).toMatchObject([
+      { kind: 'read' },
+      { kind: 'send', message: { kind: 'due', version: 1 } },
+    ]);
+  });
+
+  it('reads at its step also while nobody is there to tell, and hands that in again when it is asked again', () => {
+    const island = new Island(streaming);
+    island.steps(8);
+    island.happens({ kind: 'lost' });
+    island.steps(4);
+    expect(island.state.clocks[0]!.handedIn).toMatchObject({ steps: 10 });
+    for (let times = 0; times < 2; times++)
+      expect(island.told({ kind: 'pull', fragment: 0, version: 0 })).toMatchObject([
+        { kind: 'contribute', content: { round: 1, steps: 10 }, stepsSinceRead: 2 },
+      ]);
+  });
+
+  it('writes before it is asked for the next merge, also where that is sooner', () => {
+    const island = new Island(streaming);
+    island.steps(11);
+    island.told({ kind: 'pull', fragment: 0, version: 0 });
+    island.merged(0, 1, 10, 1);
+    expect(island.told({ kind: 'pull', fragment: 0, version: 1 }).map(({ kind }) => kind)).toEqual([
+      'take',
+      'rebase',
+      'read',
+      'contribute',
+    ]);
+  });
+});

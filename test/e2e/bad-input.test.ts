@@ -277,7 +277,7 @@ describe('bad input ends with one clear message and leaves nothing half-written'
     const outcome = await run(['sample', 'model'], copy);
     expect([outcome.status, outcome.stderr]).toEqual([
       1,
-      expect.stringMatching(/HELIO-3001.*config\.json.*model_type is "bert", and gpt2, llama/s),
+      expect.stringMatching(/HELIO-3001.*config\.json.*model_type is "bert", and llama, gpt2, mistral/s),
     ]);
   });
 });

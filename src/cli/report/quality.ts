@@ -41,5 +41,5 @@ export function risenSince({
 }: Pick<Summary, 'lowestLoss' | 'validationLoss'>): string | null {
   const { after } = validationLoss;
   if (lowestLoss == null || after === null || after <= RISEN * lowestLoss.loss) return null;
-  return `it was lowest at step ${lowestLoss.step}, ${lowestLoss.loss.toFixed(4)}, and has risen since: train for fewer steps, or on more data`;
+  return `it was lowest at step ${lowestLoss.step}, ${lowestLoss.loss.toFixed(4)}, and has risen since: lower rates, fewer steps or more data may help`;
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { STRANGER_KINDS, strangers } from '../coordinator/strangers.ts';
 
 /**
- * `node crowd.ts PORT PER_SECOND`: strangers at the door, so many a second, of every kind in turn and from many addresses of the loopback network. Each stays some seconds, if it is
+ * `node crowd.ts PORT PER_SECOND`: connections by strangers, so many a second, of every kind in turn and from many addresses of the loopback network. Each stays some seconds, if it is
  * let. Ends when it is killed; tells its parent every second how many it has sent.
  */
 const [port, perSecond] = process.argv.slice(2).map(Number) as [number, number];

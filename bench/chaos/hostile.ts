@@ -6,7 +6,7 @@ import { startPostgres } from '../../test/services/postgres.ts';
 import { FaultProxy } from './fault-proxy.ts';
 import type { Processes } from './processes.ts';
 
-/** What a coordinator on the open internet has to live with: strangers at its door, and a database behind a line that fails. */
+/** What a coordinator on the open internet has to live with: connections by strangers, and a database behind a line that fails. */
 
 /** Strangers a second, of every kind, until the run is over. @returns tells how many came */
 export async function crowd(processes: Processes, perSecond: number): Promise<() => number> {

@@ -52,7 +52,7 @@ const EVERY_MS = Math.min(15_000, MINUTES * 12_000);
 /** Between two kills of the coordinator, on average: so often that there are a hundred in a run of seven minutes. */
 const MEAN_KILL_MS = Math.max(4_000, (60_000 * MINUTES) / 100);
 
-/** Strangers at the door, in all, and the most memory that they may cost the coordinator. */
+/** Connections by strangers, in all, and the most memory that they may cost the coordinator. */
 const STRANGERS_PER_S = MINUTES < 1 ? 300 : 1_000;
 const MOST_BYTES = 1_500e6;
 

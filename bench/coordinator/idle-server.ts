@@ -1,9 +1,9 @@
 import { allIslands } from '../../src/coordinator/roster.ts';
 import { hosted } from '../../test/coordinator/hosted.ts';
-import { wideDoor } from './wide-door.ts';
+import { wideLimits } from './wide-limits.ts';
 
 /** A coordinator in a process of its own, for `idle-clients.ts`. Tells its port and invitation, and every second what it uses. */
-const run = await hosted({ doorLimits: wideDoor() });
+const run = await hosted({ connectionLimits: wideLimits() });
 process.send!({
   kind: 'serving',
   port: run.server.port,

@@ -107,7 +107,7 @@ const SCRIPTS: Readonly<Record<StrangerKind, (socket: Socket, lines: Lines) => v
   silent: (socket) => void socket.resume(),
   'half-request': (socket, { at }) => say(socket, `GET /healthz HTTP/1.1\r\nHost: ${at}\r\nX-Slow: `),
   'slow-body': (socket, { at }) =>
-    say(socket, `POST /v1/knocks/attic HTTP/1.1\r\nHost: ${at}\r\nContent-Length: 4000\r\n\r\n{`),
+    say(socket, `POST /v1/join-requests/attic HTTP/1.1\r\nHost: ${at}\r\nContent-Length: 4000\r\n\r\n{`),
   'keep-alive': (socket, { at }) => say(socket, `GET /healthz HTTP/1.1\r\nHost: ${at}\r\n\r\n`),
   'many-requests': (socket, { at }) =>
     say(socket, `GET /v1/openapi.json HTTP/1.1\r\nHost: ${at}\r\n\r\n`.repeat(1_000)),

@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { hosted } from '../../test/coordinator/hosted.ts';
-import { wideDoor } from './wide-door.ts';
+import { wideLimits } from './wide-limits.ts';
 
 /**
  * `node training-server.ts ISLANDS`: a coordinator in a process of its own, whose run waits for so many islands. Tells its port and invitation, and the processor
@@ -11,7 +11,7 @@ delay.enable();
 const islands = Number(process.argv[2]);
 const run = await hosted(
   {
-    doorLimits: wideDoor(),
+    connectionLimits: wideLimits(),
     onRecord: (record) => {
       if (record.kind === 'phase') process.send!({ kind: 'phase', phase: record.phase });
       if (record.kind !== 'merge') return;

@@ -144,7 +144,7 @@ async function host(
     earlierTraffic: spent?.traffic,
     onFault: (error, place) => options.emit({ kind: 'fault', place, what: faultText(error) }),
     codes: lan?.door,
-    onKnock: (knock) => options.emit({ kind: 'knock', ...knock }),
+    onJoinRequest: (request) => options.emit({ kind: 'join-request', ...request }),
     onRecord: (record, trafficOf) => journal.record(record, trafficOf),
     onSave: async () => {
       // A replay begins from here: what was merged before is written down for good.

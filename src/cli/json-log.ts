@@ -27,8 +27,8 @@ export function jsonLog(): (line: ServeLine) => void {
         else log.info({ event: kind, ...rest }, sentence);
         return;
       }
-      case 'knock':
-        return log.info({ event: 'knock', ...line }, `${line.island} asks to join`);
+      case 'join-request':
+        return log.info({ event: 'join-request', ...line }, `${line.island} asks to join`);
       case 'notice':
         return log.warn({ event: 'notice' }, line.sentence);
       case 'fault':

@@ -33,7 +33,7 @@ export type ServeLine =
     }
   | { readonly kind: 'record'; readonly record: LiveRecord }
   /** An unknown island asks to be let in. */
-  | { readonly kind: 'knock'; readonly island: string; readonly key: string; readonly address: string }
+  | { readonly kind: 'join-request'; readonly island: string; readonly key: string; readonly address: string }
   /** What its owner should know: a store is away and waited for, say. */
   | { readonly kind: 'notice'; readonly sentence: string }
   /** An error of one connection that nobody foresaw: a bug of ours, worth a report. */

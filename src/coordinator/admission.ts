@@ -23,7 +23,7 @@ export type Admission =
   /** With an invitation whose uses are still to be counted, or null: the run knows it. */
   | { readonly kind: 'admitted'; readonly invitation: { readonly id: string; readonly uses: number } | null }
   /** Unknown, and without an invitation: its host may let it in. */
-  | { readonly kind: 'knocks' };
+  | { readonly kind: 'ask-host' };
 
 /**
  * @param state asked for anew after each wait: another may have come meanwhile
@@ -58,7 +58,7 @@ export async function admission(
   }
   if (known?.sentAway === true) throw new HelioError('HELIO-4003', SENT_AWAY.what, SENT_AWAY.remedy);
   if (known !== undefined) return { kind: 'admitted', invitation: null };
-  if (hello.invitation === null) return { kind: 'knocks' };
+  if (hello.invitation === null) return { kind: 'ask-host' };
   const { id, uses } = await readInvitation(hello.invitation, hostKey, run, nowS);
   const { revoked, islands: now } = state();
   if (revoked !== undefined && Object.hasOwn(revoked, id))

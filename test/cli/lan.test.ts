@@ -127,7 +127,7 @@ describe('who knows the code of a run', () => {
     closing.push(() => island.close());
     await island.hello(link!.invitation);
     await island.hears('admitted');
-    expect([host.knocks, host.tried]).toEqual([
+    expect([host.joinRequests, host.tried]).toEqual([
       [],
       [{ outcome: 'right', address: '127.0.0.1', invitation: 'code-1', wrong: 0, turnedAway: 0 }],
     ]);

@@ -160,7 +160,7 @@ it('`status` shows what an island says of itself short, without what a terminal 
       checkpointMissing: [],
       islands: [island],
     },
-    '/v1/knocks': [{ island: 'cellar', key: 'k'.repeat(43), address: '::1' }],
+    '/v1/join-requests': [{ island: 'cellar', key: 'k'.repeat(43), address: '::1' }],
   };
   const server = createServer((request, response) => response.end(JSON.stringify(answers[request.url!])));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -5,8 +5,8 @@ import { Worker } from 'node:worker_threads';
 import { WebSocket } from 'ws';
 import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
 import { initialState } from '../../src/coordinator/run.ts';
-import type { Knock } from '../../src/coordinator/server/http.ts';
-import { type DoorLimits, doorLimits } from '../../src/coordinator/server/limits.ts';
+import type { JoinRequest } from '../../src/coordinator/server/http.ts';
+import { type ConnectionLimits, connectionLimits } from '../../src/coordinator/server/limits.ts';
 import type { ServerOptions } from '../../src/coordinator/server/options.ts';
 import { RunServer } from '../../src/coordinator/server/server.ts';
 import { WorkerAggregation } from '../../src/coordinator/server/worker-aggregation.ts';
@@ -38,14 +38,14 @@ export const ADMIN = 'the-host-alone';
 
 /** A test may run on a machine that is busy: only a test of that very thing has strangers wait for it. */
 const NEVER = { burst: 1e6, perS: 1e6 };
-export const patientDoor = (limits = doorLimits()): DoorLimits => ({ ...limits, pressed: NEVER });
+export const patientLimits = (limits = connectionLimits()): ConnectionLimits => ({ ...limits, pressed: NEVER });
 
 export interface Hosted {
   readonly server: RunServer;
   readonly host: Identity;
   readonly store: SqlRunStore;
   readonly records: RunRecord[];
-  readonly knocks: Knock[];
+  readonly joinRequests: JoinRequest[];
   invite(change?: Partial<Invitation>): Promise<string>;
   close(): Promise<void>;
 }
@@ -74,7 +74,7 @@ export async function hosted(
   const store = await SqlRunStore.open(openSqlite(path.join(folder, 'run.sqlite')), RUN);
   await store.beginSession(settings);
   const records: RunRecord[] = [];
-  const knocks: Knock[] = [];
+  const joinRequests: JoinRequest[] = [];
   const server = await RunServer.start({
     run: RUN,
     job,
@@ -87,7 +87,7 @@ export async function hosted(
     aggregation,
     store,
     blobs: new FileBlobs(path.join(folder, 'blobs')),
-    doorLimits: patientDoor(),
+    connectionLimits: patientLimits(),
     keepCheckpoints: 2,
     host: '127.0.0.1',
     port: 0,
@@ -98,7 +98,7 @@ export async function hosted(
     version: '0.0.0',
     nowMs: () => performance.now(),
     nowS: () => Date.now() / 1000,
-    onKnock: (knock) => knocks.push(knock),
+    onJoinRequest: (request) => joinRequests.push(request),
     onRecord: (record) => records.push(record),
     onSave: async () => ({}),
     ...change,
@@ -108,7 +108,7 @@ export async function hosted(
     host,
     store,
     records,
-    knocks,
+    joinRequests,
     invite: (rest = {}) =>
       signInvitation(
         { run: RUN, role: 'island', id: 'i', uses: 10, expiresAt: Math.floor(Date.now() / 1000) + 60, ...rest },

@@ -8,7 +8,7 @@ import { encodeFrames, joined } from '../../src/protocol/frame.ts';
 import { contentHash } from '../../src/protocol/hash.ts';
 import { helloText, type Identity, isSignedBy, newIdentity, updateText } from '../../src/protocol/identity.ts';
 import { isGenuine, receiptText } from '../../src/protocol/receipts.ts';
-import { ADMIN, type Hosted, hosted, Puppet, patientDoor, RUN } from './hosted.ts';
+import { ADMIN, type Hosted, hosted, Puppet, patientLimits, RUN } from './hosted.ts';
 import { settingsFor } from './world.ts';
 
 let run: Hosted;
@@ -19,7 +19,7 @@ const puppet = (name: string, identity: Identity | Promise<Identity> = newIdenti
   return made;
 };
 beforeEach(async () => {
-  run = await hosted({ doorLimits: { ...patientDoor(), refusals: { burst: 1_000, perS: 100 } } });
+  run = await hosted({ connectionLimits: { ...patientLimits(), refusals: { burst: 1_000, perS: 100 } } });
 });
 afterEach(async () => {
   for (const each of puppets.splice(0)) each.close();
@@ -106,18 +106,18 @@ describe('who comes in', () => {
     expect(attic.closed).toBe(false);
   });
 
-  it('is who knocks without an invitation, if the host says so, and waits meanwhile', async () => {
+  it('is one without an invitation, if the host lets it in, and waits meanwhile', async () => {
     const [yes, no] = [puppet('yes'), puppet('no')];
     for (const each of [yes, no]) {
       await each.hello(null);
       await each.hears('standing');
     }
-    expect(run.knocks.map((knock) => knock.island).sort()).toEqual(['no', 'yes']);
-    expect(run.server.answerKnock('yes', true)).toBe(true);
-    expect(run.server.answerKnock('no', false)).toBe(true);
+    expect(run.joinRequests.map((request) => request.island).sort()).toEqual(['no', 'yes']);
+    expect(run.server.answerJoinRequest('yes', true)).toBe(true);
+    expect(run.server.answerJoinRequest('no', false)).toBe(true);
     await yes.hears('welcome');
     expect((await no.hears('refused')).what).toContain('did not let this island in');
-    expect(run.server.answerKnock('yes', true)).toBe(false);
+    expect(run.server.answerJoinRequest('yes', true)).toBe(false);
   });
 });
 
@@ -188,7 +188,7 @@ describe('an island that comes back', () => {
   });
 });
 
-describe('a stranger who knocks', () => {
+describe('an island that asks to join', () => {
   it('does not get a name that another has taken meanwhile', async () => {
     const stranger = puppet('attic');
     await stranger.hello(null);
@@ -196,7 +196,7 @@ describe('a stranger who knocks', () => {
     const attic = puppet('attic');
     await attic.hello(run.invite());
     await attic.hears('welcome');
-    run.server.answerKnock('attic', true);
+    run.server.answerJoinRequest('attic', true);
     expect((await stranger.hears('refused')).what).toContain('belongs to another island');
     expect([attic.closed, islandOf(run.server.state.islands, 'attic')!.key]).toEqual([
       false,
@@ -423,7 +423,7 @@ describe('the HTTP side', () => {
   it('says to anyone whether it lives and may be joined, and no more', async () => {
     expect(await (await at('/healthz')).text()).toBe('ok\n');
     expect(await (await at('/readyz')).text()).toBe('ready\n');
-    for (const path of ['/metrics', '/v1/status', '/v1/knocks', '/v1/invitations', '/v1/receipts']) {
+    for (const path of ['/metrics', '/v1/status', '/v1/join-requests', '/v1/invitations', '/v1/receipts']) {
       expect([path, (await at(path)).status]).toEqual([path, 401]);
       expect((await at(path, { headers: { authorization: 'Bearer guess' } })).status).toBe(401);
     }
@@ -457,17 +457,17 @@ describe('the HTTP side', () => {
     await expect.poll(standing).toEqual({ state: 'away', reason: 'policy', next, fix: null });
   });
 
-  it('lets the host answer who knocks', async () => {
+  it('lets the host answer requests to join', async () => {
     const stranger = puppet('stranger');
     await stranger.hello(null);
     await stranger.hears('standing');
     const answer = (body: unknown, name = 'stranger') =>
-      at(`/v1/knocks/${name}`, {
+      at(`/v1/join-requests/${name}`, {
         method: 'POST',
         headers: { ...asHost, 'content-type': 'application/json' },
         body: JSON.stringify(body),
       });
-    expect(await (await at('/v1/knocks', { headers: asHost })).json()).toMatchObject([{ island: 'stranger' }]);
+    expect(await (await at('/v1/join-requests', { headers: asHost })).json()).toMatchObject([{ island: 'stranger' }]);
     expect((await answer({ letIn: 'please' })).status).toBe(400);
     expect((await answer({ letIn: true }, 'nobody')).status).toBe(404);
     expect((await answer({ letIn: true })).status).toBe(200);
@@ -482,8 +482,8 @@ describe('the HTTP side', () => {
       '/readyz',
       '/metrics',
       '/v1/status',
-      '/v1/knocks',
-      '/v1/knocks/{island}',
+      '/v1/join-requests',
+      '/v1/join-requests/{island}',
       '/v1/invitations',
       '/v1/invitations/{invitation}/revoke',
       '/v1/receipts',

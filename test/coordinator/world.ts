@@ -512,15 +512,15 @@ export class World {
       if (!island.alive || island.connection !== connection) return;
       island.connection++;
       this.#tell(island, { kind: 'lost' });
-      this.#knock(island);
+      this.#reconnect(island);
     });
   }
 
-  #knock(island: SimIsland): void {
+  #reconnect(island: SimIsland): void {
     const { connection } = island;
-    this.#post(`${island.name} knock ${connection}`, () => {
+    this.#post(`${island.name} reconnect ${connection}`, () => {
       if (!island.alive || island.connection !== connection) return;
-      if (this.#downUntilMs > 0) return this.#knock(island);
+      if (this.#downUntilMs > 0) return this.#reconnect(island);
       island.connection++;
       island.connected = true;
       island.stalledUntilMs = 0;
@@ -739,7 +739,7 @@ export class World {
     });
     if (this.#downUntilMs > 0) {
       island.connected = false;
-      this.#knock(island);
+      this.#reconnect(island);
     } else this.#connected(island);
   }
 

@@ -13,7 +13,7 @@ import { reportLines } from '../report/report-terminal.ts';
 import { readRunFile } from '../run-file.ts';
 import { findRun, readJson } from '../run-folder.ts';
 import type { TlsOptions } from '../tls.ts';
-import { describeKnock } from './status.ts';
+import { describeJoinRequest } from './status.ts';
 import { exitStatusOf } from './train.ts';
 
 export interface ServeOptions extends TlsOptions {
@@ -137,7 +137,8 @@ function show(
   let run = '';
   return (line) => {
     if (line.kind === 'record') painter.take(line.record);
-    if (line.kind === 'knock') painter.say(`${describeKnock(line)}. Let it in: heliotrope admit ${run} ${line.island}`);
+    if (line.kind === 'join-request')
+      painter.say(`${describeJoinRequest(line)}. Let it in: heliotrope admit ${run} ${line.island}`);
     if (line.kind === 'notice') painter.say(line.sentence);
     if (line.kind === 'fault') painter.say(`closed a connection for an error of ours (${line.place}): ${line.what}`);
     if (line.kind === 'code') painter.say(describeCode(line));

@@ -29,7 +29,7 @@ interface Status {
     readonly standing: Standing;
   }[];
 }
-interface Knock {
+interface JoinRequest {
   readonly island: string;
   readonly key: string;
   readonly address: string;
@@ -49,8 +49,8 @@ export async function status(run: string, context: CommandContext): Promise<numb
     throw error;
   });
   if (now === undefined) return ended(summary!, folder, context);
-  const knocks = await askCoordinator<readonly Knock[]>(folder, 'GET', '/v1/knocks');
-  if (context.json) printJson({ ...now, knocks });
+  const joinRequests = await askCoordinator<readonly JoinRequest[]>(folder, 'GET', '/v1/join-requests');
+  if (context.json) printJson({ ...now, joinRequests });
   else {
     const loss = now.validationLoss === null ? '' : ` · validation loss ${now.validationLoss.toFixed(4)}`;
     print(
@@ -68,7 +68,8 @@ export async function status(run: string, context: CommandContext): Promise<numb
       );
       print(`  ${' '.repeat(24)} ${reason}${what}${fix === null ? '' : ` · ${fix}`}`);
     }
-    for (const knock of knocks) print(`  ${describeKnock(knock)}; heliotrope admit ${run} ${knock.island}`);
+    for (const request of joinRequests)
+      print(`  ${describeJoinRequest(request)}; heliotrope admit ${run} ${request.island}`);
   }
   return 0;
 }
@@ -92,7 +93,7 @@ export async function admit(
 ): Promise<number> {
   const letIn = refuse !== true;
   const folder = findRun(context.runs, run);
-  await askCoordinator(folder, 'POST', `/v1/knocks/${encodeURIComponent(island)}`, {
+  await askCoordinator(folder, 'POST', `/v1/join-requests/${encodeURIComponent(island)}`, {
     letIn,
     ...(key === undefined ? {} : { key }),
   });
@@ -101,5 +102,5 @@ export async function admit(
   return 0;
 }
 
-export const describeKnock = ({ island, key, address }: Knock): string =>
+export const describeJoinRequest = ({ island, key, address }: JoinRequest): string =>
   `${island} (key ${key.slice(0, 8)}…, from ${address.replace(/^::ffff:/, '')}) asks to join`;

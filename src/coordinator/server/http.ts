@@ -15,7 +15,7 @@ import { addHostRoutes, HOST_PATHS, type HostHands } from './host-routes.ts';
 import type { RunMetrics } from './metrics.ts';
 
 /** An unknown island without an invitation asks to be let in. */
-export interface Knock {
+export interface JoinRequest {
   readonly island: string;
   readonly key: string;
   readonly address: string;
@@ -30,9 +30,9 @@ export interface HttpOptions {
   readonly adminToken: string;
   readonly state: () => RunState;
   readonly metrics: RunMetrics;
-  readonly knocks: () => readonly Knock[];
+  readonly joinRequests: () => readonly JoinRequest[];
   /** @throws HelioError HELIO-4003 when several ask under that name */
-  readonly answerKnock: (island: string, letIn: boolean, key: string | undefined) => boolean;
+  readonly answerJoinRequest: (island: string, letIn: boolean, key: string | undefined) => boolean;
   /** The host is at the other end of this connection. */
   readonly isHost: (socket: Socket) => void;
   readonly settings: RunSettings;
@@ -74,7 +74,7 @@ const statusSchema = z
     ),
   })
   .openapi('Status');
-const knockSchema = z.object({ island: z.string(), key: z.string(), address: z.string() }).openapi('Knock');
+const joinRequestSchema = z.object({ island: z.string(), key: z.string(), address: z.string() }).openapi('JoinRequest');
 const island = z.object({ island: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/) });
 
 const ROUTES = {
@@ -104,17 +104,17 @@ const ROUTES = {
     security: [{ host: [] }],
     responses: { 200: json(statusSchema, 'The run.') },
   }),
-  knocks: createRoute({
+  joinRequests: createRoute({
     method: 'get',
-    path: '/v1/knocks',
+    path: '/v1/join-requests',
     summary: 'Unknown islands that ask to be let in.',
     security: [{ host: [] }],
-    responses: { 200: json(z.array(knockSchema), 'Who waits.') },
+    responses: { 200: json(z.array(joinRequestSchema), 'Who waits.') },
   }),
   answer: createRoute({
     method: 'post',
-    path: '/v1/knocks/{island}',
-    summary: 'Lets an island in that knocked, or not.',
+    path: '/v1/join-requests/{island}',
+    summary: 'Lets in an island that asked to join, or declines it.',
     security: [{ host: [] }],
     request: {
       params: island,
@@ -146,7 +146,8 @@ export function httpSide(options: HttpOptions): OpenAPIHono {
       return true;
     },
   });
-  for (const path of ['/metrics', '/v1/status', '/v1/knocks', '/v1/knocks/*', ...HOST_PATHS]) app.use(path, host);
+  for (const path of ['/metrics', '/v1/status', '/v1/join-requests', '/v1/join-requests/*', ...HOST_PATHS])
+    app.use(path, host);
   app.use(bodyLimit({ maxSize: 4_096 }));
   app.openAPIRegistry.registerComponent('securitySchemes', 'host', {
     type: 'http',
@@ -164,12 +165,12 @@ export function httpSide(options: HttpOptions): OpenAPIHono {
     return c.body(await metrics.text(), 200) as never;
   });
   app.openapi(ROUTES.status, (c) => c.json(statusOf(options), 200));
-  app.openapi(ROUTES.knocks, (c) => c.json([...options.knocks()], 200));
+  app.openapi(ROUTES.joinRequests, (c) => c.json([...options.joinRequests()], 200));
   app.openapi(ROUTES.answer, (c) => {
     const { island: name } = c.req.valid('param');
     const { letIn, key } = c.req.valid('json');
     try {
-      if (options.answerKnock(name, letIn, key)) return c.json({ island: name, letIn }, 200);
+      if (options.answerJoinRequest(name, letIn, key)) return c.json({ island: name, letIn }, 200);
     } catch (error) {
       if (error instanceof HelioError) return c.json({ error: error.message }, 409);
       throw error;

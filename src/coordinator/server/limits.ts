@@ -82,7 +82,7 @@ export const strangersLimit = (nowMs: number): TokenBucket =>
   new TokenBucket(STRANGERS_MESSAGES.burst, STRANGERS_MESSAGES.perS, nowMs);
 
 /** What one who was not let in may cost. */
-export interface DoorLimits {
+export interface ConnectionLimits {
   /** Connections in all, islands included. */
   readonly sockets: number;
   /** Connections that were not let in: in all, and of one address. */
@@ -111,7 +111,7 @@ const KEPT_BACK = 64;
 const USUAL_DESCRIPTORS = 1_024;
 
 /** @param descriptors that this process may open, and has open */
-export function doorLimits({ most, open } = descriptors()): DoorLimits {
+export function connectionLimits({ most, open } = descriptors()): ConnectionLimits {
   const sockets = Math.max(16, Math.min(MOST_SOCKETS, most - open - KEPT_BACK));
   const strangers = Math.min(2_000, Math.ceil(sockets / 2));
   return {

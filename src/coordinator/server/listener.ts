@@ -7,9 +7,9 @@ import { explainSystemError } from '../../errors.ts';
 import { MAX_FRAME_BYTES } from '../../protocol/frame.ts';
 import { RUN_PATH } from '../../protocol/messages.ts';
 import { BusyTime } from './busy-time.ts';
-import { Door, type TurnedAway } from './door.ts';
+import { ConnectionGuard, type TurnedAway } from './connection-guard.ts';
 import { type KnownNames, refusalOf } from './hosts.ts';
-import { type DoorLimits, doorLimits } from './limits.ts';
+import { type ConnectionLimits, connectionLimits } from './limits.ts';
 
 export interface ListenerOptions {
   readonly host: string;
@@ -17,7 +17,7 @@ export interface ListenerOptions {
   /** Certificate and key in PEM; undefined: connections are not encrypted. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly known: KnownNames;
-  readonly limits?: DoorLimits | undefined;
+  readonly limits?: ConnectionLimits | undefined;
   readonly members?: readonly string[] | undefined;
   /** Keeps from where islands were let in, for the process that follows this one. */
   readonly onMembers?: ((addresses: readonly string[]) => void) | undefined;
@@ -48,7 +48,7 @@ const ROOM_TO_CLOSE = 16;
 
 /** The port: takes connections, lets in who may, and closes what is broken. Nothing that comes over one connection ends more than that connection. */
 export class Listener {
-  readonly door: Door;
+  readonly guard: ConnectionGuard;
   readonly #http: HttpServer;
   readonly #sockets: WebSocketServer;
   readonly #options: ListenerOptions;
@@ -59,8 +59,8 @@ export class Listener {
   private constructor(options: ListenerOptions, http: HttpServer) {
     this.#options = options;
     this.#http = http;
-    const limits = options.limits ?? doorLimits();
-    this.door = new Door(limits, options.nowMs, (why) => this.#visitors?.turnedAway(why), options.members);
+    const limits = options.limits ?? connectionLimits();
+    this.guard = new ConnectionGuard(limits, options.nowMs, (why) => this.#visitors?.turnedAway(why), options.members);
     this.#sockets = new WebSocketServer({
       noServer: true,
       perMessageDeflate: false,
@@ -72,9 +72,9 @@ export class Listener {
     http.requestTimeout = REQUEST_MS;
     http.keepAliveTimeout = KEEP_ALIVE_MS;
     http.maxRequestsPerSocket = MAX_REQUESTS_PER_SOCKET;
-    // More than there may be, so that the door decides who stays.
+    // More than there may be, so that the guard decides who stays.
     http.maxConnections = limits.sockets + ROOM_TO_CLOSE;
-    http.on('connection', (socket: Socket) => this.door.arrived(socket));
+    http.on('connection', (socket: Socket) => this.guard.arrived(socket));
   }
 
   /** From now on they are let in. */
@@ -120,12 +120,12 @@ export class Listener {
 
   /** To be called regularly: how much there is to do decides who is looked at, and from where islands came is kept. */
   tick(): void {
-    this.door.press(this.#busy.share() > BUSY);
+    this.guard.press(this.#busy.share() > BUSY);
     const nowMs = this.#options.nowMs();
-    const { newest } = this.door;
+    const { newest } = this.guard;
     if (newest === this.#kept.newest || nowMs < this.#kept.nextMs) return;
     this.#kept = { newest, nextMs: nowMs + KEEP_MEMBERS_MS };
-    this.#options.onMembers?.(this.door.members);
+    this.#options.onMembers?.(this.guard.members);
   }
 
   /** The port that it listens on. */
@@ -156,7 +156,7 @@ export class Listener {
   }
 
   #request(visitors: Visitors, request: IncomingMessage, response: ServerResponse): void {
-    const tooMany = this.door.mayRequest(request.socket.remoteAddress ?? '') ? undefined : 'rate';
+    const tooMany = this.guard.mayRequest(request.socket.remoteAddress ?? '') ? undefined : 'rate';
     const why = tooMany ?? this.#refusal(request);
     if (why === undefined) {
       visitors.request(request, response).catch((error: unknown) => {
@@ -182,7 +182,7 @@ export class Listener {
       return this.#turnAway(socket, why === 'host' ? '421 Misdirected Request' : '403 Forbidden', why);
     const address = wire.remoteAddress ?? '';
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      this.door.watch(wire);
+      this.guard.watch(wire);
       visitors.socket(webSocket, wire, address);
     });
   }

@@ -4,8 +4,8 @@ import type { RunRecord, RunSettings, RunState } from '../state.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { RunStore } from '../store/run-store.ts';
 import type { CodeDoor } from './codes.ts';
-import type { Knock } from './http.ts';
-import type { DoorLimits } from './limits.ts';
+import type { JoinRequest } from './http.ts';
+import type { ConnectionLimits } from './limits.ts';
 import type { Traffic } from './traffic-book.ts';
 import type { WorkerAggregation } from './worker-aggregation.ts';
 
@@ -34,7 +34,7 @@ export interface ServerOptions {
   readonly hosts?: readonly string[];
   readonly origins?: readonly string[];
   /** What strangers may cost; left out: as many connections as this process may have descriptors for. */
-  readonly doorLimits?: DoorLimits | undefined;
+  readonly connectionLimits?: ConnectionLimits | undefined;
   /** How long one that was let in may take to say what it has. */
   readonly resumeMs?: number;
   /** Addresses from which islands were let in before, and who keeps them for the next process: they come first where there is little time. */
@@ -57,8 +57,8 @@ export interface ServerOptions {
   readonly ready?: () => Promise<string | null>;
   /** Lets in who knows the run's code, where it has one. */
   readonly codes?: CodeDoor | undefined;
-  /** An unknown island without an invitation asks to be let in; see {@link RunServer.answerKnock}. */
-  readonly onKnock: (knock: Knock) => void;
+  /** An unknown island without an invitation asks to be let in; see {@link RunServer.answerJoinRequest}. */
+  readonly onJoinRequest: (request: JoinRequest) => void;
   /** Told everything that happens, with the bytes exchanged with each island so far. */
   readonly onRecord: (record: RunRecord, traffic: (island: string) => Traffic) => void;
   /** Saves the tensors as they are now. @returns their blobs, by part */

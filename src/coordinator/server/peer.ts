@@ -9,10 +9,10 @@ export type Hello = IslandMessage & { readonly kind: 'hello' };
 export type Resume = IslandMessage & { readonly kind: 'resume' };
 
 /**
- * stranger: has not said who it is · checking: its first message is looked at · knocking: the host is asked · admitted: is to say what it has ·
+ * stranger: has not said who it is · checking: its first message is looked at · asking: the host is asked · admitted: is to say what it has ·
  * joined: takes part · refused: nothing it says is read any more.
  */
-export type Stage = 'stranger' | 'checking' | 'knocking' | 'admitted' | 'joined' | 'refused';
+export type Stage = 'stranger' | 'checking' | 'asking' | 'admitted' | 'joined' | 'refused';
 
 /** One open connection. */
 export interface Peer {

@@ -13,8 +13,8 @@ import { trainedMsOf } from '../run.ts';
 import type { Effect, RunState } from '../state.ts';
 import { BrokenOff } from './broken-off.ts';
 import { Decider } from './decider.ts';
-import { Entrance, OWN_VERSIONS, requireVersion } from './entrance.ts';
 import { faultOf } from './fault.ts';
+import { Handshake, OWN_VERSIONS, requireVersion } from './handshake.ts';
 import { httpSide } from './http.ts';
 import { Intake } from './intake.ts';
 import { messageLimit } from './limits.ts';
@@ -40,7 +40,7 @@ export class RunServer {
   readonly #peers = new Map<string, Peer>();
   readonly #traffic: TrafficBook;
   readonly #listener: Listener;
-  readonly #entrance: Entrance;
+  readonly #handshake: Handshake;
   readonly #ended = Promise.withResolvers<Ending>();
   readonly #decider: Decider;
   readonly #performer: Performer;
@@ -64,7 +64,7 @@ export class RunServer {
     this.#metrics = new RunMetrics(options.run, () => ({
       state: this.#decider.state,
       connections: listener.clients.size,
-      strangers: listener.door.strangers,
+      strangers: listener.guard.strangers,
       traffic: () => this.#traffic.all(),
     }));
     const crew: Crew = {
@@ -94,9 +94,9 @@ export class RunServer {
       adminToken,
       state: () => this.#decider.state,
       metrics: this.#metrics,
-      knocks: () => this.#entrance.knocks,
-      answerKnock: (island, letIn, key) => this.answerKnock(island, letIn, key),
-      isHost: (socket) => listener.door.letIn(socket),
+      joinRequests: () => this.#handshake.joinRequests,
+      answerJoinRequest: (island, letIn, key) => this.answerJoinRequest(island, letIn, key),
+      isHost: (socket) => listener.guard.letIn(socket),
       ready: readiness(options),
       settings,
       host: {
@@ -106,13 +106,13 @@ export class RunServer {
       },
       codes: options.codes,
     });
-    this.#entrance = new Entrance(options, {
+    this.#handshake = new Handshake(options, {
       state: () => this.#decider.state,
       arrives: (peer, leaseMs) => this.#arrives(peer, leaseMs),
       isThere: (peer) => peer.name !== undefined && this.#peers.get(peer.name) === peer,
       take: (event) => this.#decider.take(event),
-      waits: (peer, forMs) => listener.door.waits(peer.wire, forMs),
-      mayAsk: ({ address }) => listener.door.mayAsk(address),
+      waits: (peer, forMs) => listener.guard.waits(peer.wire, forMs),
+      mayAsk: ({ address }) => listener.guard.mayAsk(address),
       refuse: (peer, error) => this.#refuse(peer, error),
       failed: (error) => this.#decider.suspended || this.#fail(error),
     });
@@ -136,11 +136,11 @@ export class RunServer {
 
   /** @throws HelioError HELIO-4001 when the port is in use */
   static async start(options: ServerOptions): Promise<RunServer> {
-    const { host, port, tls, nowMs, doorLimits, members, onMembers } = options;
+    const { host, port, tls, nowMs, connectionLimits, members, onMembers } = options;
     const known = { hosts: options.hosts ?? [], origins: options.origins ?? [] };
     const server = new RunServer(
       options,
-      await Listener.start({ host, port, tls, known, nowMs, limits: doorLimits, members, onMembers }),
+      await Listener.start({ host, port, tls, known, nowMs, limits: connectionLimits, members, onMembers }),
     );
     if (options.recoveredMs !== undefined) server.#decider.take({ kind: 'recovered', trainedMs: options.recoveredMs });
     return server;
@@ -216,8 +216,8 @@ export class RunServer {
    * @returns whether there was one
    * @throws HelioError HELIO-4003 when the name alone does not say which
    */
-  answerKnock(island: string, letIn: boolean, key?: string): boolean {
-    return this.#entrance.answer(island, letIn, key);
+  answerJoinRequest(island: string, letIn: boolean, key?: string): boolean {
+    return this.#handshake.answer(island, letIn, key);
   }
 
   #accept(socket: WebSocket, wire: Socket, address: string): void {
@@ -244,7 +244,7 @@ export class RunServer {
     socket.on('error', () => socket.terminate());
     socket.on('close', (code, reason) => {
       clearTimeout(patience);
-      this.#entrance.forget(peer);
+      this.#handshake.forget(peer);
       this.#forget(peer, `connection closed (${code}${reason.length > 0 ? `, ${reason}` : ''})`, 'connection-lost');
     });
   }
@@ -263,7 +263,7 @@ export class RunServer {
 
   #receive(peer: Peer, message: IslandMessage | undefined): void {
     if (message === undefined) return;
-    if (message.kind === 'hello') return this.#entrance.greet(peer, message);
+    if (message.kind === 'hello') return this.#handshake.greet(peer, message);
     if (message.kind === 'alive') return this.#answerAlive(peer);
     const island = peer.name;
     if (island === undefined)
@@ -272,7 +272,7 @@ export class RunServer {
     this.#heard(peer, island);
     switch (message.kind) {
       case 'resume':
-        return this.#entrance.resume(peer, island, message);
+        return this.#handshake.resume(peer, island, message);
       case 'standing': {
         const { kind, ...told } = message;
         return this.#decider.take({ kind, island, standing: told });
@@ -310,7 +310,7 @@ export class RunServer {
       before.socket.terminate();
     }
     const nowMs = this.#options.nowMs();
-    this.#listener.door.letIn(peer.wire);
+    this.#listener.guard.letIn(peer.wire);
     peer.limit = messageLimit(nowMs);
     peer.channel.goOnWith(this.#brokenOff.take(name));
     peer.number = ++this.#hellos;
@@ -337,7 +337,7 @@ export class RunServer {
     if (peer.stage === 'refused') return;
     const fault = faultOf(cause, peer.isOtherVersion);
     if (fault === 'ours' || fault === 'disk') return this.#decider.suspended ? undefined : this.#fail(cause);
-    if (peer.name === undefined) this.#listener.door.refused(peer.address);
+    if (peer.name === undefined) this.#listener.guard.refused(peer.address);
     peer.stage = 'refused';
     const error = fault === 'bug' ? unexplained(cause) : (cause as HelioError);
     if (fault === 'bug') this.#fault(cause, `what ${peer.name ?? 'a stranger'} sent`);

@@ -21,8 +21,8 @@ import { OTHER_CERTIFICATE, type Trouble, troubleOf } from './route-trouble.ts';
 
 /** At least so often the island looks whether the coordinator is there; every second time it says that it is there itself. */
 const LOOK_MS = 1_000;
-/** From its challenge to its word of whether this island may come: a crowd may be before the door. */
-const DOOR_MS = 30_000;
+/** From the challenge to the answer whether this island may join: many others may be waiting. */
+const ADMISSION_MS = 30_000;
 /** The other side's time to close as well. */
 const GOODBYE_MS = 1_000;
 const LEASE_MS = { least: 1_000, most: 3_600_000 };
@@ -69,7 +69,7 @@ export class WebSocketConnection {
   #heardMs: number;
   #hasSpoken = false;
   #joinedMs: number | null = null;
-  #leaseMs = DOOR_MS;
+  #leaseMs = ADMISSION_MS;
   #transferSinceMs: number | undefined;
   #why: string | undefined;
   #remedy: string | undefined;

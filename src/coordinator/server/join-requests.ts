@@ -1,22 +1,22 @@
 import { HelioError } from '../../errors.ts';
 import { RefusedForNow } from '../../protocol/refusal.ts';
 import { countedAs, networksOf } from './address.ts';
-import type { Knock } from './http.ts';
+import type { JoinRequest } from './http.ts';
 import type { Hello, Peer } from './peer.ts';
 
-/** An island that asks to join is let in within this, or goes away. */
-export const KNOCK_MS = 600_000;
-/** How many may wait: in all, and from one address. */
-const MAX_KNOCKS = 100;
+/** How long the host has to answer before a request to join expires. */
+export const JOIN_REQUEST_MS = 600_000;
+/** Requests that may wait: in all, and from one address. */
+const MAX_JOIN_REQUESTS = 100;
 const MAX_PER_ADDRESS = 5;
-/** Time for the host to see who asks, before another takes the place. */
+/** A request stays at least this long, so that the host can see it, before a newer one may take its place. */
 const SEEN_MS = 60_000;
-/** A key that was sent away does not ask again for so long; nor does an address from which so many were. */
-const SENT_AWAY_MS = 3_600_000;
-const MAX_SENT_AWAY_PER_ADDRESS = 3;
+/** A key that the host declined cannot ask again for so long; nor can an address from which so many were declined. */
+const DECLINED_MS = 3_600_000;
+const MAX_DECLINED_PER_ADDRESS = 3;
 const MAX_REMEMBERED = 10_000;
-/** When one may ask again that found too many before it, or its own connection of before, which is not known to be gone yet. */
-const CROWD_S = 60;
+/** Time to wait before asking again: when the list was full, and when its own earlier connection has not closed yet. */
+const FULL_S = 60;
 const CONNECTION_S = 15;
 
 interface Waiting {
@@ -25,23 +25,23 @@ interface Waiting {
   readonly address: string;
   readonly networks: readonly string[];
   readonly sinceMs: number;
-  /** Ends with it: strangers come and go, and what they said must not stay. */
-  readonly patience: NodeJS.Timeout;
+  /** Cleared with the request, so that nothing of it stays in memory. */
+  readonly timer: NodeJS.Timeout;
 }
 
-/** Unknown islands without an invitation, that wait for the host's word. Strangers can shut the door for their own address, and for nobody else. */
-export class Knocks {
+/** Islands that ask to join without an invitation, until the host answers. Nobody can fill the list for addresses other than their own. */
+export class JoinRequests {
   /** By key, in the order in which they came. */
   readonly #waiting = new Map<string, Waiting>();
-  /** When keys and addresses were sent away. */
-  readonly #sentAway = new Map<string, readonly number[]>();
+  /** When keys and addresses were declined. */
+  readonly #declined = new Map<string, readonly number[]>();
   readonly #nowMs: () => number;
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
   }
 
-  get list(): readonly Knock[] {
+  get list(): readonly JoinRequest[] {
     return [...this.#waiting.values()].map(({ peer: { address }, hello: { island, key } }) => ({
       island,
       key,
@@ -50,26 +50,26 @@ export class Knocks {
   }
 
   /**
-   * @param tired called when the host has not answered for too long, or others are in greater need of the place
+   * @param expire called when the host has not answered in time, or when a newer request takes the place
    * @throws HelioError HELIO-4003 when it may not even ask
    */
-  add(peer: Peer, hello: Hello, tired: (key: string) => void): Knock {
+  add(peer: Peer, hello: Hello, expire: (key: string) => void): JoinRequest {
     const { island, key } = hello;
     const address = countedAs(peer.address);
-    if (this.#times(key) > 0 || this.#times(address) >= MAX_SENT_AWAY_PER_ADDRESS)
-      throw mayNot('The host has sent this island away, or others from its address.');
+    if (this.#times(key) > 0 || this.#times(address) >= MAX_DECLINED_PER_ADDRESS)
+      throw mayNot('The host declined this island, or others from its address.');
     if (this.#waiting.has(key)) throw later('This island has asked already, on another connection.', CONNECTION_S);
     const from = Map.groupBy(this.#waiting.values(), (waiting) => waiting.address);
     if ((from.get(address)?.length ?? 0) >= MAX_PER_ADDRESS)
-      throw later('Too many islands of this address ask to join.', CROWD_S);
-    if (this.#waiting.size >= MAX_KNOCKS) {
+      throw later('Too many islands of this address ask to join.', FULL_S);
+    if (this.#waiting.size >= MAX_JOIN_REQUESTS) {
       const last = this.#last(networksOf(peer.address));
-      if (last === undefined) throw later('Too many islands ask to join.', CROWD_S);
-      tired(last.hello.key);
+      if (last === undefined) throw later('Too many islands ask to join.', FULL_S);
+      expire(last.hello.key);
     }
-    const patience = setTimeout(() => tired(key), KNOCK_MS).unref();
+    const timer = setTimeout(() => expire(key), JOIN_REQUEST_MS).unref();
     const networks = networksOf(peer.address);
-    this.#waiting.set(key, { peer, hello, address, networks, sinceMs: this.#nowMs(), patience });
+    this.#waiting.set(key, { peer, hello, address, networks, sinceMs: this.#nowMs(), timer });
     return { island, key, address: peer.address };
   }
 
@@ -91,25 +91,25 @@ export class Knocks {
         `Say whose key it is: ${keys}.`,
       );
     }
-    const [knock] = named;
-    return knock && this.takeKey(knock.hello.key);
+    const [request] = named;
+    return request && this.takeKey(request.hello.key);
   }
 
   /** Takes the one with this key. */
   takeKey(key: string): Waiting | undefined {
-    const knock = this.#waiting.get(key);
-    clearTimeout(knock?.patience);
+    const request = this.#waiting.get(key);
+    clearTimeout(request?.timer);
     this.#waiting.delete(key);
-    return knock;
+    return request;
   }
 
-  /** The host does not want it. */
-  sentAway({ hello: { key }, address }: Waiting): void {
+  /** The host declined it. */
+  decline({ hello: { key }, address }: Waiting): void {
     const nowMs = this.#nowMs();
-    for (const who of [key, address]) this.#sentAway.set(who, [...this.#recent(who), nowMs]);
-    for (const who of this.#sentAway.keys()) {
-      if (this.#sentAway.size <= MAX_REMEMBERED && this.#times(who) > 0) break;
-      this.#sentAway.delete(who);
+    for (const who of [key, address]) this.#declined.set(who, [...this.#recent(who), nowMs]);
+    for (const who of this.#declined.keys()) {
+      if (this.#declined.size <= MAX_REMEMBERED && this.#times(who) > 0) break;
+      this.#declined.delete(who);
     }
   }
 
@@ -128,7 +128,7 @@ export class Knocks {
   }
 
   forget(peer: Peer): void {
-    for (const [key, knock] of this.#waiting) if (knock.peer === peer) this.takeKey(key);
+    for (const [key, request] of this.#waiting) if (request.peer === peer) this.takeKey(key);
   }
 
   #times(who: string): number {
@@ -137,7 +137,7 @@ export class Knocks {
 
   #recent(who: string): readonly number[] {
     const nowMs = this.#nowMs();
-    return (this.#sentAway.get(who) ?? []).filter((atMs) => nowMs - atMs < SENT_AWAY_MS);
+    return (this.#declined.get(who) ?? []).filter((atMs) => nowMs - atMs < DECLINED_MS);
   }
 }
 

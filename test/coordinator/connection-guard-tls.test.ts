@@ -10,15 +10,15 @@ import { connect as secureConnect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { tlsOf } from '../../src/cli/tls.ts';
-import type { DoorLimits } from '../../src/coordinator/server/limits.ts';
+import type { ConnectionLimits } from '../../src/coordinator/server/limits.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
-import { ADMIN, type Hosted, helloOf, hosted, patientDoor, resetInQueue } from './hosted.ts';
+import { ADMIN, type Hosted, helloOf, hosted, patientLimits, resetInQueue } from './hosted.ts';
 
-/** The same door where connections are encrypted: each is seen twice there, as what comes over the wire and as what is in it. */
+/** The same limits where connections are encrypted: each is seen twice there, as what comes over the wire and as what is in it. */
 let folder = '';
 let tls: { readonly cert: string; readonly key: string };
 beforeAll(async () => {
-  folder = mkdtempSync(path.join(tmpdir(), 'heliotrope-door-tls-'));
+  folder = mkdtempSync(path.join(tmpdir(), 'heliotrope-tls-'));
   tls = (await tlsOf({ tls: 'self-signed' }, folder))!;
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -26,9 +26,9 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 let run: Hosted | undefined;
 const faults: string[] = [];
 const open: Socket[] = [];
-const serve = async (limits: Partial<DoorLimits> = {}): Promise<void> => {
+const serve = async (limits: Partial<ConnectionLimits> = {}): Promise<void> => {
   const onFault = (error: unknown, place: string): void => void faults.push(`${place}: ${String(error)}`);
-  run = await hosted({ tls, onFault, doorLimits: { ...patientDoor(), ...limits } });
+  run = await hosted({ tls, onFault, connectionLimits: { ...patientLimits(), ...limits } });
 };
 afterEach(async () => {
   for (const socket of open.splice(0)) socket.destroy();

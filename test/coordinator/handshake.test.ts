@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { islandOf } from '../../src/coordinator/roster.ts';
-import { Knocks } from '../../src/coordinator/server/knocks.ts';
+import { JoinRequests } from '../../src/coordinator/server/join-requests.ts';
 import type { Hello, Peer } from '../../src/coordinator/server/peer.ts';
 import { WorkerAggregation } from '../../src/coordinator/server/worker-aggregation.ts';
 import { type Identity, newIdentity } from '../../src/protocol/identity.ts';
 import { ADMIN, FRAGMENT, FRESH, type Hosted, hosted, Puppet } from './hosted.ts';
 import { settingsFor } from './world.ts';
 
-/** Where the parts of the door meet: what happens between an island's hello and what it says that it has. */
+/** What happens between an island's hello and what it says that it has. */
 let run: Hosted;
 const puppets: Puppet[] = [];
 const puppet = (name: string, identity: Identity | Promise<Identity> = newIdentity()): Puppet => {
@@ -140,13 +140,13 @@ describe('one that was let in and has not said what it has', () => {
 
 it('who asked to join and left leaves nothing behind', () => {
   vi.useFakeTimers();
-  const knocks = new Knocks(() => performance.now());
+  const joinRequests = new JoinRequests(() => performance.now());
   for (let i = 0; i < 200; i++) {
     const peer = { address: '127.0.0.1' } as Peer;
-    knocks.add(peer, { island: 'a', key: `key ${i}` } as Hello, () => {});
-    knocks.forget(peer);
+    joinRequests.add(peer, { island: 'a', key: `key ${i}` } as Hello, () => {});
+    joinRequests.forget(peer);
   }
-  expect([vi.getTimerCount(), knocks.list]).toEqual([0, []]);
+  expect([vi.getTimerCount(), joinRequests.list]).toEqual([0, []]);
   vi.useRealTimers();
 });
 

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { countedAs } from './address.ts';
-import { type DoorLimits, RateByAddress, TokenBucket } from './limits.ts';
+import { type ConnectionLimits, RateByAddress, TokenBucket } from './limits.ts';
 
 /** Why somebody was not let in, as metrics count it. */
 export const TURNED_AWAY = [
@@ -27,15 +27,15 @@ interface Stranger {
   readonly end: string;
   readonly socket: Socket;
   readonly address: string;
-  patience: NodeJS.Timeout;
+  timer: NodeJS.Timeout;
 }
 
 /**
  * Everybody who was not let in yet: a connection that says nothing, a request, an island before its hello is found good. Each has so many bytes and so much time, each address so
  * many of them, and all together so many: where these are used up, the oldest of the address with the most goes, so that whoever is quick gets in.
  */
-export class Door {
-  readonly #limits: DoorLimits;
+export class ConnectionGuard {
+  readonly #limits: ConnectionLimits;
   readonly #nowMs: () => number;
   readonly #turnedAway: (why: TurnedAway) => void;
   readonly #strangers = new Set<Stranger>();
@@ -57,7 +57,7 @@ export class Door {
 
   /** @param members addresses from which somebody was let in before this process began */
   constructor(
-    limits: DoorLimits,
+    limits: ConnectionLimits,
     nowMs: () => number,
     turnedAway: (why: TurnedAway) => void,
     members: readonly string[] = [],
@@ -101,7 +101,8 @@ export class Door {
     if (remoteAddress === undefined) return this.#close(socket, 'gone');
     const address = countedAs(remoteAddress);
     // Where only islands are left, none of them is put out for one who comes.
-    if (this.#sockets >= this.#limits.sockets && !this.#closeOldest(this.#crowd())) return this.#close(socket, 'full');
+    if (this.#sockets >= this.#limits.sockets && !this.#closeOldest(this.#busiest()))
+      return this.#close(socket, 'full');
     const nowMs = this.#nowMs();
     if (!this.#connections.take(address, nowMs)) return this.#close(socket, 'rate');
     const isQuiet = this.#quiet.take(address, nowMs);
@@ -148,11 +149,11 @@ export class Door {
   }
 
   /** It waits for a person. */
-  waits(socket: Socket, patienceMs: number): void {
+  waits(socket: Socket, forMs: number): void {
     const stranger = this.#byEnd.get(endOf(socket));
     if (stranger === undefined) return;
-    clearTimeout(stranger.patience);
-    stranger.patience = this.#patience(stranger.socket, patienceMs);
+    clearTimeout(stranger.timer);
+    stranger.timer = this.#closeAfter(stranger.socket, forMs);
   }
 
   /** Somebody of this address was refused. */
@@ -174,7 +175,7 @@ export class Door {
 
   #add(socket: Socket, address: string): Stranger {
     const end = endOf(socket);
-    const stranger = { end, socket, address, patience: this.#patience(socket, this.#limits.patienceMs) };
+    const stranger = { end, socket, address, timer: this.#closeAfter(socket, this.#limits.patienceMs) };
     this.#strangers.add(stranger);
     this.#byEnd.set(end, stranger);
     const others = this.#byAddress.get(address);
@@ -183,7 +184,7 @@ export class Door {
     return stranger;
   }
 
-  #patience(socket: Socket, ms: number): NodeJS.Timeout {
+  #closeAfter(socket: Socket, ms: number): NodeJS.Timeout {
     return setTimeout(() => this.#close(socket, 'silent'), ms).unref();
   }
 
@@ -191,7 +192,7 @@ export class Door {
     const own = this.#byAddress.get(address);
     if (own !== undefined && own.size >= this.#limits.strangersPerAddress) this.#closeOldest(own);
     if (this.#strangers.size < this.#limits.strangers) return;
-    this.#closeOldest(this.#crowd());
+    this.#closeOldest(this.#busiest());
   }
 
   /** However many addresses somebody has, all of them together come only so fast. */
@@ -200,7 +201,7 @@ export class Door {
   }
 
   /** Strangers of the address that has the most. */
-  #crowd(): ReadonlySet<Stranger> {
+  #busiest(): ReadonlySet<Stranger> {
     let most: ReadonlySet<Stranger> = new Set();
     for (const some of this.#byAddress.values()) if (some.size > most.size) most = some;
     return most;
@@ -222,7 +223,7 @@ export class Door {
 
   #forget(stranger: Stranger): void {
     if (!this.#strangers.delete(stranger)) return;
-    clearTimeout(stranger.patience);
+    clearTimeout(stranger.timer);
     const { address, end } = stranger;
     // A port may be in use again before its last connection is seen to be closed.
     if (this.#byEnd.get(end) === stranger) this.#byEnd.delete(end);

@@ -7,8 +7,8 @@ import { admission } from '../admission.ts';
 import { leaseOf } from '../leases.ts';
 import { countOf, islandOf } from '../roster.ts';
 import type { Event, Held, RunState } from '../state.ts';
-import type { Knock } from './http.ts';
-import { KNOCK_MS, Knocks } from './knocks.ts';
+import type { JoinRequest } from './http.ts';
+import { JOIN_REQUEST_MS, JoinRequests } from './join-requests.ts';
 import type { ServerOptions } from './options.ts';
 import type { Hello, Peer, Resume } from './peer.ts';
 
@@ -19,8 +19,8 @@ const AGAIN_S = 10;
 /** Time to say what it has: it reads all its parameters for that, and may be in a step that takes minutes. */
 const RESUME_MS = 600_000;
 
-/** What the entrance needs of the server. */
-export interface Hall {
+/** What the handshake needs of the server. */
+export interface HandshakeContext {
   state(): RunState;
   /** An island was let in; a connection under the same name is replaced. */
   arrives(peer: Peer, leaseMs: number): void;
@@ -35,29 +35,29 @@ export interface Hall {
   failed(error: unknown): void;
 }
 
-/** From an island's first word until it takes part: who it is, whether it may come, and what it has. */
-export class Entrance {
+/** From an island's hello until it takes part: who it is, whether it may come, and what it has. */
+export class Handshake {
   readonly #options: ServerOptions;
-  readonly #hall: Hall;
-  readonly #knocks: Knocks;
+  readonly #context: HandshakeContext;
+  readonly #joinRequests: JoinRequests;
   /** Those that were let in and have not said what they have: until then no event tells of them, and no use of their invitation is counted. */
   readonly #coming = new Map<Peer, NodeJS.Timeout>();
 
-  constructor(options: ServerOptions, hall: Hall) {
+  constructor(options: ServerOptions, context: HandshakeContext) {
     this.#options = options;
-    this.#hall = hall;
-    this.#knocks = new Knocks(options.nowMs);
+    this.#context = context;
+    this.#joinRequests = new JoinRequests(options.nowMs);
   }
 
-  get knocks(): readonly Knock[] {
-    return this.#knocks.list;
+  get joinRequests(): readonly JoinRequest[] {
+    return this.#joinRequests.list;
   }
 
   /** @throws HelioError HELIO-4004 when it said so before, HELIO-4006 when no version is common */
   greet(peer: Peer, hello: Hello): void {
     if (peer.stage !== 'stranger')
       throw new HelioError('HELIO-4004', 'The island said hello twice.', 'Open one connection an island.');
-    if (!this.#isKnown(hello) && !this.#hall.mayAsk(peer))
+    if (!this.#isKnown(hello) && !this.#context.mayAsk(peer))
       throw new RefusedForNow(
         'Too many of this address were refused lately.',
         'It asks again by itself; look what else at this address tries to join.',
@@ -72,25 +72,25 @@ export class Entrance {
           this.#keepPlace(hello, admitted.invitation);
           return this.#admit(peer, hello, admitted.invitation);
         }
-        this.#knock(peer, hello);
+        this.#askHost(peer, hello);
       })
-      .catch((error: unknown) => this.#hall.refuse(peer, error));
+      .catch((error: unknown) => this.#context.refuse(peer, error));
   }
 
   /** @returns whether there was one @throws HelioError HELIO-4003 when the name alone does not say which */
   answer(island: string, letIn: boolean, key?: string): boolean {
-    const knock = this.#knocks.take(island, key);
-    if (knock === undefined) return false;
-    const { peer, hello } = knock;
+    const request = this.#joinRequests.take(island, key);
+    if (request === undefined) return false;
+    const { peer, hello } = request;
     if (!letIn) {
-      this.#knocks.sentAway(knock);
-      this.#hall.refuse(peer, new HelioError('HELIO-4003', 'The host did not let this island in.', 'Ask the host.'));
+      this.#joinRequests.decline(request);
+      this.#context.refuse(peer, new HelioError('HELIO-4003', 'The host did not let this island in.', 'Ask the host.'));
       return true;
     }
     // Another may have come under its name while it waited.
     this.#admission(peer, hello)
       .then(() => peer.socket.readyState === peer.socket.OPEN && this.#admit(peer, hello, null))
-      .catch((error: unknown) => this.#hall.refuse(peer, error));
+      .catch((error: unknown) => this.#context.refuse(peer, error));
     return true;
   }
 
@@ -103,48 +103,51 @@ export class Entrance {
     peer.beginnings = beginnings;
     const { key, invitation, evaluates } = peer;
     const joined = (held: readonly Held[]): void =>
-      this.#hall.take({ kind: 'joined', island, key, invitation, evaluates, holds: held });
+      this.#context.take({ kind: 'joined', island, key, invitation, evaluates, holds: held });
     if (run !== this.#options.run || holds.length === 0) return joined([]);
     this.#compare(peer, holds)
-      .then((held) => this.#hall.isThere(peer) && joined(held))
-      .catch((error: unknown) => this.#hall.failed(error));
+      .then((held) => this.#context.isThere(peer) && joined(held))
+      .catch((error: unknown) => this.#context.failed(error));
   }
 
   /** Its connection is gone. */
   forget(peer: Peer): void {
-    this.#knocks.forget(peer);
+    this.#joinRequests.forget(peer);
     this.#arrived(peer);
   }
 
   /** Whether it says that it is an island of this run: strangers at the same address must not keep that one out. */
   #isKnown({ island, key }: Hello): boolean {
-    return islandOf(this.#hall.state().islands, island)?.key === key;
+    return islandOf(this.#context.state().islands, island)?.key === key;
   }
 
-  #knock(peer: Peer, hello: Hello): void {
-    peer.stage = 'knocking';
-    const knock = this.#knocks.add(peer, hello, (key) => {
-      const tired = this.#knocks.takeKey(key);
+  #askHost(peer: Peer, hello: Hello): void {
+    peer.stage = 'asking';
+    const request = this.#joinRequests.add(peer, hello, (key) => {
+      const expired = this.#joinRequests.takeKey(key);
       const what = 'The host has not answered whether this island may join.';
-      if (tired !== undefined)
-        this.#hall.refuse(tired.peer, new RefusedForNow(what, 'Ask the host for an invitation.', KNOCK_MS / 1_000));
+      if (expired !== undefined)
+        this.#context.refuse(
+          expired.peer,
+          new RefusedForNow(what, 'Ask the host for an invitation.', JOIN_REQUEST_MS / 1_000),
+        );
     });
-    this.#hall.waits(peer, KNOCK_MS + 1_000);
+    this.#context.waits(peer, JOIN_REQUEST_MS + 1_000);
     const what = `The host is asked whether ${hello.island} may join.`;
     peer.channel.send({ kind: 'standing', ...standing('waiting', 'host-is-asked', what) });
-    this.#options.onKnock(knock);
+    this.#options.onJoinRequest(request);
   }
 
   #admission({ nonce }: Peer, hello: Hello): ReturnType<typeof admission> {
     const { run, hostKey, nowS } = this.#options;
-    return admission({ run, hostKey, nonce, nowS: nowS() }, () => this.#hall.state(), hello);
+    return admission({ run, hostKey, nonce, nowS: nowS() }, () => this.#context.state(), hello);
   }
 
   /** @throws RefusedForNow when as many others come with this invitation as it still lets in */
   #keepPlace({ island, key }: Hello, invitation: Peer['invitation']): void {
     if (invitation === null) return;
     const { id, uses } = invitation;
-    let taken = countOf(this.#hall.state().islands.byInvitation, id);
+    let taken = countOf(this.#context.state().islands.byInvitation, id);
     // Its own next connection is no other island; the same key under another name is one.
     const isOwn = (other: Peer): boolean => other.name === island && other.key === key;
     for (const other of this.#coming.keys()) if (other.invitation?.id === id && !isOwn(other)) taken++;
@@ -159,9 +162,9 @@ export class Entrance {
     this.#coming.delete(peer);
   }
 
-  #tired(peer: Peer): void {
+  #expire(peer: Peer): void {
     const what = 'The island has not said what it has of the run.';
-    this.#hall.refuse(peer, new RefusedForNow(what, 'It comes again by itself.', AGAIN_S));
+    this.#context.refuse(peer, new RefusedForNow(what, 'It comes again by itself.', AGAIN_S));
   }
 
   /** It is who it says, and may come: it is asked what it has. */
@@ -176,8 +179,8 @@ export class Entrance {
     peer.invitation = invitation;
     peer.capabilities = hello.capabilities.filter((name) => own.includes(name));
     peer.isOtherVersion = hello.software !== `heliotrope ${version}`;
-    this.#hall.arrives(peer, leaseMs);
-    this.#coming.set(peer, setTimeout(() => this.#tired(peer), this.#options.resumeMs ?? RESUME_MS).unref());
+    this.#context.arrives(peer, leaseMs);
+    this.#coming.set(peer, setTimeout(() => this.#expire(peer), this.#options.resumeMs ?? RESUME_MS).unref());
     peer.channel.send({
       kind: 'admitted',
       protocol: agreedVersion(OWN_VERSIONS, hello, 'island'),

@@ -4,23 +4,26 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { countedAs, networksOf } from '../../src/coordinator/server/address.ts';
-import { Door } from '../../src/coordinator/server/door.ts';
+import { ConnectionGuard } from '../../src/coordinator/server/connection-guard.ts';
 import { refusalOf } from '../../src/coordinator/server/hosts.ts';
-import { Knocks } from '../../src/coordinator/server/knocks.ts';
-import { type DoorLimits, doorLimits } from '../../src/coordinator/server/limits.ts';
+import { JoinRequests } from '../../src/coordinator/server/join-requests.ts';
+import { type ConnectionLimits, connectionLimits } from '../../src/coordinator/server/limits.ts';
 import type { Hello, Peer } from '../../src/coordinator/server/peer.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
-import { ADMIN, type Hosted, helloOf, hosted, Puppet, patientDoor, resetInQueue } from './hosted.ts';
+import { ADMIN, type Hosted, helloOf, hosted, Puppet, patientLimits, resetInQueue } from './hosted.ts';
 
-const USUAL = patientDoor(doorLimits({ most: 20_000, open: 50 }));
+const USUAL = patientLimits(connectionLimits({ most: 20_000, open: 50 }));
 let run: Hosted;
 let served = false;
 const open: { destroy(): unknown }[] = [];
 const faults: string[] = [];
-const serve = async (limits: Partial<DoorLimits> = {}, change: Parameters<typeof hosted>[0] = {}): Promise<void> => {
+const serve = async (
+  limits: Partial<ConnectionLimits> = {},
+  change: Parameters<typeof hosted>[0] = {},
+): Promise<void> => {
   served = true;
   run = await hosted({
-    doorLimits: { ...USUAL, ...limits },
+    connectionLimits: { ...USUAL, ...limits },
     onFault: (error, place) => faults.push(`${place}: ${String(error)}`),
     ...change,
   });
@@ -116,7 +119,7 @@ describe('a request that makes no sense', () => {
 
   it('of whatever bytes, ends nothing', async () => {
     await serve({ connections: { burst: 10_000, perS: 1_000 } });
-    const start = fc.constantFrom('', upgrade('/v1/run'), 'POST /v1/knocks/a HTTP/1.1\r\nHost: localhost\r\n');
+    const start = fc.constantFrom('', upgrade('/v1/run'), 'POST /v1/join-requests/a HTTP/1.1\r\nHost: localhost\r\n');
     await fc.assert(
       fc.asyncProperty(start, fc.uint8Array({ maxLength: 3_000 }), fc.boolean(), async (text, bytes, reset) => {
         const { socket } = await stranger();
@@ -390,43 +393,43 @@ describe('who asks to join', () => {
   };
   const waits = (island: Puppet): boolean => island.told.some(({ kind }) => kind === 'standing');
 
-  it('cannot shut the door for others: not by asking, and not by being sent away', async () => {
+  it('cannot use up the list for others: not by asking, and not by being sent away', async () => {
     await serve();
     for (let i = 0; i < 100; i++) await asks(`idle-${i}`, `127.0.2.${1 + (i % 25)}`);
-    expect(run.knocks.length).toBe(100);
+    expect(run.joinRequests.length).toBe(100);
     // A hundred wait, and one of another address still may.
     expect(waits(await asks('attic', '127.0.3.1'))).toBe(true);
     for (let i = 0; i < 15; i++) {
       const sent = await asks(`sent-${i}`, `127.0.4.${1 + i}`);
-      if (waits(sent)) expect(run.server.answerKnock(`sent-${i}`, false)).toBe(true);
+      if (waits(sent)) expect(run.server.answerJoinRequest(`sent-${i}`, false)).toBe(true);
     }
     expect(waits(await asks('cellar', '127.0.5.1'))).toBe(true);
   });
 
-  it('cannot shut the door for others with many addresses of one network', async () => {
+  it('cannot use up the list for others with many addresses of one network', async () => {
     await serve();
     for (let i = 0; i < 100; i++) expect(waits(await asks(`idle-${i}`, `127.50.${i}.1`))).toBe(true);
     expect(waits(await asks('attic', '127.60.0.1'))).toBe(true);
-    expect(run.server.answerKnock('attic', true)).toBe(true);
+    expect(run.server.answerJoinRequest('attic', true)).toBe(true);
   });
 
   it('from everywhere, gives way when the host had time to see it', () => {
     let now = 0;
-    const knocks = new Knocks(() => now);
-    const tired: string[] = [];
+    const joinRequests = new JoinRequests(() => now);
+    const expired: string[] = [];
     const ask = (i: number) =>
-      knocks.add(
+      joinRequests.add(
         { address: `${i}.1.1.1` } as Peer,
         { island: `i-${i}`, key: `key-${i}` } as Hello,
-        (key) => tired.push(key) && knocks.takeKey(key),
+        (key) => expired.push(key) && joinRequests.takeKey(key),
       );
     for (let i = 0; i < 100; i++) ask(i);
     now = 30_000;
     expect(() => ask(100)).toThrow(/Too many islands ask to join/);
     now = 61_000;
     ask(101);
-    expect(tired).toEqual(['key-0']);
-    expect(knocks.list).toHaveLength(100);
+    expect(expired).toEqual(['key-0']);
+    expect(joinRequests.list).toHaveLength(100);
   });
 
   it('is as many as one address may be, and does not come back after being sent away', async () => {
@@ -436,10 +439,10 @@ describe('who asks to join', () => {
     expect(all.map(waits)).toEqual([true, true, true, true, true, false, false]);
     const identity = await newIdentity();
     const first = await asks('garage', '127.0.6.1', Promise.resolve(identity));
-    run.server.answerKnock('garage', false);
+    run.server.answerJoinRequest('garage', false);
     await first.until(() => first.closed);
     const again = await asks('garage', '127.0.6.1', Promise.resolve(identity));
-    expect((await again.hears('refused')).what).toContain('has sent this island away');
+    expect((await again.hears('refused')).what).toContain('declined this island');
     // Another of that address may still.
     expect(waits(await asks('shed', '127.0.6.1'))).toBe(true);
   });
@@ -448,15 +451,15 @@ describe('who asks to join', () => {
     await serve();
     const [one, other] = [await asks('attic', '127.0.7.1'), await asks('attic', '127.0.7.2')];
     expect([waits(one), waits(other)]).toEqual([true, true]);
-    expect(() => run.server.answerKnock('attic', true)).toThrow(/2 islands ask to join as attic/);
+    expect(() => run.server.answerJoinRequest('attic', true)).toThrow(/2 islands ask to join as attic/);
     const { publicKey } = await other.identity;
-    expect(run.server.answerKnock('attic', true, publicKey.slice(0, 8))).toBe(true);
+    expect(run.server.answerJoinRequest('attic', true, publicKey.slice(0, 8))).toBe(true);
     await other.hears('welcome');
     expect(one.told.some(({ kind }) => kind === 'welcome')).toBe(false);
   });
 });
 
-describe('the door', () => {
+describe('the connection guard', () => {
   const socket = (remoteAddress: string | undefined, remotePort: number | undefined): Socket =>
     Object.defineProperties(new Socket(), {
       remoteAddress: { value: remoteAddress },
@@ -466,42 +469,42 @@ describe('the door', () => {
 
   it('keeps nothing of a connection that has no other end', async () => {
     const why: string[] = [];
-    const door = new Door(
+    const guard = new ConnectionGuard(
       USUAL,
       () => 0,
       (cause) => why.push(cause),
     );
-    for (let i = 0; i < 5; i++) door.arrived(socket(undefined, undefined));
-    expect([door.strangers, door.sockets, why]).toEqual([0, 0, Array(5).fill('gone')]);
+    for (let i = 0; i < 5; i++) guard.arrived(socket(undefined, undefined));
+    expect([guard.strangers, guard.sockets, why]).toEqual([0, 0, Array(5).fill('gone')]);
   });
 
   it('knows two connections from one port apart, the older of which is not seen to be closed yet', async () => {
-    const door = new Door(
+    const guard = new ConnectionGuard(
       { ...USUAL, strangers: 2 },
       () => 0,
       () => {},
     );
     const [older, newer] = [socket('192.0.2.1', 7), socket('192.0.2.1', 7)];
-    door.arrived(older);
-    door.arrived(newer);
+    guard.arrived(older);
+    guard.arrived(newer);
     older.destroy();
     await closed(older);
-    expect([door.strangers, door.sockets]).toEqual([1, 1]);
-    door.letIn(newer);
-    expect([door.strangers, door.members]).toEqual([0, ['192.0.2.1']]);
+    expect([guard.strangers, guard.sockets]).toEqual([1, 1]);
+    guard.letIn(newer);
+    expect([guard.strangers, guard.members]).toEqual([0, ['192.0.2.1']]);
     newer.destroy();
     await closed(newer);
-    expect(door.sockets).toBe(0);
+    expect(guard.sockets).toBe(0);
   });
 
   it('makes room with every one that it puts out', () => {
-    const door = new Door(
+    const guard = new ConnectionGuard(
       { ...USUAL, strangers: 3 },
       () => 0,
       () => {},
     );
-    for (let i = 0; i < 20; i++) door.arrived(socket('192.0.2.1', 7));
-    expect(door.strangers).toBe(3);
+    for (let i = 0; i < 20; i++) guard.arrived(socket('192.0.2.1', 7));
+    expect(guard.strangers).toBe(3);
   });
 });
 
@@ -521,8 +524,8 @@ describe('an address', () => {
 
 describe('descriptors', () => {
   it('are kept back for the store', () => {
-    expect(doorLimits({ most: 160, open: 40 })).toMatchObject({ sockets: 56, strangers: 28 });
-    expect(doorLimits({ most: 1_000_000, open: 40 }).sockets).toBe(20_000);
+    expect(connectionLimits({ most: 160, open: 40 })).toMatchObject({ sockets: 56, strangers: 28 });
+    expect(connectionLimits({ most: 1_000_000, open: 40 }).sockets).toBe(20_000);
   });
 });
 

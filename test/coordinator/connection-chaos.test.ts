@@ -3,7 +3,7 @@ import { afterEach, expect, it } from 'vitest';
 import { allIslands } from '../../src/coordinator/roster.ts';
 import { type Random, seededRandom } from '../../src/ml/tensor/random.ts';
 import { type Identity, newIdentity } from '../../src/protocol/identity.ts';
-import { ADMIN, FRESH, type Hosted, hosted, Puppet, patientDoor, RUN } from './hosted.ts';
+import { ADMIN, FRESH, type Hosted, hosted, Puppet, patientLimits, RUN } from './hosted.ts';
 import { checkTallies } from './tallies.ts';
 
 /**
@@ -59,7 +59,7 @@ it.each(seeds)(
     const faults: string[] = [];
     const pick = <T>(from: readonly T[]): T => from[random.integer(from.length)]!;
     run = await hosted(
-      { doorLimits: patientDoor(), onFault: (error, place) => faults.push(`${place}: ${String(error)}`) },
+      { connectionLimits: patientLimits(), onFault: (error, place) => faults.push(`${place}: ${String(error)}`) },
       { outer: { maxStaleness: 2, graceS: 0.05 } },
     );
     let failed: unknown;
@@ -110,7 +110,7 @@ it.each(seeds)(
         });
       } else if (chance < 0.92) {
         try {
-          run.server.answerKnock(pick(NAMES), random.uniform() < 0.7);
+          run.server.answerJoinRequest(pick(NAMES), random.uniform() < 0.7);
         } catch (error) {
           expect(error).toMatchObject({ code: 'HELIO-4003' });
         }

@@ -1,4 +1,4 @@
-import { Aggregation, type Shelf } from '../../src/coordinator/aggregation.ts';
+import { Aggregation, type PayloadBuffer } from '../../src/coordinator/aggregation.ts';
 import { codecFor } from '../../src/outer/codecs/index.ts';
 import type { Fragment } from '../../src/outer/fragments.ts';
 import { packUpdate, packWhole } from '../../src/outer/parcel.ts';
@@ -7,7 +7,7 @@ import type { CodecName } from '../../src/protocol/codec-names.ts';
 import type { Parcel } from '../../src/protocol/frame.ts';
 
 /** An aggregation with one fragment of so many numbers, and contributions to it. */
-export function aggregationOf(elements: number, codec: CodecName, newShelf?: () => Shelf) {
+export function aggregationOf(elements: number, codec: CodecName, newBuffer?: () => PayloadBuffer) {
   const fragment: Fragment = {
     index: 0,
     elements,
@@ -20,7 +20,7 @@ export function aggregationOf(elements: number, codec: CodecName, newShelf?: () 
     rate: 0.7,
   } as const;
   const parameters = Float32Array.from({ length: elements }, (_, i) => Math.sin(i));
-  const aggregation = new Aggregation([fragment], settings, { parameters: new Map([['w', parameters]]) }, newShelf);
+  const aggregation = new Aggregation([fragment], settings, { parameters: new Map([['w', parameters]]) }, newBuffer);
   return { aggregation, fragment, parameters };
 }
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Aggregation } from '../../src/coordinator/aggregation.ts';
-import { DiskShelf } from '../../src/coordinator/server/disk-shelf.ts';
+import { SpillBuffer } from '../../src/coordinator/server/spill-buffer.ts';
 import type { Fragment } from '../../src/outer/fragments.ts';
 import { STRATEGIES } from '../../src/outer/settings.ts';
 
@@ -18,8 +18,8 @@ const settings = {
   upCodec: 'int4',
   downCodec: 'f32',
 } as const;
-const shelfBytes = 2 ** 30 / count;
-const aggregation = new Aggregation(fragments, settings, {}, () => new DiskShelf(shelfBytes));
+const bufferBytes = 2 ** 30 / count;
+const aggregation = new Aggregation(fragments, settings, {}, () => new SpillBuffer(bufferBytes));
 const weights = Array.from({ length: contributors }, (_, m) => ({ island: `island-${m}`, weight: 1 }));
 const startMs = performance.now();
 let parcelBytes = 0;

@@ -1,4 +1,4 @@
-import { DiskShelf } from '../../src/coordinator/server/disk-shelf.ts';
+import { SpillBuffer } from '../../src/coordinator/server/spill-buffer.ts';
 import { aggregationOf, contribution } from './aggregate.ts';
 
 /**
@@ -6,7 +6,7 @@ import { aggregationOf, contribution } from './aggregate.ts';
  * that it had. They come as they would over the network, encoded, and wait encoded for their merge.
  */
 const [elements, contributors] = process.argv.slice(2).map(Number) as [number, number];
-const { aggregation, fragment, parameters } = aggregationOf(elements, 'int4', () => new DiskShelf(2 ** 30));
+const { aggregation, fragment, parameters } = aggregationOf(elements, 'int4', () => new SpillBuffer(2 ** 30));
 const template = contribution(fragment, parameters, 'int4', 0);
 const before = process.memoryUsage().rss;
 const startMs = performance.now();

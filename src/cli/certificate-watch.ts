@@ -19,7 +19,7 @@ interface Pair {
 export function watchCertificate(
   files: { readonly cert: string; readonly key: string },
   inUse: Pair,
-  hands: { readonly use: (pair: Pair) => void; readonly say: (sentence: string) => void },
+  handlers: { readonly use: (pair: Pair) => void; readonly say: (sentence: string) => void },
   everyMs = LOOK_MS,
 ): () => void {
   let now = inUse;
@@ -29,14 +29,14 @@ export function watchCertificate(
       const pair = readPair(files.cert, files.key);
       [trouble, said] = [undefined, undefined];
       if (pair.cert === now.cert && pair.key === now.key) return;
-      hands.use(pair);
+      handlers.use(pair);
       now = pair;
-      hands.say(`the certificate in ${files.cert} is a new one: connections from now on see it`);
+      handlers.say(`the certificate in ${files.cert} is a new one: connections from now on see it`);
     } catch (error) {
       const what = error instanceof HelioError ? error.what : String(error);
       if (trouble === what && said !== what) {
         said = what;
-        hands.say(`${what} The certificate of before stays in use.`);
+        handlers.say(`${what} The certificate of before stays in use.`);
       }
       trouble = what;
     }

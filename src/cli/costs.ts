@@ -1,7 +1,7 @@
 import { readFileSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import type { Traffic } from '../coordinator/server/traffic-book.ts';
+import type { Traffic } from '../coordinator/server/traffic-counter.ts';
 import { writeWhole } from '../files.ts';
 
 /**
@@ -40,7 +40,7 @@ export interface Since {
 
 export const countFromNow = (): Since => ({ date: new Date(), ms: performance.now(), cpu: process.cpuUsage() });
 
-export interface CostBookOptions {
+export interface CostCounterOptions {
   readonly folder: string;
   readonly since: Since;
   /** Names of the run's islands, and what each exchanged in all. */
@@ -49,13 +49,13 @@ export interface CostBookOptions {
 }
 
 /** Counts on from what earlier processes wrote down, and writes down what this one adds. */
-export class CostBook {
-  readonly #options: CostBookOptions;
+export class CostCounter {
+  readonly #options: CostCounterOptions;
   readonly #earlier: Costs | undefined;
   readonly #timer: NodeJS.Timeout;
   #isFailing = false;
 
-  constructor(options: CostBookOptions, earlier: Costs | undefined) {
+  constructor(options: CostCounterOptions, earlier: Costs | undefined) {
     this.#options = options;
     this.#earlier = earlier;
     this.#timer = setInterval(() => this.#write(), EVERY_MS).unref();

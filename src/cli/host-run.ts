@@ -16,7 +16,7 @@ import { addressesOf, inviteTo, lastServed, newInvitationId, type Served, writeS
 import { beginRun } from './begin-run.ts';
 import { watchCertificate } from './certificate-watch.ts';
 import { VERSION } from './context.ts';
-import { CostBook, countFromNow, earlierCosts, type Since } from './costs.ts';
+import { CostCounter, countFromNow, earlierCosts, type Since } from './costs.ts';
 import { keptIdentity } from './identity-file.ts';
 import { standingInvitation } from './invitations-file.ts';
 import { Journal } from './journal.ts';
@@ -143,7 +143,7 @@ async function host(
     onMembers: membersWriter(folder, say),
     earlierTraffic: spent?.traffic,
     onFault: (error, place) => options.emit({ kind: 'fault', place, what: faultText(error) }),
-    codes: lan?.door,
+    codes: lan?.server,
     onJoinRequest: (request) => options.emit({ kind: 'join-request', ...request }),
     onRecord: (record, trafficOf) => journal.record(record, trafficOf),
     onSave: async () => {
@@ -152,7 +152,7 @@ async function host(
       return saveCheckpoint(blobs, aggregation);
     },
   });
-  const costs = new CostBook({ folder, since, say, traffic: () => server.traffic }, spent);
+  const costs = new CostCounter({ folder, since, say, traffic: () => server.traffic }, spent);
   const served: Served = {
     run,
     addresses: addressesOf(options.host, server.port, options.announced),
@@ -341,7 +341,7 @@ async function conclude(
   server: RunServer,
   trained: ParameterArrays,
   ending: Ending,
-  costs: CostBook,
+  costs: CostCounter,
 ): Promise<Summary> {
   const parameters = prepared.base === undefined ? trained : joinArrays(prepared.base, trained);
   saveTrained(folder, prepared, parameters);

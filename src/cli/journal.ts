@@ -1,4 +1,4 @@
-import type { Traffic } from '../coordinator/server/traffic-book.ts';
+import type { Traffic } from '../coordinator/server/traffic-counter.ts';
 import type { RunRecord } from '../coordinator/state.ts';
 import type { RunStore } from '../coordinator/store/run-store.ts';
 import { Telemetry } from '../coordinator/store/telemetry.ts';

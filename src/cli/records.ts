@@ -1,6 +1,6 @@
 import type { RunRecord } from '../coordinator/state.ts';
 import type { Unit } from '../protocol/job.ts';
-import type { CodeTried } from './lan/code-door.ts';
+import type { CodeTried } from './lan/opaque-server.ts';
 
 /** A record as it is written to metrics.jsonl and told to whoever watches: when, and with the bytes so far. */
 export type LiveRecord = RunRecord & {

@@ -20,14 +20,14 @@ interface GlobalState {
 }
 
 /** Where contributions wait for their merge, still encoded. */
-export interface Shelf {
+export interface PayloadBuffer {
   /** @returns fetches the payload again, as often as wanted, until {@link clear} */
   put(payload: Parcel['payload']): () => Parcel['payload'];
   clear(): void;
 }
 
 /** In memory. */
-const memoryShelf = (): Shelf => ({ put: (payload) => () => payload, clear: () => {} });
+const memoryBuffer = (): PayloadBuffer => ({ put: (payload) => () => payload, clear: () => {} });
 
 interface Waiting {
   readonly form: Parcel['form'];
@@ -46,7 +46,7 @@ export class Aggregation {
   readonly fragments: readonly Fragment[];
   readonly #settings: AggregationSettings;
   readonly #states: GlobalState[];
-  readonly #shelves: readonly Shelf[];
+  readonly #buffers: readonly PayloadBuffer[];
   readonly #waiting: Map<string, Waiting>[];
   /** Where θ is put before it is known what of it arrives; of the largest fragment's size. */
   readonly #scratch: Float32Array;
@@ -56,7 +56,7 @@ export class Aggregation {
     fragments: readonly Fragment[],
     settings: AggregationSettings,
     state: Partial<AggregationState>,
-    newShelf: () => Shelf = memoryShelf,
+    newBuffer: () => PayloadBuffer = memoryBuffer,
   ) {
     const exact = sendsWhole(settings);
     this.fragments = fragments;
@@ -83,7 +83,7 @@ export class Aggregation {
     });
     this.#scratch = new Float32Array(exact ? 0 : Math.max(...fragments.map(({ elements }) => elements)));
     this.#waiting = fragments.map(() => new Map());
-    this.#shelves = fragments.map(newShelf);
+    this.#buffers = fragments.map(newBuffer);
   }
 
   /** The one codec that contributions to a fragment may come in. */
@@ -109,7 +109,7 @@ export class Aggregation {
     const gradient = openContribution(parcel, up, global.parameters);
     const length = Math.sqrt(gradient.squares);
     if (length > mostLength) return { length, kept: false };
-    const payload = this.#shelves[fragment]!.put(parcel.payload);
+    const payload = this.#buffers[fragment]!.put(parcel.payload);
     this.#waiting[fragment]!.set(island, {
       form: parcel.form,
       payload,
@@ -138,7 +138,7 @@ export class Aggregation {
     const into = this.#target(state);
     const { merged, delta } = mergeFragment(state.layout, state.global, contributions, this.#settings, into);
     waiting.clear();
-    this.#shelves[fragment]!.clear();
+    this.#buffers[fragment]!.clear();
     return { parcel: this.#adopt(fragment, state, merged), delta };
   }
 

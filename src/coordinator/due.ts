@@ -51,7 +51,7 @@ export function isAwaited(
 ): boolean {
   const known = state.fragments[fragment];
   if (known?.stage.kind !== 'pulling' || !has(known.stage.asked, island)) return false;
-  // One a pull: what came again would only fill the shelf.
+  // One a pull: a repeated one would only fill the buffer.
   if (has(known.stage.arrived, island)) return false;
   const { status, merged, sent } = islandOf(state.islands, island)!;
   // What came too late for a merge that the island was sent is part of its next round.

@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CostBook, countFromNow, earlierCosts } from '../../src/cli/costs.ts';
-import { TrafficBook } from '../../src/coordinator/server/traffic-book.ts';
+import { CostCounter, countFromNow, earlierCosts } from '../../src/cli/costs.ts';
+import { TrafficCounter } from '../../src/coordinator/server/traffic-counter.ts';
 
 describe("what a run costs over all its host's processes", () => {
   let folder: string;
@@ -17,17 +17,17 @@ describe("what a run costs over all its host's processes", () => {
     const said: string[] = [];
     const earlier = earlierCosts(folder, (sentence) => said.push(sentence));
     const open = new Map(Object.entries(exchanged).map(([name, n]) => [name, { sentBytes: n, receivedBytes: 2 * n }]));
-    const book = new TrafficBook(
+    const traffic = new TrafficCounter(
       (island) => open.get(island),
       () => open.keys(),
       isIsland,
       earlier?.traffic,
     );
-    const costs = new CostBook(
-      { folder, since: countFromNow(), traffic: () => book.byIsland(), say: (sentence) => said.push(sentence) },
+    const costs = new CostCounter(
+      { folder, since: countFromNow(), traffic: () => traffic.byIsland(), say: (sentence) => said.push(sentence) },
       earlier,
     );
-    return { costs: costs.close(), said, book };
+    return { costs: costs.close(), said, traffic };
   }
 
   it('adds up, islands that came later and names of every kind included', () => {
@@ -47,7 +47,7 @@ describe("what a run costs over all its host's processes", () => {
     rmSync(folder, { recursive: true });
     writeFileSync(folder, '');
     const said: string[] = [];
-    const costs = new CostBook(
+    const costs = new CostCounter(
       { folder, since: countFromNow(), traffic: () => [], say: (sentence) => said.push(sentence) },
       undefined,
     );
@@ -58,12 +58,12 @@ describe("what a run costs over all its host's processes", () => {
 
   it('keeps no names that are no island’s, also of what was written down before', () => {
     hosted({ a: 10, 'n-0': 1, 'n-1': 1 });
-    const { costs, book } = hosted({ a: 5, 'n-2': 3 }, (name) => name === 'a');
-    book.keep('n-2');
+    const { costs, traffic } = hosted({ a: 5, 'n-2': 3 }, (name) => name === 'a');
+    traffic.keep('n-2');
     expect([...costs.traffic.keys()]).toEqual(['a']);
-    expect([...book.byIsland().keys()]).toEqual(['a']);
+    expect([...traffic.byIsland().keys()]).toEqual(['a']);
     // The sum has them all: once what was kept, and once what is open still.
-    expect(book.all().sentBytes).toBe(15 + 1 + 1 + 3 + 3);
+    expect(traffic.all().sentBytes).toBe(15 + 1 + 1 + 3 + 3);
   });
 
   it.each([

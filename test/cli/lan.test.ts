@@ -7,8 +7,8 @@ import path from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { type Candidate, linkByCode } from '../../src/cli/lan/by-code.ts';
-import { type CodeTried, OpaqueDoor } from '../../src/cli/lan/code-door.ts';
 import { joinerBegins, joinerFinishes } from '../../src/cli/lan/exchange.ts';
+import { type CodeTried, OpaqueServer } from '../../src/cli/lan/opaque-server.ts';
 import { post } from '../../src/cli/lan/post.ts';
 import { unseal } from '../../src/cli/lan/sealed.ts';
 import { type Tls, tlsOf } from '../../src/cli/tls.ts';
@@ -26,7 +26,7 @@ afterEach(async () => {
 });
 
 interface Coded extends Hosted {
-  readonly door: OpaqueDoor;
+  readonly codes: OpaqueServer;
   readonly tried: CodeTried[];
   readonly address: string;
   readonly tls: Tls | undefined;
@@ -41,7 +41,7 @@ async function coded({ code = CODE, encrypted = false } = {}): Promise<Coded> {
   const tried: CodeTried[] = [];
   let aheadMs = 0;
   let given = 0;
-  const door = await OpaqueDoor.open({
+  const codes = await OpaqueServer.open({
     code,
     nowMs: () => performance.now() + aheadMs,
     onTried: (each) => tried.push(each),
@@ -52,12 +52,12 @@ async function coded({ code = CODE, encrypted = false } = {}): Promise<Coded> {
       return { id, link: writeLink({ addresses, secure: encrypted, fingerprint: tls?.fingerprint, invitation }) };
     },
   });
-  const host: Hosted = await hosted({ codes: door, tls });
+  const host: Hosted = await hosted({ codes, tls });
   closing.push(() => host.close());
   const later = (ms: number): void => {
     aheadMs += ms;
   };
-  return { ...host, door, tried, tls, later, address: `127.0.0.1:${host.server.port}` };
+  return { ...host, codes, tried, tls, later, address: `127.0.0.1:${host.server.port}` };
 }
 
 const candidate = (address: string, secure: boolean | 'unknown' = false): Candidate => ({
@@ -166,32 +166,32 @@ describe('who does not know it', () => {
     const host = await coded();
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const { request } = await joinerBegins('amber-fox-43');
-    const begun = host.door.begin('192.168.1.9', request);
+    const begun = host.codes.begin('192.168.1.9', request);
     expect(begun.kind).toBe('begun');
     // A joiner that finds the code wrong says nothing any more.
     vi.advanceTimersByTime(30_000);
     expect(host.tried).toEqual([
       { outcome: 'wrong', address: '192.168.1.9', invitation: null, wrong: 1, turnedAway: 0 },
     ]);
-    const garbage = host.door.begin('192.168.1.9', 'AAAA');
+    const garbage = host.codes.begin('192.168.1.9', 'AAAA');
     expect([garbage.kind, host.tried.length]).toEqual(['malformed', 2]);
   });
 
   it('cannot finish what he did not prove, nor anything twice', async () => {
-    const { door, tried } = await coded();
+    const { codes, tried } = await coded();
     const begin = async () => {
       const { state, request } = await joinerBegins(CODE);
-      const begun = door.begin('192.168.1.9', request);
+      const begun = codes.begin('192.168.1.9', request);
       if (begun.kind !== 'begun') throw new Error(begun.kind);
       return { ...begun, proved: joinerFinishes(CODE, state, begun.response)! };
     };
     const [one, other] = [await begin(), await begin()];
-    expect(await door.finish('a'.repeat(24), one.proved.request)).toBeUndefined();
-    expect(await door.finish(one.attempt, other.proved.request)).toBeUndefined();
-    expect(await door.finish(one.attempt, one.proved.request)).toBeUndefined();
-    const sealed = await door.finish(other.attempt, other.proved.request);
+    expect(await codes.finish('a'.repeat(24), one.proved.request)).toBeUndefined();
+    expect(await codes.finish(one.attempt, other.proved.request)).toBeUndefined();
+    expect(await codes.finish(one.attempt, one.proved.request)).toBeUndefined();
+    const sealed = await codes.finish(other.attempt, other.proved.request);
     expect(readLink(unseal(sealed!, other.proved.sessionKey, other.attempt)!).invitation).not.toBeNull();
-    expect(await door.finish(other.attempt, other.proved.request)).toBeUndefined();
+    expect(await codes.finish(other.attempt, other.proved.request)).toBeUndefined();
     expect(tried.map((each) => each.outcome)).toEqual(['wrong', 'right']);
   });
 
@@ -203,7 +203,7 @@ describe('who does not know it', () => {
     for (let i = 0; i < 5; i++) expect(await ask()).toMatchObject({ status: 429, retryAfterS: expect.any(Number) });
     expect(host.tried.filter((each) => each.outcome === 'turned away')).toHaveLength(1);
     // From elsewhere it opens all the while.
-    expect(host.door.begin('192.168.1.9', request).kind).toBe('begun');
+    expect(host.codes.begin('192.168.1.9', request).kind).toBe('begun');
     host.later(61_000);
     expect((await search(CODE, candidate(host.address))).link).toBeDefined();
   });
@@ -211,7 +211,7 @@ describe('who does not know it', () => {
   it('is not listened to from outside the local network', async () => {
     const host = await coded();
     const { request } = await joinerBegins(CODE);
-    expect(host.door.begin('203.0.113.9', request)).toEqual({ kind: 'elsewhere' });
+    expect(host.codes.begin('203.0.113.9', request)).toEqual({ kind: 'elsewhere' });
   });
 
   it.each<[string, unknown]>([

@@ -12,7 +12,7 @@ import type { Parcel } from '../../src/protocol/frame.ts';
 
 /**
  * What the islands of a seeded world compute, and what travels between them: small arrays through the real codecs, the real exchange and the
- * real aggregation. What is sent is handed over as `runtime.ts` and `server/performer.ts` do it, so that a version that arrives at an island
+ * real aggregation. What is sent is handed over as `runtime.ts` and `server/effect-runner.ts` do it, so that a version that arrives at an island
  * with other bits than the coordinator has is found at once.
  */
 

@@ -664,7 +664,7 @@ export class World {
     this.#upContribution(island, claim, length, island.numbers?.contribute(content, stepsSinceRead !== null));
   }
 
-  /** As `server/intake.ts`: what comes is measured before it is an event. */
+  /** As `server/contribution-receiver.ts`: what comes is measured before it is an event. */
   #upContribution(island: SimIsland, claim: Claim, given: number, parcel?: Parcel): void {
     const { name } = island;
     this.#up(island, () => {

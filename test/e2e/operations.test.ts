@@ -105,7 +105,7 @@ describe('a coordinator as a service', { timeout: 180_000 }, () => {
     await attic!.said('The host is asked whether attic may join');
     await thief!.said('The host is asked');
     await serving.said('heliotrope admit asked thief');
-    expect((await run(['admit', 'asked', 'thief', '--refuse'], folder)).stdout).toContain('thief was sent away');
+    expect((await run(['admit', 'asked', 'thief', '--refuse'], folder)).stdout).toContain('thief was declined');
     expect([(await thief!.done).status, (await thief!.done).stderr]).toEqual([
       4,
       expect.stringContaining('did not let this island in'),

@@ -98,7 +98,7 @@ export async function admit(
     ...(key === undefined ? {} : { key }),
   });
   if (context.json) printJson({ run, island, letIn });
-  else print(letIn ? `${island} may join.` : `${island} was sent away.`);
+  else print(letIn ? `${island} may join.` : `${island} was declined.`);
   return 0;
 }
 

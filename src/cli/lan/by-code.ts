@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beginAnswerSchema, CODE_PATHS, finishAnswerSchema } from '../../coordinator/server/codes.ts';
+import { beginAnswerSchema, CODE_PATHS, finishAnswerSchema } from '../../coordinator/server/join-code-routes.ts';
 import { HelioError } from '../../errors.ts';
 import { type InvitationLink, readLink } from '../../protocol/invitation.ts';
 import { joinerBegins, joinerFinishes } from './exchange.ts';

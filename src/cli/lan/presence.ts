@@ -1,14 +1,14 @@
 import { randomInt } from 'node:crypto';
 import type { Identity } from '../../protocol/identity.ts';
 import { hostsOf, inviteTo, newInvitationId, type Served } from '../addresses.ts';
-import { type CodeTried, OpaqueDoor } from './code-door.ts';
 import { announce } from './discovery.ts';
+import { type CodeTried, OpaqueServer } from './opaque-server.ts';
 import { newCode } from './words.ts';
 
 /** A run on its local network: found by multicast, and joined by who knows its code. */
 export interface Presence {
   readonly code: string;
-  readonly door: OpaqueDoor;
+  readonly server: OpaqueServer;
   /** Says that it is there. @returns takes it back */
   begin(served: Served): () => Promise<void>;
 }
@@ -23,10 +23,10 @@ export async function presence(identity: Identity, onTried: (tried: CodeTried) =
     const [id, expiresAt] = [newInvitationId(), Math.floor(Date.now() / 1_000) + INVITED_S];
     return { id, link: await inviteTo(await served.promise, identity, { id, uses: 1, expiresAt }) };
   };
-  const door = await OpaqueDoor.open({ code, invite, nowMs: () => performance.now(), onTried });
+  const server = await OpaqueServer.open({ code, invite, nowMs: () => performance.now(), onTried });
   return {
     code,
-    door,
+    server,
     begin(now) {
       served.resolve(now);
       return announce({ ...now, port: now.listens.port, hosts: hostsOf(now.listens.host) });

@@ -1,4 +1,4 @@
-import type { CodeTried } from '../lan/code-door.ts';
+import type { CodeTried } from '../lan/opaque-server.ts';
 import { said } from '../plain.ts';
 import type { LiveRecord } from '../records.ts';
 import { severalOf } from './format.ts';

@@ -6,7 +6,7 @@ import { answerCalls } from '../../threads.ts';
 import { Aggregation, type AggregationSettings, type Measured } from '../aggregation.ts';
 import { PlacedPieces, type StatePart, type StatePiece } from '../state-pieces.ts';
 import { hashOf } from '../store/blobs.ts';
-import { DiskShelf } from './disk-shelf.ts';
+import { SpillBuffer } from './spill-buffer.ts';
 import type { Digest, MergeResult } from './worker-aggregation.ts';
 
 /** The thread of `WorkerAggregation`. Payloads are made for one reader, and handed over. */
@@ -22,9 +22,9 @@ const calls = {
     fragments: readonly Fragment[],
     settings: AggregationSettings,
     steps: readonly number[],
-    shelfBytes: number,
+    bufferBytes: number,
   ): void {
-    const made = new Aggregation(fragments, settings, { steps }, () => new DiskShelf(shelfBytes / fragments.length));
+    const made = new Aggregation(fragments, settings, { steps }, () => new SpillBuffer(bufferBytes / fragments.length));
     placed = new PlacedPieces(fragments, (part, fragment) => made.array(part, fragment));
     aggregation = made;
   },

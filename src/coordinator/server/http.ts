@@ -10,8 +10,8 @@ import { allIslands } from '../roster.ts';
 import { isOver, runStepOf } from '../run.ts';
 import { standingOf } from '../standing.ts';
 import type { Island, RunSettings, RunState } from '../state.ts';
-import { type CodeDoor, codeRoutes } from './codes.ts';
 import { addHostRoutes, HOST_PATHS, type HostHands } from './host-routes.ts';
+import { codeRoutes, type JoinCodeServer } from './join-code-routes.ts';
 import type { RunMetrics } from './metrics.ts';
 
 /** An unknown island without an invitation asks to be let in. */
@@ -39,7 +39,7 @@ export interface HttpOptions {
   readonly host: HostHands;
   /** Why the run cannot go on now; null where it can. */
   readonly ready: () => Promise<string | null>;
-  readonly codes?: CodeDoor | undefined;
+  readonly codes?: JoinCodeServer | undefined;
 }
 
 const problem = z.object({ error: z.string() }).openapi('Problem');

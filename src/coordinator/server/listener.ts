@@ -6,10 +6,10 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { explainSystemError } from '../../errors.ts';
 import { MAX_FRAME_BYTES } from '../../protocol/frame.ts';
 import { RUN_PATH } from '../../protocol/messages.ts';
-import { BusyTime } from './busy-time.ts';
 import { ConnectionGuard, type TurnedAway } from './connection-guard.ts';
-import { type KnownNames, refusalOf } from './hosts.ts';
+import { EventLoopLoad } from './event-loop-load.ts';
 import { type ConnectionLimits, connectionLimits } from './limits.ts';
+import { type KnownNames, refusalOf } from './origin-check.ts';
 
 export interface ListenerOptions {
   readonly host: string;
@@ -24,7 +24,7 @@ export interface ListenerOptions {
   readonly nowMs: () => number;
 }
 
-export interface Visitors {
+export interface ListenerHandlers {
   readonly request: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   /** An island's connection; nobody knows yet whose. */
   readonly socket: (socket: WebSocket, wire: Socket, address: string) => void;
@@ -52,15 +52,15 @@ export class Listener {
   readonly #http: HttpServer;
   readonly #sockets: WebSocketServer;
   readonly #options: ListenerOptions;
-  readonly #busy = new BusyTime();
+  readonly #busy = new EventLoopLoad();
   #kept: { readonly newest: string | undefined; readonly nextMs: number } = { newest: undefined, nextMs: 0 };
-  #visitors: Visitors | undefined;
+  #handlers: ListenerHandlers | undefined;
 
   private constructor(options: ListenerOptions, http: HttpServer) {
     this.#options = options;
     this.#http = http;
     const limits = options.limits ?? connectionLimits();
-    this.guard = new ConnectionGuard(limits, options.nowMs, (why) => this.#visitors?.turnedAway(why), options.members);
+    this.guard = new ConnectionGuard(limits, options.nowMs, (why) => this.#handlers?.turnedAway(why), options.members);
     this.#sockets = new WebSocketServer({
       noServer: true,
       perMessageDeflate: false,
@@ -78,28 +78,28 @@ export class Listener {
   }
 
   /** From now on they are let in. */
-  begin(visitors: Visitors): void {
+  begin(handlers: ListenerHandlers): void {
     const http = this.#http;
-    this.#visitors = visitors;
-    this.#sockets.on('error', (error) => visitors.fault(error, 'the WebSocket server'));
+    this.#handlers = handlers;
+    this.#sockets.on('error', (error) => handlers.fault(error, 'the WebSocket server'));
     this.#sockets.on('wsClientError', (_, socket) => this.#turnAway(socket, '400 Bad Request', 'malformed'));
-    http.on('drop', () => visitors.turnedAway('full'));
+    http.on('drop', () => handlers.turnedAway('full'));
     http.on('dropRequest', (_, socket) => {
       // Of one packet a thousand may come: none of the next is read.
-      if (!socket.destroyed) visitors.turnedAway('rate');
+      if (!socket.destroyed) handlers.turnedAway('rate');
       socket.destroy();
     });
     http.on('clientError', (_, socket) => this.#turnAway(socket, '400 Bad Request', 'malformed'));
     http.on('tlsClientError', (_, socket: Socket) => {
-      visitors.turnedAway('malformed');
+      handlers.turnedAway('malformed');
       socket.destroy();
     });
-    http.on('error', (error) => visitors.fault(error, 'accepting connections'));
+    http.on('error', (error) => handlers.fault(error, 'accepting connections'));
     http.on('request', (request, response) =>
-      this.#guarded(request, visitors, 'a request', () => this.#request(visitors, request, response)),
+      this.#guarded(request, handlers, 'a request', () => this.#request(handlers, request, response)),
     );
     http.on('upgrade', (request, socket, head) =>
-      this.#guarded(request, visitors, 'an upgrade', () => this.#upgrade(visitors, request, socket, head)),
+      this.#guarded(request, handlers, 'an upgrade', () => this.#upgrade(handlers, request, socket, head)),
     );
   }
 
@@ -155,23 +155,23 @@ export class Listener {
     await closed;
   }
 
-  #request(visitors: Visitors, request: IncomingMessage, response: ServerResponse): void {
+  #request(handlers: ListenerHandlers, request: IncomingMessage, response: ServerResponse): void {
     const tooMany = this.guard.mayRequest(request.socket.remoteAddress ?? '') ? undefined : 'rate';
     const why = tooMany ?? this.#refusal(request);
     if (why === undefined) {
-      visitors.request(request, response).catch((error: unknown) => {
-        visitors.fault(error, 'a request');
+      handlers.request(request, response).catch((error: unknown) => {
+        handlers.fault(error, 'a request');
         request.socket.destroy();
       });
       return;
     }
-    visitors.turnedAway(why);
+    handlers.turnedAway(why);
     const [status, what] = REFUSALS[why];
     response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
     response.end(`${JSON.stringify({ error: what })}\n`);
   }
 
-  #upgrade(visitors: Visitors, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  #upgrade(handlers: ListenerHandlers, request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const wire = request.socket;
     wire.on('error', () => wire.destroy());
     const path = pathOf(request.url);
@@ -183,7 +183,7 @@ export class Listener {
     const address = wire.remoteAddress ?? '';
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       this.guard.watch(wire);
-      visitors.socket(webSocket, wire, address);
+      handlers.socket(webSocket, wire, address);
     });
   }
 
@@ -192,17 +192,17 @@ export class Listener {
   }
 
   #turnAway(socket: Duplex, status: string, why: TurnedAway): void {
-    this.#visitors?.turnedAway(why);
+    this.#handlers?.turnedAway(why);
     socket.on('error', () => socket.destroy());
     if (!socket.writable) return void socket.destroy();
     socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
   }
 
-  #guarded(request: IncomingMessage, visitors: Visitors, place: string, work: () => void): void {
+  #guarded(request: IncomingMessage, handlers: ListenerHandlers, place: string, work: () => void): void {
     try {
       work();
     } catch (error) {
-      visitors.fault(error, place);
+      handlers.fault(error, place);
       request.socket.destroy();
     }
   }

@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { allIslands } from '../roster.ts';
 import { runStepOf } from '../run.ts';
 import type { Phase, RunState } from '../state.ts';
-import type { Traffic } from './traffic-book.ts';
+import type { Traffic } from './traffic-counter.ts';
 
 /** What is only known when it is looked at. */
 export interface Observed {

@@ -3,13 +3,13 @@ import type { Job } from '../../protocol/run-file.ts';
 import type { RunRecord, RunSettings, RunState } from '../state.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { RunStore } from '../store/run-store.ts';
-import type { CodeDoor } from './codes.ts';
 import type { JoinRequest } from './http.ts';
+import type { JoinCodeServer } from './join-code-routes.ts';
 import type { ConnectionLimits } from './limits.ts';
-import type { Traffic } from './traffic-book.ts';
+import type { Traffic } from './traffic-counter.ts';
 import type { WorkerAggregation } from './worker-aggregation.ts';
 
-/** What the coordinator's process is given: the run, its tensors, and hands to do what the machine decides. */
+/** What the coordinator's process is given: the run, its tensors, and the handlers that do what the machine decides. */
 export interface ServerOptions {
   readonly run: string;
   readonly job: Job;
@@ -56,7 +56,7 @@ export interface ServerOptions {
   /** Whether the stores can be used now, for `/readyz`. @returns what stands in the way; null: nothing */
   readonly ready?: () => Promise<string | null>;
   /** Lets in who knows the run's code, where it has one. */
-  readonly codes?: CodeDoor | undefined;
+  readonly codes?: JoinCodeServer | undefined;
   /** An unknown island without an invitation asks to be let in; see {@link RunServer.answerJoinRequest}. */
   readonly onJoinRequest: (request: JoinRequest) => void;
   /** Told everything that happens, with the bytes exchanged with each island so far. */

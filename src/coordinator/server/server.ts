@@ -11,21 +11,21 @@ import { Leases, silence } from '../leases.ts';
 import { islandOf } from '../roster.ts';
 import { trainedMsOf } from '../run.ts';
 import type { Effect, RunState } from '../state.ts';
-import { BrokenOff } from './broken-off.ts';
-import { Decider } from './decider.ts';
+import { ContributionReceiver } from './contribution-receiver.ts';
+import { type EffectContext, EffectRunner } from './effect-runner.ts';
 import { faultOf } from './fault.ts';
 import { Handshake, OWN_VERSIONS, requireVersion } from './handshake.ts';
 import { httpSide } from './http.ts';
-import { Intake } from './intake.ts';
+import { InterruptedTransfers } from './interrupted-transfers.ts';
 import { messageLimit } from './limits.ts';
 import { Listener } from './listener.ts';
 import { RunMetrics } from './metrics.ts';
 import type { ServerOptions } from './options.ts';
 import { isReceiving, isStuck, newPeer, type Peer } from './peer.ts';
-import { type Crew, Performer } from './performer.ts';
 import { readiness } from './readiness.ts';
 import { Receipts } from './receipts.ts';
-import { type Traffic, TrafficBook } from './traffic-book.ts';
+import { StateMachine } from './state-machine.ts';
+import { type Traffic, TrafficCounter } from './traffic-counter.ts';
 
 export type Ending = Effect & { readonly kind: 'end' };
 
@@ -38,39 +38,39 @@ const SERVICE_RESTART = 1012;
 export class RunServer {
   readonly #options: ServerOptions;
   readonly #peers = new Map<string, Peer>();
-  readonly #traffic: TrafficBook;
+  readonly #traffic: TrafficCounter;
   readonly #listener: Listener;
   readonly #handshake: Handshake;
   readonly #ended = Promise.withResolvers<Ending>();
-  readonly #decider: Decider;
-  readonly #performer: Performer;
-  readonly #intake: Intake;
+  readonly #machine: StateMachine;
+  readonly #effectRunner: EffectRunner;
+  readonly #receiver: ContributionReceiver;
   readonly #receipts: Receipts;
-  readonly #brokenOff = new BrokenOff();
+  readonly #interrupted = new InterruptedTransfers();
   #hellos = 0;
   readonly #leases: Leases;
   readonly #metrics: RunMetrics;
 
   private constructor(options: ServerOptions, listener: Listener) {
     this.#options = options;
-    this.#traffic = new TrafficBook(
+    this.#traffic = new TrafficCounter(
       (island) => this.#peers.get(island)?.channel,
       () => this.#peers.keys(),
-      (island) => islandOf(this.#decider.state.islands, island) !== undefined,
+      (island) => islandOf(this.#machine.state.islands, island) !== undefined,
       options.earlierTraffic,
     );
     this.#leases = new Leases(options.settings.leaseMs);
     this.#listener = listener;
     this.#metrics = new RunMetrics(options.run, () => ({
-      state: this.#decider.state,
+      state: this.#machine.state,
       connections: listener.clients.size,
       strangers: listener.guard.strangers,
       traffic: () => this.#traffic.all(),
     }));
-    const crew: Crew = {
+    const context: EffectContext = {
       peer: (island) => this.#peers.get(island),
       record: (record) => options.onRecord(record, (island) => this.#traffic.of(island)),
-      logProgress: () => this.#decider.logProgress(options.nowMs()),
+      logProgress: () => this.#machine.logProgress(options.nowMs()),
       ended: (effect) => this.#ended.resolve(effect),
       failed: (error) => this.#fail(error),
       unsent: (peer, error) => {
@@ -79,11 +79,11 @@ export class RunServer {
       },
     };
     this.#receipts = new Receipts(options);
-    this.#performer = new Performer(options, crew, this.#metrics, this.#receipts);
-    this.#intake = new Intake(options, this.#performer, this.#receipts, {
-      state: () => this.#decider.state,
+    this.#effectRunner = new EffectRunner(options, context, this.#metrics, this.#receipts);
+    this.#receiver = new ContributionReceiver(options, this.#effectRunner, this.#receipts, {
+      state: () => this.#machine.state,
       take: (peer, event) => {
-        if (this.#peers.get(event.island) === peer) this.#decider.take(event);
+        if (this.#peers.get(event.island) === peer) this.#machine.take(event);
       },
     });
     const { run, settings, version, adminToken } = options;
@@ -92,7 +92,7 @@ export class RunServer {
       run,
       steps: settings.steps,
       adminToken,
-      state: () => this.#decider.state,
+      state: () => this.#machine.state,
       metrics: this.#metrics,
       joinRequests: () => this.#handshake.joinRequests,
       answerJoinRequest: (island, letIn, key) => this.answerJoinRequest(island, letIn, key),
@@ -100,25 +100,25 @@ export class RunServer {
       ready: readiness(options),
       settings,
       host: {
-        state: () => this.#decider.state,
-        revoke: (invitation, islands) => this.#decider.take({ kind: 'revoked', invitation, islands }),
+        state: () => this.#machine.state,
+        revoke: (invitation, islands) => this.#machine.take({ kind: 'revoked', invitation, islands }),
         receipts: (island) => options.store.receipts(island),
       },
       codes: options.codes,
     });
     this.#handshake = new Handshake(options, {
-      state: () => this.#decider.state,
+      state: () => this.#machine.state,
       arrives: (peer, leaseMs) => this.#arrives(peer, leaseMs),
       isThere: (peer) => peer.name !== undefined && this.#peers.get(peer.name) === peer,
-      take: (event) => this.#decider.take(event),
+      take: (event) => this.#machine.take(event),
       waits: (peer, forMs) => listener.guard.waits(peer.wire, forMs),
       mayAsk: ({ address }) => listener.guard.mayAsk(address),
       refuse: (peer, error) => this.#refuse(peer, error),
-      failed: (error) => this.#decider.suspended || this.#fail(error),
+      failed: (error) => this.#machine.suspended || this.#fail(error),
     });
-    this.#decider = new Decider(options, {
+    this.#machine = new StateMachine(options, {
       perform: ({ effects, ...rest }) =>
-        this.#performer.add(effects.map((effect) => ({ effect, ...rest, newestPeer: this.#hellos }))),
+        this.#effectRunner.add(effects.map((effect) => ({ effect, ...rest, newestPeer: this.#hellos }))),
       failed: (error) => this.#fail(error),
       beforeTick: () => {
         listener.tick();
@@ -142,7 +142,7 @@ export class RunServer {
       options,
       await Listener.start({ host, port, tls, known, nowMs, limits: connectionLimits, members, onMembers }),
     );
-    if (options.recoveredMs !== undefined) server.#decider.take({ kind: 'recovered', trainedMs: options.recoveredMs });
+    if (options.recoveredMs !== undefined) server.#machine.take({ kind: 'recovered', trainedMs: options.recoveredMs });
     return server;
   }
 
@@ -157,7 +157,7 @@ export class RunServer {
   }
 
   get state(): RunState {
-    return this.#decider.state;
+    return this.#machine.state;
   }
 
   /** Resolves when the run is over. */
@@ -166,7 +166,7 @@ export class RunServer {
   }
 
   requestStop(): void {
-    this.#decider.take({ kind: 'stop-requested' });
+    this.#machine.take({ kind: 'stop-requested' });
   }
 
   /** Bytes exchanged with each island over all its connections. */
@@ -186,26 +186,26 @@ export class RunServer {
   async #saveState(): Promise<void> {
     const { store, aggregation, onSave, nowMs } = this.#options;
     const now = nowMs();
-    const { state } = this.#decider;
+    const { state } = this.#machine;
     const versions = await aggregation.steps();
     // Where a merge could not be committed, the log alone tells what happened.
     if (state.fragments.some(({ version }, fragment) => version !== versions[fragment])) return;
     const blobs = await onSave();
-    this.#decider.logProgress(now);
+    this.#machine.logProgress(now);
     const trainingSinceMs = state.trainingSinceMs === null ? null : now;
     await store.saveSuspended({ state: { ...state, trainedMs: trainedMsOf(state, now), trainingSinceMs }, blobs });
   }
 
   /** Decides nothing any more, and does what was decided. */
   async #finishWork(): Promise<void> {
-    this.#decider.suspend();
-    await this.#performer.settled();
+    this.#machine.suspend();
+    await this.#effectRunner.settled();
     await this.#receipts.settled();
   }
 
   async close(code = 1000): Promise<void> {
     await this.#finishWork();
-    this.#decider.stop();
+    this.#machine.stop();
     await this.#listener.close(code);
   }
 
@@ -224,8 +224,8 @@ export class RunServer {
     const { nowMs } = this.#options;
     const nonce = randomBytes(24).toString('base64url');
     const reception: Reception = {
-      most: (content) => this.#intake.mostBytes(content),
-      keeps: (content) => this.#intake.begins(peer, content),
+      most: (content) => this.#receiver.mostBytes(content),
+      keeps: (content) => this.#receiver.begins(peer, content),
     };
     const peer = newPeer(socket, wire, address, { nonce, reception, nowMs: nowMs() });
     const patience = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
@@ -275,19 +275,19 @@ export class RunServer {
         return this.#handshake.resume(peer, island, message);
       case 'standing': {
         const { kind, ...told } = message;
-        return this.#decider.take({ kind, island, standing: told });
+        return this.#machine.take({ kind, island, standing: told });
       }
       case 'fetch':
-        return void this.#performer.fetch(peer, message.hash).catch((error: unknown) => this.#refuse(peer, error));
+        return void this.#effectRunner.fetch(peer, message.hash).catch((error: unknown) => this.#refuse(peer, error));
       case 'progress': {
         const { kind, ...progress } = message;
-        return this.#decider.take({ kind, island, progress });
+        return this.#machine.take({ kind, island, progress });
       }
       case 'leaving':
-        this.#decider.take({ kind: 'left', island, reason: message.reason });
+        this.#machine.take({ kind: 'left', island, reason: message.reason });
         return peer.socket.close(1000);
       default:
-        return this.#decider.take({ ...message, island });
+        return this.#machine.take({ ...message, island });
     }
   }
 
@@ -312,7 +312,7 @@ export class RunServer {
     const nowMs = this.#options.nowMs();
     this.#listener.guard.letIn(peer.wire);
     peer.limit = messageLimit(nowMs);
-    peer.channel.goOnWith(this.#brokenOff.take(name));
+    peer.channel.goOnWith(this.#interrupted.take(name));
     peer.number = ++this.#hellos;
     this.#peers.set(name, peer);
     this.#leases.seen(name, nowMs, leaseMs);
@@ -329,14 +329,14 @@ export class RunServer {
     this.#heard(peer, peer.name);
     const transfer = peer.channel.frame(data);
     const island = peer.name;
-    transfer?.then((whole) => this.#intake.take(peer, island, whole)).catch((error) => this.#refuse(peer, error));
+    transfer?.then((whole) => this.#receiver.take(peer, island, whole)).catch((error) => this.#refuse(peer, error));
   }
 
   /** Says why, and closes. An offence of a member of the run is counted against it (`fault.ts`). */
   #refuse(peer: Peer, cause: unknown): void {
     if (peer.stage === 'refused') return;
     const fault = faultOf(cause, peer.isOtherVersion);
-    if (fault === 'ours' || fault === 'disk') return this.#decider.suspended ? undefined : this.#fail(cause);
+    if (fault === 'ours' || fault === 'disk') return this.#machine.suspended ? undefined : this.#fail(cause);
     if (peer.name === undefined) this.#listener.guard.refused(peer.address);
     peer.stage = 'refused';
     const error = fault === 'bug' ? unexplained(cause) : (cause as HelioError);
@@ -346,17 +346,17 @@ export class RunServer {
     const again = error instanceof RefusedForNow ? { retryAfterS: error.retryAfterS } : {};
     peer.channel.send({ kind: 'refused', code, what: what.slice(0, 2_000), remedy, ...again });
     if (fault === 'offence' && peer.name !== undefined && this.#peers.get(peer.name) === peer)
-      this.#decider.take({ kind: 'offended', island: peer.name, reason: error.what.slice(0, 500) });
+      this.#machine.take({ kind: 'offended', island: peer.name, reason: error.what.slice(0, 500) });
     peer.socket.close(1008, error.code);
   }
 
   #forget(peer: Peer, reason: string, because: Reason): void {
     if (peer.name === undefined || this.#peers.get(peer.name) !== peer) return;
     this.#traffic.keep(peer.name);
-    this.#brokenOff.keep(peer.name, peer.channel.beginnings);
+    this.#interrupted.keep(peer.name, peer.channel.beginnings);
     this.#peers.delete(peer.name);
     this.#leases.end(peer.name);
-    this.#decider.take({ kind: 'left', island: peer.name, reason, because });
+    this.#machine.take({ kind: 'left', island: peer.name, reason, because });
   }
 
   /** Whoever was silent for too long is gone, connected or not. */
@@ -383,9 +383,9 @@ export class RunServer {
 
   /** A failure of our own (a full disk, a bug) ends the run with its cause; nothing goes on half-done. */
   #fail(error: unknown): void {
-    this.#performer.drop();
+    this.#effectRunner.drop();
     this.#ended.reject(error);
-    this.#decider.stop();
+    this.#machine.stop();
   }
 }
 

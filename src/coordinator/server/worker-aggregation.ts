@@ -33,19 +33,19 @@ export class WorkerAggregation {
 
   /**
    * @param state arrays by name, or pieces; neither is held whole here
-   * @param shelfBytes of contributions of all fragments that wait in memory; more wait on the disk
+   * @param bufferBytes of contributions of all fragments that wait in memory; more wait on the disk
    * @throws HelioError HELIO-3001 when the state does not fit the fragments
    */
   static async begin(
     fragments: readonly Fragment[],
     settings: AggregationSettings,
     state: StatePieces | (Pick<AggregationState, 'parameters'> & Partial<AggregationState>),
-    shelfBytes = SHELF_BYTES,
+    bufferBytes = SHELF_BYTES,
   ): Promise<WorkerAggregation> {
     const aggregation = new WorkerAggregation(fragments, settings);
     const thread = aggregation.#thread;
     try {
-      await thread.call('begin', [fragments, settings, state.steps ?? [], shelfBytes]);
+      await thread.call('begin', [fragments, settings, state.steps ?? [], bufferBytes]);
       for await (const piece of 'pieces' in state ? state.pieces : piecesOf(fragments, state))
         await thread.call('place', [piece], [piece.data.buffer]);
       await thread.call('placed', []);

@@ -17,7 +17,7 @@ export interface Lost {
 }
 
 /**
- * Hands what happens in a run to its store, once a second and beside the run: nobody waits for it. It is bounded in memory; where the
+ * ConnectionHandlers what happens in a run to its store, once a second and beside the run: nobody waits for it. It is bounded in memory; where the
  * store is away for long, the newest are kept and the loss is said.
  */
 export class Telemetry {
@@ -74,7 +74,7 @@ export class Telemetry {
     return { records: this.#records.length, buckets: this.#downsampler.waiting };
   }
 
-  /** Hands over all that is there, also of the ten seconds that are not over. */
+  /** ConnectionHandlers over all that is there, also of the ten seconds that are not over. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.#writing;

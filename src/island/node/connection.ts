@@ -41,7 +41,7 @@ export interface ConnectionOptions {
   readonly nowMs: () => number;
 }
 
-export interface Hands {
+export interface ConnectionHandlers {
   /** Called before anything else comes. */
   opened(): void;
   /** Takes what comes, in order; where it was opened, last of all `lost`. */
@@ -78,7 +78,7 @@ export class WebSocketConnection {
   #retryAfterS: number | null = null;
   #routeAfterS: number | null = null;
 
-  constructor(options: ConnectionOptions, hands: Hands) {
+  constructor(options: ConnectionOptions, handlers: ConnectionHandlers) {
     this.#options = options;
     this.#heardMs = options.nowMs();
     const { url, fingerprint, localAddress } = options.route;
@@ -121,10 +121,10 @@ export class WebSocketConnection {
     socket.on('error', (error) =>
       this.#give(this.#isAnswered ? { why: error.message } : troubleOf(error, options.route)),
     );
-    this.#deliver(hands);
+    this.#deliver(handlers);
   }
 
-  #deliver(hands: Hands): void {
+  #deliver(handlers: ConnectionHandlers): void {
     const socket = this.#socket;
     const failed = (fault: unknown): void => {
       this.#fault ??= fault;
@@ -135,8 +135,8 @@ export class WebSocketConnection {
     let isMissing = false;
     const inOrder = new InOrder<Incoming | 'ended'>(
       (item) => {
-        if (item === 'ended') return hands.ended(this.#ended, this.#fault);
-        if (item.kind === 'lost' || (!isMissing && this.#isHeeded(item))) hands.put(item);
+        if (item === 'ended') return handlers.ended(this.#ended, this.#fault);
+        if (item.kind === 'lost' || (!isMissing && this.#isHeeded(item))) handlers.put(item);
       },
       (fault) => {
         isMissing = true;
@@ -146,7 +146,7 @@ export class WebSocketConnection {
     let isOpen = false;
     socket.once('open', () => {
       isOpen = true;
-      hands.opened();
+      handlers.opened();
     });
     socket.on('message', (data: Buffer, isBinary) => {
       if (this.#why !== undefined) return;

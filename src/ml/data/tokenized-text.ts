@@ -114,7 +114,7 @@ function writeTokens(
   return length;
 }
 
-/** Hands tokens over block by block. @returns where each document begins */
+/** ConnectionHandlers tokens over block by block. @returns where each document begins */
 function eachBlock(
   tokenizer: Tokenizer,
   documents: Iterable<Document>,

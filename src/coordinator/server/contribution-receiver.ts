@@ -5,10 +5,10 @@ import { isConsistent, mostLength } from '../claims.ts';
 import { isAwaited } from '../due.ts';
 import { islandOf } from '../roster.ts';
 import type { Event, RunState } from '../state.ts';
+import type { EffectRunner } from './effect-runner.ts';
 import { faultOf } from './fault.ts';
 import type { ServerOptions } from './options.ts';
 import type { Peer } from './peer.ts';
-import type { Performer } from './performer.ts';
 import type { Receipts } from './receipts.ts';
 
 /** Of one fragment, by one island: behind one that came late may be the one that is asked for now. */
@@ -16,25 +16,25 @@ const MOST_BEGUN = 2;
 
 type Contribution = Content & { readonly kind: 'contribution' };
 
-/** What the intake needs of the server. */
-export interface Desk {
+/** What the receiver needs of the server. */
+export interface ReceiverContext {
   state(): RunState;
   /** A contribution is there, for its merge, or will be in none. */
   take(peer: Peer, event: Event & { readonly kind: 'contributed' | 'left-out' }): void;
 }
 
 /** Takes contributions: signed ones, and only where one was asked for. Nothing else may fill memory. */
-export class Intake {
+export class ContributionReceiver {
   readonly #options: ServerOptions;
-  readonly #performer: Performer;
+  readonly #effectRunner: EffectRunner;
   readonly #receipts: Receipts;
-  readonly #desk: Desk;
+  readonly #context: ReceiverContext;
 
-  constructor(options: ServerOptions, performer: Performer, receipts: Receipts, desk: Desk) {
+  constructor(options: ServerOptions, effectRunner: EffectRunner, receipts: Receipts, context: ReceiverContext) {
     this.#receipts = receipts;
     this.#options = options;
-    this.#performer = performer;
-    this.#desk = desk;
+    this.#effectRunner = effectRunner;
+    this.#context = context;
   }
 
   /** Bytes that a transfer may have. @throws HelioError HELIO-4004 when it is no contribution to a fragment of this run */
@@ -53,7 +53,7 @@ export class Intake {
     if (content.kind !== 'contribution' || peer.name === undefined) return false;
     const begun = peer.begun.get(content.fragment) ?? 0;
     if (begun >= MOST_BEGUN) return false;
-    if (!isAwaited(this.#options.settings, this.#desk.state(), { ...content, island: peer.name })) return false;
+    if (!isAwaited(this.#options.settings, this.#context.state(), { ...content, island: peer.name })) return false;
     peer.begun.set(content.fragment, begun + 1);
     return true;
   }
@@ -85,16 +85,16 @@ export class Intake {
     const { fragment, version, round, steps, tokens, form, codec, signature } = content;
     const { settings, aggregation, nowMs } = this.#options;
     const claim = { claimedSteps: steps, claimedTokens: tokens };
-    const awaited = (): boolean => isAwaited(settings, this.#desk.state(), { island, fragment, version, round });
+    const awaited = (): boolean => isAwaited(settings, this.#context.state(), { island, fragment, version, round });
     if (!awaited()) return;
     // One that came late may be for the next merge already: it must not get into the one that is being summed up now.
-    while (this.#performer.busy) await this.#performer.settled();
+    while (this.#effectRunner.busy) await this.#effectRunner.settled();
     if (!awaited()) return;
     const out = (reason: string, length?: number): void =>
-      this.#desk.take(peer, { kind: 'left-out', island, fragment, round, steps, reason, length });
+      this.#context.take(peer, { kind: 'left-out', island, fragment, round, steps, reason, length });
     if (!isConsistent(settings, claim))
       return out(`it claims ${tokens} tokens in ${steps} steps, and a step has ${settings.tokensPerStep} at most`);
-    const { fragments, islands } = this.#desk.state();
+    const { fragments, islands } = this.#context.state();
     const before = fragments[fragment]!.version;
     const most = mostLength(
       settings,
@@ -114,10 +114,10 @@ export class Intake {
       throw error;
     }
     // A merge that was decided meanwhile has cleared what waited for it: this is for the next one that it is asked for, and comes again.
-    if (this.#desk.state().fragments[fragment]!.version !== before) return;
+    if (this.#context.state().fragments[fragment]!.version !== before) return;
     const claimed = { steps, tokens, form, codec };
     this.#receipts.handedIn(fragment, island, { key: peer.key, version, round, claimed, hash, signature });
-    this.#desk.take(peer, { kind: 'contributed', island, fragment, version, round, steps, tokens, length });
+    this.#context.take(peer, { kind: 'contributed', island, fragment, version, round, steps, tokens, length });
   }
 }
 

@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { explainSystemError } from '../../errors.ts';
 import type { Parcel } from '../../protocol/frame.ts';
-import type { Shelf } from '../aggregation.ts';
+import type { PayloadBuffer } from '../aggregation.ts';
 
 /**
  * Contributions wait in memory up to a limit, and beyond it in one temporary file: so the memory of a merge does not grow with the number of islands. A
  * contribution that is replaced keeps its place until the merge.
  */
-export class DiskShelf implements Shelf {
+export class SpillBuffer implements PayloadBuffer {
   readonly #limitBytes: number;
   #inMemoryBytes = 0;
   #buffer = new Uint8Array(0);

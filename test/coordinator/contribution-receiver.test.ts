@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, expect, it } from 'vitest';
 import { islandOf } from '../../src/coordinator/roster.ts';
-import { Intake } from '../../src/coordinator/server/intake.ts';
+import { ContributionReceiver } from '../../src/coordinator/server/contribution-receiver.ts';
 import type { Peer } from '../../src/coordinator/server/peer.ts';
 import { type Content, encodeFrames, joined } from '../../src/protocol/frame.ts';
 import { contentHash } from '../../src/protocol/hash.ts';
@@ -80,14 +80,14 @@ it('an island has so many contributions to a fragment under way, each of which w
   run = await hosted();
   const attic = puppet('attic');
   await attic.untilPulled(run.invite());
-  const intake = new Intake(
+  const receiver = new ContributionReceiver(
     { settings: { outer: { maxStaleness: 0 } } } as never,
     undefined as never,
     undefined as never,
     { state: () => run!.server.state, take: () => {} },
   );
   const peer = { name: 'attic', begun: new Map() } as unknown as Peer;
-  const begins = (change: object = {}, of = peer): boolean => intake.begins(of, contribution(change));
+  const begins = (change: object = {}, of = peer): boolean => receiver.begins(of, contribution(change));
   expect([begins({ version: 1 }), begins({ round: 0 }), begins({ fragment: 1 })]).toEqual([false, false, false]);
   expect(begins({}, { ...peer, name: 'cellar' })).toBe(false);
   expect([begins(), begins(), begins()]).toEqual([true, true, false]);
@@ -95,9 +95,9 @@ it('an island has so many contributions to a fragment under way, each of which w
 
 it('what may come of a fragment is as large as that one', () => {
   const options = { aggregation: { mostBytes: [24, 4_096] } } as never;
-  const intake = new Intake(options, undefined as never, undefined as never, undefined as never);
-  expect(intake.mostBytes(contribution())).toBe(24);
-  expect(intake.mostBytes(contribution({ fragment: 1 }))).toBe(4_096);
-  expect(() => intake.mostBytes(contribution({ fragment: 2 }))).toThrow(/contribution to fragment 2/);
-  expect(() => intake.mostBytes({ kind: 'base' })).toThrow(/transfer of kind base/);
+  const receiver = new ContributionReceiver(options, undefined as never, undefined as never, undefined as never);
+  expect(receiver.mostBytes(contribution())).toBe(24);
+  expect(receiver.mostBytes(contribution({ fragment: 1 }))).toBe(4_096);
+  expect(() => receiver.mostBytes(contribution({ fragment: 2 }))).toThrow(/contribution to fragment 2/);
+  expect(() => receiver.mostBytes({ kind: 'base' })).toThrow(/transfer of kind base/);
 });

@@ -12,15 +12,15 @@ export interface Outcome {
   readonly seq: number;
 }
 
-interface Said {
+interface Latest {
   readonly progress?: Event;
   readonly standing?: Event;
 }
 
 const TICK_MS = 250;
 
-/** Where the run stands: takes events one by one to the pure machine, and logs those that decide. */
-export class Decider {
+/** Holds the run's state: gives events one by one to the pure state machine (`run.ts`), and logs those that change it. */
+export class StateMachine {
   readonly #given: Given;
   readonly #perform: (outcome: Outcome) => void;
   readonly #fail: (error: unknown) => void;
@@ -29,12 +29,12 @@ export class Decider {
   #state: RunState;
   #suspended = false;
   #stopped = false;
-  /** What islands say of themselves that decides nothing: the newest counters and standing of each are logged with what does. */
-  readonly #said = new Map<string, Said>();
+  /** The newest counters and standing of each island. They change no decision, so they are logged with the next event that does. */
+  readonly #latest = new Map<string, Latest>();
 
   constructor(
     given: Given,
-    hands: {
+    handlers: {
       readonly perform: (outcome: Outcome) => void;
       readonly failed: (error: unknown) => void;
       /** Called before each regular tick. */
@@ -43,13 +43,13 @@ export class Decider {
   ) {
     this.#given = given;
     this.#state = given.state;
-    this.#perform = hands.perform;
-    this.#fail = hands.failed;
+    this.#perform = handlers.perform;
+    this.#fail = handlers.failed;
     const tick = (): void => {
       if (this.#stopped) return;
-      hands.beforeTick();
+      handlers.beforeTick();
       this.take({ kind: 'tick' });
-      given.store.flush().catch(hands.failed);
+      given.store.flush().catch(handlers.failed);
     };
     // After a stall timers run before anything is read: what waits in the sockets counts first.
     this.#ticker = setInterval(() => setImmediate(tick), TICK_MS);
@@ -94,12 +94,12 @@ export class Decider {
   }
 
   /** Logs what was said and not logged yet: by one island, or by all. */
-  logProgress(now: number, islands: Iterable<string> = this.#said.keys()): void {
+  logProgress(now: number, islands: Iterable<string> = this.#latest.keys()): void {
     for (const island of islands) {
-      const { progress, standing } = this.#said.get(island) ?? {};
+      const { progress, standing } = this.#latest.get(island) ?? {};
       if (progress !== undefined) this.#given.store.append(now, progress);
       if (standing !== undefined) this.#given.store.append(now, standing);
-      this.#said.delete(island);
+      this.#latest.delete(island);
     }
   }
 
@@ -114,7 +114,7 @@ export class Decider {
   /** Remembers what decided something; what decides nothing waits for the next such event of its island, or the next merge. */
   #log(now: number, event: Event): number {
     if (event.kind === 'progress' || event.kind === 'standing') {
-      this.#said.set(event.island, { ...this.#said.get(event.island), [event.kind]: event });
+      this.#latest.set(event.island, { ...this.#latest.get(event.island), [event.kind]: event });
       return 0;
     }
     if (event.kind === 'left' || event.kind === 'joined') this.logProgress(now, [event.island]);

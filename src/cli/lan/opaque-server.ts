@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { CodeBegun, CodeDoor } from '../../coordinator/server/codes.ts';
+import type { CodeBegun, JoinCodeServer } from '../../coordinator/server/join-code-routes.ts';
 import { type HostSecrets, hostBegins, hostFinishes, registerCode } from './exchange.ts';
 import { type Guess, Guesses, isLocal } from './guesses.ts';
 import { seal } from './sealed.ts';
@@ -15,7 +15,7 @@ export interface CodeTried {
   readonly turnedAway: number;
 }
 
-export interface DoorOptions {
+export interface OpaqueServerOptions {
   readonly code: string;
   /** What whoever knows the code is told: an invitation link of his own. */
   readonly invite: () => Promise<{ readonly id: string; readonly link: string }>;
@@ -38,8 +38,8 @@ interface Attempt {
 }
 
 /** The host's side of a run's code. */
-export class OpaqueDoor implements CodeDoor {
-  readonly #options: DoorOptions;
+export class OpaqueServer implements JoinCodeServer {
+  readonly #options: OpaqueServerOptions;
   readonly #secrets: HostSecrets;
   readonly #guesses = new Guesses();
   readonly #attempts = new Map<string, Attempt>();
@@ -47,13 +47,13 @@ export class OpaqueDoor implements CodeDoor {
   #turnedAway = 0;
   #toldMs = Number.NEGATIVE_INFINITY;
 
-  private constructor(options: DoorOptions, secrets: HostSecrets) {
+  private constructor(options: OpaqueServerOptions, secrets: HostSecrets) {
     this.#options = options;
     this.#secrets = secrets;
   }
 
-  static async open(options: DoorOptions): Promise<OpaqueDoor> {
-    return new OpaqueDoor(options, await registerCode(options.code));
+  static async open(options: OpaqueServerOptions): Promise<OpaqueServer> {
+    return new OpaqueServer(options, await registerCode(options.code));
   }
 
   begin(address: string, request: string): CodeBegun {

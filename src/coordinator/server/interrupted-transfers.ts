@@ -4,7 +4,7 @@ import type { Beginning } from '../../protocol/frame.ts';
 const MOST_BYTES = 256 * 2 ** 20;
 
 /** Contributions that broke off, by island, until it is back. */
-export class BrokenOff {
+export class InterruptedTransfers {
   readonly #byIsland = new Map<string, Beginning>();
   #bytes = 0;
 
@@ -21,7 +21,7 @@ export class BrokenOff {
     }
   }
 
-  /** Hands out what there is of an island, and forgets it. */
+  /** ConnectionHandlers out what there is of an island, and forgets it. */
   take(island: string): readonly Beginning[] {
     const broken = this.#byIsland.get(island);
     if (broken === undefined) return [];

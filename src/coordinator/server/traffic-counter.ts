@@ -8,7 +8,7 @@ export interface Traffic {
  * Bytes exchanged with each island: in earlier processes, over connections that are gone, and over the one that is open. Names that are no island's of the run
  * cost nothing to invent: what was exchanged under them counts in the sum alone.
  */
-export class TrafficBook {
+export class TrafficCounter {
   readonly #past: Map<string, Traffic>;
   readonly #open: (island: string) => Traffic | undefined;
   readonly #names: () => Iterable<string>;

@@ -2,12 +2,12 @@ import { getConnInfo } from '@hono/node-server/conninfo';
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 
 /**
- * The code of a run on a local network, as HTTP sees it: two messages there, two back. What they say is the door's own business
- * (`cli/lan/code-door.ts`); the coordinator carries them.
+ * The code of a run on a local network, as HTTP sees it: two messages there, two back. What they say is the server's own business
+ * (`cli/lan/opaque-server.ts`); the coordinator carries them.
  */
 
 /** Who knows the run's code is let in. Its holder is the host's process, not the coordinator. */
-export interface CodeDoor {
+export interface JoinCodeServer {
   /** @param address of who asks @param request the first message of an exchange */
   begin(address: string, request: string): CodeBegun;
   /** @param attempt as `begin` named it @returns the sealed invitation, or undefined where the code was wrong or the time was up */
@@ -61,9 +61,9 @@ const ROUTES = {
   }),
 } as const;
 
-export function codeRoutes(app: OpenAPIHono, door: CodeDoor): void {
+export function codeRoutes(app: OpenAPIHono, server: JoinCodeServer): void {
   app.openapi(ROUTES.begin, (c) => {
-    const begun = door.begin(getConnInfo(c).remote.address ?? '', c.req.valid('json').request);
+    const begun = server.begin(getConnInfo(c).remote.address ?? '', c.req.valid('json').request);
     switch (begun.kind) {
       case 'begun':
         return c.json({ attempt: begun.attempt, response: begun.response }, 200);
@@ -84,7 +84,7 @@ export function codeRoutes(app: OpenAPIHono, door: CodeDoor): void {
   });
   app.openapi(ROUTES.finish, async (c) => {
     const { attempt: which, request } = c.req.valid('json');
-    const sealed = await door.finish(which, request);
+    const sealed = await server.finish(which, request);
     return sealed === undefined ? c.json({ error: 'The code is wrong.' }, 403) : c.json({ sealed }, 200);
   });
 }

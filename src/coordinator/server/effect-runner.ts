@@ -23,8 +23,8 @@ export interface Decision {
   readonly newestPeer: number;
 }
 
-/** Whom what was decided concerns, and who is told of it. */
-export interface Crew {
+/** What the effects need of the server. */
+export interface EffectContext {
   peer(island: string): Peer | undefined;
   record(record: RunRecord): void;
   /** Before a merge is committed: counters that were not logged yet. */
@@ -42,9 +42,9 @@ const BYTES_BEHIND = 64 * 2 ** 20;
 const TOLD_AT_ONCE = 128;
 
 /** Does what the machine decides, one after the other: sums, stores, and sends. */
-export class Performer {
+export class EffectRunner {
   readonly #options: ServerOptions;
-  readonly #crew: Crew;
+  readonly #context: EffectContext;
   readonly #metrics: RunMetrics;
   readonly #receipts: Receipts;
   readonly #decisions = new Queue<Decision>();
@@ -56,10 +56,10 @@ export class Performer {
   #told = 0;
   #working: Promise<void> = Promise.resolve();
 
-  constructor(options: ServerOptions, crew: Crew, metrics: RunMetrics, receipts: Receipts) {
+  constructor(options: ServerOptions, context: EffectContext, metrics: RunMetrics, receipts: Receipts) {
     this.#receipts = receipts;
     this.#options = options;
-    this.#crew = crew;
+    this.#context = context;
     this.#metrics = metrics;
     const elements = options.aggregation.fragments.reduce((sum, fragment) => sum + fragment.elements, 0);
     this.#mostBehind = BYTES_BEHIND + MODELS_BEHIND * 4 * elements + (options.base?.length ?? 0);
@@ -97,7 +97,7 @@ export class Performer {
       }
     } catch (error) {
       this.#decisions.clear();
-      this.#crew.failed(error);
+      this.#context.failed(error);
     }
     this.#busy = false;
   }
@@ -126,15 +126,15 @@ export class Performer {
       case 'commit':
         return this.#commit(effect);
       case 'record':
-        return this.#crew.record(effect.record);
+        return this.#context.record(effect.record);
       case 'end':
-        return store.flush().then(() => this.#crew.ended(effect));
+        return store.flush().then(() => this.#context.ended(effect));
     }
   }
 
   /** The connection that a decision was about, if it is still there. */
   #peerOf(island: string, { newestPeer }: Decision): Peer | undefined {
-    const peer = this.#crew.peer(island);
+    const peer = this.#context.peer(island);
     return peer !== undefined && peer.number <= newestPeer ? peer : undefined;
   }
 
@@ -145,7 +145,7 @@ export class Performer {
     const committed = this.#metrics.merges.startTimer();
     const { parcel, delta, hash } = await aggregation.merge(fragment, weights);
     await blobs.put(hash, delta);
-    this.#crew.logProgress();
+    this.#context.logProgress();
     const what = recordOf(effect, decision.state, (island) => this.#receipts.hashOf(fragment, island));
     await store.commitMerge({ seq: decision.seq, fragment, version, blob: hash, what });
     committed();
@@ -167,7 +167,7 @@ export class Performer {
     }
     this.#receipts
       .merged(fragment, version, contributions, (island) => this.#peerOf(island, decision))
-      .catch((error: unknown) => this.#crew.failed(error));
+      .catch((error: unknown) => this.#context.failed(error));
   }
 
   async #save(id: string, state: RunState, seq: number): Promise<void> {
@@ -258,7 +258,7 @@ export class Performer {
       const all = [...(await this.#prepared()), ...(await Promise.all(this.#wholes.values()))];
       const packed = all.find((each) => each.hash === hash);
       if (packed === undefined) peer.channel.send({ kind: 'missing', hash });
-      else await peer.channel.transfer(packed).catch((error: unknown) => this.#crew.unsent(peer, error));
+      else await peer.channel.transfer(packed).catch((error: unknown) => this.#context.unsent(peer, error));
     } finally {
       peer.isFetching = false;
     }
@@ -270,6 +270,6 @@ export class Performer {
     if (peer.channel.waitingBytes > this.#mostBehind) return peer.socket.terminate();
     const there = peer.beginnings.find(({ hash, bytes }) => hash === packed.hash && bytes <= packed.payload.length);
     peer.beginnings = peer.beginnings.filter((beginning) => beginning !== there);
-    peer.channel.transfer(packed, there?.bytes ?? 0).catch((error: unknown) => this.#crew.unsent(peer, error));
+    peer.channel.transfer(packed, there?.bytes ?? 0).catch((error: unknown) => this.#context.unsent(peer, error));
   }
 }

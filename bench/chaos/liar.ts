@@ -7,7 +7,7 @@ import { seededRandom } from '../../src/ml/tensor/random.ts';
 import { readLink } from '../../src/protocol/invitation.ts';
 import { RUN_PATH } from '../../src/protocol/messages.ts';
 import { LIES, type Lie, type LieName } from '../../test/coordinator/liars.ts';
-import { LyingLine } from '../../test/island/lying-line.ts';
+import { LyingConnection } from '../../test/island/lying-connection.ts';
 
 /** An island as `heliotrope join` is one, which lies: about something else every few seconds. */
 const { values, positionals } = parseArgs({
@@ -57,5 +57,5 @@ await runIsland({
   log,
   traceFile: undefined,
   signal: new AbortController().signal,
-  over: (line) => new LyingLine(line, { identity, random, lie }),
+  over: (connection) => new LyingConnection(connection, { identity, random, lie }),
 });

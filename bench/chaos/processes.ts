@@ -5,7 +5,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LiveRecord, ServeLine, Summary } from '../../src/cli/records.ts';
-import { CuttableLine } from './line.ts';
+import { CuttableProxy } from './cuttable-proxy.ts';
 
 /** A coordinator and its islands as processes of their own, as a user has them, for whoever wants to harm them. */
 
@@ -31,7 +31,7 @@ export interface Setup {
 interface Member {
   readonly name: string;
   readonly lies: boolean;
-  readonly line: CuttableLine;
+  readonly proxy: CuttableProxy;
   child: ChildProcess | undefined;
   stopped: boolean;
 }
@@ -92,9 +92,9 @@ export class Processes {
     } finally {
       clearInterval(look);
       this.#over = true;
-      for (const { child, line } of this.#members) {
+      for (const { child, proxy } of this.#members) {
         child?.kill('SIGKILL');
-        line.close();
+        proxy.close();
       }
       this.#serve?.kill('SIGKILL');
     }
@@ -130,10 +130,10 @@ export class Processes {
   }
 
   async cutIsland(name: string, forMs: number): Promise<void> {
-    const { line } = this.#member(name);
-    line.cut();
+    const { proxy } = this.#member(name);
+    proxy.cut();
     await sleep(forMs);
-    line.mend();
+    proxy.mend();
   }
 
   /** Whether the coordinator has merged since it was killed last, or began. */
@@ -216,7 +216,7 @@ export class Processes {
       const member: Member = {
         name: `island-${i}`,
         lies: i > this.#setup.islands - (this.#setup.liars ?? 0),
-        line: await CuttableLine.open(port),
+        proxy: await CuttableProxy.open(port),
         child: undefined,
         stopped: false,
       };
@@ -226,9 +226,9 @@ export class Processes {
   }
 
   #startIsland(member: Member): void {
-    const { name, lies, line } = member;
+    const { name, lies, proxy } = member;
     const link = new URL(this.#served!.invitation);
-    link.port = String(line.port);
+    link.port = String(proxy.port);
     const state = path.join(this.folder, name);
     mkdirSync(state, { recursive: true });
     const log = openSync(path.join(state, 'island.log'), 'a');

@@ -33,7 +33,7 @@ const ISLAND_LOG_BYTES = 4 * 2 ** 20;
 const MAX_SAME_WORDS = 3;
 const RESTART_MS = 500;
 /** How long islands may take to end after the run is over. */
-const FAREWELL_MS = 10_000;
+const SHUTDOWN_MS = 10_000;
 
 /** @throws HelioError what `serve` ended with, or HELIO-5002 when an island or the coordinator cannot be kept running */
 export async function runLocally(
@@ -56,8 +56,8 @@ export async function runLocally(
     result = await Promise.race([coordinator.run(), hopeless]);
   } finally {
     options.signal.removeEventListener('abort', onStop);
-    await islands.farewell();
-    coordinator.farewell();
+    await islands.shutDown();
+    coordinator.shutDown();
   }
   const traces = result.summary.islandDetails.map(({ island }) =>
     path.join(result.folder, 'islands', island, 'trace.json'),
@@ -101,7 +101,7 @@ class CoordinatorKeeper {
     this.#serve?.kill('SIGKILL');
   }
 
-  farewell(): void {
+  shutDown(): void {
     this.#serve?.stdin?.end();
   }
 
@@ -198,16 +198,16 @@ class IslandKeeper {
     this.#restarting = false;
   }
 
-  async farewell(): Promise<void> {
+  async shutDown(): Promise<void> {
     this.#restarting = false;
-    const patience = setTimeout(() => {
+    const timer = setTimeout(() => {
       for (const child of this.#running.values()) child.kill('SIGKILL');
-    }, FAREWELL_MS);
+    }, SHUTDOWN_MS);
     for (const child of this.#running.values()) child.stdin?.end();
     await Promise.all(
       [...this.#running.values()].map((child) => new Promise((resolve) => child.once('exit', resolve))),
     );
-    clearTimeout(patience);
+    clearTimeout(timer);
   }
 
   #launch(name: string, serving: Serving, threads: number): void {

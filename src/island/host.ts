@@ -34,8 +34,8 @@ export interface IslandHost {
   say(sentence: string): void;
 }
 
-/** The way to the coordinator. It may be lost and found again; what is sent meanwhile is lost, and is asked for again. */
-export interface Line {
+/** The connection to the coordinator. It may break and be opened again; what is sent in between is lost, and is asked for again. */
+export interface CoordinatorConnection {
   send(message: IslandMessage): void;
   /**
    * Resolves when the last byte has left this process, or the connection is gone.

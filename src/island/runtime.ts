@@ -5,9 +5,9 @@ import { isSignedBy, updateText } from '../protocol/identity.ts';
 import { type Unit, unitOf } from '../protocol/job.ts';
 import { type CoordinatorMessage, type IslandMessage, NO_PROGRESS, type Progress } from '../protocol/messages.ts';
 import { receiptText } from '../protocol/receipts.ts';
-import { Attention } from './attention.ts';
-import { helloOf } from './greeting.ts';
-import type { Incoming, IslandHost, Line, Span } from './host.ts';
+import { ConnectionInbox } from './connection-inbox.ts';
+import { helloOf } from './hello.ts';
+import type { CoordinatorConnection, Incoming, IslandHost, Span } from './host.ts';
 import { activity, isNews, isWanted, reactIsland } from './machine.ts';
 import {
   type IslandEffect,
@@ -19,7 +19,7 @@ import {
   type Told,
   type Welcome,
 } from './state.ts';
-import type { Assignment, IslandExchange, IslandTrainer, Kept } from './trainer-face.ts';
+import type { Assignment, IslandExchange, IslandTrainer, Kept } from './trainer-interface.ts';
 import { readWelcome } from './welcome.ts';
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =>
@@ -41,11 +41,11 @@ const OWNER_MS = 60_000;
 /** Longest single wait: the heartbeat runs beside it. */
 const IDLE_MS = 1_000;
 
-/** Does what the island's machine decides, with a real trainer and a real line, until the run is over. */
+/** Does what the island's machine decides, with a real trainer and a real connection, until the run is over. */
 export class IslandSession {
   readonly #host: IslandHost;
-  readonly #line: Line;
-  readonly #attention: Attention;
+  readonly #connection: CoordinatorConnection;
+  readonly #inbox: ConnectionInbox;
   readonly #trainer: IslandTrainer;
   readonly #exchange: IslandExchange;
   #state: IslandState = newIsland;
@@ -76,17 +76,17 @@ export class IslandSession {
   #unit: Unit = 'tokens';
   readonly #cpuBeforeS: number;
 
-  constructor(host: IslandHost, line: Line, trainer: IslandTrainer, exchange: IslandExchange) {
+  constructor(host: IslandHost, connection: CoordinatorConnection, trainer: IslandTrainer, exchange: IslandExchange) {
     this.#host = host;
-    this.#line = line;
-    this.#attention = new Attention(line);
+    this.#connection = connection;
+    this.#inbox = new ConnectionInbox(connection);
     this.#trainer = trainer;
     this.#exchange = exchange;
     this.#cpuBeforeS = host.cpuS();
   }
 
   /**
-   * Runs until the coordinator says stop, or the line is closed from this side.
+   * Runs until the coordinator says stop, or the connection is closed from this side.
    *
    * @throws HelioError when the coordinator refuses the island or stays away, or its own part cannot be done
    */
@@ -95,7 +95,7 @@ export class IslandSession {
       await this.#takeOpened();
       if (this.#ending !== undefined) return this.#ending;
       const waitMs = this.#waitMs();
-      const [seconds, item] = await this.#timed('wait', () => this.#attention.next(waitMs));
+      const [seconds, item] = await this.#timed('wait', () => this.#inbox.next(waitMs));
       if (this.#state.training) this.#counters.waitS += seconds;
       if (item === null) return 'interrupted';
       if (item !== 'timeout') await this.#handle(item);
@@ -105,7 +105,7 @@ export class IslandSession {
 
   /** Something that may take minutes: a connection that comes back is answered meanwhile. */
   #meanwhile<T>(work: Promise<T>): Promise<T> {
-    return this.#attention.meanwhile(work, (item) => this.#handle(item));
+    return this.#inbox.during(work, (item) => this.#handle(item));
   }
 
   /** 0 when there is a step to take; otherwise how long to wait for the next message. */
@@ -131,13 +131,13 @@ export class IslandSession {
   async #handle(item: Incoming): Promise<void> {
     if (item.kind === 'told') return this.#dispatch({ kind: 'told', message: this.#read(item.message) });
     if (item.kind !== 'received') return this.#dispatch(item);
-    const { content, payload, vessel, sinceMs } = item;
+    const { content, payload, sink, sinceMs } = item;
     switch (content.kind) {
       case 'preparation':
         this.#preparation = new TextDecoder().decode(payload);
         break;
       case 'base':
-        this.#base = vessel?.file === undefined ? payload : { file: vessel.file };
+        this.#base = sink?.file === undefined ? payload : { file: sink.file };
         break;
       case 'global':
         if (isWanted(this.#state, content)) this.#newest[content.fragment] = decodeFloats(payload);
@@ -182,7 +182,7 @@ export class IslandSession {
   async #perform(effect: IslandEffect): Promise<void> {
     switch (effect.kind) {
       case 'hello':
-        return this.#line.send(await helloOf(this.#host, effect.nonce, effect.run));
+        return this.#connection.send(await helloOf(this.#host, effect.nonce, effect.run));
       case 'resume':
         return this.#resume(effect);
       case 'receipt':
@@ -192,7 +192,7 @@ export class IslandSession {
       case 'send':
         // Whoever hears that it is due also knows how fast it is.
         if (effect.message.kind === 'due') this.#report();
-        return this.#line.send(effect.message);
+        return this.#connection.send(effect.message);
       case 'prepare':
         return this.#prepare(effect.welcome);
       case 'open':
@@ -241,7 +241,7 @@ export class IslandSession {
   async #resume({ run, holds }: IslandEffect & { readonly kind: 'resume' }): Promise<void> {
     const hashes = await Promise.all(holds.map((_, fragment) => contentHash(bytesOf(this.#newest[fragment]!))));
     const hashed = holds.map((held, fragment) => ({ ...held, hash: hashes[fragment]! }));
-    this.#line.send({ kind: 'resume', run, holds: hashed, beginnings: this.#line.beginnings });
+    this.#connection.send({ kind: 'resume', run, holds: hashed, beginnings: this.#connection.beginnings });
   }
 
   /** A receipt that is not this island's, or that the host has not signed, is worth nothing. */
@@ -298,7 +298,7 @@ export class IslandSession {
     this.#inBackground(async () => {
       const open = (): Promise<Float32Array> => this.#exchange.receive(fragment, version, parcel, round);
       this.#opened.push({ content, parameters: await this.#spanned('exchange', 'open', open) });
-      this.#line.wake();
+      this.#connection.wake();
     });
   }
 
@@ -344,13 +344,13 @@ export class IslandSession {
   async #upload(outgoing: Outgoing, from: number): Promise<void> {
     // Asked for on a connection that is gone, it is asked for again on the next.
     if (this.#state.link !== 'joined') return;
-    await this.#spanned('upload', 'contribution', () => this.#line.transfer(outgoing, from));
+    await this.#spanned('upload', 'contribution', () => this.#connection.transfer(outgoing, from));
   }
 
   #inBackground(work: () => Promise<void>): void {
     void work().catch((error: unknown) => {
       this.#fault ??= { error };
-      this.#line.wake();
+      this.#connection.wake();
     });
   }
 
@@ -372,7 +372,7 @@ export class IslandSession {
 
   /** What is said while there is nobody, or before the island was let in again, is of no use there. */
   #tell(message: IslandMessage): void {
-    if (this.#state.link === 'joined') this.#line.send(message);
+    if (this.#state.link === 'joined') this.#connection.send(message);
   }
 
   #report(): void {

@@ -92,9 +92,9 @@ export function decodeFloats(payload: Uint8Array): Float32Array {
 
 export interface Transfer {
   readonly content: Content;
-  /** Empty where it was put together in a vessel that is no array. */
+  /** Empty where it was put together in a sink that is no array. */
   readonly payload: Uint8Array<ArrayBuffer>;
-  readonly vessel?: Vessel;
+  readonly sink?: Sink;
   /** Of the payload, checked. */
   readonly hash: string;
 }
@@ -106,7 +106,7 @@ export interface Payload {
 }
 
 /** Where a payload is put together: an array, or a file. */
-export interface Vessel extends Payload {
+export interface Sink extends Payload {
   /** The file's path. */
   readonly file?: string;
   set(piece: Uint8Array, offset: number): void;
@@ -119,7 +119,7 @@ export interface Reception {
   /** Asked once as a transfer begins; all is kept when left out. What is not kept is passed over as it comes, and takes no memory. */
   readonly keeps?: (content: Content) => boolean;
   /** In memory when left out. @throws HelioError when there is no room for it */
-  readonly vessel?: (content: Content, bytes: number) => Vessel;
+  readonly sink?: (content: Content, bytes: number) => Sink;
 }
 
 /** A payload that is ready to be sent, to one or to many. */
@@ -172,7 +172,7 @@ export function joined({ head, piece }: Frame): Uint8Array {
 export interface Beginning {
   readonly hash: string;
   /** Of the whole payload's length. */
-  readonly payload: Vessel;
+  readonly payload: Sink;
   readonly received: number;
 }
 
@@ -251,7 +251,7 @@ export class FrameAssembler {
   }
 
   #begin({ content, hash, totalBytes, offset }: Header): Open {
-    const { most, keeps, vessel = inMemory } = this.#reception;
+    const { most, keeps, sink = inMemory } = this.#reception;
     const mostBytes = typeof most === 'number' ? most : most(content);
     if (totalBytes > mostBytes) throw damaged(`it announces ${totalBytes} bytes and at most ${mostBytes} are expected`);
     const before = this.#beginnings.find((beginning) => beginning.hash === hash);
@@ -261,7 +261,7 @@ export class FrameAssembler {
       return { content, hash, payload: passedOver(totalBytes), received: goesOn ? offset : 0, hasher: undefined };
     }
     if (offset === 0 || before?.payload.length !== totalBytes || before.received !== offset)
-      return { content, hash, payload: vessel(content, totalBytes), received: 0, hasher: new PieceHasher() };
+      return { content, hash, payload: sink(content, totalBytes), received: 0, hasher: new PieceHasher() };
     this.#beginnings = this.#beginnings.filter((beginning) => beginning !== before);
     const hasher = new PieceHasher();
     for (let at = 0; at < offset; at += PIECE_BYTES)
@@ -276,12 +276,12 @@ async function checked({ content, hash, payload, hasher }: Kept): Promise<Transf
   if ((await hasher.end()) !== hash) throw damaged('its hash is not the one that it names');
   return payload instanceof Uint8Array
     ? { content, payload: payload as Uint8Array<ArrayBuffer>, hash }
-    : { content, payload: new Uint8Array(0), vessel: payload, hash };
+    : { content, payload: new Uint8Array(0), sink: payload, hash };
 }
 
-const passedOver = (length: number): Vessel => ({ length, set() {}, subarray: () => new Uint8Array(0) });
+const passedOver = (length: number): Sink => ({ length, set() {}, subarray: () => new Uint8Array(0) });
 
-function inMemory(_: Content, bytes: number): Vessel {
+function inMemory(_: Content, bytes: number): Sink {
   try {
     return new Uint8Array(bytes);
   } catch {

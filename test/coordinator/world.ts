@@ -85,7 +85,7 @@ interface SimIsland {
   evaluation: number;
   connectedMs: number;
   numbers: IslandNumbers | undefined;
-  /** While it prepares: what waits until it is done (`attention.ts`). */
+  /** While it prepares: what waits until it is done (`connection-inbox.ts`). */
   waiting: (() => void)[] | undefined;
 }
 

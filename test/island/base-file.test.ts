@@ -33,7 +33,7 @@ async function travelling(elements: number) {
   return { data, frames, whole: encodeSafetensors(new Map([['w', { shape: [elements], data }]])) };
 }
 
-const assembler = (bases: BaseFiles) => new FrameAssembler({ most: 2 ** 30, vessel: (_, bytes) => bases.make(bytes) });
+const assembler = (bases: BaseFiles) => new FrameAssembler({ most: 2 ** 30, sink: (_, bytes) => bases.make(bytes) });
 
 describe('a base on its way', () => {
   it('is hashed and sent from where it lies, and put together in a file, with the bytes of the whole', async () => {
@@ -43,8 +43,8 @@ describe('a base on its way', () => {
       .map((frame) => into.accept(frame))
       .at(-1)!;
     expect(transfer.payload.length).toBe(0);
-    expect(readFileSync(transfer.vessel!.file!)).toEqual(Buffer.from(whole));
-    const opened = openSafetensors(transfer.vessel!.file!);
+    expect(readFileSync(transfer.sink!.file!)).toEqual(Buffer.from(whole));
+    const opened = openSafetensors(transfer.sink!.file!);
     expect(opened.read('w')).toEqual(data);
     opened.close();
   });
@@ -62,7 +62,7 @@ describe('a base on its way', () => {
       const transfer = await frames(received)
         .map((frame) => after.accept(frame))
         .at(-1)!;
-      expect(readFileSync(transfer.vessel!.file!)).toEqual(Buffer.from(whole));
+      expect(readFileSync(transfer.sink!.file!)).toEqual(Buffer.from(whole));
     }
   });
 
@@ -87,7 +87,7 @@ describe('a base on its way', () => {
   });
 
   it('has in any part what was put there, as an array has', () => {
-    const folder = mkdtempSync(path.join(tmpdir(), 'heliotrope-vessel-'));
+    const folder = mkdtempSync(path.join(tmpdir(), 'heliotrope-sink-'));
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1, maxLength: 50 }), fc.nat(), fc.nat(), (bytes, a, b) => {
         const file = new BaseFile(path.join(folder, 'f'), bytes.length);

@@ -1,7 +1,7 @@
 import { FragmentExchange } from '../../src/island/fragment-exchange.ts';
 import type { IslandHost } from '../../src/island/host.ts';
 import { NOTHING } from '../../src/island/own-data.ts';
-import type { IslandExchange, IslandTrainer } from '../../src/island/trainer-face.ts';
+import type { IslandExchange, IslandTrainer } from '../../src/island/trainer-interface.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
 
 const IDENTITY = await newIdentity();

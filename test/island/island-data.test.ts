@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
-import { helloOf } from '../../src/island/greeting.ts';
+import { helloOf } from '../../src/island/hello.ts';
 import { islandFiles } from '../../src/island/node/data-files.ts';
 import { type IslandData, openIslandData, seedOf } from '../../src/island/node/island-data.ts';
 import { prepareData, tokenizerOf } from '../../src/island/node/job-data.ts';

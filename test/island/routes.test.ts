@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { generate } from 'selfsigned';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { ReconnectingLine } from '../../src/island/node/line.ts';
+import { ReconnectingConnection } from '../../src/island/node/reconnecting-connection.ts';
 import type { Route } from '../../src/island/node/route-search.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
 import { FRESH, type Hosted, helloOf, hosted, Puppet } from '../coordinator/hosted.ts';
@@ -69,17 +69,17 @@ const passing = (port: () => number, flows: () => boolean = () => true): Promise
 async function island(routes: readonly Route[], invitation: string | null, patienceS = 20) {
   const sentences: string[] = [];
   const heard: string[] = [];
-  const line = new ReconnectingLine({ routes, patienceS, log: (sentence) => sentences.push(sentence) });
-  ends.push(() => line.close());
+  const connection = new ReconnectingConnection({ routes, patienceS, log: (sentence) => sentences.push(sentence) });
+  ends.push(() => connection.close());
   const identity = await newIdentity();
   const live = async (): Promise<void> => {
-    for (let item = await line.next(1_000); item !== null; item = await line.next(1_000)) {
+    for (let item = await connection.next(1_000); item !== null; item = await connection.next(1_000)) {
       if (item === 'timeout') continue;
       heard.push(item.kind === 'told' ? item.message.kind : item.kind);
       if (item.kind !== 'told') continue;
       const { message } = item;
-      if (message.kind === 'challenge') line.send(await helloOf('attic', identity, message.nonce, invitation));
-      if (message.kind === 'admitted') line.send({ ...FRESH, holds: [], beginnings: [] });
+      if (message.kind === 'challenge') connection.send(await helloOf('attic', identity, message.nonce, invitation));
+      if (message.kind === 'admitted') connection.send({ ...FRESH, holds: [], beginnings: [] });
       if (message.kind === 'refused') throw new Error(`refused: ${message.what}`);
     }
   };
@@ -89,7 +89,7 @@ async function island(routes: readonly Route[], invitation: string | null, patie
   );
   const hears = (kind: string, times = 1): Promise<void> =>
     expect.poll(() => heard.filter((each) => each === kind).length, { timeout: 40_000 }).toBeGreaterThanOrEqual(times);
-  return { line, sentences, heard, hears, ended };
+  return { connection, sentences, heard, hears, ended };
 }
 
 describe('an island comes by another route', () => {
@@ -229,7 +229,7 @@ describe('an island comes again', () => {
     const attic = await island([at(portOf(http)), at(server.port)], await invite(), 60);
     await attic.hears('welcome');
     expect(passed).toBe(0);
-    attic.line.close();
+    attic.connection.close();
     const alone = await island([at(portOf(http))], await invite(), 2);
     const error = await alone.ended;
     expect([codes, error?.code]).toEqual([[], 'HELIO-4002']);
@@ -416,17 +416,17 @@ it('an answer goes on the connection that the question came from', async () => {
     socket.send(JSON.stringify({ kind: 'challenge', protocol: 6, oldest: 6, nonce }));
     if (heard.length === 1) send = () => socket.close(1012);
   });
-  const line = new ReconnectingLine({ routes: [at(portOf(http))], patienceS: 20, log: () => {} });
-  ends.push(() => line.close());
+  const connection = new ReconnectingConnection({ routes: [at(portOf(http))], patienceS: 20, log: () => {} });
+  ends.push(() => connection.close());
   await expect.poll(() => heard.length).toBe(1);
   await sleep(300);
   // Busy with a long step, it reads nothing, while one connection ends and the next begins.
   send();
   await expect.poll(() => heard.length).toBe(2);
   await sleep(300);
-  for (let item = await line.next(0); item !== 'timeout' && item !== null; item = await line.next(0))
+  for (let item = await connection.next(0); item !== 'timeout' && item !== null; item = await connection.next(0))
     if (item.kind === 'told' && item.message.kind === 'challenge')
-      line.send({ kind: 'leaving', reason: '', nonce: item.message.nonce } as never);
+      connection.send({ kind: 'leaving', reason: '', nonce: item.message.nonce } as never);
   await expect.poll(() => heard[1]).toEqual(['2'.repeat(32)]);
   expect(heard[0]).toEqual([]);
 });

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
-import type { Incoming, Line } from '../../src/island/host.ts';
+import type { CoordinatorConnection, Incoming } from '../../src/island/host.ts';
 import { IslandSession } from '../../src/island/runtime.ts';
-import type { IslandExchange } from '../../src/island/trainer-face.ts';
+import type { IslandExchange } from '../../src/island/trainer-interface.ts';
 import type { Content } from '../../src/protocol/frame.ts';
 import { type CoordinatorMessage, islandMessageSchema, parseMessage } from '../../src/protocol/messages.ts';
 import { OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/versions.ts';
@@ -76,7 +76,7 @@ it.each(['', 'oneStepDelay: true, maxStaleness: 1, overlapSteps: 5'])(
       told({ kind: 'stop', reason: 'finished' }),
     ];
     const sent: Content[] = [];
-    const line: Line = {
+    const connection: CoordinatorConnection = {
       send: () => {},
       transfer: async ({ content }) => {
         sent.push(content);
@@ -91,7 +91,7 @@ it.each(['', 'oneStepDelay: true, maxStaleness: 1, overlapSteps: 5'])(
       beginnings: [],
       close: () => {},
     };
-    expect(await new IslandSession(host, line, trainer, exchange).run()).toBe('finished');
+    expect(await new IslandSession(host, connection, trainer, exchange).run()).toBe('finished');
     // Hashed and signed beside training.
     await expect.poll(() => sent.length).toBe(2);
     const bases = sent.map((content) => (content.kind === 'contribution' ? content.version : -1));
@@ -131,7 +131,7 @@ it('what it says is a message, also of a model that has diverged and by a clock 
     told({ kind: 'start' }),
   ];
   const said: string[] = [];
-  const line: Line = {
+  const connection: CoordinatorConnection = {
     send: (message) => {
       said.push(JSON.stringify(message));
       if (said.filter((text) => text.includes('"due"')).length === 1 && script.length === 0)
@@ -149,7 +149,7 @@ it('what it says is a message, also of a model that has diverged and by a clock 
     evaluate: async () => ({ lossSum: losses.shift()!, tokens: 10 }),
   });
   const stopped = fakeHost({ nowMs: () => 5 });
-  expect(await new IslandSession(stopped, line, diverged, exchange).run()).toBe('finished');
+  expect(await new IslandSession(stopped, connection, diverged, exchange).run()).toBe('finished');
   const messages = said.map((text) => parseMessage(islandMessageSchema, text)!);
   const { MAX_VALUE } = Number;
   expect(messages.flatMap((each) => (each.kind === 'evaluated' ? each.lossSum : []))).toEqual([MAX_VALUE, MAX_VALUE]);

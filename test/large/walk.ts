@@ -69,7 +69,7 @@ async function travel(base: LazyArrays): Promise<void> {
   const bases = new BaseFiles();
   const assembler = new FrameAssembler({
     most: (content) => mostBytesOf(content, undefined),
-    vessel: (_, bytes) => bases.make(bytes),
+    sink: (_, bytes) => bases.make(bytes),
   });
   try {
     let transfer: Promise<Transfer> | undefined;
@@ -79,8 +79,8 @@ async function travel(base: LazyArrays): Promise<void> {
       // As over a network, hashing goes on while the next ones come.
       if (++frames % 8 === 0) await sleep(5);
     }
-    const { vessel } = await transfer!;
-    const opened = openSafetensors(vessel!.file!);
+    const { sink } = await transfer!;
+    const opened = openSafetensors(sink!.file!);
     requireMarks(MODEL, new LazyArrays(opened.tensors));
     opened.close();
   } finally {

@@ -54,7 +54,7 @@ describe('frames', () => {
     const assembler = new FrameAssembler({
       most: 1e8,
       keeps: (content) => content.kind === 'merged',
-      vessel: (_, bytes) => {
+      sink: (_, bytes) => {
         places.push(bytes);
         return new Uint8Array(bytes);
       },

@@ -2,10 +2,10 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'n
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { explainSystemError } from '../../errors.ts';
-import type { Vessel } from '../../protocol/frame.ts';
+import type { Sink } from '../../protocol/frame.ts';
 
 /** Frozen weights as they come, piece by piece, into a file: they may be larger than memory, and the trainer reads them one by one. */
-export class BaseFile implements Vessel {
+export class BaseFile implements Sink {
   readonly file: string;
   readonly length: number;
   readonly #descriptor: number;

@@ -16,8 +16,8 @@ import {
 import { isFinal } from '../../protocol/refusal.ts';
 import type { Incoming } from '../host.ts';
 import { mostBytesOf } from '../payload-bounds.ts';
+import { OTHER_CERTIFICATE, type RouteError, routeErrorOf } from './route-errors.ts';
 import type { Ended, Route } from './route-search.ts';
-import { OTHER_CERTIFICATE, type Trouble, troubleOf } from './route-trouble.ts';
 
 /** At least so often the island looks whether the coordinator is there; every second time it says that it is there itself. */
 const LOOK_MS = 1_000;
@@ -32,7 +32,7 @@ export interface ConnectionOptions {
   /** What came of transfers on earlier connections: they go on. */
   readonly before: readonly Beginning[];
   /** Where what comes is put together; in memory when left out. */
-  readonly vessel?: Reception['vessel'];
+  readonly sink?: Reception['sink'];
   /** How long the route may take until the coordinator's first word. */
   readonly connectMs: number;
   /** Share of the lease after which a silent coordinator is given up. */
@@ -98,7 +98,7 @@ export class WebSocketConnection {
       coordinatorMessageSchema,
       {
         most: (content) => mostBytesOf(content, this.#manifest),
-        ...(options.vessel === undefined ? {} : { vessel: options.vessel }),
+        ...(options.sink === undefined ? {} : { sink: options.sink }),
       },
     );
     this.#channel.goOnWith(options.before);
@@ -119,7 +119,7 @@ export class WebSocketConnection {
       this.end(`HTTP ${statusCode}`);
     });
     socket.on('error', (error) =>
-      this.#give(this.#isAnswered ? { why: error.message } : troubleOf(error, options.route)),
+      this.#give(this.#isAnswered ? { why: error.message } : routeErrorOf(error, options.route)),
     );
     this.#deliver(handlers);
   }
@@ -173,7 +173,7 @@ export class WebSocketConnection {
     this.#socket.terminate();
   }
 
-  #give({ why, remedy }: Pick<Trouble, 'why'> & Partial<Trouble>): void {
+  #give({ why, remedy }: Pick<RouteError, 'why'> & Partial<RouteError>): void {
     // A connection that this side ended says its own error of that.
     if (this.#why === undefined) this.#remedy = remedy;
     this.end(why);

@@ -11,7 +11,7 @@ import { type Fragment, shapeOf, unpack } from '../../outer/fragments.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
 import type { ExchangeState } from '../fragment-exchange.ts';
 import { type DataSizes, modelOf, trainingOf } from '../layout.ts';
-import type { Assignment, IslandTrainer, Kept } from '../trainer-face.ts';
+import type { Assignment, IslandTrainer, Kept } from '../trainer-interface.ts';
 import { islandFiles } from './data-files.ts';
 import { openIslandCheckpoint, saveIslandCheckpoint } from './island-checkpoint.ts';
 import { type IslandData, openIslandData, seedOf } from './island-data.ts';

@@ -1,14 +1,14 @@
 import { operatorsOnProcessor } from '../../ml/engine/capabilities.ts';
 import type { Provider } from '../../ml/engine/session.ts';
-import type { Content, Vessel } from '../../protocol/frame.ts';
+import type { Content, Sink } from '../../protocol/frame.ts';
 import type { Identity } from '../../protocol/identity.ts';
-import { farewell } from '../farewell.ts';
-import type { IslandHost, Line } from '../host.ts';
+import type { CoordinatorConnection, IslandHost } from '../host.ts';
+import { leaveReason } from '../leave-reason.ts';
 import type { DataAccess } from '../own-data.ts';
 import { type Ending, IslandSession } from '../runtime.ts';
 import { BaseFiles } from './base-file.ts';
-import { ReconnectingLine } from './line.ts';
 import { ReceiptFile } from './receipt-file.ts';
+import { ReconnectingConnection } from './reconnecting-connection.ts';
 import type { Route } from './route-search.ts';
 import { TraceFile } from './trace-file.ts';
 import { WorkerExchange } from './worker-exchange.ts';
@@ -35,7 +35,7 @@ export interface NodeIslandOptions {
   /** Aborted: the island says goodbye and ends. */
   readonly signal: AbortSignal;
   /** Something that stands on the way to the coordinator. */
-  readonly over?: (line: Line) => Line;
+  readonly over?: (connection: CoordinatorConnection) => CoordinatorConnection;
 }
 
 /**
@@ -68,23 +68,23 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
   };
   const { over = (inner) => inner } = options;
   const bases = new BaseFiles();
-  const vessel = ({ kind }: Content, bytes: number): Vessel =>
+  const sink = ({ kind }: Content, bytes: number): Sink =>
     kind === 'base' ? bases.make(bytes) : new Uint8Array(bytes);
-  const line = over(new ReconnectingLine({ ...options, vessel }));
+  const connection = over(new ReconnectingConnection({ ...options, sink }));
   const leave = (): void => {
-    line.send({ kind: 'leaving', reason: 'stopped by its owner' });
-    line.close();
+    connection.send({ kind: 'leaving', reason: 'stopped by its owner' });
+    connection.close();
   };
   options.signal.addEventListener('abort', leave);
   if (options.signal.aborted) leave();
   try {
-    return await new IslandSession(host, line, trainer, exchange).run();
+    return await new IslandSession(host, connection, trainer, exchange).run();
   } catch (error) {
-    line.send({ kind: 'leaving', reason: farewell(error) });
+    connection.send({ kind: 'leaving', reason: leaveReason(error) });
     throw error;
   } finally {
     options.signal.removeEventListener('abort', leave);
-    line.close();
+    connection.close();
     trace?.flush();
     await exchange.release();
     await trainer.release().catch(() => {});

@@ -2,7 +2,7 @@ import type { Fragment } from '../../outer/fragments.ts';
 import type { Parcel } from '../../protocol/frame.ts';
 import { ThreadClient } from '../../threads.ts';
 import { buffersOf, type ExchangeSettings, type ExchangeState } from '../fragment-exchange.ts';
-import type { IslandExchange } from '../trainer-face.ts';
+import type { IslandExchange } from '../trainer-interface.ts';
 
 /** The exchange's arithmetic in a worker thread of its own: training never waits for a codec. */
 export class WorkerExchange implements IslandExchange {

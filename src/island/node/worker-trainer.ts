@@ -1,7 +1,7 @@
 import { ThreadClient } from '../../threads.ts';
 import type { FragmentClock } from '../fragment-clock.ts';
 import { buffersOf, type ExchangeState } from '../fragment-exchange.ts';
-import type { Assignment, IslandTrainer, Kept } from '../trainer-face.ts';
+import type { Assignment, IslandTrainer, Kept } from '../trainer-interface.ts';
 
 /** A trainer in a worker thread, so that heartbeats and messages go on while the engine computes. */
 export class WorkerTrainer implements IslandTrainer {

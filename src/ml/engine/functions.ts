@@ -186,7 +186,7 @@ export function attention(g: Builder, q: Value, k: Value, v: Value, block = ATTE
 }
 
 /**
- * Attention of queries that stand at the end of the keys. In the backward pass Σ dP · P of each row is Σ dO · O
+ * ConnectionInbox of queries that stand at the end of the keys. In the backward pass Σ dP · P of each row is Σ dO · O
  * (FlashAttention, Dao et al., arXiv 2205.14135, section 3.1): a sum over the head's width and not over the sequence.
  */
 function attentionBlock(g: Builder, q: Value, k: Value, v: Value, mask: Value): Value {

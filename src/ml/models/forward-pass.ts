@@ -77,7 +77,7 @@ export function fullSequence(sites?: DropoutSites): PassMode {
   };
 }
 
-/** Attention of every position to itself and those before it. */
+/** ConnectionInbox of every position to itself and those before it. */
 export function fullAttention(g: Builder, q: Value, k: Value, v: Value): Value {
   const [batch, sequence, heads, headWidth] = q.shape as readonly [number, number, number, number];
   const scaled = g.one('Mul', [q, g.scalar(1 / Math.sqrt(headWidth))]);

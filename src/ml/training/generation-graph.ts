@@ -56,7 +56,7 @@ function build(graph: Graph, model: LanguageConfig, shape: readonly number[], mo
   return outputsOf(forwardPass(graph, specs, values, loraOf(model), mode), model, tokens);
 }
 
-/** Attention of one position to the cached ones and itself. q is [1, 1, heads, width], k and v [1, 1, key heads, width]. */
+/** ConnectionInbox of one position to the cached ones and itself. q is [1, 1, heads, width], k and v [1, 1, key heads, width]. */
 function cachedAttention(
   graph: Graph,
   g: Builder,

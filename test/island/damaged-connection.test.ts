@@ -1,16 +1,16 @@
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { ReconnectingLine } from '../../src/island/node/line.ts';
+import { ReconnectingConnection } from '../../src/island/node/reconnecting-connection.ts';
 import { Channel, overWebSocket } from '../../src/protocol/channel.ts';
 import { contentHash } from '../../src/protocol/hash.ts';
 import { type CoordinatorMessage, islandMessageSchema } from '../../src/protocol/messages.ts';
 import { OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/versions.ts';
 
 let server: WebSocketServer | undefined;
-let line: ReconnectingLine | undefined;
+let connection: ReconnectingConnection | undefined;
 afterEach(() => {
-  line?.close();
+  connection?.close();
   server?.close();
 });
 
@@ -54,14 +54,14 @@ it('of what comes after a damaged transfer nothing is heeded: it was meant for w
   });
   await new Promise((resolve) => server!.once('listening', resolve));
   const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  line = new ReconnectingLine({
+  connection = new ReconnectingConnection({
     routes: [{ url, fingerprint: undefined, localAddress: undefined }],
     patienceS: 20,
     log: () => {},
   });
   const heard: string[] = [];
   while (connections < 2) {
-    const item = await line.next(10_000);
+    const item = await connection.next(10_000);
     if (item === null || item === 'timeout') break;
     const { kind } = item;
     if (item.kind === 'told')

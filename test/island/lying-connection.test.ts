@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { initialState } from '../../src/coordinator/run.ts';
-import { ReconnectingLine } from '../../src/island/node/line.ts';
+import { ReconnectingConnection } from '../../src/island/node/reconnecting-connection.ts';
 import { IslandSession } from '../../src/island/runtime.ts';
 import { seededRandom } from '../../src/ml/tensor/random.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
@@ -9,7 +9,7 @@ import { hosted } from '../coordinator/hosted.ts';
 import { LIES, type LieName } from '../coordinator/liars.ts';
 import { settingsFor } from '../coordinator/world.ts';
 import { fakeHost, fakeTrainer, realExchange } from './fakes.ts';
-import { LyingLine } from './lying-line.ts';
+import { LyingConnection } from './lying-connection.ts';
 
 /** Real sessions and sockets, a coordinator with all its parts, and four islands of which the last one lies: what the seeded worlds assert, once each. */
 
@@ -28,9 +28,10 @@ async function runWith(lie: LieName) {
     Array.from({ length: ISLANDS }, async (_, i) => {
       const identity = await newIdentity();
       const routes = [{ url, fingerprint: undefined, localAddress: undefined }];
-      const inner = new ReconnectingLine({ routes, patienceS: 10, log: () => {} });
+      const inner = new ReconnectingConnection({ routes, patienceS: 10, log: () => {} });
       const random = seededRandom(i);
-      const line = i < ISLANDS - 1 ? inner : new LyingLine(inner, { identity, random, lie: () => LIES[lie] });
+      const connection =
+        i < ISLANDS - 1 ? inner : new LyingConnection(inner, { identity, random, lie: () => LIES[lie] });
       const host = fakeHost({ name: `island-${i + 1}`, identity, invitation, software: 'heliotrope 0.0.0' });
       let trained = 0;
       const trainer = fakeTrainer({
@@ -42,15 +43,15 @@ async function runWith(lie: LieName) {
         snapshot: async () => Float32Array.from({ length: 6 }, (_, k) => Math.sin(trained + i + k)),
         evaluate: async () => ({ lossSum: 30, tokens: 10 }),
       });
-      void new IslandSession(host, line, trainer, realExchange()).run().catch(() => {});
-      return line;
+      void new IslandSession(host, connection, trainer, realExchange()).run().catch(() => {});
+      return connection;
     }),
   );
   try {
     const ending = await coordinator.server.ended;
     return { ending, state: coordinator.server.state, records: coordinator.records };
   } finally {
-    for (const line of lines) line.close();
+    for (const connection of lines) connection.close();
     await coordinator.close();
   }
 }

@@ -4,9 +4,9 @@ import { HelioError } from '../errors.ts';
  * Why an island leaves, as its coordinator is told. A message for the owner names files, and may quote what is in them; the host is told
  * what kind of thing it was, and nothing of the owner's disk.
  */
-export function farewell(error: unknown): string {
+export function leaveReason(error: unknown): string {
   if (!(error instanceof HelioError)) return 'an unexpected error of its own; its log has the details';
-  // What came over the line, the coordinator knows.
+  // What came over the connection is known to the coordinator.
   if (error.code.startsWith('HELIO-4')) return error.message.slice(0, 1_900);
   const kind = KINDS.get(error.code) ?? KINDS.get(error.code.slice(0, 7)) ?? 'it could not go on';
   return `${kind} (${error.code}); its log has the details`;

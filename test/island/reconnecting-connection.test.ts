@@ -1,6 +1,6 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
-import { ReconnectingLine } from '../../src/island/node/line.ts';
+import { ReconnectingConnection } from '../../src/island/node/reconnecting-connection.ts';
 import { IslandSession } from '../../src/island/runtime.ts';
 import type { Content } from '../../src/protocol/frame.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
@@ -13,9 +13,11 @@ const MIB = 2 ** 20;
 const ELEMENTS = 4 * MIB;
 const CUT = 5 * MIB;
 
-let open: { readonly coordinator: Hosted; readonly proxy: Server; readonly line: ReconnectingLine } | undefined;
+let open:
+  | { readonly coordinator: Hosted; readonly proxy: Server; readonly connection: ReconnectingConnection }
+  | undefined;
 afterEach(async () => {
-  open?.line.close();
+  open?.connection.close();
   open?.proxy.close();
   await open?.coordinator.close();
 });
@@ -46,26 +48,30 @@ async function breaking(direction: 'up' | 'down') {
   await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
   const url = `ws://127.0.0.1:${(proxy.address() as AddressInfo).port}/v1/run`;
   const routes = [{ url, fingerprint: undefined, localAddress: undefined }];
-  const line = new ReconnectingLine({ routes, patienceS: 10, log: () => {} });
-  open = { coordinator, proxy, line };
-  return { coordinator, line, passed, untilMerge };
+  const connection = new ReconnectingConnection({ routes, patienceS: 10, log: () => {} });
+  open = { coordinator, proxy, connection };
+  return { coordinator, connection, passed, untilMerge };
 }
 
 it('what an island is sent goes on where it broke off', async () => {
-  const { coordinator, line, passed } = await breaking('down');
+  const { coordinator, connection, passed } = await breaking('down');
   const identity = await newIdentity();
   const beginnings: (number | undefined)[] = [];
   const whole: Content[] = [];
-  for (let item = await line.next(5_000); !whole.some((c) => c.kind === 'global'); item = await line.next(5_000)) {
+  for (
+    let item = await connection.next(5_000);
+    !whole.some((c) => c.kind === 'global');
+    item = await connection.next(5_000)
+  ) {
     if (item === null || item === 'timeout') throw new Error('nothing came any more');
     if (item.kind === 'received') {
       whole.push(item.content);
       if (item.content.kind === 'global') expect(item.payload).toHaveLength(4 * ELEMENTS);
     } else if (item.kind === 'told' && item.message.kind === 'challenge') {
-      beginnings.push(line.beginnings[0]?.bytes);
-      line.send(await helloOf('attic', identity, item.message.nonce, await coordinator.invite()));
+      beginnings.push(connection.beginnings[0]?.bytes);
+      connection.send(await helloOf('attic', identity, item.message.nonce, await coordinator.invite()));
     } else if (item.kind === 'told' && item.message.kind === 'admitted') {
-      line.send({ ...FRESH, holds: [], beginnings: line.beginnings });
+      connection.send({ ...FRESH, holds: [], beginnings: connection.beginnings });
     }
   }
   const [first, second] = beginnings;
@@ -77,12 +83,12 @@ it('what an island is sent goes on where it broke off', async () => {
 });
 
 it('so does what it hands in', async () => {
-  const { coordinator, line, passed, untilMerge } = await breaking('up');
+  const { coordinator, connection, passed, untilMerge } = await breaking('up');
   const host = fakeHost({ name: 'attic', invitation: await coordinator.invite() });
   const trainer = fakeTrainer({
     snapshot: async () => new Float32Array(ELEMENTS).fill(0.5),
   });
-  void new IslandSession(host, line, trainer, realExchange()).run().catch(() => {});
+  void new IslandSession(host, connection, trainer, realExchange()).run().catch(() => {});
   await expect.poll(() => untilMerge.length, { timeout: 20_000 }).toBeGreaterThan(0);
   // Once to the cut, and then the rest: had it begun again, there would be 5 MiB more.
   expect(passed.length).toBeGreaterThanOrEqual(2);

@@ -1,7 +1,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 /** An island's way to the coordinator, which can be cut: a TCP proxy that passes everything on until then. */
-export class CuttableLine {
+export class CuttableProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #cut = false;
@@ -26,10 +26,10 @@ export class CuttableLine {
     });
   }
 
-  static async open(port: number): Promise<CuttableLine> {
-    const line = new CuttableLine(port);
-    await new Promise<void>((resolve) => line.#server.listen(0, '127.0.0.1', resolve));
-    return line;
+  static async open(port: number): Promise<CuttableProxy> {
+    const proxy = new CuttableProxy(port);
+    await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
+    return proxy;
   }
 
   get port(): number {

@@ -1,4 +1,4 @@
-import type { Incoming, Line } from '../../src/island/host.ts';
+import type { CoordinatorConnection, Incoming } from '../../src/island/host.ts';
 import type { Random } from '../../src/ml/tensor/random.ts';
 import { decodeFloats, type Packed } from '../../src/protocol/frame.ts';
 import { contentHash } from '../../src/protocol/hash.ts';
@@ -17,8 +17,8 @@ export interface LyingOptions {
 const VOLUNTEERS_MS = 250;
 
 /** A real island's way to the coordinator on which a lie stands: it signs what it says instead with the island's own key. Only whole float32 parameters are scaled. */
-export class LyingLine implements Line {
-  readonly #inner: Line;
+export class LyingConnection implements CoordinatorConnection {
+  readonly #inner: CoordinatorConnection;
   readonly #options: LyingOptions;
   readonly #timer: NodeJS.Timeout;
   readonly #versions: number[] = [];
@@ -29,7 +29,7 @@ export class LyingLine implements Line {
   #evaluation = 0;
   #parts = 1;
 
-  constructor(inner: Line, options: LyingOptions) {
+  constructor(inner: CoordinatorConnection, options: LyingOptions) {
     this.#inner = inner;
     this.#options = options;
     this.#timer = setInterval(() => {
@@ -75,7 +75,7 @@ export class LyingLine implements Line {
     this.#inner.wake();
   }
 
-  get beginnings(): Line['beginnings'] {
+  get beginnings(): CoordinatorConnection['beginnings'] {
     return this.#inner.beginnings;
   }
 

@@ -3,7 +3,7 @@ import { HelioError } from '../../errors.ts';
 import type { Beginning, Packed, Reception } from '../../protocol/frame.ts';
 import { ListeningClock } from '../../protocol/listening-clock.ts';
 import type { IslandMessage } from '../../protocol/messages.ts';
-import type { Incoming, Line } from '../host.ts';
+import type { CoordinatorConnection, Incoming } from '../host.ts';
 import { WebSocketConnection } from './connection.ts';
 import { describeRoute, type Ended, type Route, RouteSearch } from './route-search.ts';
 
@@ -16,19 +16,19 @@ const MAX_FAULTS = 5;
 const TICK_MS = 500;
 const MOST_TICK_MS = 2_000;
 
-export interface LineOptions {
+export interface ReconnectingConnectionOptions {
   /** Ways to the same coordinator, the best first; the next one takes over when one fails. */
   readonly routes: readonly Route[];
   /** How long to look for a coordinator that does not answer (any more). */
   readonly patienceS: number;
   readonly log: (sentence: string) => void;
   /** Where what comes is put together; in memory when left out. */
-  readonly vessel?: Reception['vessel'];
+  readonly sink?: Reception['sink'];
 }
 
-/** The way to the coordinator with an inbox; it opens connections anew for as long as its patience lasts. */
-export class ReconnectingLine implements Line {
-  readonly #options: LineOptions;
+/** A connection with an inbox. It reconnects until its patience is over. */
+export class ReconnectingConnection implements CoordinatorConnection {
+  readonly #options: ReconnectingConnectionOptions;
   readonly #search: RouteSearch;
   readonly #clock = new ListeningClock(MOST_TICK_MS, performance.now());
   readonly #ticker = setInterval(() => this.#clock.tick(performance.now()), TICK_MS);
@@ -47,7 +47,7 @@ export class ReconnectingLine implements Line {
   readonly #said = new Map<Route, string>();
   #wasAdmitted = false;
 
-  constructor(options: LineOptions) {
+  constructor(options: ReconnectingConnectionOptions) {
     this.#options = options;
     this.#search = new RouteSearch(options.routes, options.patienceS, this.#nowMs());
     void this.#keepConnected().catch((error: unknown) => this.#fail(error));
@@ -61,7 +61,7 @@ export class ReconnectingLine implements Line {
     await this.#known?.transfer(packed, from);
   }
 
-  get beginnings(): Line['beginnings'] {
+  get beginnings(): CoordinatorConnection['beginnings'] {
     return this.#beginnings.map(({ hash, received }) => ({ hash, bytes: received }));
   }
 
@@ -113,7 +113,7 @@ export class ReconnectingLine implements Line {
         {
           route,
           before: this.#beginnings,
-          ...(this.#options.vessel === undefined ? {} : { vessel: this.#options.vessel }),
+          ...(this.#options.sink === undefined ? {} : { sink: this.#options.sink }),
           connectMs: this.#search.connectMs(this.#nowMs()),
           ofLease: hasOthers ? OF_LEASE.ofSeveral : OF_LEASE.alone,
           nowMs: () => this.#nowMs(),

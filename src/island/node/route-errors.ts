@@ -1,12 +1,12 @@
 import type { Route } from './route-search.ts';
 
 /** Why a route leads nowhere, for its owner to read, and what he can do where that is known. */
-export interface Trouble {
+export interface RouteError {
   readonly why: string;
   readonly remedy: string | undefined;
 }
 
-export const OTHER_CERTIFICATE: Trouble = {
+export const OTHER_CERTIFICATE: RouteError = {
   why: 'its certificate is not the one that the invitation names: somebody may be listening in between',
   remedy:
     'Ask the host whether its certificate was replaced. If so, take a new invitation link; if not, somebody is in between.',
@@ -21,7 +21,7 @@ const UNKNOWN_AUTHORITY = new Set([
 ]);
 
 /** What stands behind an error of the socket. */
-export function troubleOf(error: Error & { readonly code?: string }, { url }: Pick<Route, 'url'>): Trouble {
+export function routeErrorOf(error: Error & { readonly code?: string }, { url }: Pick<Route, 'url'>): RouteError {
   const { code = '', message } = error;
   const isSecure = url.startsWith('wss:');
   if (UNKNOWN_AUTHORITY.has(code))

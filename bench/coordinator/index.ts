@@ -57,7 +57,7 @@ async function sums(short: boolean): Promise<readonly Figure[]> {
   const figures: Figure[] = [];
   for (const codec of ['f32', 'int8', 'e3m0'] as const) {
     const { aggregation, fragment, parameters } = aggregationOf(elements, codec);
-    const parcel = contribution(fragment, parameters, codec, 0);
+    const encoded = contribution(fragment, parameters, codec, 0);
     const merges = new Map<number, number>();
     const copies: number[] = [];
     for (const contributors of [4, 16, 64]) {
@@ -67,7 +67,7 @@ async function sums(short: boolean): Promise<readonly Figure[]> {
         times.copy.push(seconds(() => target.set(source)));
         times.take.push(
           seconds(() => {
-            for (const { island } of weights) aggregation.contribute(0, island, parcel);
+            for (const { island } of weights) aggregation.contribute(0, island, encoded);
           }),
         );
         times.merge.push(seconds(() => aggregation.merge(0, weights)));

@@ -22,13 +22,13 @@ const bufferBytes = 2 ** 30 / count;
 const aggregation = new Aggregation(fragments, settings, {}, () => new SpillBuffer(bufferBytes));
 const weights = Array.from({ length: contributors }, (_, m) => ({ island: `island-${m}`, weight: 1 }));
 const startMs = performance.now();
-let parcelBytes = 0;
+let encodedBytes = 0;
 let deltaBytes = 0;
 for (const { index } of fragments) {
   for (const { island } of weights)
     aggregation.contribute(index, island, { form: 'update', codec: 'int4', payload: payload.slice() });
-  const { parcel, delta } = aggregation.merge(index, weights);
-  parcelBytes = parcel.payload.byteLength;
+  const { encoded, delta } = aggregation.merge(index, weights);
+  encodedBytes = encoded.payload.byteLength;
   deltaBytes = delta.byteLength;
 }
 const kept = (part: 'parameters' | 'velocity' | 'second' | 'residual' | 'memory'): number =>
@@ -41,7 +41,7 @@ console.log(
     velocity: kept('velocity'),
     rest: kept('second') + kept('residual') + kept('memory'),
     deltaBytes,
-    parcelBytes,
+    encodedBytes,
     waitingBytes: contributors * payload.length,
   }),
 );

@@ -28,7 +28,7 @@ async function outerStep(elements: number): Promise<readonly Figure[]> {
     const of = JSON.parse(stdout) as Record<string, number>;
     const gb = (name: string): string => `${(of[name]! / 1e9).toFixed(2)} GB`;
     const parameters = FRAGMENTS * elements;
-    const made = `θ ${gb('parameters')}, v ${gb('velocity')}, other state ${gb('rest')}; of the fragment that is merged Δ ${gb('deltaBytes')}, its parcel ${gb('parcelBytes')}, ${CONTRIBUTORS} contributions ${gb('waitingBytes')}`;
+    const made = `θ ${gb('parameters')}, v ${gb('velocity')}, other state ${gb('rest')}; of the fragment that is merged Δ ${gb('deltaBytes')}, encoded ${gb('encodedBytes')}, ${CONTRIBUTORS} contributions ${gb('waitingBytes')}`;
     const model = `${(parameters / 1e9).toFixed(2)} B parameters in ${FRAGMENTS} fragments in turn`;
     const bytes = of.peakBytes!;
     return [

@@ -16,7 +16,7 @@ import type { Random } from '../../src/ml/tensor/random.ts';
 import type { Trainer } from '../../src/ml/training/trainer.ts';
 import { type Fragment, manifestOf, pack, unpack } from '../../src/outer/fragments.ts';
 import type { OuterSettings } from '../../src/outer/settings.ts';
-import type { Parcel } from '../../src/protocol/frame.ts';
+import type { EncodedFragment } from '../../src/protocol/frame.ts';
 import { NO_PROGRESS } from '../../src/protocol/messages.ts';
 import type { Job } from '../../src/protocol/run-file.ts';
 import { OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/versions.ts';
@@ -189,15 +189,15 @@ class VirtualRun {
         return this.#tell(island!, { kind: 'told', message: effect.message });
       case 'merge': {
         const { fragment } = effect;
-        const { parcel } = this.#aggregation.merge(fragment, effect.weights);
-        const { form, codec } = parcel;
+        const { encoded } = this.#aggregation.merge(fragment, effect.weights);
+        const { form, codec } = encoded;
         for (const name of effect.receivers) {
           const receiver = this.#islands.find((other) => other.name === name)!;
           const place = placeOf(this.#settings, this.#state, fragment, name);
           const { runStep } = this.#state.fragments[fragment]!;
           const content: Merged = { kind: 'merged', ...place, runStep, form, codec };
-          this.#bytes += parcel.payload.length;
-          const arrive = () => this.#arrive(receiver, content, { ...parcel, payload: parcel.payload.slice() });
+          this.#bytes += encoded.payload.length;
+          const arrive = () => this.#arrive(receiver, content, { ...encoded, payload: encoded.payload.slice() });
           this.#post(async () => (receiver.stepping ? void receiver.later.push(arrive) : arrive()));
         }
         return;
@@ -307,16 +307,16 @@ class VirtualRun {
     if (stepsSinceRead === null) island.handedIn[fragment] = await this.#copy(island, fragment);
     const own = island.handedIn[fragment]!.slice();
     this.#lie(island, fragment, own);
-    const parcel = island.exchange.contribute(fragment, own, round);
-    this.#bytes += parcel.payload.length;
+    const encoded = island.exchange.contribute(fragment, own, round);
+    this.#bytes += encoded.payload.length;
     if (island === this.#islands[0]) {
       const second = Math.floor(this.#nowMs / 1000);
-      this.#upBySecond.set(second, (this.#upBySecond.get(second) ?? 0) + parcel.payload.length);
+      this.#upBySecond.set(second, (this.#upBySecond.get(second) ?? 0) + encoded.payload.length);
     }
     if (this.#options.random.uniform() < this.#options.lost) return;
     const event = { kind: 'contributed', island: island.name, fragment, version, round, steps, tokens } as const;
     if (!isAwaited(this.#settings, this.#state, event)) return;
-    const { length } = this.#aggregation.contribute(fragment, island.name, parcel);
+    const { length } = this.#aggregation.contribute(fragment, island.name, encoded);
     await this.#dispatch({ ...event, length });
   }
 
@@ -333,11 +333,11 @@ class VirtualRun {
     }
   }
 
-  async #arrive(island: Island, content: Merged, parcel: Parcel): Promise<void> {
+  async #arrive(island: Island, content: Merged, encoded: EncodedFragment): Promise<void> {
     await this.#tell(island, { kind: 'received', content });
     island.before[content.fragment] = island.newest[content.fragment]!;
     const { fragment, version, round } = content;
-    island.newest[fragment] = island.exchange.receive(fragment, version, parcel, round);
+    island.newest[fragment] = island.exchange.receive(fragment, version, encoded, round);
     await this.#tell(island, { kind: 'opened', content });
   }
 

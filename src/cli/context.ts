@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { coloured, json, plain } from './plain.ts';
+import { coloured, json, plain } from './terminal-text.ts';
 
 /** What every command is given. */
 export interface CommandContext {
@@ -38,7 +38,7 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${json(value, 2)}\n`);
 }
 
-/** What a command prints; see `plain.ts` for what of it may reach a terminal. */
+/** What a command prints; see `terminal-text.ts` for what of it may reach a terminal. */
 export const print = (line: string): void => {
   process.stdout.write(`${coloured(asTyped(line))}\n`);
 };

@@ -20,7 +20,7 @@ import { CostCounter, countFromNow, earlierCosts, type Since } from './costs.ts'
 import { keptIdentity } from './identity-file.ts';
 import { standingInvitation } from './invitations-file.ts';
 import { Journal } from './journal.ts';
-import { presence } from './lan/presence.ts';
+import { lanHost } from './lan/lan-host.ts';
 import { membersWriter, readMembers } from './members-file.ts';
 import { outerNotices } from './outer-checks.ts';
 import { folderPreparation, frozenFile, type PreparedRun, prepareRun } from './prepare-run.ts';
@@ -32,11 +32,11 @@ import { saveCheckpoint } from './run-checkpoint.ts';
 import { readRunFile, writeRunFile } from './run-file.ts';
 import { createRunFolder, type NewRunFolder } from './run-folder.ts';
 import { lockRun, refuseIfHosted } from './run-lock.ts';
+import { sharedJob } from './shared-job.ts';
 import { openStores } from './stores.ts';
 import { sampleBoth, summarize } from './summarize.ts';
 import { type TlsOptions, tlsOf } from './tls.ts';
 import { savePreparation, saveTrained } from './trained-model.ts';
-import { travellingJob } from './travelling-job.ts';
 
 export interface HostOptions {
   /** A run file to begin with, or the folder of a run to go on with. */
@@ -112,9 +112,9 @@ async function host(
   const journal = await Journal.begin({ folder, store, records, emit, say, nowS });
   const lan =
     options.lan && !isLoopback(options.host)
-      ? await presence(identity, (tried) => options.emit({ kind: 'code', ...tried }))
+      ? await lanHost(identity, (tried) => options.emit({ kind: 'code', ...tried }))
       : undefined;
-  const { job: told, dataRoot } = travellingJob(prepared.job, prepared.dataFolder);
+  const { job: told, dataRoot } = sharedJob(prepared.job, prepared.dataFolder);
   const server = await RunServer.start({
     run,
     job: told,

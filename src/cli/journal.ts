@@ -4,9 +4,9 @@ import type { RunStore } from '../coordinator/store/run-store.ts';
 import { Telemetry } from '../coordinator/store/telemetry.ts';
 import { describeRecord } from './live/describe.ts';
 import { LogFile } from './log-file.ts';
-import { json } from './plain.ts';
 import type { LiveRecord } from './records.ts';
 import { streamMetrics } from './report/metrics.ts';
+import { json } from './terminal-text.ts';
 
 /** One file of metrics.jsonl, and one of events.log; of each there are three at most. */
 const METRICS_BYTES = 64 * 2 ** 20;

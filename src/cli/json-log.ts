@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { describeCode, describeRecord } from './live/describe.ts';
-import { escaped } from './plain.ts';
 import type { ServeLine } from './records.ts';
+import { escaped } from './terminal-text.ts';
 
 /** What `serve` does as structured log lines on stderr, for machines that collect them. Invitations and codes are left out: they let people in. */
 export function jsonLog(): (line: ServeLine) => void {

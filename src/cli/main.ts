@@ -3,8 +3,8 @@ import { CommanderError } from 'commander';
 import pc from 'picocolors';
 import { HelioError } from '../errors.ts';
 import { asTyped } from './context.ts';
-import { json, plain } from './plain.ts';
 import { buildProgram } from './program.ts';
+import { json, plain } from './terminal-text.ts';
 
 /** Says an error once, in three parts, and returns the exit status that goes with it. */
 function explain(error: unknown, argv: readonly string[]): number {

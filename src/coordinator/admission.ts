@@ -3,9 +3,9 @@ import { helloText, isSignedBy } from '../protocol/identity.ts';
 import { readInvitation } from '../protocol/invitation.ts';
 import type { IslandMessage } from '../protocol/messages.ts';
 import { bannedFor, SENT_AWAY } from './membership.ts';
+import { entryOf } from './persistent-map.ts';
 import { countOf, islandOf } from './roster.ts';
 import type { RunState } from './state.ts';
-import { entryOf } from './table.ts';
 
 /** Who may come in, by what they say in their first message. */
 

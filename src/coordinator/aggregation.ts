@@ -1,10 +1,10 @@
 import { type Codec, codecFor, malformed } from '../outer/codecs/index.ts';
+import { addContribution, openContribution, packUpdate, packWhole } from '../outer/encoded-fragment.ts';
 import { type Fragment, pack, unpack } from '../outer/fragments.ts';
 import { type MergeRule, mergeFragment, type PseudoGradient } from '../outer/merge.ts';
 import { freshFragment, type GlobalFragment, outerStep, type Target } from '../outer/outer-optimizer.ts';
-import { addContribution, openContribution, packUpdate, packWhole } from '../outer/parcel.ts';
 import { type OuterSettings, sendsWhole } from '../outer/settings.ts';
-import type { Parcel } from '../protocol/frame.ts';
+import type { EncodedFragment } from '../protocol/frame.ts';
 import type { AggregationState, StatePart } from './state-pieces.ts';
 
 export type AggregationSettings = MergeRule & Pick<OuterSettings, 'upCodec' | 'downCodec' | 'pull'>;
@@ -22,7 +22,7 @@ interface GlobalState {
 /** Where contributions wait for their merge, still encoded. */
 export interface PayloadBuffer {
   /** @returns fetches the payload again, as often as wanted, until {@link clear} */
-  put(payload: Parcel['payload']): () => Parcel['payload'];
+  put(payload: EncodedFragment['payload']): () => EncodedFragment['payload'];
   clear(): void;
 }
 
@@ -30,8 +30,8 @@ export interface PayloadBuffer {
 const memoryBuffer = (): PayloadBuffer => ({ put: (payload) => () => payload, clear: () => {} });
 
 interface Waiting {
-  readonly form: Parcel['form'];
-  readonly payload: () => Parcel['payload'];
+  readonly form: EncodedFragment['form'];
+  readonly payload: () => EncodedFragment['payload'];
   readonly squares: number;
 }
 
@@ -99,19 +99,24 @@ export class Aggregation {
   /**
    * Keeps what an island contributes to a fragment until its merge; a later contribution replaces an earlier one.
    *
-   * @param parcel based on a version of the fragment that is not too old: the caller's check
+   * @param encoded the difference to a version of the fragment that is not too old: the caller's check
    * @param mostLength a longer one is measured and not kept (`length-bound.ts`)
    * @throws HelioError HELIO-4004 when it cannot be read, HELIO-4008 when it is not finite; HELIO-3002 and the like when the coordinator cannot keep it
    */
-  contribute(fragment: number, island: string, parcel: Parcel, mostLength = Number.POSITIVE_INFINITY): Measured {
+  contribute(
+    fragment: number,
+    island: string,
+    encoded: EncodedFragment,
+    mostLength = Number.POSITIVE_INFINITY,
+  ): Measured {
     const { up, global } = this.#states[fragment]!;
-    if (parcel.codec !== up.name) throw malformed(`it comes in ${parcel.codec}, and the run has ${up.name}`);
-    const gradient = openContribution(parcel, up, global.parameters);
+    if (encoded.codec !== up.name) throw malformed(`it comes in ${encoded.codec}, and the run has ${up.name}`);
+    const gradient = openContribution(encoded, up, global.parameters);
     const length = Math.sqrt(gradient.squares);
     if (length > mostLength) return { length, kept: false };
-    const payload = this.#buffers[fragment]!.put(parcel.payload);
+    const payload = this.#buffers[fragment]!.put(encoded.payload);
     this.#waiting[fragment]!.set(island, {
-      form: parcel.form,
+      form: encoded.form,
       payload,
       squares: gradient.squares,
     });
@@ -126,7 +131,7 @@ export class Aggregation {
   merge(
     fragment: number,
     weights: readonly { readonly island: string; readonly weight: number }[],
-  ): { readonly parcel: Parcel; readonly delta: Float32Array } {
+  ): { readonly encoded: EncodedFragment; readonly delta: Float32Array } {
     const waiting = this.#waiting[fragment]!;
     const state = this.#states[fragment]!;
     const contributions = weights.map(({ island, weight }) => {
@@ -139,7 +144,7 @@ export class Aggregation {
     const { merged, delta } = mergeFragment(state.layout, state.global, contributions, this.#settings, into);
     waiting.clear();
     this.#buffers[fragment]!.clear();
-    return { parcel: this.#adopt(fragment, state, merged), delta };
+    return { encoded: this.#adopt(fragment, state, merged), delta };
   }
 
   /** Takes the outer step along an averaged pseudo-gradient again, that a merge has led to before. */
@@ -161,12 +166,12 @@ export class Aggregation {
    *
    * @returns what to send to everyone who has the previous version
    */
-  #adopt(fragment: number, state: GlobalState, merged: GlobalFragment): Parcel {
+  #adopt(fragment: number, state: GlobalState, merged: GlobalFragment): EncodedFragment {
     if (sendsWhole(this.#settings)) {
       this.#states[fragment] = { ...state, global: merged };
       return packWhole(merged.parameters);
     }
-    const { parcel, arrives, residual, memory } = packUpdate(state.down, {
+    const { encoded, arrives, residual, memory } = packUpdate(state.down, {
       parameters: merged.parameters,
       base: state.global.parameters,
       residual: state.residual,
@@ -175,7 +180,7 @@ export class Aggregation {
       inPlace: true,
     });
     this.#states[fragment] = { ...state, global: { ...merged, parameters: arrives }, residual, memory };
-    return parcel;
+    return encoded;
   }
 
   /** Outer steps taken: the fragment's version. */
@@ -184,7 +189,7 @@ export class Aggregation {
   }
 
   /** The whole fragment as it is now, for those who come. */
-  whole(fragment: number): Parcel {
+  whole(fragment: number): EncodedFragment {
     return packWhole(this.#states[fragment]!.global.parameters);
   }
 

@@ -1,6 +1,6 @@
+import { has, withoutEntry } from './persistent-map.ts';
 import { trainingNames } from './roster.ts';
 import type { Step } from './step.ts';
-import { has, withoutEntry } from './table.ts';
 
 /**
  * A checkpoint is one cut through the run: the coordinator saves its state at once, and each island saves its own

@@ -1,9 +1,9 @@
 import type { OuterSettings } from '../outer/settings.ts';
 import { mostProgress } from './claims.ts';
+import { entryOf, has, valuesOf } from './persistent-map.ts';
 import { islandOf, trainingNames } from './roster.ts';
 import type { Event, FragmentState, Island, RunSettings, RunState } from './state.ts';
 import type { Step } from './step.ts';
-import { entryOf, has, valuesOf } from './table.ts';
 
 /** When fragments are due, for the run and for each island, and which word of an island still counts. */
 

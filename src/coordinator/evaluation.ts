@@ -35,7 +35,7 @@ export function beginEvaluation(step: Step, label: Evaluation['label']): void {
 /** Leases after which an evaluation that nobody has finished is given up, at the earliest. */
 const LEASES = 8;
 /** An island may take so many times as long as islands usually do, and at least so long. */
-const PATIENCE = 4;
+const WAIT_FACTOR = 4;
 const LEAST_PATIENCE_MS = 2_000;
 
 const NOBODY_CAN =
@@ -173,7 +173,7 @@ function nextOf(
 
 function requestOf({ nowMs, settings, state }: Step, island: string, nth: number): EvaluationRequest {
   const usualMs = state.evaluateMs ?? Number.POSITIVE_INFINITY;
-  const patienceMs = Math.min(settings.leaseMs, Math.max(LEAST_PATIENCE_MS, PATIENCE * nth * usualMs));
+  const patienceMs = Math.min(settings.leaseMs, Math.max(LEAST_PATIENCE_MS, WAIT_FACTOR * nth * usualMs));
   return { island, sinceMs: nowMs, untilMs: nowMs + patienceMs, nth };
 }
 

@@ -4,11 +4,11 @@ import type { Reason } from '../protocol/standing.ts';
 import { startingAt, UNKNOWN_PACE } from './claims.ts';
 import { isAdmitted } from './due.ts';
 import { releaseEvaluation } from './evaluation.ts';
+import { entryOf, withEntry } from './persistent-map.ts';
 import { allIslands, countOf, islandOf, mapIslands } from './roster.ts';
 import { freeShard } from './shards.ts';
 import type { Event, Held, Island, RunState } from './state.ts';
 import type { Step } from './step.ts';
-import { entryOf, withEntry } from './table.ts';
 
 /** Islands a run remembers, gone ones included. */
 const MAX_ISLANDS = 32_000;

@@ -14,10 +14,20 @@ import {
 } from './due.ts';
 import { type LengthVote, withVotes } from './length-bound.ts';
 import { leave } from './membership.ts';
+import {
+  emptyMap,
+  entriesOf,
+  entryOf,
+  has,
+  keysOf,
+  mapFrom,
+  valuesOf,
+  withEntry,
+  withoutEntry,
+} from './persistent-map.ts';
 import { allIslands } from './roster.ts';
 import type { Event, FragmentState, Island, Merged, RunSettings, RunState } from './state.ts';
 import { NEVER_MS, type Step } from './step.ts';
-import { emptyTable, entriesOf, entryOf, has, keysOf, tableOf, valuesOf, withEntry, withoutEntry } from './table.ts';
 
 /** A fragment's way from one merge to the next: who is due, who is asked, how long is waited, and what is merged (Decoupled DiLoCo, arXiv 2604.21428). */
 
@@ -67,7 +77,7 @@ function countEarly(step: Step): void {
   );
   const waiting = standing.filter(({ fromMs }) => fromMs > step.nowMs);
   step.update({
-    early: tableOf(waiting.map((one) => [`${one.island} ${one.fragment}`, one])),
+    early: mapFrom(waiting.map((one) => [`${one.island} ${one.fragment}`, one])),
     earlyFromMs: nextLookMs(waiting.reduce((first, { fromMs }) => Math.min(first, fromMs), NEVER_MS)),
   });
   for (const { island, fragment, fromMs, holdsMs } of standing)
@@ -253,8 +263,8 @@ function pull(step: Step, index: number, islands: readonly Island[]): void {
       kind: 'pulling',
       sinceMs: step.nowMs,
       untilMs: step.nowMs + patienceMs(step, islands),
-      asked: tableOf(islands.map(({ name }) => [name, true])),
-      arrived: emptyTable,
+      asked: mapFrom(islands.map(({ name }) => [name, true])),
+      arrived: emptyMap,
       open: islands.length,
     },
   });

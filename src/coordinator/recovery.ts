@@ -1,8 +1,8 @@
 import { HelioError } from '../errors.ts';
-import { upgradeState } from './earlier-state.ts';
-import { applyRecord, isAsRecorded } from './recorded.ts';
+import { applyRecord, isAsRecorded } from './merge-records.ts';
 import { initialState, react, trainedMsOf } from './run.ts';
 import type { Effect, RunRecord, RunSettings, RunState } from './state.ts';
+import { upgradeState } from './state-upgrade.ts';
 import type { CommittedMerge, History, LoggedEvent } from './store/run-store.ts';
 
 /** Where a run is according to its store, and how its tensors get there. */

@@ -1,19 +1,28 @@
+import {
+  emptyMap,
+  entryOf,
+  keysOf,
+  mapValues,
+  type PersistentMap,
+  valuesOf,
+  withEntry,
+  withoutEntry,
+} from './persistent-map.ts';
 import { UNKNOWN_SHARD } from './shards.ts';
 import type { Island, Roster, Tally } from './state.ts';
-import { emptyTable, entryOf, keysOf, mapTable, type Table, valuesOf, withEntry, withoutEntry } from './table.ts';
 
 /** What is done with a run's islands; see {@link Roster}. */
 
 export const emptyRoster = (fragments: number): Roster => ({
-  all: emptyTable,
-  training: emptyTable,
+  all: emptyMap,
+  training: emptyMap,
   overdue: 0,
   tallies: Array.from({ length: fragments }, () => NOBODY),
-  byShard: emptyTable,
+  byShard: emptyMap,
   nextShard: UNKNOWN_SHARD,
-  byInvitation: emptyTable,
+  byInvitation: emptyMap,
 });
-const NOBODY: Tally = { due: emptyTable, lacking: 0 };
+const NOBODY: Tally = { due: emptyMap, lacking: 0 };
 
 export const islandOf = ({ all }: Roster, name: string): Island | undefined => entryOf(all, name);
 
@@ -21,7 +30,7 @@ export const allIslands = ({ all }: Roster): readonly Island[] => valuesOf(all);
 
 export const trainingNames = ({ training }: Roster): readonly string[] => keysOf(training);
 
-export const countOf = (counts: Table<number>, key: string): number => entryOf(counts, key) ?? 0;
+export const countOf = (counts: PersistentMap<number>, key: string): number => entryOf(counts, key) ?? 0;
 
 /** With a new island, or another state of one that is there. */
 export function withIsland(roster: Roster, island: Island): Roster {
@@ -51,7 +60,7 @@ export function withIsland(roster: Roster, island: Island): Roster {
 
 /** All of them changed, but neither their names nor where they came from. */
 export function mapIslands(roster: Roster, change: (island: Island) => Island): Roster {
-  const all = mapTable(roster.all, change);
+  const all = mapValues(roster.all, change);
   return { ...roster, all, ...recounted(valuesOf(all), roster.tallies.length) };
 }
 
@@ -60,7 +69,7 @@ export function recounted(
   islands: readonly Island[],
   fragments: number,
 ): Pick<Roster, 'training' | 'overdue' | 'tallies'> {
-  let training: Table<true> = emptyTable;
+  let training: PersistentMap<true> = emptyMap;
   let overdue = 0;
   let { tallies } = emptyRoster(fragments);
   for (const island of islands) {
@@ -71,7 +80,8 @@ export function recounted(
   return { training, overdue, tallies };
 }
 
-const more = (counts: Table<number>, key: string): Table<number> => withEntry(counts, key, countOf(counts, key) + 1);
+const more = (counts: PersistentMap<number>, key: string): PersistentMap<number> =>
+  withEntry(counts, key, countOf(counts, key) + 1);
 
 function counted(tallies: readonly Tally[], name: string, before: Island | undefined, after: Island): readonly Tally[] {
   return tallies.map((tally, index) => {

@@ -4,10 +4,10 @@ import { countTraining, firstDue, nextDue, training } from './due.ts';
 import { advanceEvaluation, answerEvaluation, beginEvaluation, lookAgain } from './evaluation.ts';
 import { admit, forgetKeys, leave, offend, present, revoke } from './membership.ts';
 import { advanceFragments, contributed, islandDue, leftOut } from './merging.ts';
+import { emptyMap, has, keysOf } from './persistent-map.ts';
 import { emptyRoster, islandOf, mapIslands, trainingNames } from './roster.ts';
 import type { Effect, Event, Phase, RunSettings, RunState } from './state.ts';
 import { NEVER_MS, Step } from './step.ts';
-import { emptyTable, has, keysOf } from './table.ts';
 
 /**
  * The coordinator's one decision function: pure, total over its events, and the only place where phases change.
@@ -53,7 +53,7 @@ export function initialState(settings: RunSettings): RunState {
       fastest: null,
       stage: { kind: 'open' },
     })),
-    early: emptyTable,
+    early: emptyMap,
     earlyFromMs: NEVER_MS,
     merges: 0,
     mergedTokens: 0,
@@ -73,7 +73,7 @@ export function initialState(settings: RunSettings): RunState {
     checkpoint: null,
     checkpointMerges: 0,
     committed: null,
-    banned: emptyTable,
+    banned: emptyMap,
     stopRequested: false,
     restore: null,
   };
@@ -99,7 +99,7 @@ function recover(step: Step, trainedMs: number): void {
       // Whose clock it was, nobody knows.
       paces: island.paces.map(({ stepsPerMs }) => ({ ...UNKNOWN_PACE, stepsPerMs })),
     })),
-    early: emptyTable,
+    early: emptyMap,
     earlyFromMs: NEVER_MS,
     fragments: state.fragments.map((fragment, index) => ({
       ...fragment,

@@ -1,4 +1,4 @@
-import { entryOf, type Table } from './table.ts';
+import { entryOf, type PersistentMap } from './persistent-map.ts';
 
 /** Where to look for the shard of the next newcomer: of `of` shards each has at least `fewest` holders, and those before `from` more. */
 export interface NextShard {
@@ -17,7 +17,7 @@ export const UNKNOWN_SHARD: NextShard = { of: 0, fewest: 0, from: 0 };
  * No island gives its shard up, so the search goes on where the last one ended: all newcomers together look at each shard once for each holder.
  */
 export function freeShard(
-  { byShard, nextShard }: { readonly byShard: Table<number>; readonly nextShard: NextShard },
+  { byShard, nextShard }: { readonly byShard: PersistentMap<number>; readonly nextShard: NextShard },
   shards: number,
   name: string,
 ): { readonly shard: number; readonly nextShard: NextShard } {
@@ -27,7 +27,7 @@ export function freeShard(
   return { shard: isFree ? own : next.from, nextShard: next };
 }
 
-function search(byShard: Table<number>, { of, fewest, from }: NextShard): NextShard {
+function search(byShard: PersistentMap<number>, { of, fewest, from }: NextShard): NextShard {
   let next = { of, fewest, from };
   while (holders(byShard, next.from) > next.fewest) {
     const isLast = next.from + 1 === of;
@@ -36,4 +36,4 @@ function search(byShard: Table<number>, { of, fewest, from }: NextShard): NextSh
   return next;
 }
 
-const holders = (byShard: Table<number>, shard: number): number => entryOf(byShard, String(shard)) ?? 0;
+const holders = (byShard: PersistentMap<number>, shard: number): number => entryOf(byShard, String(shard)) ?? 0;

@@ -1,7 +1,7 @@
 import { type Standing, standing } from '../protocol/standing.ts';
+import { entryOf } from './persistent-map.ts';
 import { runStepOf } from './run.ts';
 import type { Island, RunSettings, RunState } from './state.ts';
-import { entryOf } from './table.ts';
 
 /** Where an island is, so that whoever looks at the run understands it: pure, from the state alone. */
 export function standingOf(settings: RunSettings, state: RunState, island: Island): Standing {

@@ -3,8 +3,8 @@ import type { CoordinatorMessage, Progress } from '../protocol/messages.ts';
 import type { Reason, Standing } from '../protocol/standing.ts';
 import type { Evaluation } from './evaluation-state.ts';
 import type { LengthVote } from './length-bound.ts';
+import type { PersistentMap } from './persistent-map.ts';
 import type { NextShard } from './shards.ts';
-import type { Table } from './table.ts';
 
 /** The run as data. Everything here is plain JSON, so that a snapshot of it is a checkpoint. */
 
@@ -47,7 +47,7 @@ export interface RunState {
   readonly returning: readonly string[];
   readonly fragments: readonly FragmentState[];
   /** Who said that it is due before that can be: it counts later. */
-  readonly early: Table<EarlyDue>;
+  readonly early: PersistentMap<EarlyDue>;
   /** When the first of them may count; they are not looked at before. */
   readonly earlyFromMs: number;
   /** Merges of single fragments so far. */
@@ -78,7 +78,7 @@ export interface RunState {
   /** The newest checkpoint that is complete, and which islands did not save theirs; nothing in states of earlier versions. */
   readonly committed: { readonly id: string; readonly merges: number; readonly missing?: readonly string[] } | null;
   /** Keys that may not come back, and why. */
-  readonly banned: Table<string>;
+  readonly banned: PersistentMap<string>;
   /** Invitations that let nobody in any more. */
   readonly revoked?: Readonly<Record<string, true>>;
   readonly stopRequested: boolean;
@@ -87,26 +87,26 @@ export interface RunState {
 }
 
 /**
- * The islands of a run, as plain data that is never changed. Every event makes a new one, and there may be ten thousand islands: so they lie in a {@link Table}, and what would
+ * The islands of a run, as plain data that is never changed. Every event makes a new one, and there may be ten thousand islands: so they lie in a {@link PersistentMap}, and what would
  * need a look at all of them is counted along.
  */
 export interface Roster {
-  readonly all: Table<Island>;
+  readonly all: PersistentMap<Island>;
   /** Those that train. */
-  readonly training: Table<true>;
+  readonly training: PersistentMap<true>;
   /** How many of them are overdue. */
   readonly overdue: number;
   /** Of each fragment. */
   readonly tallies: readonly Tally[];
   /** How many have each shard, and how many came with each invitation. */
-  readonly byShard: Table<number>;
+  readonly byShard: PersistentMap<number>;
   readonly nextShard: NextShard;
-  readonly byInvitation: Table<number>;
+  readonly byInvitation: PersistentMap<number>;
 }
 
 /** Of those that train: who is due, and how many are expected to be and are not yet. */
 export interface Tally {
-  readonly due: Table<true>;
+  readonly due: PersistentMap<true>;
   readonly lacking: number;
 }
 
@@ -186,8 +186,8 @@ export interface FragmentState {
         readonly kind: 'pulling';
         readonly sinceMs: number;
         readonly untilMs: number;
-        readonly asked: Table<true>;
-        readonly arrived: Table<Arrived>;
+        readonly asked: PersistentMap<true>;
+        readonly arrived: PersistentMap<Arrived>;
         /** How many of those that were asked train, and have not answered. */
         readonly open: number;
       };
@@ -237,7 +237,7 @@ export interface Held {
 export interface PendingCheckpoint {
   readonly id: string;
   readonly merges: number;
-  readonly waiting: Table<true>;
+  readonly waiting: PersistentMap<true>;
   /** How many of those train. */
   readonly open: number;
   readonly thenStop: boolean;

@@ -1,6 +1,6 @@
+import { has } from './persistent-map.ts';
 import { islandOf, withIsland } from './roster.ts';
 import type { Effect, FragmentState, Island, RunRecord, RunSettings, RunState, Word } from './state.ts';
-import { has } from './table.ts';
 
 /** A time that does not come: as a number, so that it is JSON. */
 export const NEVER_MS = Number.MAX_SAFE_INTEGER;

@@ -1,8 +1,8 @@
 import { type Codec, codecFor, malformed } from '../outer/codecs/index.ts';
+import { openFragment, packUpdate, packWhole } from '../outer/encoded-fragment.ts';
 import type { Fragment } from '../outer/fragments.ts';
-import { openFragment, packUpdate, packWhole } from '../outer/parcel.ts';
 import type { OuterSettings } from '../outer/settings.ts';
-import type { Parcel } from '../protocol/frame.ts';
+import type { EncodedFragment } from '../protocol/frame.ts';
 
 export type ExchangeSettings = Pick<OuterSettings, 'upCodec' | 'maxStaleness'>;
 
@@ -69,17 +69,17 @@ export class FragmentExchange {
    * Packs where the island is with a fragment. Residual and memory count once the contribution was merged: one that is
    * asked for again, or was lost, starts from the old ones.
    */
-  contribute(fragment: number, own: Float32Array, round: number): Parcel {
+  contribute(fragment: number, own: Float32Array, round: number): EncodedFragment {
     const state = this.#fragments[fragment]!;
     if (this.#sendsWhole) return packWhole(own);
-    const { parcel, residual, memory } = packUpdate(state.codec, {
+    const { encoded, residual, memory } = packUpdate(state.codec, {
       parameters: own,
       base: state.base,
       sign: -1,
       ...state.settled,
     });
     this.#fragments[fragment] = { ...state, pending: { round, residual, memory } };
-    return parcel;
+    return encoded;
   }
 
   /** Goes on from a version of the global parameters: one that came since, or the one that it went on from before. */
@@ -97,10 +97,10 @@ export class FragmentExchange {
    * @param round the newest of this island's that was merged
    * @throws HelioError HELIO-4004 when it cannot be read
    */
-  receive(fragment: number, version: number, parcel: Parcel, round: number): Float32Array {
+  receive(fragment: number, version: number, encoded: EncodedFragment, round: number): Float32Array {
     const state = this.#fragments[fragment]!;
-    const codec = parcel.codec === state.codec.name ? state.codec : codecFor(parcel.codec, state.layout);
-    const parameters = openFragment(parcel, codec, state.later.at(-1)?.parameters ?? state.base);
+    const codec = encoded.codec === state.codec.name ? state.codec : codecFor(encoded.codec, state.layout);
+    const parameters = openFragment(encoded, codec, state.later.at(-1)?.parameters ?? state.base);
     const later = [...state.later, { version, parameters }];
     this.#fragments[fragment] = { ...state, later, ...settle(state, round) };
     return parameters;

@@ -1,5 +1,5 @@
 import { fragmentsIn } from '../outer/fragments.ts';
-import { type Content, decodeFloats, type Packed, type Parcel } from '../protocol/frame.ts';
+import { type Content, decodeFloats, type EncodedFragment, type Packed } from '../protocol/frame.ts';
 import { contentHash } from '../protocol/hash.ts';
 import { isSignedBy, updateText } from '../protocol/identity.ts';
 import { type Unit, unitOf } from '../protocol/job.ts';
@@ -64,7 +64,7 @@ export class IslandSession {
   #known: Welcome['beginnings'] = [];
   #hostKey = '';
   /** Payloads of merged fragments that the machine is to be asked about, by fragment and version. */
-  readonly #payloads = new Map<string, Parcel['payload']>();
+  readonly #payloads = new Map<string, EncodedFragment['payload']>();
   /** Merged fragments that are open and wait for the end of the step. */
   readonly #opened: { readonly content: Merged; readonly parameters: Float32Array }[] = [];
   /** The first error of what goes on while the trainer computes. */
@@ -293,10 +293,10 @@ export class IslandSession {
   /** Opens a merged fragment in the background; it is taken at the end of the step that is then under way. */
   #open(content: Merged): void {
     const { fragment, version, round, form, codec } = content;
-    const parcel: Parcel = { form, codec, payload: this.#payloads.get(keyOf(content))! };
+    const encoded: EncodedFragment = { form, codec, payload: this.#payloads.get(keyOf(content))! };
     this.#payloads.delete(keyOf(content));
     this.#inBackground(async () => {
-      const open = (): Promise<Float32Array> => this.#exchange.receive(fragment, version, parcel, round);
+      const open = (): Promise<Float32Array> => this.#exchange.receive(fragment, version, encoded, round);
       this.#opened.push({ content, parameters: await this.#spanned('exchange', 'open', open) });
       this.#connection.wake();
     });
@@ -331,8 +331,11 @@ export class IslandSession {
     return own;
   }
 
-  async #sign(of: Omit<Outgoing['content'], 'form' | 'codec' | 'signature'>, parcel: Parcel): Promise<Outgoing> {
-    const { form, codec, payload } = parcel;
+  async #sign(
+    of: Omit<Outgoing['content'], 'form' | 'codec' | 'signature'>,
+    encoded: EncodedFragment,
+  ): Promise<Outgoing> {
+    const { form, codec, payload } = encoded;
     const update = { ...of, form, codec };
     const hash = await contentHash(payload);
     const signature = await this.#host.identity.sign(updateText(this.#state.work!.run, update, hash));

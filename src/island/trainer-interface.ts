@@ -1,7 +1,7 @@
 import type { Provider } from '../ml/engine/session.ts';
 import type { Evaluation, StepResult } from '../ml/training/trainer.ts';
 import type { Fragment } from '../outer/fragments.ts';
-import type { Parcel } from '../protocol/frame.ts';
+import type { EncodedFragment } from '../protocol/frame.ts';
 import type { Job } from '../protocol/run-file.ts';
 import type { FragmentClock } from './fragment-clock.ts';
 import type { ExchangeSettings, ExchangeState } from './fragment-exchange.ts';
@@ -55,9 +55,9 @@ export interface IslandExchange {
     parameters: readonly Float32Array[],
   ): Promise<void>;
   /** @param own is handed over */
-  contribute(fragment: number, own: Float32Array, round: number): Promise<Parcel>;
+  contribute(fragment: number, own: Float32Array, round: number): Promise<EncodedFragment>;
   /** @throws HelioError HELIO-4004 when it cannot be read */
-  receive(fragment: number, version: number, parcel: Parcel, round: number): Promise<Float32Array>;
+  receive(fragment: number, version: number, encoded: EncodedFragment, round: number): Promise<Float32Array>;
   /** One that came whole, to be measured. */
   show(fragment: number, version: number, parameters: Float32Array, round: number): Promise<void>;
   reset(fragment: number, parameters: Float32Array, round: number): Promise<void>;

@@ -77,8 +77,8 @@ const headerSchema = z.object({
 });
 type Header = z.output<typeof headerSchema>;
 
-/** A fragment on its way: a payload, and how to read it. */
-export interface Parcel {
+/** A fragment as it is sent: a payload, and how to decode it. */
+export interface EncodedFragment {
   readonly form: 'parameters' | 'update';
   readonly codec: CodecName;
   readonly payload: Uint8Array<ArrayBuffer>;

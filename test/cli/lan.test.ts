@@ -7,9 +7,9 @@ import path from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { type Candidate, linkByCode } from '../../src/cli/lan/by-code.ts';
-import { joinerBegins, joinerFinishes } from '../../src/cli/lan/exchange.ts';
+import { joinerBegins, joinerFinishes } from '../../src/cli/lan/opaque-messages.ts';
 import { type CodeTried, OpaqueServer } from '../../src/cli/lan/opaque-server.ts';
-import { post } from '../../src/cli/lan/post.ts';
+import { postJson } from '../../src/cli/lan/post-json.ts';
 import { unseal } from '../../src/cli/lan/sealed.ts';
 import { type Tls, tlsOf } from '../../src/cli/tls.ts';
 import { WebSocketConnection } from '../../src/island/node/connection.ts';
@@ -112,7 +112,7 @@ const relay =
       text += data;
     });
     request.on('end', async () => {
-      const answer = await post(to, secure, request.url!, JSON.parse(text), new AbortController().signal);
+      const answer = await postJson(to, secure, request.url!, JSON.parse(text), new AbortController().signal);
       response.writeHead(answer.status, { 'content-type': 'application/json' });
       response.end(JSON.stringify(change(request.url!, answer.body)));
     });
@@ -199,7 +199,7 @@ describe('who does not know it', () => {
     const host = await coded();
     for (let i = 0; i < 10; i++) await search(`wrong-fox-${i}`, candidate(host.address));
     const { request } = await joinerBegins(CODE);
-    const ask = () => post(host.address, false, '/v1/lan/begin', { request }, new AbortController().signal);
+    const ask = () => postJson(host.address, false, '/v1/lan/begin', { request }, new AbortController().signal);
     for (let i = 0; i < 5; i++) expect(await ask()).toMatchObject({ status: 429, retryAfterS: expect.any(Number) });
     expect(host.tried.filter((each) => each.outcome === 'turned away')).toHaveLength(1);
     // From elsewhere it opens all the while.
@@ -222,7 +222,7 @@ describe('who does not know it', () => {
     ['more than was asked for', { request: 'AAAA', more: 1 }],
   ])('is refused with %s before anything is computed', async (_, body) => {
     const host = await coded();
-    const answer = await post(host.address, false, '/v1/lan/begin', body, new AbortController().signal);
+    const answer = await postJson(host.address, false, '/v1/lan/begin', body, new AbortController().signal);
     expect([answer.status, host.tried]).toEqual([400, []]);
   });
 });

@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { Painter } from '../../src/cli/live/painter.ts';
+import { ProgressDisplay } from '../../src/cli/live/progress-display.ts';
 import { emptyView, fold, shareDone } from '../../src/cli/live/view.ts';
 import type { LiveRecord } from '../../src/cli/records.ts';
 import { NO_PROGRESS } from '../../src/protocol/messages.ts';
@@ -49,10 +49,10 @@ describe('the live display of a run with many islands', () => {
         done();
       },
     });
-    const painter = new Painter(out as NodeJS.WriteStream, 100, 'examples', {});
-    for (const record of recordsOf(1_000)) painter.take(record);
+    const display = new ProgressDisplay(out as NodeJS.WriteStream, 100, 'examples', {});
+    for (const record of recordsOf(1_000)) display.take(record);
     written = '';
-    painter.take({ kind: 'merge', fragment: 0, version: 1, runStep: 10, contributions: [], missing: [], atS: 3 });
+    display.take({ kind: 'merge', fragment: 0, version: 1, runStep: 10, contributions: [], missing: [], atS: 3 });
     const lines = written.trimEnd().split('\n');
     expect(lines).toHaveLength(65);
     expect(lines[0]).toMatch(/\d examples\/s/);

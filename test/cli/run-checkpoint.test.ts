@@ -17,8 +17,8 @@ import { hashOf } from '../../src/coordinator/store/blobs.ts';
 import { FileBlobs } from '../../src/coordinator/store/file-blobs.ts';
 import { decodeSafetensors } from '../../src/ml/tensor/safetensors.ts';
 import { encodeSafetensors } from '../../src/ml/tensor/safetensors-layout.ts';
+import { packUpdate } from '../../src/outer/encoded-fragment.ts';
 import { type Fragment, shapeOf, type TensorLayout } from '../../src/outer/fragments.ts';
-import { packUpdate } from '../../src/outer/parcel.ts';
 import { STRATEGIES, type Strategy } from '../../src/outer/settings.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'heliotrope-checkpoint-'));
@@ -45,14 +45,14 @@ function trained(fragments: readonly Fragment[], settings: AggregationSettings, 
   for (let round = 0; round < rounds; round++) {
     for (const [fragment, { elements }] of fragments.entries()) {
       const codec = aggregation.codec(fragment);
-      const { parcel } = packUpdate(codec, {
+      const { encoded } = packUpdate(codec, {
         parameters: Float32Array.from({ length: elements }, (_, i) => Math.sin(1 + i + 10 * round)),
         base: new Float32Array(elements),
         residual: new Float32Array(elements),
         sign: -1,
         memory: new Float32Array(codec.memoryElements),
       });
-      aggregation.contribute(fragment, 'one', parcel);
+      aggregation.contribute(fragment, 'one', encoded);
       aggregation.merge(fragment, [{ island: 'one', weight: 1 }]);
     }
   }

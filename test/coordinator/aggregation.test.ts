@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Aggregation } from '../../src/coordinator/aggregation.ts';
+import { packUpdate } from '../../src/outer/encoded-fragment.ts';
 import type { Fragment } from '../../src/outer/fragments.ts';
-import { packUpdate } from '../../src/outer/parcel.ts';
 import { STRATEGIES, type Strategy } from '../../src/outer/settings.ts';
 
 const fragment: Fragment = { index: 0, elements: 4, tensors: [{ name: 'w', elements: 4, role: 'other' }] };
@@ -9,14 +9,14 @@ const weights = ['a', 'b'].map((island) => ({ island, weight: 1 }));
 const handIn = (aggregation: Aggregation, round: number): void => {
   for (const [i, island] of ['a', 'b'].entries()) {
     const parameters = Float32Array.from({ length: 4 }, (_, k) => Math.sin(round + i + k));
-    const { parcel } = packUpdate(aggregation.codec(0), {
+    const { encoded } = packUpdate(aggregation.codec(0), {
       parameters,
       base: new Float32Array(4),
       residual: new Float32Array(4),
       sign: -1,
       memory: new Float32Array(aggregation.codec(0).memoryElements),
     });
-    aggregation.contribute(0, island, parcel);
+    aggregation.contribute(0, island, encoded);
   }
 };
 

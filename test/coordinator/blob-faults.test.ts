@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { FaultProxy } from '../../bench/chaos/fault-proxy.ts';
 import { type BlobStore, hashOf, PIECE_BYTES } from '../../src/coordinator/store/blobs.ts';
 import { FileBlobs } from '../../src/coordinator/store/file-blobs.ts';
-import type { Patience } from '../../src/coordinator/store/patience.ts';
+import type { RetryPolicy } from '../../src/coordinator/store/retry.ts';
 import { S3Blobs, s3Options } from '../../src/coordinator/store/s3-blobs.ts';
 
 /** Blobs behind a real line that is harmed, and files of processes that were killed. */
@@ -43,7 +43,7 @@ beforeEach(async () => {
 });
 afterEach(() => proxy.close());
 
-const s3 = (patience: Partial<Patience> = {}): BlobStore =>
+const s3 = (retry: Partial<RetryPolicy> = {}): BlobStore =>
   new S3Blobs(
     s3Options('s3://runs/x', {
       AWS_ACCESS_KEY_ID: 'S3RVER',
@@ -51,7 +51,7 @@ const s3 = (patience: Partial<Patience> = {}): BlobStore =>
       AWS_ENDPOINT_URL: `http://127.0.0.1:${proxy.port}`,
     }),
     `r${Math.random()}`,
-    { answerMs: 1_000, say: (sentence) => heard.push(sentence), ...patience },
+    { answerMs: 1_000, say: (sentence) => heard.push(sentence), ...retry },
   );
 
 describe('an S3-compatible store', () => {

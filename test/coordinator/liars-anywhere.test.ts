@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { has } from '../../src/coordinator/table.ts';
+import { has } from '../../src/coordinator/persistent-map.ts';
 import { seededRandom } from '../../src/ml/tensor/random.ts';
 import { LIES, type Lie, type LieName } from './liars.ts';
 import { settingsFor, World } from './world.ts';

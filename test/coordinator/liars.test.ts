@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { has } from '../../src/coordinator/table.ts';
+import { has } from '../../src/coordinator/persistent-map.ts';
 import { seededRandom } from '../../src/ml/tensor/random.ts';
 import { LIES, type LieName } from './liars.ts';
 import { type Chances, settingsFor, World } from './world.ts';

@@ -5,10 +5,10 @@ import { FragmentExchange } from '../../src/island/fragment-exchange.ts';
 import type { IslandEffect, Keep } from '../../src/island/state.ts';
 import type { Random } from '../../src/ml/tensor/random.ts';
 import { codecFor } from '../../src/outer/codecs/index.ts';
+import { packUpdate } from '../../src/outer/encoded-fragment.ts';
 import { cutIntoFragments, type Fragment, pack, type TensorLayout } from '../../src/outer/fragments.ts';
-import { packUpdate } from '../../src/outer/parcel.ts';
 import type { OuterSettings } from '../../src/outer/settings.ts';
-import type { Parcel } from '../../src/protocol/frame.ts';
+import type { EncodedFragment } from '../../src/protocol/frame.ts';
 
 /**
  * What the islands of a seeded world compute, and what travels between them: small arrays through the real codecs, the real exchange and the
@@ -60,7 +60,7 @@ export class IslandNumbers {
   /** As its session has them (`runtime.ts`). */
   readonly newest: Float32Array[] = [];
   /** Merged fragments that came, by fragment and version. */
-  readonly parcels = new Map<string, Parcel>();
+  readonly encoded = new Map<string, EncodedFragment>();
   readonly #handedIn: Float32Array[] = [];
   readonly #received: Float32Array[] = [];
   #exchange: FragmentExchange | undefined;
@@ -105,7 +105,7 @@ export class IslandNumbers {
 
   /** Unpacks a merged fragment: what comes of it is put in its place by {@link opened}. */
   open(fragment: number, version: number, round: number): Float32Array {
-    const opened = this.#exchange!.receive(fragment, version, this.parcels.get(`${fragment}:${version}`)!, round);
+    const opened = this.#exchange!.receive(fragment, version, this.encoded.get(`${fragment}:${version}`)!, round);
     this.#all.requireBits(fragment, version, opened);
     return opened;
   }
@@ -138,19 +138,19 @@ export class IslandNumbers {
   }
 
   /** @throws Error when it is not the difference to the version that it names, or loses something of it */
-  contribute({ fragment, version, round }: Contribute, wasRead: boolean): Parcel {
+  contribute({ fragment, version, round }: Contribute, wasRead: boolean): EncodedFragment {
     const own = (wasRead ? this.#handedIn : this.own)[fragment]!.slice();
     if (!wasRead && this.#all.outer.carryOver) this.#handedIn[fragment] = own.slice();
     const { residuals, memories } = this.#exchange!.save();
     const [residual, memory] = [residuals[fragment]!.slice(), memories[fragment]!.slice()];
-    const parcel = this.#exchange!.contribute(fragment, own, round);
-    if (parcel.form === 'parameters') return parcel;
+    const encoded = this.#exchange!.contribute(fragment, own, round);
+    if (encoded.form === 'parameters') return encoded;
     const base = this.#all.bitsOf(fragment, version);
     const codec = codecFor(this.#all.outer.upCodec, this.#all.fragments[fragment]!);
     const expected = packUpdate(codec, { parameters: own, base, residual, memory, sign: -1 });
-    if (Buffer.compare(parcel.payload, expected.parcel.payload) !== 0)
+    if (Buffer.compare(encoded.payload, expected.encoded.payload) !== 0)
       throw new Error(`a contribution to fragment ${fragment} is no difference to version ${version}, which it names`);
-    return parcel;
+    return encoded;
   }
 
   measure(part: number): number {
@@ -192,11 +192,11 @@ export class Numbers {
     fragment: number,
     version: number,
     weights: readonly { readonly island: string; readonly weight: number }[],
-  ): Parcel {
-    const { parcel, delta } = this.aggregation.merge(fragment, weights);
+  ): EncodedFragment {
+    const { encoded, delta } = this.aggregation.merge(fragment, weights);
     this.#history.set(`${fragment}:${version}`, this.aggregation.array('parameters', fragment).slice());
     this.#deltas.set(`${fragment}:${version}`, delta.slice());
-    return parcel;
+    return encoded;
   }
 
   save(checkpoint: string): void {

@@ -6,8 +6,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { FaultProxy } from '../../bench/chaos/fault-proxy.ts';
 import { findPostgres } from '../../scripts/postgres.mjs';
 import type { Event } from '../../src/coordinator/state.ts';
-import type { Patience } from '../../src/coordinator/store/patience.ts';
 import { openPostgres } from '../../src/coordinator/store/postgres.ts';
+import type { RetryPolicy } from '../../src/coordinator/store/retry.ts';
 import { SqlRunStore } from '../../src/coordinator/store/sql-store.ts';
 import { type PostgresServer, startPostgres } from '../services/postgres.ts';
 import { settingsFor } from './world.ts';
@@ -36,9 +36,9 @@ describe.skipIf(findPostgres() === undefined)('a run store in a PostgreSQL', () 
 
   const near = (): string => server!.url;
   const far = (): string => near().replace(/:\d+\//, `:${proxy.port}/`);
-  const open = async (url: string, patience: Partial<Patience> = {}) =>
+  const open = async (url: string, retry: Partial<RetryPolicy> = {}) =>
     SqlRunStore.open(
-      await openPostgres(url, run, { answerMs: 2_000, say: (sentence) => heard.push(sentence), ...patience }),
+      await openPostgres(url, run, { answerMs: 2_000, say: (sentence) => heard.push(sentence), ...retry }),
       run,
     );
   /** What is there, as another process reads it once this one has let go. */

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { keysOf } from '../../src/coordinator/persistent-map.ts';
 import { islandOf } from '../../src/coordinator/roster.ts';
 import { standingOf } from '../../src/coordinator/standing.ts';
-import { keysOf } from '../../src/coordinator/table.ts';
 import { encodeFrames, joined } from '../../src/protocol/frame.ts';
 import { contentHash } from '../../src/protocol/hash.ts';
 import { helloText, type Identity, isSignedBy, newIdentity, updateText } from '../../src/protocol/identity.ts';

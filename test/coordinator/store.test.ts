@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { entriesOf } from '../../src/coordinator/persistent-map.ts';
 import { recover } from '../../src/coordinator/recovery.ts';
 import { islandOf } from '../../src/coordinator/roster.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
@@ -8,7 +9,6 @@ import type { SignedReceipt } from '../../src/coordinator/store/receipts.ts';
 import type { MergeRecord } from '../../src/coordinator/store/run-store.ts';
 import { SqlRunStore } from '../../src/coordinator/store/sql-store.ts';
 import { openSqlite } from '../../src/coordinator/store/sqlite.ts';
-import { entriesOf } from '../../src/coordinator/table.ts';
 import { newFile, storePlaces } from './places.ts';
 import { writeSchema3 } from './schema-3.ts';
 import { settingsFor } from './world.ts';

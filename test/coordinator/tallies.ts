@@ -1,6 +1,6 @@
+import { entriesOf, has, keysOf } from '../../src/coordinator/persistent-map.ts';
 import { allIslands, islandOf } from '../../src/coordinator/roster.ts';
 import type { Island, RunState } from '../../src/coordinator/state.ts';
-import { entriesOf, has, keysOf } from '../../src/coordinator/table.ts';
 
 /** What the state counts along is what a look at everybody finds. @throws Error where it is not */
 export function checkTallies({ islands, fragments, checkpoint }: RunState): void {

@@ -1,14 +1,14 @@
 import { isConsistent, mostLength } from '../../src/coordinator/claims.ts';
 import { isAwaited, placeOf } from '../../src/coordinator/due.ts';
 import { Leases, silence } from '../../src/coordinator/leases.ts';
+import { recordOf } from '../../src/coordinator/merge-records.ts';
 import { deadlineMs } from '../../src/coordinator/merging.ts';
-import { recordOf } from '../../src/coordinator/recorded.ts';
+import { has } from '../../src/coordinator/persistent-map.ts';
 import { recover } from '../../src/coordinator/recovery.ts';
 import { islandOf } from '../../src/coordinator/roster.ts';
 import { initialState, isOver, react, runStepOf } from '../../src/coordinator/run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../../src/coordinator/state.ts';
 import type { CommittedMerge, History, LoggedEvent } from '../../src/coordinator/store/run-store.ts';
-import { has } from '../../src/coordinator/table.ts';
 import { activity, isNews, isWanted, reactIsland } from '../../src/island/machine.ts';
 import {
   type IslandEffect,
@@ -19,7 +19,7 @@ import {
 } from '../../src/island/state.ts';
 import type { Random } from '../../src/ml/tensor/random.ts';
 import { STRATEGIES } from '../../src/outer/settings.ts';
-import type { Parcel } from '../../src/protocol/frame.ts';
+import type { EncodedFragment } from '../../src/protocol/frame.ts';
 import { type IslandMessage, NO_PROGRESS } from '../../src/protocol/messages.ts';
 import type { Job } from '../../src/protocol/run-file.ts';
 import { OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/versions.ts';
@@ -370,19 +370,19 @@ export class World {
     // As it is read again.
     this.#committed.push(JSON.parse(JSON.stringify({ seq, fragment, version, blob: '', what })));
     for (const { island } of weights) this.#credit(island, fragment, state);
-    const parcel = this.#numbers?.merge(fragment, version, weights);
-    for (const island of receivers) this.#sendMerged(island, fragment, parcel, decision);
+    const encoded = this.#numbers?.merge(fragment, version, weights);
+    for (const island of receivers) this.#sendMerged(island, fragment, encoded, decision);
   }
 
-  #sendMerged(island: string, fragment: number, parcel: Parcel | undefined, decision: Decision): void {
+  #sendMerged(island: string, fragment: number, encoded: EncodedFragment | undefined, decision: Decision): void {
     const { state } = decision;
     const { version, runStep } = state.fragments[fragment]!;
     const place = placeOf(this.options.settings, state, fragment, island);
     this.#down(island, decision, { kind: 'told', message: { kind: 'place', ...place } });
-    const { form, codec } = parcel ?? { form: 'parameters', codec: 'f32' };
+    const { form, codec } = encoded ?? { form: 'parameters', codec: 'f32' };
     const content = { kind: 'merged', fragment, version, runStep, form, codec } as const;
     this.#down(island, decision, { kind: 'received', content }, (to) => {
-      if (parcel !== undefined) to.numbers!.parcels.set(`${fragment}:${version}`, parcel);
+      if (encoded !== undefined) to.numbers!.encoded.set(`${fragment}:${version}`, encoded);
     });
   }
 
@@ -665,16 +665,16 @@ export class World {
   }
 
   /** As `server/contribution-receiver.ts`: what comes is measured before it is an event. */
-  #upContribution(island: SimIsland, claim: Claim, given: number, parcel?: Parcel): void {
+  #upContribution(island: SimIsland, claim: Claim, given: number, encoded?: EncodedFragment): void {
     const { name } = island;
     this.#up(island, () => {
       if (!isAwaited(this.options.settings, this.state, { island: name, ...claim })) return undefined;
       // One that came late must not get into the merge that is being summed up now.
-      if (parcel !== undefined && this.#effects.length > 0) {
-        this.#upContribution(island, claim, given, parcel);
+      if (encoded !== undefined && this.#effects.length > 0) {
+        this.#upContribution(island, claim, given, encoded);
         return undefined;
       }
-      const measured = parcel && this.#numbers!.aggregation.contribute(claim.fragment, name, parcel);
+      const measured = encoded && this.#numbers!.aggregation.contribute(claim.fragment, name, encoded);
       const length = measured?.length ?? given;
       const event = { kind: 'contributed', island: name, ...claim, length } as const;
       if (!Number.isFinite(length)) {

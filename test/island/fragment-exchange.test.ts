@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { FragmentExchange } from '../../src/island/fragment-exchange.ts';
 import { codecFor, decodeAll } from '../../src/outer/codecs/index.ts';
+import { packUpdate, packWhole } from '../../src/outer/encoded-fragment.ts';
 import type { Fragment } from '../../src/outer/fragments.ts';
-import { packUpdate, packWhole } from '../../src/outer/parcel.ts';
 import type { CodecName } from '../../src/protocol/codec-names.ts';
 
 const fragment: Fragment = {
@@ -28,8 +28,8 @@ describe("an island's side of the exchange", () => {
       let base = at(1);
       for (let round = 0; round < 3; round++) {
         straight.contribute(0, at(2 + round), round + 1);
-        const { parcel, arrives } = merged(base, at(0.5 + round));
-        straight.receive(0, round + 1, parcel, round + 1);
+        const { encoded, arrives } = merged(base, at(0.5 + round));
+        straight.receive(0, round + 1, encoded, round + 1);
         straight.rebase(0, round + 1);
         base = arrives as Float32Array<ArrayBuffer>;
       }
@@ -48,9 +48,9 @@ describe("an island's side of the exchange", () => {
     const exchange = exchangeOf('int4');
     const once = exchange.contribute(0, at(2), 1);
     expect(exchange.contribute(0, at(2), 1).payload).toEqual(once.payload);
-    exchange.receive(0, 1, merged(at(1), at(3)).parcel, 0);
+    exchange.receive(0, 1, merged(at(1), at(3)).encoded, 0);
     expect(exchange.contribute(0, at(2), 1).payload).toEqual(once.payload);
-    exchange.receive(0, 2, merged(at(1), at(3)).parcel, 1);
+    exchange.receive(0, 2, merged(at(1), at(3)).encoded, 1);
     expect(exchange.contribute(0, at(2), 2).payload).not.toEqual(once.payload);
   });
 
@@ -77,8 +77,8 @@ describe("an island's side of the exchange", () => {
   it('goes on from the version that it is told, also when a newer one has come meanwhile', () => {
     const exchange = exchangeOf('f32', 4);
     const first = merged(at(1), at(3));
-    exchange.receive(0, 1, first.parcel, 0);
-    exchange.receive(0, 2, merged(first.arrives as Float32Array, at(4)).parcel, 0);
+    exchange.receive(0, 1, first.encoded, 0);
+    exchange.receive(0, 2, merged(first.arrives as Float32Array, at(4)).encoded, 0);
     exchange.rebase(0, 1);
     const codec = codecFor('f32', fragment);
     const { payload } = exchange.contribute(0, at(2), 1);
@@ -94,8 +94,8 @@ describe("an island's side of the exchange", () => {
 
   it('differs from its base, and not from what has come since, until it takes that', () => {
     const exchange = exchangeOf('f32', 1);
-    const { parcel, arrives } = merged(at(1), at(3));
-    exchange.receive(0, 1, parcel, 0);
+    const { encoded, arrives } = merged(at(1), at(3));
+    exchange.receive(0, 1, encoded, 0);
     const before = exchange.contribute(0, at(2), 1);
     exchange.rebase(0, 1);
     const after = exchange.contribute(0, at(2), 1);

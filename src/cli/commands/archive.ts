@@ -27,13 +27,13 @@ import { blobsOf, readHistory, withoutKeys } from '../archive-history.ts';
 import { receiptsOf, takeReceipts } from '../archive-receipts.ts';
 import { type CommandContext, print, printJson } from '../context.ts';
 import { adminTokenOf, runIdentity } from '../host-run.ts';
-import { said } from '../plain.ts';
 import { RECEIPTS_FILE } from '../receipt-lines.ts';
 import type { Summary } from '../records.ts';
 import { readRunFile } from '../run-file.ts';
 import { createRunFolder, findRun, readJson } from '../run-folder.ts';
 import { refuseIfHosted } from '../run-lock.ts';
 import { openStores } from '../stores.ts';
+import { sanitized } from '../terminal-text.ts';
 
 export interface ExportOptions {
   readonly out?: string;
@@ -121,7 +121,7 @@ export async function importRun(file: string, options: ImportOptions, context: C
       if (hasKeys && !withKeys)
         print('Keys of a host in it were left there: with --with-keys you take them over, if it is your own run.');
       if (others > 0) print(`${others} files in it that no run has were left there.`);
-      print(`Its run.yaml reads ${said(placesOf(job).join(', '))}: whoever wrote the archive has chosen that.`);
+      print(`Its run.yaml reads ${sanitized(placesOf(job).join(', '))}: whoever wrote the archive has chosen that.`);
       const isFinished = readJson<Summary>(path.join(folder, 'summary.json'))?.status === 'finished';
       const next = isFinished
         ? `It is finished: heliotrope status ${job.name}`

@@ -14,8 +14,8 @@ import { type CommandContext, onParentGone, print, printJson, stopSignal, tell, 
 import { keptIdentity } from '../identity-file.ts';
 import { linkByCode, type Search } from '../lan/by-code.ts';
 import { type FoundRun, findRuns } from '../lan/discovery.ts';
-import { CODE_PATTERN } from '../lan/words.ts';
-import { said } from '../plain.ts';
+import { CODE_PATTERN } from '../lan/join-code.ts';
+import { sanitized } from '../terminal-text.ts';
 
 export interface JoinOptions {
   readonly name?: string;
@@ -57,7 +57,7 @@ export async function join(
   // With the parent gone nobody would start us again or read what we write: leave at once.
   if (options.parent === true) onParentGone(() => controller.abort());
   const log = (sentence: string): void => {
-    if (options.quiet !== true) tell(`${name}: ${said(sentence)}`);
+    if (options.quiet !== true) tell(`${name}: ${sanitized(sentence)}`);
   };
   const link = CODE_PATTERN.test(where)
     ? await byCode(where.toLowerCase(), options.at ?? [], log, controller.signal)

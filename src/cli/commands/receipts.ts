@@ -9,11 +9,11 @@ import { askCoordinator } from '../host-client.ts';
 import { runIdentity } from '../host-run.ts';
 import { keptIdentity } from '../identity-file.ts';
 import { integer } from '../live/format.ts';
-import { said } from '../plain.ts';
 import { RECEIPTS_FILE, type ReceiptOfFile, readReceipts } from '../receipt-lines.ts';
 import { readRunFile } from '../run-file.ts';
 import { findRun } from '../run-folder.ts';
 import { openStores } from '../stores.ts';
+import { sanitized } from '../terminal-text.ts';
 
 export interface ReceiptsOptions {
   readonly island?: string;
@@ -46,7 +46,7 @@ export async function receipts(place: string, options: ReceiptsOptions, context:
     }
     if (checked.length === 0)
       print(options.island === undefined ? 'No receipts yet.' : `No receipts of ${options.island}.`);
-    else print(verdict(checked.length, wrong, [...new Set(checked.map(({ host }) => said(host, 64)))]));
+    else print(verdict(checked.length, wrong, [...new Set(checked.map(({ host }) => sanitized(host, 64)))]));
   }
   return wrong === 0 ? 0 : 1;
 }

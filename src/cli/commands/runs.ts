@@ -1,16 +1,16 @@
 import path from 'node:path';
 import { type CommandContext, print, printJson } from '../context.ts';
 import { bytes, duration } from '../live/format.ts';
-import { said } from '../plain.ts';
 import type { Summary } from '../records.ts';
 import { latestRun, listRuns, readJson } from '../run-folder.ts';
+import { sanitized } from '../terminal-text.ts';
 
 /** Lists the runs of this folder. */
 export async function runs(context: CommandContext): Promise<number> {
   const latest = latestRun(context.runs);
   const rows = listRuns(context.runs).map((name) => {
     const summary = readJson<Summary>(path.join(context.runs, name, 'summary.json'));
-    return { name, latest: name === latest, status: said(summary?.status ?? 'unfinished', 12), summary };
+    return { name, latest: name === latest, status: sanitized(summary?.status ?? 'unfinished', 12), summary };
   });
   if (context.json) printJson(rows);
   else if (rows.length === 0) print(`No runs in ${context.runs}. Train one: heliotrope train RUN.yaml`);

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { nodeRuntime } from '../../ml/engine/node-runtime.ts';
 import { Generator, generateText } from '../../ml/training/generate.ts';
 import { type CommandContext, printJson } from '../context.ts';
-import { plain } from '../plain.ts';
+import { plain } from '../terminal-text.ts';
 import { loadLanguageModel } from '../trained-model.ts';
 
 export interface SampleCommandOptions {

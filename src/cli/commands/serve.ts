@@ -6,12 +6,12 @@ import { type CommandContext, colorful, onParentGone, print, printJson, stopSign
 import { type HostOptions, hostRun, isLoopback } from '../host-run.ts';
 import { jsonLog } from '../json-log.ts';
 import { describeCode } from '../live/describe.ts';
-import { Painter } from '../live/painter.ts';
-import { json } from '../plain.ts';
+import { ProgressDisplay } from '../live/progress-display.ts';
 import type { ServeLine, Summary } from '../records.ts';
 import { reportLines } from '../report/report-terminal.ts';
 import { readRunFile } from '../run-file.ts';
 import { findRun, readJson } from '../run-folder.ts';
+import { json } from '../terminal-text.ts';
 import type { TlsOptions } from '../tls.ts';
 import { describeJoinRequest } from './status.ts';
 import { exitStatusOf } from './train.ts';
@@ -133,30 +133,30 @@ function show(
   options: Omit<ServeOptions, 'tls' | 'host'> & { readonly tls: string | undefined; readonly host: string },
   context: CommandContext,
 ): (line: ServeLine) => void {
-  let painter = new Painter(process.stderr, 1, 'tokens', context.environment);
+  let display = new ProgressDisplay(process.stderr, 1, 'tokens', context.environment);
   let run = '';
   return (line) => {
-    if (line.kind === 'record') painter.take(line.record);
+    if (line.kind === 'record') display.take(line.record);
     if (line.kind === 'join-request')
-      painter.say(`${describeJoinRequest(line)}. Let it in: heliotrope admit ${run} ${line.island}`);
-    if (line.kind === 'notice') painter.say(line.sentence);
-    if (line.kind === 'fault') painter.say(`closed a connection for an error of ours (${line.place}): ${line.what}`);
-    if (line.kind === 'code') painter.say(describeCode(line));
+      display.say(`${describeJoinRequest(line)}. Let it in: heliotrope admit ${run} ${line.island}`);
+    if (line.kind === 'notice') display.say(line.sentence);
+    if (line.kind === 'fault') display.say(`closed a connection for an error of ours (${line.place}): ${line.what}`);
+    if (line.kind === 'code') display.say(describeCode(line));
     if (line.kind !== 'serving') return;
-    painter = new Painter(process.stderr, line.steps, line.unit, context.environment);
+    display = new ProgressDisplay(process.stderr, line.steps, line.unit, context.environment);
     run = path.basename(line.folder);
     if (line.keptAs !== null)
-      painter.say(
+      display.say(
         `this run is new; the earlier one of its name is kept in ${path.relative('', line.keptAs)} (to go on with one: --continue)`,
       );
-    painter.say(`listening on ${options.host}:${line.port}${(options.tls ?? options.tlsCert) ? ', encrypted' : ''}`);
-    painter.say(`folder ${path.relative('', line.folder) || '.'}; waiting for ${line.islands} islands. Join with:`);
-    painter.say(`heliotrope join '${line.invitation}'`);
-    painter.say(`with --data for its own files, or where it has the run's: --data-root ${line.dataRoot}`);
-    if (line.code !== null) painter.say(`or, on this network, whoever is told the code: heliotrope join ${line.code}`);
-    for (const notice of line.notices) painter.say(notice);
+    display.say(`listening on ${options.host}:${line.port}${(options.tls ?? options.tlsCert) ? ', encrypted' : ''}`);
+    display.say(`folder ${path.relative('', line.folder) || '.'}; waiting for ${line.islands} islands. Join with:`);
+    display.say(`heliotrope join '${line.invitation}'`);
+    display.say(`with --data for its own files, or where it has the run's: --data-root ${line.dataRoot}`);
+    if (line.code !== null) display.say(`or, on this network, whoever is told the code: heliotrope join ${line.code}`);
+    for (const notice of line.notices) display.say(notice);
     if (!isLoopback(options.host) && options.tls === undefined && options.tlsCert === undefined)
-      painter.say(
+      display.say(
         'Connections are not encrypted (--tls none): let only a proxy that does it, or a network that you trust, reach this port.',
       );
   };

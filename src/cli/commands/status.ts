@@ -5,11 +5,11 @@ import type { Standing } from '../../protocol/standing.ts';
 import { type CommandContext, colorful, print, printJson } from '../context.ts';
 import { askCoordinator } from '../host-client.ts';
 import { integer, severalOf } from '../live/format.ts';
-import { said } from '../plain.ts';
 import type { Summary } from '../records.ts';
 import { reportLines } from '../report/report-terminal.ts';
 import { readRunFile } from '../run-file.ts';
 import { findRun, goOnWith, readJson } from '../run-folder.ts';
+import { sanitized } from '../terminal-text.ts';
 
 interface Status {
   readonly phase: string;
@@ -62,9 +62,9 @@ export async function status(run: string, context: CommandContext): Promise<numb
     for (const { island, step, tokens, offences, standing } of now.islands) {
       const offended = offences > 0 ? ` · ${offences} offences` : '';
       const { state, reason, next, fix } = standing;
-      const what = next === null ? '' : `: ${said(next.what, MOST_WHAT)}`;
+      const what = next === null ? '' : `: ${sanitized(next.what, MOST_WHAT)}`;
       print(
-        `  ${island.padEnd(24)} ${said(state).padEnd(9)} step ${String(step ?? '–').padStart(7)}  ${integer(tokens)} ${unit}${offended}`,
+        `  ${island.padEnd(24)} ${sanitized(state).padEnd(9)} step ${String(step ?? '–').padStart(7)}  ${integer(tokens)} ${unit}${offended}`,
       );
       print(`  ${' '.repeat(24)} ${reason}${what}${fix === null ? '' : ` · ${fix}`}`);
     }

@@ -5,7 +5,7 @@ import { requireProvider } from '../../ml/engine/node-runtime.ts';
 import type { Provider } from '../../ml/engine/session.ts';
 import { type CommandContext, colorful, print, printJson, stopSignal, tell } from '../context.ts';
 import { duration } from '../live/format.ts';
-import { Painter } from '../live/painter.ts';
+import { ProgressDisplay } from '../live/progress-display.ts';
 import { runLocally } from '../local-run.ts';
 import { planLines, planRun } from '../plan.ts';
 import type { Summary } from '../records.ts';
@@ -60,8 +60,8 @@ export async function trainLocally(
     );
   }
   const islands = options.islands === undefined ? [] : ['--islands', String(options.islands)];
-  let painter = new Painter(process.stderr, 1, 'tokens', context.environment);
-  const stopping = (): void => painter.say('stopping with a checkpoint; press Ctrl-C again to give it up');
+  let display = new ProgressDisplay(process.stderr, 1, 'tokens', context.environment);
+  const stopping = (): void => display.say('stopping with a checkpoint; press Ctrl-C again to give it up');
   signal.addEventListener('abort', stopping);
   try {
     return await runLocally({
@@ -69,19 +69,19 @@ export async function trainLocally(
       serveArguments: [...source, ...islands, '--runs', context.runs],
       signal,
       onServing: (line) => {
-        painter = new Painter(process.stderr, line.steps, line.unit, context.environment);
-        if (line.keptAs !== null) painter.say(`the earlier run is kept in ${path.relative('', line.keptAs)}`);
-        painter.say(
+        display = new ProgressDisplay(process.stderr, line.steps, line.unit, context.environment);
+        if (line.keptAs !== null) display.say(`the earlier run is kept in ${path.relative('', line.keptAs)}`);
+        display.say(
           `${line.islands} islands, ${line.parameters.toLocaleString('en-US')} parameters, folder ${path.relative('', line.folder) || '.'}`,
         );
-        for (const notice of line.notices) painter.say(notice);
+        for (const notice of line.notices) display.say(notice);
       },
-      onRecord: (record) => painter.take(record),
-      onNotice: (sentence) => painter.say(sentence),
+      onRecord: (record) => display.take(record),
+      onNotice: (sentence) => display.say(sentence),
     });
   } finally {
     signal.removeEventListener('abort', stopping);
-    painter.finish();
+    display.finish();
   }
 }
 

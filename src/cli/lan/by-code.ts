@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beginAnswerSchema, CODE_PATHS, finishAnswerSchema } from '../../coordinator/server/join-code-routes.ts';
 import { HelioError } from '../../errors.ts';
 import { type InvitationLink, readLink } from '../../protocol/invitation.ts';
-import { joinerBegins, joinerFinishes } from './exchange.ts';
-import { post } from './post.ts';
+import { joinerBegins, joinerFinishes } from './opaque-messages.ts';
+import { postJson } from './post-json.ts';
 import { unseal } from './sealed.ts';
 
 /** Somebody who says to be a run, and may be anybody. */
@@ -52,7 +52,7 @@ export async function linkByCode({ code, candidates, say, signal }: Search): Pro
   let link: InvitationLink | undefined;
   const trying: Promise<void>[] = [];
   const attempt = async (candidate: Candidate): Promise<void> => {
-    const outcome = await patiently(candidate, code, say, ended);
+    const outcome = await withRetries(candidate, code, say, ended);
     if (ended.aborted) return;
     if (outcome.kind !== 'silent') seen.answered++;
     if (outcome.kind === 'later') seen.later++;
@@ -74,7 +74,7 @@ export async function linkByCode({ code, candidates, say, signal }: Search): Pro
 }
 
 /** One candidate, again and again while it says that it takes no codes now. */
-async function patiently(
+async function withRetries(
   candidate: Candidate,
   code: string,
   say: Search['say'],
@@ -113,7 +113,7 @@ async function tryCandidate({ addresses, secure }: Candidate, code: string, sign
 /** @throws Error when nobody answers */
 async function exchange(address: string, secure: boolean, code: string, signal: AbortSignal): Promise<Outcome> {
   const { state, request } = await joinerBegins(code);
-  const first = await post(address, secure, CODE_PATHS.begin, { request }, signal);
+  const first = await postJson(address, secure, CODE_PATHS.begin, { request }, signal);
   if (first.status === 429) return { kind: 'later', afterS: first.retryAfterS ?? MAX_PAUSE_S };
   if (first.status === 403) return passedOver('it takes codes on its own local network alone');
   const begun = beginAnswerSchema.safeParse(first.body);
@@ -122,10 +122,10 @@ async function exchange(address: string, secure: boolean, code: string, signal: 
   const proved = joinerFinishes(code, state, response);
   if (proved === undefined) {
     // An honest host hears at once that the code was wrong, and not when the time is up.
-    await post(address, secure, CODE_PATHS.finish, { attempt, request: 'wrong' }, signal).catch(() => {});
+    await postJson(address, secure, CODE_PATHS.finish, { attempt, request: 'wrong' }, signal).catch(() => {});
     return passedOver('it does not know this code');
   }
-  const second = await post(address, secure, CODE_PATHS.finish, { attempt, request: proved.request }, signal);
+  const second = await postJson(address, secure, CODE_PATHS.finish, { attempt, request: proved.request }, signal);
   const answer = finishAnswerSchema.safeParse(second.body);
   if (!answer.success) return passedOver('it gave no invitation');
   const text = unseal(answer.data.sealed, proved.sessionKey, attempt);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { CodeBegun, JoinCodeServer } from '../../coordinator/server/join-code-routes.ts';
-import { type HostSecrets, hostBegins, hostFinishes, registerCode } from './exchange.ts';
-import { type Guess, Guesses, isLocal } from './guesses.ts';
+import { type Guess, GuessLimiter, isLocal } from './guess-limiter.ts';
+import { type HostSecrets, hostBegins, hostFinishes, registerCode } from './opaque-messages.ts';
 import { seal } from './sealed.ts';
 
 /** What came of somebody's code, for the host's log. */
@@ -41,7 +41,7 @@ interface Attempt {
 export class OpaqueServer implements JoinCodeServer {
   readonly #options: OpaqueServerOptions;
   readonly #secrets: HostSecrets;
-  readonly #guesses = new Guesses();
+  readonly #guessLimiter = new GuessLimiter();
   readonly #attempts = new Map<string, Attempt>();
   #wrong = 0;
   #turnedAway = 0;
@@ -60,7 +60,7 @@ export class OpaqueServer implements JoinCodeServer {
     if (!isLocal(address)) return this.#turnAway(address, { kind: 'elsewhere' });
     if (this.#attempts.size >= MAX_ATTEMPTS)
       return this.#turnAway(address, { kind: 'later', afterS: ATTEMPT_MS / 1_000 });
-    const guess = this.#guesses.take(address, this.#options.nowMs());
+    const guess = this.#guessLimiter.take(address, this.#options.nowMs());
     if ('afterS' in guess) return this.#turnAway(address, { kind: 'later', ...guess });
     // From here on it counts: with the answer, one code can be tried.
     const begun = hostBegins(this.#secrets, request);
@@ -88,7 +88,7 @@ export class OpaqueServer implements JoinCodeServer {
       this.#wrongFrom(address);
       return undefined;
     }
-    this.#guesses.giveBack(guess);
+    this.#guessLimiter.giveBack(guess);
     const { id, link } = await this.#options.invite();
     this.#say('right', address, id);
     return seal(link, sessionKey, attempt);

@@ -1,12 +1,12 @@
 import type { CodeTried } from '../lan/opaque-server.ts';
-import { said } from '../plain.ts';
 import type { LiveRecord } from '../records.ts';
+import { sanitized } from '../terminal-text.ts';
 import { severalOf } from './format.ts';
 
 /** One sentence for the log of a run; undefined for what only the charts need. Some of it islands have said. */
 export function describeRecord(record: LiveRecord): string | undefined {
   const sentence = sentenceOf(record);
-  return sentence === undefined ? undefined : said(sentence);
+  return sentence === undefined ? undefined : sanitized(sentence);
 }
 
 function sentenceOf(record: LiveRecord): string | undefined {

@@ -1,5 +1,5 @@
+import { emptyMap, entryOf, type PersistentMap, withEntry } from '../../coordinator/persistent-map.ts';
 import type { Phase } from '../../coordinator/state.ts';
-import { emptyTable, entryOf, type Table, withEntry } from '../../coordinator/table.ts';
 import type { LiveRecord } from '../records.ts';
 
 /** What the live display knows; folded from records, so that any process that reads them can paint it. */
@@ -9,7 +9,7 @@ export interface View {
   readonly runStep: number;
   readonly nowS: number;
   readonly trainingSinceS: number | null;
-  readonly islands: Table<IslandRow>;
+  readonly islands: PersistentMap<IslandRow>;
   /** Of the islands that train: how many, and the sum of their steps. */
   readonly training: { readonly islands: number; readonly steps: number };
   readonly validation: readonly { readonly runStep: number; readonly loss: number }[];
@@ -29,7 +29,7 @@ export const emptyView = (totalSteps: number): View => ({
   runStep: 0,
   nowS: 0,
   trainingSinceS: null,
-  islands: emptyTable,
+  islands: emptyMap,
   training: { islands: 0, steps: 0 },
   validation: [],
 });

@@ -1,8 +1,8 @@
 import path from 'node:path';
 import pc from 'picocolors';
 import { bytes, compact, duration, integer, percent } from '../live/format.ts';
-import { said } from '../plain.ts';
 import type { Summary } from '../records.ts';
+import { sanitized } from '../terminal-text.ts';
 import { qualityOf, risenSince } from './quality.ts';
 
 /** The report at the end of a run, as lines for a terminal. */
@@ -17,7 +17,7 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
   const risen = risenSince(s);
   return [
     '',
-    bold(said(`${s.name}: ${s.status}`)) +
+    bold(sanitized(`${s.name}: ${s.status}`)) +
       dim(
         ` · ${s.islands} islands · ${compact(s.parameters)} parameters · ${integer(s.steps)} steps · ${compact(s.tokens)} ${unit} · ${duration(s.wallS)}`,
       ),
@@ -40,7 +40,7 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
       `${bold(percent(s.computeShare))} computing: ${an(s.computeS)} computing, ${an(s.waitS)} waiting, ${an(s.exchangeS)} exchanging, ${an(s.evaluateS)} validating`,
     ),
     fact('energy', `${bold(`${s.energyWh.toPrecision(3)} Wh`)}, ${s.gCO2e.toPrecision(3)} gCO2e`),
-    fact('', dim(said(s.energyMethod))),
+    fact('', dim(sanitized(s.energyMethod))),
     ...(s.samples === null
       ? []
       : ['', fact('before', quote(s.samples.before)), fact('after', green(quote(s.samples.after)))]),
@@ -51,7 +51,7 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
   ];
 }
 
-const quote = (text: string): string => `“${said(text.trim(), MOST_QUOTED).replace(/\s+/g, ' ')}”`;
+const quote = (text: string): string => `“${sanitized(text.trim(), MOST_QUOTED).replace(/\s+/g, ' ')}”`;
 
 /** Of what a model wrote. */
 const MOST_QUOTED = 2_000;

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import type { Fragment } from '../../outer/fragments.ts';
-import type { Parcel } from '../../protocol/frame.ts';
+import type { EncodedFragment } from '../../protocol/frame.ts';
 import { contentHash } from '../../protocol/hash.ts';
 import { answerCalls } from '../../threads.ts';
 import { Aggregation, type AggregationSettings, type Measured } from '../aggregation.ts';
@@ -33,12 +33,12 @@ const calls = {
     placed!.requireAll();
     placed = undefined;
   },
-  contribute: (fragment: number, island: string, parcel: Parcel, mostLength: number): Measured =>
-    aggregation!.contribute(fragment, island, parcel, mostLength),
+  contribute: (fragment: number, island: string, encoded: EncodedFragment, mostLength: number): Measured =>
+    aggregation!.contribute(fragment, island, encoded, mostLength),
   merge(fragment: number, weights: Parameters<Aggregation['merge']>[1]): MergeResult {
-    const { parcel, delta } = aggregation!.merge(fragment, weights);
+    const { encoded, delta } = aggregation!.merge(fragment, weights);
     const bytes = new Uint8Array(delta.buffer as ArrayBuffer);
-    return { parcel, delta: bytes, hash: hashOf(bytes) };
+    return { encoded, delta: bytes, hash: hashOf(bytes) };
   },
   follow(fragment: number, delta: Uint8Array<ArrayBuffer>): void {
     aggregation!.follow(fragment, new Float32Array(delta.buffer, delta.byteOffset, delta.byteLength / 4));
@@ -51,7 +51,7 @@ const calls = {
     digests[fragment] = digest;
     return digest;
   },
-  whole: (fragment: number): Parcel => aggregation!.whole(fragment),
+  whole: (fragment: number): EncodedFragment => aggregation!.whole(fragment),
   steps: (): readonly number[] => aggregation!.fragments.map((_, fragment) => aggregation!.version(fragment)),
   elements: (part: StatePart, fragment: number): number => aggregation!.array(part, fragment).length,
   read: (part: StatePart, fragment: number, begin: number, end: number): Float32Array =>
@@ -61,8 +61,8 @@ const calls = {
 
 answerCalls(parentPort!, calls, (method, result) => {
   if (method === 'read' || method === 'giveAway') return [(result as Float32Array<ArrayBuffer>).buffer];
-  if (method === 'whole') return [(result as Parcel).payload.buffer];
+  if (method === 'whole') return [(result as EncodedFragment).payload.buffer];
   if (method !== 'merge') return [];
-  const { parcel, delta } = result as MergeResult;
-  return [parcel.payload.buffer, delta.buffer];
+  const { encoded, delta } = result as MergeResult;
+  return [encoded.payload.buffer, delta.buffer];
 });

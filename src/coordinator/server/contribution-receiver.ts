@@ -1,5 +1,5 @@
 import { HelioError } from '../../errors.ts';
-import type { Content, Parcel, Transfer } from '../../protocol/frame.ts';
+import type { Content, EncodedFragment, Transfer } from '../../protocol/frame.ts';
 import { isSignedBy, updateText } from '../../protocol/identity.ts';
 import { isConsistent, mostLength } from '../claims.ts';
 import { isAwaited } from '../due.ts';
@@ -81,7 +81,13 @@ export class ContributionReceiver {
     }
   }
 
-  async #keep(peer: Peer, island: string, content: Contribution, parcel: Parcel, hash: string): Promise<void> {
+  async #keep(
+    peer: Peer,
+    island: string,
+    content: Contribution,
+    encoded: EncodedFragment,
+    hash: string,
+  ): Promise<void> {
     const { fragment, version, round, steps, tokens, form, codec, signature } = content;
     const { settings, aggregation, nowMs } = this.#options;
     const claim = { claimedSteps: steps, claimedTokens: tokens };
@@ -105,7 +111,7 @@ export class ContributionReceiver {
     );
     let length: number;
     try {
-      const measured = await aggregation.contribute(fragment, island, parcel, most);
+      const measured = await aggregation.contribute(fragment, island, encoded, most);
       if (!measured.kept) return out(tooLong(measured.length, most), measured.length);
       ({ length } = measured);
     } catch (error) {

@@ -3,7 +3,7 @@ import { manifestOf } from '../../outer/fragments.ts';
 import { type Content, type Packed, type Payload, shared } from '../../protocol/frame.ts';
 import { contentHash } from '../../protocol/hash.ts';
 import { placeOf } from '../due.ts';
-import { recordOf } from '../recorded.ts';
+import { recordOf } from '../merge-records.ts';
 import { islandOf } from '../roster.ts';
 import type { Effect, RunRecord, RunState } from '../state.ts';
 import type { RunMetrics } from './metrics.ts';
@@ -143,13 +143,13 @@ export class EffectRunner {
     const { aggregation, store, blobs } = this.#options;
     const { fragment, version, weights, contributions, receivers } = effect;
     const committed = this.#metrics.merges.startTimer();
-    const { parcel, delta, hash } = await aggregation.merge(fragment, weights);
+    const { encoded, delta, hash } = await aggregation.merge(fragment, weights);
     await blobs.put(hash, delta);
     this.#context.logProgress();
     const what = recordOf(effect, decision.state, (island) => this.#receipts.hashOf(fragment, island));
     await store.commitMerge({ seq: decision.seq, fragment, version, blob: hash, what });
     committed();
-    const { form, codec, payload } = parcel;
+    const { form, codec, payload } = encoded;
     const { settings } = this.#options;
     const { runStep } = decision.state.fragments[fragment]!;
     const packed = shared({

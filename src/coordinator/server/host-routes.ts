@@ -1,9 +1,9 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { receiptSchema } from '../../protocol/receipts.ts';
+import { keysOf } from '../persistent-map.ts';
 import { countOf } from '../roster.ts';
 import type { RunState } from '../state.ts';
 import type { SignedReceipt } from '../store/receipts.ts';
-import { keysOf } from '../table.ts';
 
 /** What a host may ask and do about who was let in, and what was signed for. */
 export interface HostHands {

@@ -228,7 +228,7 @@ export class RunServer {
       keeps: (content) => this.#receiver.begins(peer, content),
     };
     const peer = newPeer(socket, wire, address, { nonce, reception, nowMs: nowMs() });
-    const patience = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
+    const timer = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
     peer.channel.send({ kind: 'challenge', ...OWN_VERSIONS, nonce, run: this.#options.run });
     socket.on('message', (data: Buffer, isBinary) => {
       // Nothing that a refused one says is looked at.
@@ -236,14 +236,14 @@ export class RunServer {
       try {
         if (isBinary) this.#receiveFrame(peer, data);
         else this.#receive(peer, this.#read(peer, data));
-        if (peer.stage !== 'stranger') clearTimeout(patience);
+        if (peer.stage !== 'stranger') clearTimeout(timer);
       } catch (error) {
         this.#refuse(peer, error);
       }
     });
     socket.on('error', () => socket.terminate());
     socket.on('close', (code, reason) => {
-      clearTimeout(patience);
+      clearTimeout(timer);
       this.#handshake.forget(peer);
       this.#forget(peer, `connection closed (${code}${reason.length > 0 ? `, ${reason}` : ''})`, 'connection-lost');
     });

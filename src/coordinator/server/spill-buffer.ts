@@ -2,7 +2,7 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'n
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { explainSystemError } from '../../errors.ts';
-import type { Parcel } from '../../protocol/frame.ts';
+import type { EncodedFragment } from '../../protocol/frame.ts';
 import type { PayloadBuffer } from '../aggregation.ts';
 
 /**
@@ -20,14 +20,14 @@ export class SpillBuffer implements PayloadBuffer {
   }
 
   /** @throws HelioError HELIO-3002 when the disk is full */
-  put(payload: Parcel['payload']): () => Parcel['payload'] {
+  put(payload: EncodedFragment['payload']): () => EncodedFragment['payload'] {
     if (this.#inMemoryBytes + payload.length > this.#limitBytes) return this.#write(payload);
     this.#inMemoryBytes += payload.length;
     return () => payload;
   }
 
   // A method of its own: a function made beside the other one would keep the payload in memory.
-  #write(payload: Parcel['payload']): () => Parcel['payload'] {
+  #write(payload: EncodedFragment['payload']): () => EncodedFragment['payload'] {
     const { length } = payload;
     try {
       this.#file ??= open();
@@ -42,7 +42,7 @@ export class SpillBuffer implements PayloadBuffer {
   }
 
   /** Into one buffer, which is good until the next is read. */
-  #read(descriptor: number, at: number, length: number): Parcel['payload'] {
+  #read(descriptor: number, at: number, length: number): EncodedFragment['payload'] {
     if (this.#buffer.length < length) this.#buffer = new Uint8Array(length);
     const payload = this.#buffer.subarray(0, length);
     for (let done = 0; done < length; ) {

@@ -1,12 +1,12 @@
 import { type Fragment, unpack } from '../../outer/fragments.ts';
-import type { Parcel } from '../../protocol/frame.ts';
+import type { EncodedFragment } from '../../protocol/frame.ts';
 import { ThreadClient } from '../../threads.ts';
 import { Aggregation, type AggregationSettings, type Measured } from '../aggregation.ts';
 import { type AggregationState, piecesOf, type StatePart, type StatePieces } from '../state-pieces.ts';
 
-/** What a merge gives: the parcel for the islands, and the averaged pseudo-gradient for the store, float32, with its hash. */
+/** What a merge gives: the encoded fragment for the islands, and the averaged pseudo-gradient for the store, float32, with its hash. */
 export interface MergeResult {
-  readonly parcel: Parcel;
+  readonly encoded: EncodedFragment;
   readonly delta: Uint8Array<ArrayBuffer>;
   readonly hash: string;
 }
@@ -57,8 +57,8 @@ export class WorkerAggregation {
   }
 
   /** @throws HelioError HELIO-4004 when it cannot be read. @see Aggregation.contribute */
-  contribute(fragment: number, island: string, parcel: Parcel, mostLength: number): Promise<Measured> {
-    return this.#thread.call('contribute', [fragment, island, parcel, mostLength], [parcel.payload.buffer]);
+  contribute(fragment: number, island: string, encoded: EncodedFragment, mostLength: number): Promise<Measured> {
+    return this.#thread.call('contribute', [fragment, island, encoded, mostLength], [encoded.payload.buffer]);
   }
 
   merge(fragment: number, weights: Parameters<Aggregation['merge']>[1]): Promise<MergeResult> {
@@ -77,7 +77,7 @@ export class WorkerAggregation {
     return this.#thread.call('digest', [fragment]);
   }
 
-  whole(fragment: number): Promise<Parcel> {
+  whole(fragment: number): Promise<EncodedFragment> {
     return this.#thread.call('whole', [fragment]);
   }
 

@@ -4,8 +4,8 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { explainSystemError, HelioError } from '../../errors.ts';
 import { type BlobStore, NAME, PIECE_BYTES, type Pieces } from './blobs.ts';
-import { within } from './patience.ts';
 import { verified, verify } from './pieces.ts';
+import { within } from './retry.ts';
 
 /** Blobs as files of a folder: each is written under a temporary name, synced and renamed. */
 export class FileBlobs implements BlobStore {

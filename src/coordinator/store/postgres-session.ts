@@ -1,6 +1,6 @@
 import pg from 'pg';
 import type { Row, Value } from './database.ts';
-import { SilenceError, within } from './patience.ts';
+import { SilenceError, within } from './retry.ts';
 
 /**
  * One connection to PostgreSQL that can break at any moment, and then fails what is asked of it and nothing else.

@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { HelioError } from '../../errors.ts';
 import type { Database, Row, Transaction, Value } from './database.ts';
-import { claim, type Held, release, renew, takeRun } from './holders.ts';
-import { PATIENCE, type Patience, patiently, within } from './patience.ts';
+import { claim, type Held, release, renew, takeRun } from './fencing.ts';
 import { PostgresSession } from './postgres-session.ts';
+import { DEFAULT_RETRY, type RetryPolicy, within, withRetries } from './retry.ts';
 
 /** Longest for a new connection, from the first packet to its settings. */
 const CONNECT_MS = 10_000;
@@ -23,8 +23,8 @@ const PING_MS = 4_000;
  * @param run whose memory it is
  * @throws HelioError HELIO-3006 when it cannot be reached, HELIO-3005 when another process has the run
  */
-export async function openPostgres(url: string, run: string, patience: Partial<Patience> = {}): Promise<Database> {
-  const database = new PostgresDatabase(url, run, { ...PATIENCE, ...patience });
+export async function openPostgres(url: string, run: string, retry: Partial<RetryPolicy> = {}): Promise<Database> {
+  const database = new PostgresDatabase(url, run, { ...DEFAULT_RETRY, ...retry });
   await database.take();
   return database;
 }
@@ -33,7 +33,7 @@ class PostgresDatabase implements Database {
   readonly place: string;
   readonly #url: string;
   readonly #held: Held;
-  readonly #patience: Patience;
+  readonly #retry: RetryPolicy;
   #session: PostgresSession | undefined;
   #epoch = 0;
   /** The number of the last transaction that is known to be committed. */
@@ -46,17 +46,17 @@ class PostgresDatabase implements Database {
   #ping: Promise<void> | undefined;
   #renewal: NodeJS.Timeout | undefined;
 
-  constructor(url: string, run: string, patience: Patience) {
+  constructor(url: string, run: string, retry: RetryPolicy) {
     const { host, pathname } = new URL(url);
     this.place = `postgres://${host}${pathname}`;
     this.#url = url;
-    this.#patience = patience;
+    this.#retry = retry;
     const holder = `process ${process.pid} on ${hostname()}#${randomBytes(8).toString('hex')}`;
     this.#held = { run, holder, place: this.place, nowS: 'EXTRACT(EPOCH FROM clock_timestamp())::DOUBLE PRECISION' };
   }
 
   async take(): Promise<void> {
-    const patience = { ...this.#patience, forMs: Math.min(this.#patience.forMs, OPEN_MS) };
+    const retry = { ...this.#retry, forMs: Math.min(this.#retry.forMs, OPEN_MS) };
     const startMs = performance.now();
     const attempt = async (leftMs: number): Promise<void> => {
       const session = await this.#connected(leftMs);
@@ -71,7 +71,7 @@ class PostgresDatabase implements Database {
       return justHeld ? 'the run is held' : awayBecause(error);
     };
     try {
-      await patiently(this.#name, patience, ({ leftMs }) => attempt(leftMs), away);
+      await withRetries(this.#name, retry, ({ leftMs }) => attempt(leftMs), away);
     } catch (error) {
       await this.#session?.close();
       throw explain(error, this.place);
@@ -141,7 +141,7 @@ class PostgresDatabase implements Database {
       });
     };
     try {
-      const value = await patiently(this.#name, this.#patience, ({ leftMs }) => attempt(leftMs), awayBecause);
+      const value = await withRetries(this.#name, this.#retry, ({ leftMs }) => attempt(leftMs), awayBecause);
       this.#committed = number;
       return value;
     } catch (error) {
@@ -157,7 +157,7 @@ class PostgresDatabase implements Database {
     await query('BEGIN');
     try {
       const result = await work({ query });
-      const { command } = await session.query('COMMIT', [], this.#patience.answerMs);
+      const { command } = await session.query('COMMIT', [], this.#retry.answerMs);
       if (command !== 'COMMIT') throw new Error(`COMMIT was answered with ${command}`);
       return result;
     } catch (error) {
@@ -166,7 +166,7 @@ class PostgresDatabase implements Database {
     }
   }
 
-  #asker(session: PostgresSession, answerMs = this.#patience.answerMs) {
+  #asker(session: PostgresSession, answerMs = this.#retry.answerMs) {
     return async (sql: string, values: readonly Value[] = []): Promise<readonly Row[]> =>
       (await session.query(sql, values, answerMs)).rows;
   }

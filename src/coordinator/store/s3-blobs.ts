@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HelioError } from '../../errors.ts';
 import { type BlobStore, hashOf, PIECE_BYTES, type Pieces } from './blobs.ts';
-import type { Patience } from './patience.ts';
 import { joined, recut, verified } from './pieces.ts';
+import type { RetryPolicy } from './retry.ts';
 import { type S3Answer, S3Client, type S3Options } from './s3-client.ts';
 
 /** Most bytes that go in one request; what is larger goes in parts. */
@@ -44,8 +44,8 @@ export class S3Blobs implements BlobStore {
   readonly #prefix: string;
 
   /** @param run a folder of its own under the prefix */
-  constructor(options: S3Options, run: string, patience: Partial<Patience> = {}) {
-    this.#client = new S3Client(options, patience);
+  constructor(options: S3Options, run: string, retry: Partial<RetryPolicy> = {}) {
+    this.#client = new S3Client(options, retry);
     const { pathname } = new URL(options.url);
     this.#prefix = [...pathname.split('/').filter((part) => part !== ''), run, 'blobs', ''].join('/');
   }

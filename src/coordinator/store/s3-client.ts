@@ -1,6 +1,6 @@
 import { AwsClient } from 'aws4fetch';
 import { HelioError } from '../../errors.ts';
-import { type Attempt, PATIENCE, type Patience, patiently, SilenceError } from './patience.ts';
+import { type Attempt, DEFAULT_RETRY, type RetryPolicy, SilenceError, withRetries } from './retry.ts';
 
 export interface S3Options {
   /** s3://BUCKET/PREFIX */
@@ -40,22 +40,22 @@ export class S3Client {
   /** Address of the bucket, for messages too. */
   readonly base: string;
   readonly #signer: AwsClient;
-  readonly #patience: Patience;
+  readonly #retry: RetryPolicy;
 
-  constructor(options: S3Options, patience: Partial<Patience>) {
+  constructor(options: S3Options, retry: Partial<RetryPolicy>) {
     const { url, endpoint, region, accessKeyId, secretAccessKey, sessionToken } = options;
     const keys = { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
     this.#signer = new AwsClient({ ...keys, region, service: 's3', retries: 0 });
     this.base = `${(endpoint ?? `https://s3.${region}.amazonaws.com`).replace(/\/$/, '')}/${new URL(url).host}`;
-    this.#patience = { ...PATIENCE, ...patience };
+    this.#retry = { ...DEFAULT_RETRY, ...retry };
   }
 
   /** @throws HelioError HELIO-3006 when the store refuses it, or is away for longer than it is waited for */
-  async request(request: S3Request, patience: Partial<Patience> = {}): Promise<S3Answer> {
-    const given = { ...this.#patience, ...patience };
+  async request(request: S3Request, retry: Partial<RetryPolicy> = {}): Promise<S3Answer> {
+    const given = { ...this.#retry, ...retry };
     const name = `The blob store ${this.base}`;
     try {
-      return await patiently(name, given, (attempt) => this.#attempt(request, attempt, given.answerMs), awayBecause);
+      return await withRetries(name, given, (attempt) => this.#attempt(request, attempt, given.answerMs), awayBecause);
     } catch (error) {
       throw new HelioError(
         'HELIO-3006',

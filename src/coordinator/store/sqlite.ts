@@ -1,7 +1,7 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { explainSystemError, HelioError } from '../../errors.ts';
 import type { Database, Row, Transaction, Value } from './database.ts';
-import { claim, type Held, takeRun } from './holders.ts';
+import { claim, type Held, takeRun } from './fencing.ts';
 
 /**
  * A run's database in one file, held by one process. WAL with full synchronisation: a commit has reached the disk when it returns, and a

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import type { Fragment } from '../../outer/fragments.ts';
-import type { Parcel } from '../../protocol/frame.ts';
+import type { EncodedFragment } from '../../protocol/frame.ts';
 import { answerCalls } from '../../threads.ts';
 import { type ExchangeSettings, type ExchangeState, FragmentExchange } from '../fragment-exchange.ts';
 
@@ -11,10 +11,10 @@ const calls = {
   prepare(fragments: readonly Fragment[], settings: ExchangeSettings, parameters: readonly Float32Array[]): void {
     exchange = new FragmentExchange(fragments, settings, parameters);
   },
-  contribute: (fragment: number, own: Float32Array, round: number): Parcel =>
+  contribute: (fragment: number, own: Float32Array, round: number): EncodedFragment =>
     exchange!.contribute(fragment, own, round),
-  receive: (fragment: number, version: number, parcel: Parcel, round: number): Float32Array =>
-    exchange!.receive(fragment, version, parcel, round),
+  receive: (fragment: number, version: number, encoded: EncodedFragment, round: number): Float32Array =>
+    exchange!.receive(fragment, version, encoded, round),
   show: (fragment: number, version: number, parameters: Float32Array, round: number): void =>
     exchange!.show(fragment, version, parameters, round),
   reset: (fragment: number, parameters: Float32Array, round: number): void =>
@@ -25,5 +25,5 @@ const calls = {
 };
 
 answerCalls(parentPort!, calls, (method, result) =>
-  method === 'contribute' ? [(result as Parcel).payload.buffer] : [],
+  method === 'contribute' ? [(result as EncodedFragment).payload.buffer] : [],
 );

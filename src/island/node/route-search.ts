@@ -41,7 +41,7 @@ const MOST_NAMED = 8;
 
 /**
  * Which route to try next, after which wait, and for how long: every address by every uplink, as only a word of the coordinator itself is final.
- * Patience counts from when it was last heard.
+ * RetryPolicy counts from when it was last heard.
  */
 export class RouteSearch {
   readonly #routes: readonly Route[];

@@ -1,5 +1,5 @@
 import type { Fragment } from '../../outer/fragments.ts';
-import type { Parcel } from '../../protocol/frame.ts';
+import type { EncodedFragment } from '../../protocol/frame.ts';
 import { ThreadClient } from '../../threads.ts';
 import { buffersOf, type ExchangeSettings, type ExchangeState } from '../fragment-exchange.ts';
 import type { IslandExchange } from '../trainer-interface.ts';
@@ -15,11 +15,11 @@ export class WorkerExchange implements IslandExchange {
   ): Promise<void> {
     return this.#thread.call('prepare', [fragments, settings, parameters]);
   }
-  contribute(fragment: number, own: Float32Array, round: number): Promise<Parcel> {
+  contribute(fragment: number, own: Float32Array, round: number): Promise<EncodedFragment> {
     return this.#thread.call('contribute', [fragment, own, round], [own.buffer as ArrayBuffer]);
   }
-  receive(fragment: number, version: number, parcel: Parcel, round: number): Promise<Float32Array> {
-    return this.#thread.call('receive', [fragment, version, parcel, round], [parcel.payload.buffer]);
+  receive(fragment: number, version: number, encoded: EncodedFragment, round: number): Promise<Float32Array> {
+    return this.#thread.call('receive', [fragment, version, encoded, round], [encoded.payload.buffer]);
   }
   show(fragment: number, version: number, parameters: Float32Array, round: number): Promise<void> {
     return this.#thread.call('show', [fragment, version, parameters, round]);

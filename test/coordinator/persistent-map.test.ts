@@ -1,18 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  emptyTable,
+  emptyMap,
   entriesOf,
   entryOf,
   has,
   keysOf,
-  mapTable,
-  type Table,
-  tableOf,
+  mapFrom,
+  mapValues,
+  type PersistentMap,
   valuesOf,
   withEntry,
   withoutEntry,
-} from '../../src/coordinator/table.ts';
+} from '../../src/coordinator/persistent-map.ts';
 
 /** Names that every object has something under. */
 const INHERITED = ['constructor', 'tostring', 'toString', 'valueOf', 'hasOwnProperty', '__proto__', '__defineGetter__'];
@@ -24,7 +24,7 @@ describe('a table', () => {
     fc.assert(
       fc.property(fc.array(change, { maxLength: 200 }), (changes) => {
         const model = new Map<string, number>();
-        let table: Table<number> = emptyTable;
+        let table: PersistentMap<number> = emptyMap;
         for (const { key: name, value } of changes) {
           expect(has(table, name)).toBe(model.has(name));
           if (value === null) {
@@ -41,16 +41,16 @@ describe('a table', () => {
           [...entries].toSorted(([a], [b]) => (a < b ? -1 : 1));
         expect(sorted(entriesOf(table))).toEqual(sorted(model));
         expect(keysOf(table)).toHaveLength(model.size);
-        expect(sorted(entriesOf(tableOf(model)))).toEqual(sorted(model));
-        expect(valuesOf(mapTable(table, (n) => n + 1))).toEqual(valuesOf(table).map((n) => n + 1));
+        expect(sorted(entriesOf(mapFrom(model)))).toEqual(sorted(model));
+        expect(valuesOf(mapValues(table, (n) => n + 1))).toEqual(valuesOf(table).map((n) => n + 1));
         // A snapshot of it is JSON.
-        expect(sorted(entriesOf(JSON.parse(JSON.stringify(table)) as Table<number>))).toEqual(sorted(model));
+        expect(sorted(entriesOf(JSON.parse(JSON.stringify(table)) as PersistentMap<number>))).toEqual(sorted(model));
       }),
     );
   });
 
   it('leaves the one that it was made from as it was', () => {
-    const before = tableOf(Array.from({ length: 500 }, (_, i) => [`island-${i}`, i] as const));
+    const before = mapFrom(Array.from({ length: 500 }, (_, i) => [`island-${i}`, i] as const));
     const copy = structuredClone(before);
     withoutEntry(withEntry(withEntry(before, 'island-7', -1), 'new', 1), 'island-8');
     expect(before).toEqual(copy);
@@ -61,7 +61,7 @@ describe('a table', () => {
       fc.property(fc.uniqueArray(fc.string(), { maxLength: 300 }), (keys) => {
         const sorted = keys.toSorted((a, b) => (a < b ? -1 : 1));
         expect(keysOf(built(keys))).toEqual(sorted);
-        expect(keysOf(tableOf(keys.map((name) => [name, 1])))).toEqual(sorted);
+        expect(keysOf(mapFrom(keys.map((name) => [name, 1])))).toEqual(sorted);
       }),
       { numRuns: 30 },
     );
@@ -90,17 +90,17 @@ describe('a table', () => {
 
   it('shrinks again', () => {
     const names = Array.from({ length: 5_000 }, (_, i) => `island-${i}`);
-    let table: Table<number> = built(names);
+    let table: PersistentMap<number> = built(names);
     for (const name of names.slice(1)) table = withoutEntry(table, name);
     expect(nodesOf(table.root)).toHaveLength(1);
-    expect(withoutEntry(table, names[0]!)).toEqual(emptyTable);
+    expect(withoutEntry(table, names[0]!)).toEqual(emptyMap);
   });
 });
 
-type Node = Table<number>['root'];
+type Node = PersistentMap<number>['root'];
 
-const built = (keys: readonly string[]): Table<number> => {
-  let table: Table<number> = emptyTable;
+const built = (keys: readonly string[]): PersistentMap<number> => {
+  let table: PersistentMap<number> = emptyMap;
   for (const key of keys) table = withEntry(table, key, 1);
   return table;
 };

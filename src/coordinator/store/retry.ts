@@ -3,24 +3,24 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Tells whoever watches the run one sentence. */
 export type Say = (sentence: string) => void;
 
-/** How long a service that is away is waited for, and who hears of it. The run goes on meanwhile; what is not committed is not sent. */
-export interface Patience {
-  /** After which the wait is given up. */
+/** How long to retry a service that is away, and whom to tell. The run goes on in between; what is not committed is not sent. */
+export interface RetryPolicy {
+  /** After this the retries end. */
   readonly forMs: number;
-  /** Silence after which it is said that there is a wait. */
+  /** Silence after which `say` is told. */
   readonly sayAfterMs: number;
   /** Longest silence in one request: a server that never answers is left, and asked again over a new connection. */
   readonly answerMs: number;
   readonly say: Say;
 }
 
-export const PATIENCE: Patience = { forMs: 60_000, sayAfterMs: 5_000, answerMs: 15_000, say: () => {} };
+export const DEFAULT_RETRY: RetryPolicy = { forMs: 60_000, sayAfterMs: 5_000, answerMs: 15_000, say: () => {} };
 
 /** What one attempt is given. */
 export interface Attempt {
-  /** How long the whole wait may still take. */
+  /** Time left for all retries. */
   readonly leftMs: number;
-  /** To be called when something came of the service, or when it will be busy for so long: the silence counts from then. */
+  /** To be called when the service answered something, or before it is busy for `busyMs`: silence is counted from then. */
   readonly heard: (busyMs?: number) => void;
 }
 
@@ -31,9 +31,9 @@ export interface Attempt {
  * @param attempt ends by itself, `answerMs` after the last that it heard or sooner
  * @param awayBecause why an error may be otherwise the next time, in a few words; undefined when it is final
  */
-export async function patiently<T>(
+export async function withRetries<T>(
   name: string,
-  { forMs, sayAfterMs, say }: Patience,
+  { forMs, sayAfterMs, say }: RetryPolicy,
   attempt: (given: Attempt) => Promise<T>,
   awayBecause: (error: unknown) => string | undefined,
 ): Promise<T> {

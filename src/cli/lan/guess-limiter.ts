@@ -40,7 +40,7 @@ interface Guesser {
   lastMs: number;
 }
 
-export class Guesses {
+export class GuessLimiter {
   /** The one that guessed longest ago first. No longer than what the lanes let through in a day. */
   readonly #guessers = new Map<string, Guesser>();
   readonly #lanes = { fresh: { rate: FRESH, fullMs: 0 }, known: { rate: KNOWN, fullMs: 0 } };

@@ -1,14 +1,14 @@
 import { HelioError } from '../errors.ts';
 import { admit, leave } from './membership.ts';
 import { applyMerge } from './merging.ts';
+import { keysOf } from './persistent-map.ts';
 import { islandOf } from './roster.ts';
 import { afterMerge } from './run.ts';
 import type { Effect, RunSettings, RunState } from './state.ts';
 import { Step } from './step.ts';
 import type { CommittedMerge, MergeRecord } from './store/run-store.ts';
-import { keysOf } from './table.ts';
 
-/** Merges and their records: what is written of one, whether a decision is what a record says, and what a record alone leads to. */
+/** The record of a merge: how it is made, whether a replayed decision agrees with it, and how it is applied. */
 
 type Merge = Effect & { readonly kind: 'merge' };
 

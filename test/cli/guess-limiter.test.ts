@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { GUESSES_PER_DAY, type Guess, Guesses, isLocal } from '../../src/cli/lan/guesses.ts';
-import { CODE_BITS, CODE_PATTERN, newCode } from '../../src/cli/lan/words.ts';
+import { GUESSES_PER_DAY, type Guess, GuessLimiter, isLocal } from '../../src/cli/lan/guess-limiter.ts';
+import { CODE_BITS, CODE_PATTERN, newCode } from '../../src/cli/lan/join-code.ts';
 
 const SECOND = 1_000;
 const DAY = 86_400 * SECOND;
 /** Whether a guess is allowed, and then wrong. */
-const guess = (guesses: Guesses, address: string, nowMs: number): boolean => 'lane' in guesses.take(address, nowMs);
+const guess = (guesses: GuessLimiter, address: string, nowMs: number): boolean =>
+  'lane' in guesses.take(address, nowMs);
 const attackers = (count: number): readonly string[] =>
   Array.from({ length: count }, (_, i) => `10.0.${Math.floor(i / 250)}.${1 + (i % 250)}`);
 
@@ -30,7 +31,7 @@ describe('a code', () => {
 
 describe('guesses at a code', () => {
   it('from one address: ten, and then one a minute', () => {
-    const guesses = new Guesses();
+    const guesses = new GuessLimiter();
     const allowed = Array.from({ length: 50 }, () => guess(guesses, '10.0.0.1', 0)).filter(Boolean).length;
     expect(allowed).toBe(10);
     expect(guesses.take('10.0.0.1', 59 * SECOND)).toEqual({ afterS: 1 });
@@ -39,7 +40,7 @@ describe('guesses at a code', () => {
   });
 
   it('from all addresses together: so few that a code takes most of a year to find', () => {
-    const guesses = new Guesses();
+    const guesses = new GuessLimiter();
     const many = attackers(2_000);
     let allowed = 0;
     for (let nowMs = 0; nowMs < DAY / 4; nowMs += 10 * SECOND)
@@ -50,14 +51,14 @@ describe('guesses at a code', () => {
   });
 
   it('of strangers do not shut the door for an address that was not wrong before', () => {
-    const guesses = new Guesses();
+    const guesses = new GuessLimiter();
     for (let nowMs = 0; nowMs < 3_600 * SECOND; nowMs += SECOND)
       for (const address of attackers(15)) guess(guesses, address, nowMs);
     expect(guess(guesses, '192.168.1.7', 3_600 * SECOND)).toBe(true);
   });
 
   it('of so many strangers that they do shut it, for thirty seconds an address at most', () => {
-    const guesses = new Guesses();
+    const guesses = new GuessLimiter();
     const many = attackers(200);
     let nowMs = 0;
     for (; nowMs < 60 * SECOND; nowMs += SECOND) for (const address of many) guess(guesses, address, nowMs);
@@ -67,7 +68,7 @@ describe('guesses at a code', () => {
   });
 
   it('that were right cost nothing', () => {
-    const guesses = new Guesses();
+    const guesses = new GuessLimiter();
     for (let i = 0; i < 500; i++) {
       const taken = guesses.take('10.0.0.1', 0);
       expect(taken).toMatchObject({ lane: 'fresh' });
@@ -76,14 +77,14 @@ describe('guesses at a code', () => {
   });
 
   it('are forgotten a day after the last', () => {
-    const guesses = new Guesses();
+    const guesses = new GuessLimiter();
     for (let i = 0; i < 3; i++) guess(guesses, '10.0.0.1', 0);
     expect(guesses.take('10.0.0.1', DAY - 1)).toMatchObject({ lane: 'known' });
     expect(guesses.take('10.0.0.1', 3 * DAY)).toMatchObject({ lane: 'fresh' });
   });
 
   it('count by address, of IPv6 by network', () => {
-    const guesses = new Guesses();
+    const guesses = new GuessLimiter();
     const first = (address: string): string => (guesses.take(address, 0) as Guess).block;
     expect(first('::ffff:192.168.1.20')).toBe(first('192.168.1.20'));
     expect(first('2001:db8:1:2:3:4:5:6')).toBe(first('2001:0db8:1:2::9'));

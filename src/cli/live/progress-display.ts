@@ -1,16 +1,16 @@
 import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
-import { entriesOf } from '../../coordinator/table.ts';
+import { entriesOf } from '../../coordinator/persistent-map.ts';
 import type { Unit } from '../../protocol/job.ts';
 import { asTyped } from '../context.ts';
-import { plain } from '../plain.ts';
 import type { LiveRecord } from '../records.ts';
+import { plain } from '../terminal-text.ts';
 import { describeRecord } from './describe.ts';
 import { byName, bytes, duration, integer, percent } from './format.ts';
 import { emptyView, etaS, fold, shareDone, type View } from './view.ts';
 
 /** Shows a run as it goes: a table that redraws itself on a terminal, plain lines elsewhere. */
-export class Painter {
+export class ProgressDisplay {
   readonly #out: NodeJS.WriteStream;
   readonly #unit: Unit;
   readonly #live: boolean;

@@ -18,7 +18,7 @@ const MAX_ANSWER_BYTES = 16_384;
  * @param address HOST:PORT
  * @throws Error when nobody answers in time
  */
-export function post(
+export function postJson(
   address: string,
   secure: boolean,
   path: string,

@@ -1,11 +1,11 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
-import { travellingJob } from '../../src/cli/travelling-job.ts';
+import { sharedJob } from '../../src/cli/shared-job.ts';
 import { namedData } from '../../src/island/own-data.ts';
 
 const told = (data: unknown, more: object = {}) =>
-  travellingJob(
+  sharedJob(
     resolveJob(
       parseRunFile(JSON.stringify({ data: Array.isArray(data) ? { paths: data } : data, ...more }), 'r.yaml'),
       'r',

@@ -2,11 +2,11 @@ import { randomInt } from 'node:crypto';
 import type { Identity } from '../../protocol/identity.ts';
 import { hostsOf, inviteTo, newInvitationId, type Served } from '../addresses.ts';
 import { announce } from './discovery.ts';
+import { newCode } from './join-code.ts';
 import { type CodeTried, OpaqueServer } from './opaque-server.ts';
-import { newCode } from './words.ts';
 
 /** A run on its local network: found by multicast, and joined by who knows its code. */
-export interface Presence {
+export interface LanHost {
   readonly code: string;
   readonly server: OpaqueServer;
   /** Says that it is there. @returns takes it back */
@@ -16,7 +16,7 @@ export interface Presence {
 /** How long the invitation is good that a code gets: to join with at once, by one island. */
 const INVITED_S = 3_600;
 
-export async function presence(identity: Identity, onTried: (tried: CodeTried) => void): Promise<Presence> {
+export async function lanHost(identity: Identity, onTried: (tried: CodeTried) => void): Promise<LanHost> {
   const code = newCode(randomInt);
   const served = Promise.withResolvers<Served>();
   const invite = async () => {

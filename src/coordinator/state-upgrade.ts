@@ -1,9 +1,9 @@
 import { UNKNOWN_PACE } from './claims.ts';
+import { emptyMap, has, keysOf, mapFrom, type PersistentMap, valuesOf } from './persistent-map.ts';
 import { recounted } from './roster.ts';
 import { UNKNOWN_SHARD } from './shards.ts';
 import type { Arrived, EarlyDue, FragmentState, Island, PendingCheckpoint, RunState } from './state.ts';
 import { NEVER_MS } from './step.ts';
-import { emptyTable, has, keysOf, type Table, tableOf, valuesOf } from './table.ts';
 
 /** A snapshot of an earlier version of Heliotrope, with what it did not have yet. An evaluation that was under way is forgotten: the next merge has its own. */
 export function upgradeState(state: RunState): RunState {
@@ -43,10 +43,10 @@ interface EarlierRoster {
   readonly buckets?: readonly Readonly<Record<string, Island>>[];
 }
 
-function islandsOf({ islands, fragments }: RunState): Table<Island> {
+function islandsOf({ islands, fragments }: RunState): PersistentMap<Island> {
   const { buckets } = islands as EarlierRoster;
   const all = buckets === undefined ? valuesOf(islands.all) : buckets.flatMap((bucket) => Object.values(bucket));
-  return tableOf(
+  return mapFrom(
     all.map((island) => [
       island.name,
       {
@@ -64,24 +64,24 @@ function islandsOf({ islands, fragments }: RunState): Table<Island> {
 }
 
 /** What was a record, or is a table. */
-const table = <T>(given: Table<T> | Readonly<Record<string, T>>): Table<T> =>
-  isTable(given) ? given : tableOf(Object.entries(given));
+const table = <T>(given: PersistentMap<T> | Readonly<Record<string, T>>): PersistentMap<T> =>
+  isPersistentMap(given) ? given : mapFrom(Object.entries(given));
 
-const isTable = <T>(given: object): given is Table<T> =>
+const isPersistentMap = <T>(given: object): given is PersistentMap<T> =>
   typeof (given as { readonly root?: unknown }).root === 'object';
 
 /** What was a list of names, or is a table. */
-const names = (given: Table<true> | readonly string[]): Table<true> =>
-  Array.isArray(given) ? tableOf(given.map((name: string) => [name, true])) : (given as Table<true>);
+const names = (given: PersistentMap<true> | readonly string[]): PersistentMap<true> =>
+  Array.isArray(given) ? mapFrom(given.map((name: string) => [name, true])) : (given as PersistentMap<true>);
 
-const earlyOf = (early: Table<EarlyDue> | readonly EarlyDue[] | undefined): Table<EarlyDue> =>
+const earlyOf = (early: PersistentMap<EarlyDue> | readonly EarlyDue[] | undefined): PersistentMap<EarlyDue> =>
   early === undefined
-    ? emptyTable
-    : isTable<EarlyDue>(early)
+    ? emptyMap
+    : isPersistentMap<EarlyDue>(early)
       ? early
-      : tableOf(early.map((one) => [`${one.island} ${one.fragment}`, one]));
+      : mapFrom(early.map((one) => [`${one.island} ${one.fragment}`, one]));
 
-function stageOf(stage: FragmentState['stage'], training: Table<true>): FragmentState['stage'] {
+function stageOf(stage: FragmentState['stage'], training: PersistentMap<true>): FragmentState['stage'] {
   switch (stage.kind) {
     case 'open':
       return stage;
@@ -94,11 +94,11 @@ function stageOf(stage: FragmentState['stage'], training: Table<true>): Fragment
   }
 }
 
-const openOf = (asked: Table<true>, arrived: Table<unknown>, training: Table<true>): number =>
+const openOf = (asked: PersistentMap<true>, arrived: PersistentMap<unknown>, training: PersistentMap<true>): number =>
   keysOf(asked).filter((name) => !has(arrived, name) && has(training, name)).length;
 
-function checkpointOf(checkpoint: PendingCheckpoint | null, training: Table<true>): PendingCheckpoint | null {
+function checkpointOf(checkpoint: PendingCheckpoint | null, training: PersistentMap<true>): PendingCheckpoint | null {
   if (checkpoint === null) return null;
   const waiting = names(checkpoint.waiting);
-  return { ...checkpoint, waiting, open: openOf(waiting, emptyTable, training) };
+  return { ...checkpoint, waiting, open: openOf(waiting, emptyMap, training) };
 }

@@ -11,10 +11,10 @@ import { writeServed } from '../../src/cli/addresses.ts';
 import { status } from '../../src/cli/commands/status.ts';
 import { print, printJson, tell } from '../../src/cli/context.ts';
 import { describeRecord } from '../../src/cli/live/describe.ts';
-import { Painter } from '../../src/cli/live/painter.ts';
-import { coloured, escaped, json, plain, said } from '../../src/cli/plain.ts';
+import { ProgressDisplay } from '../../src/cli/live/progress-display.ts';
 import type { Summary } from '../../src/cli/records.ts';
 import { reportLines } from '../../src/cli/report/report-terminal.ts';
+import { coloured, escaped, json, plain, sanitized } from '../../src/cli/terminal-text.ts';
 
 let out = '';
 beforeEach(() => {
@@ -81,17 +81,17 @@ describe('what reaches a terminal', () => {
   });
 
   it('of what others say is one line, and not longer than it may be', () => {
-    expect(said('a\nb\tc')).toBe('a b c');
-    expect(said('long'.repeat(1e6))).toHaveLength(1_000);
-    expect(said('abcdef', 4)).toBe('abc…');
-    expect(said('abcd', 4)).toBe('abcd');
-    expect(obeyed(said(EVIL))).toEqual([]);
+    expect(sanitized('a\nb\tc')).toBe('a b c');
+    expect(sanitized('long'.repeat(1e6))).toHaveLength(1_000);
+    expect(sanitized('abcdef', 4)).toBe('abc…');
+    expect(sanitized('abcd', 4)).toBe('abcd');
+    expect(obeyed(sanitized(EVIL))).toEqual([]);
     expect(plain('lines\nstay\tso')).toBe('lines\nstay\tso');
   });
 });
 
-const painterOf = (): Painter =>
-  new Painter(
+const painterOf = (): ProgressDisplay =>
+  new ProgressDisplay(
     new Writable({
       write: (text, _, done) => {
         out += String(text);

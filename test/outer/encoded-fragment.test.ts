@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { codecFor } from '../../src/outer/codecs/index.ts';
-import { openContribution, openFragment, packUpdate, packWhole } from '../../src/outer/parcel.ts';
+import { openContribution, openFragment, packUpdate, packWhole } from '../../src/outer/encoded-fragment.ts';
 import type { CodecName } from '../../src/protocol/codec-names.ts';
 
 const fragment = { index: 0, elements: 300, tensors: [{ name: 'w', elements: 300, rows: 15, role: 'other' as const }] };
@@ -17,16 +17,16 @@ describe('a fragment on its way', () => {
   it.each(['f32', 'bf16', 'int4', 'top-1/16+int8', 'low-rank-2+f16'] as const)(
     'down: its reader has what its sender says (%s)',
     (name) => {
-      const { codec, parcel, arrives } = update(name, 1);
-      expect(openFragment(parcel, codec, base)).toEqual(arrives);
+      const { codec, encoded, arrives } = update(name, 1);
+      expect(openFragment(encoded, codec, base)).toEqual(arrives);
     },
   );
 
   it.each(['f32', 'e3m0', 'top-1/16+int8', 'low-rank-2+f16'] as const)(
     'up: it is the pseudo-gradient, measured (%s)',
     (name) => {
-      const { codec, parcel, arrives } = update(name, -1);
-      const contribution = openContribution(parcel, codec, base);
+      const { codec, encoded, arrives } = update(name, -1);
+      const contribution = openContribution(encoded, codec, base);
       const delta = new Float32Array(300);
       contribution.addTo(delta, 2);
       let squares = 0;
@@ -40,10 +40,10 @@ describe('a fragment on its way', () => {
 
   it('may be the parameters themselves, exact', () => {
     const codec = codecFor('f32', fragment);
-    const parcel = packWhole(parameters);
-    expect(openFragment(parcel, codec, nothing)).toEqual(parameters);
+    const encoded = packWhole(parameters);
+    expect(openFragment(encoded, codec, nothing)).toEqual(parameters);
     const delta = new Float32Array(300);
-    openContribution(parcel, codec, base).addTo(delta, 1);
+    openContribution(encoded, codec, base).addTo(delta, 1);
     expect(delta).toEqual(base.map((x, i) => x - parameters[i]!));
   });
 
@@ -54,16 +54,16 @@ describe('a fragment on its way', () => {
   });
 
   it('is refused when its size is not the fragment’s, or a number is not finite', () => {
-    const { parcel } = update('int8', 1);
+    const { encoded } = update('int8', 1);
     const shorter = codecFor('int8', { ...fragment, elements: 299 });
-    expect(() => openFragment(parcel, shorter, base)).toThrow(/308 bytes where 299 elements in int8 take 307/);
+    expect(() => openFragment(encoded, shorter, base)).toThrow(/308 bytes where 299 elements in int8 take 307/);
     const poison = new Uint8Array(Float32Array.from(nothing).fill(Number.NaN, 5, 6).buffer);
     const f32 = codecFor('f32', fragment);
     const whole = { form: 'parameters', codec: 'f32', payload: poison } as const;
     expect(() => openFragment(whole, f32, nothing)).toThrow(/not finite/);
     expect(() => openContribution(whole, f32, nothing)).toThrow(/not finite/);
-    const scale = parcel.payload.slice();
+    const scale = encoded.payload.slice();
     new DataView(scale.buffer).setFloat32(0, Number.POSITIVE_INFINITY, true);
-    expect(() => openFragment({ ...parcel, payload: scale }, codecFor('int8', fragment), base)).toThrow(/not finite/);
+    expect(() => openFragment({ ...encoded, payload: scale }, codecFor('int8', fragment), base)).toThrow(/not finite/);
   });
 });

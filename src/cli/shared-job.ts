@@ -4,7 +4,7 @@ import { GLOB } from '../ml/data/corpus-files.ts';
 import type { Job } from '../protocol/run-file.ts';
 
 /** The job as islands are told it, and the folder of this machine in which its paths are. */
-export interface TravellingJob {
+export interface SharedJob {
   readonly job: Job;
   readonly dataRoot: string;
 }
@@ -15,7 +15,7 @@ export interface TravellingJob {
  *
  * @param folder where the job's relative paths start
  */
-export function travellingJob(job: Job, folder: string): TravellingJob {
+export function sharedJob(job: Job, folder: string): SharedJob {
   const places = namedData(job).map((named) => path.resolve(folder, named));
   const dataRoot = places.map(folderOf).reduce(commonFolder);
   const told = places.map((place) => toldFrom(dataRoot, place));

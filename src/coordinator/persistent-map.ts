@@ -1,9 +1,9 @@
 /**
- * A map as plain data that is never changed: a change makes a new one, which shares with the old all but a few small nodes. So an event of a run with ten thousand islands
- * copies some hundred references, whatever there are of them, and a snapshot is JSON. It is a B+ tree in the order of its keys: whoever chooses names cannot make any of
- * its places full, as with a hash that he knows, and names are never those of properties, so that `constructor` is one like another.
+ * A persistent (immutable) map as plain data: a change makes a new map, which shares all but a few small nodes with the old one. An event of a run with ten
+ * thousand islands copies some hundred references, and a snapshot is JSON. It is a B+ tree ordered by key: no choice of names can degrade it, as collisions
+ * degrade a hash table, and keys are never property names, so `constructor` is a name like any other.
  */
-export interface Table<T> {
+export interface PersistentMap<T> {
   readonly size: number;
   readonly root: Node<T>;
 }
@@ -21,20 +21,20 @@ interface Branch<T> {
 /** Entries of a leaf, and children of a branch. */
 const MOST = 32;
 
-export const emptyTable: Table<never> = { size: 0, root: { keys: [], values: [] } };
+export const emptyMap: PersistentMap<never> = { size: 0, root: { keys: [], values: [] } };
 
 const isLeaf = <T>(node: Node<T>): node is Leaf<T> => (node as Partial<Leaf<T>>).keys !== undefined;
 
-export function entryOf<T>({ root }: Table<T>, key: string): T | undefined {
+export function entryOf<T>({ root }: PersistentMap<T>, key: string): T | undefined {
   let node = root;
   while (!isLeaf(node)) node = node.children[childFor(node, key)]!;
   const at = lastUpTo(node.keys, key);
   return node.keys[at] === key ? node.values[at] : undefined;
 }
 
-export const has = (table: Table<unknown>, key: string): boolean => entryOf(table, key) !== undefined;
+export const has = (table: PersistentMap<unknown>, key: string): boolean => entryOf(table, key) !== undefined;
 
-export function withEntry<T>(table: Table<T>, key: string, value: T): Table<T> {
+export function withEntry<T>(table: PersistentMap<T>, key: string, value: T): PersistentMap<T> {
   const size = table.size + (has(table, key) ? 0 : 1);
   const nodes = put(table.root, key, value);
   return { size, root: nodes.length === 1 ? nodes[0]! : branchOf(nodes) };
@@ -59,9 +59,9 @@ function put<T>(node: Node<T>, key: string, value: T): readonly Node<T>[] {
     : halves(longer.from, longer.children).map(([firsts, part]) => ({ from: firsts, children: part }));
 }
 
-export function withoutEntry<T>(table: Table<T>, key: string): Table<T> {
+export function withoutEntry<T>(table: PersistentMap<T>, key: string): PersistentMap<T> {
   if (!has(table, key)) return table;
-  let root = take(table.root, key) ?? emptyTable.root;
+  let root = take(table.root, key) ?? emptyMap.root;
   while (!isLeaf(root) && root.children.length === 1) root = root.children[0]!;
   return { size: table.size - 1, root };
 }
@@ -81,9 +81,9 @@ function take<T>(node: Node<T>, key: string): Node<T> | undefined {
 }
 
 /** All at once, which is cheaper than one after the other. Of two values for one key the later counts. */
-export function tableOf<T>(entries: Iterable<readonly [string, T]>): Table<T> {
+export function mapFrom<T>(entries: Iterable<readonly [string, T]>): PersistentMap<T> {
   const sorted = [...new Map(entries)].sort(([a], [b]) => (a < b ? -1 : 1));
-  if (sorted.length === 0) return emptyTable;
+  if (sorted.length === 0) return emptyMap;
   let nodes: readonly Node<T>[] = pieces(sorted).map((piece) =>
     leafOf([piece.map(([key]) => key), piece.map(([, value]) => value)]),
   );
@@ -92,7 +92,10 @@ export function tableOf<T>(entries: Iterable<readonly [string, T]>): Table<T> {
 }
 
 /** In the order of the keys, the first `most`: of those that are left out nothing is looked at. */
-export function entriesOf<T>({ root }: Table<T>, most = Number.POSITIVE_INFINITY): readonly (readonly [string, T])[] {
+export function entriesOf<T>(
+  { root }: PersistentMap<T>,
+  most = Number.POSITIVE_INFINITY,
+): readonly (readonly [string, T])[] {
   const found: (readonly [string, T])[] = [];
   const walk = (node: Node<T>): void => {
     if (isLeaf(node)) for (const [i, key] of node.keys.entries()) found.push([key, node.values[i]!]);
@@ -102,11 +105,14 @@ export function entriesOf<T>({ root }: Table<T>, most = Number.POSITIVE_INFINITY
   return found.length > most ? found.slice(0, most) : found;
 }
 
-export const keysOf = (table: Table<unknown>): readonly string[] => entriesOf(table).map(([key]) => key);
-export const valuesOf = <T>(table: Table<T>): readonly T[] => entriesOf(table).map(([, value]) => value);
+export const keysOf = (table: PersistentMap<unknown>): readonly string[] => entriesOf(table).map(([key]) => key);
+export const valuesOf = <T>(table: PersistentMap<T>): readonly T[] => entriesOf(table).map(([, value]) => value);
 
 /** With each value changed; the keys stay. */
-export function mapTable<T, U>({ size, root }: Table<T>, change: (value: T, key: string) => U): Table<U> {
+export function mapValues<T, U>(
+  { size, root }: PersistentMap<T>,
+  change: (value: T, key: string) => U,
+): PersistentMap<U> {
   const changed = (node: Node<T>): Node<U> =>
     isLeaf(node)
       ? { keys: node.keys, values: node.values.map((value, i) => change(value, node.keys[i]!)) }

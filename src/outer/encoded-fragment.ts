@@ -1,41 +1,41 @@
 import { HelioError } from '../errors.ts';
-import type { Parcel } from '../protocol/frame.ts';
+import type { EncodedFragment } from '../protocol/frame.ts';
 import { addChunk, addDifference, type Codec, differenceTo, squaresOf, type Update } from './codecs/index.ts';
 import { encodeNumbers, readNumbers } from './codecs/numbers.ts';
 import type { PseudoGradient } from './merge.ts';
 
-/** A fragment on its way, what its reader will have, and what its sender keeps for the next one. */
+/** An encoded fragment, what its receiver will decode, and what its sender keeps for the next one (error feedback). */
 export interface Packed {
-  readonly parcel: Parcel;
+  readonly encoded: EncodedFragment;
   readonly arrives: Float32Array;
   readonly residual: Float32Array;
   readonly memory: Float32Array;
 }
 
-/** Packs the fragment itself: exact, and needs no base. */
-export const packWhole = (parameters: Float32Array): Parcel => ({
+/** Encodes the parameters themselves: exact, and needs no base. */
+export const packWhole = (parameters: Float32Array): EncodedFragment => ({
   form: 'parameters',
   codec: 'f32',
   payload: encodeNumbers('f32', parameters),
 });
 
-/** Packs a fragment as its difference to `base`, with error feedback. */
+/** Encodes a fragment as its difference to `base`, with error feedback. */
 export function packUpdate(codec: Codec, update: Update): Packed {
   const { payload, ...rest } = codec.send(update);
-  return { parcel: { form: 'update', codec: codec.name, payload }, ...rest };
+  return { encoded: { form: 'update', codec: codec.name, payload }, ...rest };
 }
 
 /**
  * Opens a fragment that came from outside.
  *
- * @param codec the one that the parcel names, of the fragment
+ * @param codec the one that the encoded fragment names, of the fragment
  * @throws HelioError HELIO-4004 when it is malformed, HELIO-4008 when it holds a number that is not finite
  */
-export function openFragment(parcel: Parcel, codec: Codec, base: Float32Array): Float32Array {
+export function openFragment(encoded: EncodedFragment, codec: Codec, base: Float32Array): Float32Array {
   const parameters = new Float32Array(codec.elements);
-  eachChunk(parcel, codec, (chunk, offset) => {
+  eachChunk(encoded, codec, (chunk, offset) => {
     requireFinite(squaresOf(chunk));
-    if (parcel.form === 'parameters') parameters.set(chunk, offset);
+    if (encoded.form === 'parameters') parameters.set(chunk, offset);
     else for (let i = 0; i < chunk.length; i++) parameters[offset + i] = base[offset + i]! + chunk[i]!;
   });
   return parameters;
@@ -47,26 +47,26 @@ export function openFragment(parcel: Parcel, codec: Codec, base: Float32Array): 
  * @param theta what it is the difference to, where it holds the island's parameters themselves
  * @throws HelioError HELIO-4004 as {@link openFragment}
  */
-export function openContribution(parcel: Parcel, codec: Codec, theta: Float32Array): PseudoGradient {
+export function openContribution(encoded: EncodedFragment, codec: Codec, theta: Float32Array): PseudoGradient {
   let squares = 0;
-  eachChunk(parcel, codec, (chunk, offset) => {
-    if (parcel.form === 'parameters') differenceTo(theta, chunk, offset);
+  eachChunk(encoded, codec, (chunk, offset) => {
+    if (encoded.form === 'parameters') differenceTo(theta, chunk, offset);
     squares += squaresOf(chunk);
   });
   requireFinite(squares);
-  return { squares, addTo: (sum, scale) => addContribution(parcel, codec, theta, sum, scale) };
+  return { squares, addTo: (sum, scale) => addContribution(encoded, codec, theta, sum, scale) };
 }
 
 /** sum ← sum + scale · Δₘ, of a contribution that was opened before. */
 export function addContribution(
-  parcel: Pick<Parcel, 'form' | 'payload'>,
+  encoded: Pick<EncodedFragment, 'form' | 'payload'>,
   codec: Codec,
   theta: Float32Array,
   sum: Float32Array,
   scale: number,
 ): void {
-  const whole = parcel.form === 'parameters';
-  eachChunk(parcel, codec, (chunk, offset) => {
+  const whole = encoded.form === 'parameters';
+  eachChunk(encoded, codec, (chunk, offset) => {
     if (whole) addDifference(sum, theta, chunk, offset, scale);
     else addChunk(sum, chunk, offset, scale);
   });
@@ -79,7 +79,7 @@ function requireFinite(squares: number): void {
 }
 
 function eachChunk(
-  { form, payload }: Pick<Parcel, 'form' | 'payload'>,
+  { form, payload }: Pick<EncodedFragment, 'form' | 'payload'>,
   codec: Codec,
   visit: (chunk: Float32Array, offset: number) => void,
 ): void {

@@ -17,6 +17,8 @@ export interface LocalRunOptions {
   readonly serveArguments: readonly string[];
   /** Where islands compute. */
   readonly device: string;
+  /** Of each island; left out, its share of this machine's. */
+  readonly threads?: number;
   readonly onServing: (line: Serving) => void;
   readonly onRecord: (record: LiveRecord) => void;
   /** Something that the user should know, as a sentence. */
@@ -39,7 +41,7 @@ const SHUTDOWN_MS = 10_000;
 export async function runLocally(
   options: LocalRunOptions,
 ): Promise<{ readonly summary: Summary; readonly folder: string }> {
-  const islands = new IslandKeeper(options.device, options.onNotice);
+  const islands = new IslandKeeper(options.device, options.threads, options.onNotice);
   const coordinator = new CoordinatorKeeper(options, islands);
   const onStop = (): void => {
     islands.noMoreRestarts();
@@ -172,6 +174,7 @@ const ended = (how: string, folder: string | undefined): HelioError =>
 /** Starts islands, and starts them again when they crash. */
 class IslandKeeper {
   readonly #device: string;
+  readonly #threads: number | undefined;
   readonly #notice: (sentence: string) => void;
   readonly #running = new Map<string, ChildProcess>();
   readonly #hopeless = Promise.withResolvers<HelioError>();
@@ -179,8 +182,9 @@ class IslandKeeper {
   readonly #lastWords = new Map<string, { readonly words: string; readonly times: number }>();
   #restarting = true;
 
-  constructor(device: string, notice: (sentence: string) => void) {
+  constructor(device: string, threads: number | undefined, notice: (sentence: string) => void) {
     this.#device = device;
+    this.#threads = threads;
     this.#notice = notice;
   }
 
@@ -190,7 +194,7 @@ class IslandKeeper {
   }
 
   start(serving: Serving): void {
-    const threads = Math.max(1, Math.floor(availableParallelism() / serving.islands));
+    const threads = this.#threads ?? Math.max(1, Math.floor(availableParallelism() / serving.islands));
     for (let i = 1; i <= serving.islands; i++) this.#launch(`island-${i}`, serving, threads);
   }
 

@@ -1,15 +1,14 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { estimateEnergy } from '../energy/accounting.ts';
-import { innerOptimizerOf, trainingOf } from '../island/layout.ts';
-import { isLanguage, parametersOf } from '../ml/models/model.ts';
-import { elementsOf, trainable } from '../ml/tensor/parameters.ts';
-import { MOMENTS, ruleOf } from '../ml/training/optimizer.ts';
+import { KEPT_CHECKPOINTS } from '../island/node/island-checkpoint.ts';
+import { isLanguage } from '../ml/models/model.ts';
 import { codecFor } from '../outer/codecs/index.ts';
 import { sendsWhole } from '../outer/settings.ts';
-import { measureSpeed } from './benchmark.ts';
+import type { Job } from '../protocol/run-file.ts';
 import { bytes, integer } from './live/format.ts';
 import { outerNotices } from './outer-checks.ts';
 import { type PreparedRun, prepareRun } from './prepare-run.ts';
+import { type RehearsalOptions, rehearse } from './rehearsal.ts';
 import { readRunFile } from './run-file.ts';
 
 /** What a run would do, need and cost, before it is begun. */
@@ -21,12 +20,17 @@ export interface Plan {
   readonly vocabularySize: number | null;
   readonly tokens: number;
   readonly trainingTextTokens: number;
+  /** Measured now: the most that the process of an island had in a few steps, merges and a checkpoint. */
   readonly memoryPerIslandBytes: number;
+  /** The same of the coordinator's process, and for each further island the contribution that waits to be merged. */
+  readonly coordinatorMemoryBytes: number;
+  /** Checkpoints of all islands on this machine, those of the coordinator, and the model. */
+  readonly diskBytes: number;
   readonly merges: number;
   readonly bytesPerMerge: number;
   readonly bytesPerIsland: number;
   readonly bytesPerIslandDataParallel: number;
-  /** Measured now, one island on its share of the threads, alone. */
+  /** Measured now, one island on its share of the threads, alone: the others' share of memory and caches is not missed. */
   readonly tokensPerS: number;
   readonly threadsPerIsland: number;
   readonly timeS: number;
@@ -36,16 +40,19 @@ export interface Plan {
   readonly warnings: readonly string[];
 }
 
-export async function planRun(file: string, islands: number | undefined): Promise<Plan> {
+export async function planRun(
+  file: string,
+  islands: number | undefined,
+  options: Omit<RehearsalOptions, 'threads'>,
+): Promise<Plan> {
   const { job: read, folder } = readRunFile(file);
   const prepared = await prepareRun({ ...read, islands: islands ?? read.islands }, folder);
   const { job, model, trainedCount, parameterCount, trainingTokens } = prepared;
   const cores = availableParallelism();
   const threadsPerIsland = Math.max(1, Math.floor(cores / job.islands));
-  const speed = await measureSpeed(trainingOf(job, model), threadsPerIsland);
+  const measured = await rehearse(prepared, { ...options, threads: threadsPerIsland });
   const tokens = job.stop.steps * job.batch * (isLanguage(model) ? job.context : 1) * job.islands;
   const atOnce = Math.min(job.islands, Math.max(1, Math.floor(cores / threadsPerIsland)));
-  const timeS = tokens / (speed.tokensPerS * atOnce);
   const startSteps = Math.min(job.outer.startSteps, job.stop.steps);
   const rounds = startSteps + Math.ceil((job.stop.steps - startSteps) / job.outer.innerSteps);
   const merges = rounds * job.outer.fragments;
@@ -56,6 +63,16 @@ export async function planRun(file: string, islands: number | undefined): Promis
     0,
   );
   const bytesPerMerge = Math.round(bothWays / job.outer.fragments);
+  const validated = Math.min(prepared.heldOutTokens, job.evaluation.tokens);
+  const timeS =
+    tokens / (measured.tokensPerS * atOnce) +
+    mergingS(job, merges, measured.mergeS) +
+    (measured.validationS * validated * (1 + Math.ceil(rounds / job.evaluation.everyMerges))) / atOnce;
+  const waiting =
+    (job.islands - 1) *
+    prepared.fragments.reduce((most, fragment) => Math.max(most, codecFor(upCodec, fragment).mostBytes), 0);
+  const memoryPerIslandBytes = measured.islandMemoryBytes;
+  const coordinatorMemoryBytes = measured.coordinatorMemoryBytes + waiting;
   const energy = estimateEnergy(
     timeS * Math.min(cores, job.islands * threadsPerIsland),
     job.energy.wattsPerCore,
@@ -69,31 +86,29 @@ export async function planRun(file: string, islands: number | undefined): Promis
     vocabularySize: isLanguage(model) ? model.vocabularySize : null,
     tokens,
     trainingTextTokens: trainingTokens,
-    memoryPerIslandBytes: Math.max(speed.peakMemoryBytes, stateBytes(prepared)),
+    memoryPerIslandBytes,
+    coordinatorMemoryBytes,
+    diskBytes:
+      job.islands * KEPT_CHECKPOINTS * measured.islandCheckpointBytes +
+      (job.checkpoints.keep + 1) * measured.coordinatorCheckpointBytes +
+      measured.modelBytes,
     merges,
     bytesPerMerge,
     bytesPerIsland: merges * bytesPerMerge,
     bytesPerIslandDataParallel: 2 * 4 * trainedCount * job.stop.steps,
-    tokensPerS: speed.tokensPerS,
+    tokensPerS: measured.tokensPerS,
     threadsPerIsland,
     timeS,
     energyWh: energy.energyWh,
     energyMethod: energy.energyMethod,
     gCO2e: energy.gCO2e,
-    warnings: warningsOf(prepared, tokens, speed.peakMemoryBytes, cores),
+    warnings: warningsOf(prepared, tokens, job.islands * memoryPerIslandBytes + coordinatorMemoryBytes, cores),
   };
 }
 
-/** Parameters, gradients and moments. */
-function stateBytes({ job, model }: PreparedRun): number {
-  const optimizer = innerOptimizerOf(job);
-  const trained = trainable(parametersOf(model));
-  const frozen = parametersOf(model).filter((spec) => spec.frozen === true);
-  return (
-    trained.reduce((sum, spec) => sum + 4 * elementsOf(spec) * (2 + MOMENTS[ruleOf(optimizer, spec)].length), 0) +
-    frozen.reduce((sum, spec) => sum + 4 * elementsOf(spec), 0)
-  );
-}
+/** What merges take of an island's time; what is trained on during them costs none. */
+const mergingS = ({ outer }: Job, merges: number, mergeS: number): number =>
+  outer.overlapSteps > 0 || outer.oneStepDelay ? 0 : merges * mergeS;
 
 function warningsOf(
   { job, trainingTokens, heldOutTokens }: PreparedRun,
@@ -110,8 +125,8 @@ function warningsOf(
     ...when(job.islands > cores, `${job.islands} islands share ${cores} cores: they take turns.`),
     ...when(epochs > 4, `The data are read ${epochs.toFixed(1)} times over: expect overfitting.`),
     ...when(
-      memoryBytes * job.islands > 0.8 * totalmem(),
-      `The islands need about ${bytes(memoryBytes * job.islands)}; this machine has ${bytes(totalmem())}.`,
+      memoryBytes > 0.8 * totalmem(),
+      `Islands and coordinator need about ${bytes(memoryBytes)}; this machine has ${bytes(totalmem())}.`,
     ),
     ...when(
       heldOutTokens < job.evaluation.tokens,
@@ -137,7 +152,11 @@ export function planLines(plan: Plan, duration: (seconds: number) => string): re
       'training',
       `${integer(plan.tokens)} ${unit} on ${plan.islands} islands; the data have about ${integer(plan.trainingTextTokens)}`,
     ),
-    fact('memory', `${bytes(plan.memoryPerIslandBytes)} an island (measured)`),
+    fact(
+      'memory',
+      `${bytes(plan.memoryPerIslandBytes)} an island (measured), ${bytes(plan.coordinatorMemoryBytes)} the coordinator`,
+    ),
+    fact('disk', `${bytes(plan.diskBytes)}, if all islands are on this machine: checkpoints and the model`),
     fact(
       'exchange',
       `${integer(plan.merges)} merges of ${bytes(plan.bytesPerMerge)} an island, up and down: ${bytes(plan.bytesPerIsland)} in all`,

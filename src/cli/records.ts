@@ -78,6 +78,8 @@ export interface Summary {
   readonly energyMethod: string;
   readonly gCO2e: number;
   readonly carbonMethod: string;
+  /** Most memory of the process that hosted the run last. Summaries of earlier versions have none. */
+  readonly coordinatorMemoryBytes?: number;
   readonly samples: { readonly before: string; readonly after: string } | null;
   readonly islandDetails: readonly IslandDetail[];
 }

@@ -101,6 +101,7 @@ export function summarize(
     evaluateS,
     computeShare: computeS / Math.max(1e-9, computeS + waitS + exchangeS + evaluateS),
     ...estimateEnergy(sum((d) => d.cpuS) + costs.cpuS, job.energy.wattsPerCore, job.energy.intensityGPerKWh),
+    coordinatorMemoryBytes: process.resourceUsage().maxRSS * 1024,
     samples,
     islandDetails: details,
   };

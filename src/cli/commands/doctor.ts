@@ -109,7 +109,7 @@ async function speed(): Promise<readonly Finding[]> {
     const optimizer = { kind: 'adamw', rate: 1e-3, betas: [0.9, 0.95], epsilon: 1e-8, weightDecay: 0.1 } as const;
     const schedule = { warmUpSteps: 0, totalSteps: 1, finalShare: 1 };
     const training = { model: BENCHMARK, optimizer, schedule, batchSize: 8, clipNorm: 1 };
-    const { tokensPerS } = await measureSpeed(training, threads);
+    const tokensPerS = await measureSpeed(training, threads);
     findings.push({
       name: `Speed, ${threads} thread${threads === 1 ? '' : 's'}`,
       ok: true,

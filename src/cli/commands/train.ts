@@ -29,7 +29,7 @@ export async function train(file: string | undefined, options: TrainOptions, con
       'For example: `heliotrope train examples/minimal.yaml`.',
     );
   }
-  if (options.dryRun === true && file !== undefined) return dryRun(file, options.islands, context);
+  if (options.dryRun === true && file !== undefined) return dryRun(file, options, context);
   const { summary, folder } = await trainLocally(file, options, context, stopSignal());
   if (context.json) printJson({ ...summary, folder });
   else
@@ -85,8 +85,9 @@ export async function trainLocally(
   }
 }
 
-async function dryRun(file: string, islands: number | undefined, context: CommandContext): Promise<number> {
-  const plan = await planRun(file, islands);
+async function dryRun(file: string, { islands, device }: TrainOptions, context: CommandContext): Promise<number> {
+  const { environment } = context;
+  const plan = await planRun(file, islands, { device: device ?? 'cpu', environment, signal: stopSignal() });
   if (context.json) printJson(plan);
   else for (const line of planLines(plan, duration)) print(line);
   return 0;

@@ -19,7 +19,7 @@ export interface IslandCheckpoint {
 }
 
 /** Checkpoints that an island keeps: as many as a run does, and one under way. */
-const KEEP = 3;
+export const KEPT_CHECKPOINTS = 3;
 const NAME = /^checkpoint-([a-z0-9-]{1,64})\.safetensors$/;
 
 const fileOf = (folder: string, checkpoint: string): string =>
@@ -50,7 +50,7 @@ export function saveIslandCheckpoint(
     clocks: JSON.stringify(clocks),
   };
   writeSafetensors(fileOf(folder, checkpoint), tensors, metadata);
-  for (const old of checkpointsIn(folder).slice(0, -KEEP)) rmSync(fileOf(folder, old), { force: true });
+  for (const old of checkpointsIn(folder).slice(0, -KEPT_CHECKPOINTS)) rmSync(fileOf(folder, old), { force: true });
 }
 
 /** A checkpoint whose parameters and moments are read from its file when they are asked for. */

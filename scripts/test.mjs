@@ -27,6 +27,7 @@ function check(title, command, args) {
 
 run('Chromium for the browser tests', 'node', ['scripts/chromium.mjs']);
 run('PostgreSQL for the tests of the store', 'node', ['scripts/postgres.mjs']);
+run('Servers for the tests of meters', 'node', ['scripts/meter-servers.mjs']);
 check('lint and format (biome)', 'biome', ['check', '--error-on-warnings', '.']);
 check('types (tsc)', 'tsc', ['--noEmit']);
 check('dependency rule (dependency-cruiser)', 'depcruise', [

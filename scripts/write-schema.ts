@@ -1,14 +1,23 @@
-/** Writes schema/run.schema.json from the declaration of the run file; with `--check` only says whether it is current. */
-import { readFileSync, writeFileSync } from 'node:fs';
+/** Writes schema/*.schema.json from the declarations of the files that users write; with `--check` only says whether they are current. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { templateSchema } from '../src/energy/meters/template.ts';
 import { runFileSchema } from '../src/protocol/run-file.ts';
 
-const file = path.resolve(import.meta.dirname, '../schema/run.schema.json');
-const schema = { title: 'Heliotrope run file', ...z.toJSONSchema(runFileSchema, { io: 'input' }) };
-const text = `${JSON.stringify(schema, null, 2)}\n`;
-if (process.argv.includes('--check')) {
-  const current = readFileSync(file, 'utf8') === text;
-  console.log(current ? 'schema/run.schema.json is current' : 'schema/run.schema.json is stale: npm run schema');
-  process.exitCode = current ? 0 : 1;
-} else writeFileSync(file, text);
+const SCHEMAS = {
+  'run.schema.json': { title: 'Heliotrope run file', schema: runFileSchema, reused: 'inline' },
+  // A term stands in sums, products and alternatives of five sources: it is written once.
+  'meter-template.schema.json': { title: 'Heliotrope meter template', schema: templateSchema, reused: 'ref' },
+} as const;
+
+for (const [name, { title, schema, reused }] of Object.entries(SCHEMAS)) {
+  const file = path.resolve(import.meta.dirname, '../schema', name);
+  const text = `${JSON.stringify({ title, ...z.toJSONSchema(schema, { io: 'input', reused }) }, null, 2)}\n`;
+  if (!process.argv.includes('--check')) writeFileSync(file, text);
+  else if (existsSync(file) && readFileSync(file, 'utf8') === text) console.log(`schema/${name} is current`);
+  else {
+    console.log(`schema/${name} is stale: npm run schema`);
+    process.exitCode = 1;
+  }
+}

@@ -60,6 +60,11 @@ export const ERROR_CODES = {
   'HELIO-4008': 4, // protocol: a contribution that is forged, or holds numbers that are not finite
   'HELIO-5001': 5, // no island came, or none answered in time
   'HELIO-5002': 1, // an island could not be kept running
+  'HELIO-6101': 3, // meter: cannot be reached, or its connection was lost
+  'HELIO-6102': 1, // meter: it answered, but with no value that can be used
+  'HELIO-6103': 2, // meter template: syntax, unknown key, wrong type, a setting that is missing
+  'HELIO-6104': 4, // meter: it refused, as name, password or token are wrong or missing
+  'HELIO-6105': 5, // meter: no answer in time
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

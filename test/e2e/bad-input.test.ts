@@ -198,8 +198,8 @@ describe('bad input ends with one clear message and leaves nothing half-written'
     let base = '';
     beforeAll(async () => {
       base = scratch();
-      const training = start(['train', tinyRun(base, 'stopped', { islands: 2, stop: { steps: 400 } })], base);
-      await training.said(/step +40/);
+      const training = start(['train', tinyRun(base, 'stopped', { islands: 2, stop: { steps: 1_000 } })], base);
+      await training.said(/step +[4-9]\d/);
       training.child.kill('SIGINT');
       expect((await training.done).status).toBe(130);
     });

@@ -7,7 +7,8 @@ import { type Running, run, scratch, start, tinyRun } from './command.ts';
 
 /** Ways to a coordinator: encrypted, over IPv6, by a second address, through a proxy; and invitations with a term. */
 
-const tiny = (folder: string, name: string): string => tinyRun(folder, name, { islands: 1, stop: { steps: 20 } });
+const tiny = (folder: string, name: string, steps = 20): string =>
+  tinyRun(folder, name, { islands: 1, stop: { steps } });
 async function invited(serving: Running): Promise<string> {
   const link = /heliotrope join '(https?:[^']+)'/;
   await serving.said(link);
@@ -69,7 +70,7 @@ describe('over the network', { timeout: 120_000 }, () => {
 
   it('an invitation lets in as many, and as long, as it says', async () => {
     const folder = scratch();
-    const serving = start(['serve', tiny(folder, 'asked'), '--port', '0', '--islands', '2'], folder);
+    const serving = start(['serve', tiny(folder, 'asked', 100_000), '--port', '0', '--islands', '2'], folder);
     await invited(serving);
     const make = async (...args: string[]): Promise<string> => {
       const { stdout } = await run(['invite', 'asked', ...args, '--json'], folder);

@@ -11,12 +11,12 @@ const summaryIn = (folder: string, name: string): Summary =>
   JSON.parse(readFileSync(path.join(folder, 'runs', name, 'summary.json'), 'utf8')) as Summary;
 const linkIn = (stderr: string): string => /heliotrope join '(http:[^']+)'/.exec(stderr)![1]!;
 
-describe('a coordinator as a service', { timeout: 180_000 }, () => {
+describe('a coordinator as a service', { timeout: 300_000 }, () => {
   it('takes its options from a file and the environment, hands over, and goes on; islands stay', async () => {
     const folder = scratch();
     const file = tinyRun(folder, 'service', {
       islands: 1,
-      stop: { steps: 300 },
+      stop: { steps: 600 },
       outer: { innerSteps: 10, graceS: 60 },
     });
     writeFileSync(
@@ -33,7 +33,7 @@ describe('a coordinator as a service', { timeout: 180_000 }, () => {
     const port = /listening on 127\.0\.0\.1:(\d+)/.exec(first.stderr())![1]!;
     const link = announced.replace(/a\.example:\d+/, `127.0.0.1:${port}`).replace('&at=b.example%3A7', '');
     const attic = start(['join', link, '--name', 'attic', '--threads', '1'], folder);
-    await first.said(/step +4\d/);
+    await first.said(/step +[4-9]\d/);
     const status = JSON.parse((await run(['status', 'service', '--json'], folder)).stdout) as object;
     expect(status).toMatchObject({ phase: 'training', islands: [{ island: 'attic', status: 'training' }] });
 
@@ -58,7 +58,7 @@ describe('a coordinator as a service', { timeout: 180_000 }, () => {
     const second = start(['serve', file, '--config', 'serve.yaml', '--log', 'json'], folder, { HELIOTROPE_PORT: port });
     const { status: code, stderr } = await second.done;
     expect([code, (await attic.done).status]).toEqual([0, 0]);
-    expect(summaryIn(folder, 'service')).toMatchObject({ status: 'finished', merges: 30, islands: 1 });
+    expect(summaryIn(folder, 'service')).toMatchObject({ status: 'finished', merges: 60, islands: 1 });
 
     const lines = stderr
       .trim()
@@ -120,11 +120,11 @@ describe('a coordinator as a service', { timeout: 180_000 }, () => {
   });
 });
 
-describe('a run that moves', { timeout: 180_000 }, () => {
+describe('a run that moves', { timeout: 300_000 }, () => {
   it('is exported whole and goes on elsewhere; a damaged file is said to be one, and leaves nothing', async () => {
     const [here, there] = [scratch(), scratch()];
-    const training = start(['train', tinyRun(here, 'moving', { islands: 1, stop: { steps: 200 } })], here);
-    await training.said(/step +60/);
+    const training = start(['train', tinyRun(here, 'moving', { islands: 1, stop: { steps: 500 } })], here);
+    await training.said(/step +[5-9]\d/);
     training.child.kill('SIGINT');
     expect((await training.done).status).toBe(130);
     const file = path.join(there, 'run.tar.gz');
@@ -140,9 +140,9 @@ describe('a run that moves', { timeout: 180_000 }, () => {
       expect((await run(['receipts', 'moving'], there)).stdout).toBe(account);
     }
     const resumed = await run(['train', '--resume', 'moving', '--json'], there);
-    expect(JSON.parse(resumed.stdout)).toMatchObject({ status: 'finished', steps: 200, merges: 20 });
+    expect(JSON.parse(resumed.stdout)).toMatchObject({ status: 'finished', steps: 500, merges: 50 });
     expect((await run(['receipts', 'moving'], there)).stdout).toMatch(
-      /^island-1 +20 merges .*\nAll are signed by the hosts \S+ and \S+\.\n$/,
+      /^island-1 +50 merges .*\nAll are signed by the hosts \S+ and \S+\.\n$/,
     );
     expect((await run(['status', 'moving'], there)).stdout).toMatch(/moving: finished .*validation loss/s);
     truncateSync(file, 20_000);

@@ -19,7 +19,14 @@ const metricsIn = (folder: string): readonly LiveRecord[] =>
     .split('\n')
     .map((line) => JSON.parse(line) as LiveRecord);
 
-describe('heliotrope train', { timeout: 180_000 }, () => {
+/** Of a run that is being trained: its last line may not be whole yet, nor its file be there. */
+function mergesSoFar(folder: string): readonly (LiveRecord & { readonly kind: 'merge' })[] {
+  const file = path.join(folder, 'metrics.jsonl');
+  const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];
+  return lines.map((line) => JSON.parse(line) as LiveRecord).filter((record) => record.kind === 'merge');
+}
+
+describe('heliotrope train', { timeout: 300_000 }, () => {
   it('brings four islands below a loss that one alone does not reach, and leaves a complete folder', async () => {
     const folder = scratch();
     const { status, stdout } = await run(['train', tinyRun(folder, 'four'), '--json'], folder);
@@ -81,11 +88,13 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
   it('goes on after Ctrl-C to the same bits as without it', async () => {
     const folder = scratch();
     // Lossy codecs both ways: what they left over has to be resumed as well.
-    const setting = { islands: 2, seed: 7, outer: { innerSteps: 10, upCodec: 'int4', downCodec: 'int8' } };
+    const outer = { innerSteps: 10, upCodec: 'int4', downCodec: 'int8' };
+    // Long enough that the signal comes in the middle of it, whatever else the machine does.
+    const setting = { islands: 2, seed: 7, stop: { steps: 250 }, outer };
     const straight = start(['train', tinyRun(folder, 'straight', { name: 'straight', ...setting })], folder);
     expect((await straight.done).status).toBe(0);
     const broken = start(['train', tinyRun(folder, 'broken', { name: 'broken', ...setting })], folder);
-    await broken.said(/step +40/);
+    await broken.said(/step +[4-9]\d/);
     broken.child.kill('SIGINT');
     const stopped = await broken.done;
     expect(stopped.status).toBe(130);
@@ -95,13 +104,13 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
     expect(first.status).toBe('interrupted');
     expect(processesWith(made)).toEqual([]);
     const before = metricsIn(made).filter((r) => r.kind === 'merge').length;
-    expect(before).toBeLessThan(10);
+    expect(before).toBeLessThan(25);
 
     const resumed = await run(['train', '--resume', 'broken'], folder);
     expect(resumed.status).toBe(0);
-    expect(metricsIn(made).flatMap((r) => (r.kind === 'merge' ? [r.version] : []))).toEqual([
-      1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
-    ]);
+    expect(metricsIn(made).flatMap((r) => (r.kind === 'merge' ? [r.version] : []))).toEqual(
+      Array.from({ length: 25 }, (_, i) => i + 1),
+    );
     const weights = (name: string) => {
       const file = path.join(folder, 'runs', name, 'model.safetensors');
       return decodeSafetensors(readFileSync(file), file).tensors;
@@ -119,31 +128,35 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
     const again = await run(['train', '--resume', 'broken'], folder);
     expect([again.status, again.stderr]).toEqual([2, expect.stringContaining('raise stop.steps')]);
     const file = path.join(made, 'run.yaml');
-    writeFileSync(file, readFileSync(file, 'utf8').replace('steps: 100', 'steps: 120'));
+    writeFileSync(file, readFileSync(file, 'utf8').replace('steps: 250', 'steps: 260'));
     const yaml = readFileSync(file, 'utf8');
     writeFileSync(file, yaml.replace('fragments: 1', 'fragments: 2'));
     const cut = await run(['train', '--resume', 'broken'], folder);
     expect([cut.status, cut.stderr]).toEqual([2, expect.stringContaining('this run was begun with 1')]);
     writeFileSync(file, yaml);
     const longer = await run(['train', '--resume', 'broken', '--json'], folder);
-    expect([longer.status, (JSON.parse(longer.stdout) as Summary).steps]).toEqual([0, 120]);
+    expect([longer.status, (JSON.parse(longer.stdout) as Summary).steps]).toEqual([0, 260]);
     expect((JSON.parse(longer.stdout) as Summary).wallS).toBeGreaterThan(both.wallS);
   });
 
   it('goes on when an island crashes, says so, and takes it back at the next merge', async () => {
     const folder = scratch();
-    const training = start(['train', tinyRun(folder, 'crash', { islands: 3, stop: { steps: 200 } })], folder);
-    await training.said(/step +40/);
+    // It trains for as long as this takes.
+    const training = start(['train', tinyRun(folder, 'crash', { islands: 3, stop: { steps: 100_000 } })], folder);
+    /** The islands of each merge. */
+    const merges = (): readonly string[] =>
+      mergesSoFar(path.join(folder, 'runs/crash')).map((merge) => merge.contributions.map((c) => c.island).join(' '));
+    const merged = (islands: string): Promise<void> =>
+      expect.poll(merges, { timeout: 120_000, interval: 100 }).toContain(islands);
+    await merged('island-1 island-2 island-3');
     const [victim] = processesWith(path.join(folder, 'runs/crash'), '--name island-2');
     process.kill(victim!, 'SIGKILL');
+    await merged('island-1 island-3');
+    await expect.poll(() => merges().at(-1), { timeout: 120_000 }).toBe('island-1 island-2 island-3');
+    training.child.kill('SIGINT');
     const { status, stderr } = await training.done;
-    expect(status).toBe(0);
+    expect(status).toBe(130);
     expect(stderr).toContain('island-2 crashed (signal SIGKILL); the run goes on without it; starting it again');
-    const metrics = metricsIn(path.join(folder, 'runs/crash'));
-    const merges = metrics.flatMap((r) => (r.kind === 'merge' ? [r.contributions.map((c) => c.island)] : []));
-    expect(merges).toHaveLength(20);
-    expect(merges.some((names) => !names.includes('island-2'))).toBe(true);
-    expect(merges.at(-1)).toEqual(['island-1', 'island-2', 'island-3']);
     expect(summaryIn(path.join(folder, 'runs/crash')).islandDetails.find((d) => d.island === 'island-2')?.joins).toBe(
       2,
     );
@@ -153,11 +166,11 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
     const folder = scratch();
     const model = (name: string): Buffer => readFileSync(path.join(folder, 'runs', name, 'model.safetensors'));
     // The last checkpoint of an undisturbed run is far behind when the coordinator is killed.
-    const settings = { islands: 2, checkpoints: { everyMerges: 1_000 }, outer: { graceS: 60 } };
+    const settings = { islands: 2, stop: { steps: 250 }, checkpoints: { everyMerges: 1_000 }, outer: { graceS: 60 } };
     expect((await run(['train', tinyRun(folder, 'undisturbed', settings)], folder)).status).toBe(0);
     const training = start(['train', tinyRun(folder, 'killed', settings)], folder);
-    for (const [times, step] of ['20', '60'].entries()) {
-      await training.said(new RegExp(`step +${step}`));
+    for (const [times, step] of [/step +[2-9]\d/, /step +([6-9]\d|[1-3]\d\d)/].entries()) {
+      await training.said(step);
       const [coordinator] = processesWith('serve', 'killed');
       process.kill(coordinator!, 'SIGKILL');
       await training.said(new RegExp(`(starting it again[^]*){${times + 1}}`));
@@ -178,7 +191,7 @@ describe('heliotrope train', { timeout: 180_000 }, () => {
 
   it('does not touch a run that is being trained', async () => {
     const folder = scratch();
-    const file = tinyRun(folder, 'busy', { islands: 1, stop: { steps: 2_000 } });
+    const file = tinyRun(folder, 'busy', { islands: 1, stop: { steps: 100_000 } });
     const first = start(['train', file], folder);
     await first.said('training: 1 islands train');
     for (const args of [

@@ -50,12 +50,12 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
   describe('forgets receipts', () => {
     const DAY_S = 86_400;
     const NOW_S = 1_800_000_000;
-    const receipt = (merged: number, atS: number): SignedReceipt => ({
+    const receipt = (merged: number, atS: number, fragment = 0): SignedReceipt => ({
       receipt: {
         run: 'r',
         island: 'a',
         key: 'k',
-        fragment: 0,
+        fragment,
         version: merged - 1,
         merged,
         round: merged,
@@ -71,7 +71,7 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
     /** Receipts of merges at these times, one after the other, as they are handed over. */
     const keptOf = async (times: readonly number[]): Promise<readonly number[]> => {
       const { store } = await opened();
-      for (const [i, atS] of times.entries()) await store.addReceipts([receipt(i + 1, atS)]);
+      for (const [i, atS] of times.entries()) await store.addReceipts([receipt(i + 1, atS)], atS);
       const kept = await store.receipts(null);
       await store.close();
       return kept.map((each) => each.receipt.merged).toSorted((a, b) => a - b);
@@ -81,6 +81,22 @@ describe.each(here)('a run store in %s', (_, newPlace) => {
     it('of which 400 days have passed', async () => {
       const daily = from(0, 512).map((day) => NOW_S + day * DAY_S);
       expect(await keptOf(daily)).toEqual(from(512 - 400, 401));
+    });
+
+    it('of each fragment by its own merges, and of none before it is told to', async () => {
+      const { store } = await opened();
+      const at = (day: number): number => NOW_S + day * DAY_S;
+      for (let day = 0; day <= 410; day++) {
+        await store.addReceipts([receipt(day + 1, at(day))]);
+        if (day % 10 === 0) await store.addReceipts([receipt(day / 10 + 1, at(day), 1)]);
+      }
+      expect(await store.receipts(null)).toHaveLength(411 + 42);
+      await store.addReceipts([], at(410));
+      const kept = await store.receipts(null);
+      await store.close();
+      const of = (fragment: number): number => kept.filter(({ receipt: each }) => each.fragment === fragment).length;
+      // A pause between merges counts as a day at most: of the second fragment 41 days have passed.
+      expect([of(0), of(1)]).toEqual([401, 42]);
     });
 
     it('not those that were signed just before a clock at 1970 was put right', async () => {

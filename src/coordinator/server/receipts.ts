@@ -4,6 +4,9 @@ import type { SignedReceipt } from '../store/receipts.ts';
 import type { ServerOptions } from './options.ts';
 import type { Peer } from './peer.ts';
 
+/** How often what is too old is looked for: it means a walk through the whole account. */
+const PURGE_S = 86_400;
+
 /** What an island has signed of a contribution that waits for its merge. */
 export interface HandedIn {
   readonly key: string;
@@ -23,6 +26,7 @@ export class Receipts {
   readonly #options: Pick<ServerOptions, 'run' | 'sign' | 'store' | 'nowS'>;
   readonly #waiting: Map<string, HandedIn>[] = [];
   #last: Promise<void> = Promise.resolve();
+  #purgedAtS = -Infinity;
 
   constructor(options: Pick<ServerOptions, 'run' | 'sign' | 'store' | 'nowS'>) {
     this.#options = options;
@@ -86,7 +90,10 @@ export class Receipts {
       }),
     );
     if (signed.length === 0) return;
-    await store.addReceipts(signed);
+    // Also where the clock was set back.
+    const isPurging = Math.abs(atS - this.#purgedAtS) >= PURGE_S;
+    if (isPurging) this.#purgedAtS = atS;
+    await store.addReceipts(signed, isPurging ? atS : undefined);
     for (const { receipt, signature } of signed) {
       const peer = peerOf(receipt.island);
       if (peer?.capabilities.includes('receipts') === true) peer.channel.send({ kind: 'receipt', receipt, signature });

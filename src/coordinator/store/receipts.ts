@@ -13,8 +13,6 @@ export interface SignedReceipt {
 const KEPT_S = 400 * 86_400;
 /** What counts as time passed between two merges of a fragment: a clock that was put right makes no receipt a year older. */
 const MOST_PAUSE_S = 86_400;
-/** One in so many merges of a fragment looks for what is old. */
-export const PURGED_EVERY = 64;
 /** Receipts that one question is answered with. */
 export const MOST_RECEIPTS = 10_000;
 /** Rows in one statement. */
@@ -41,33 +39,29 @@ export async function insertReceipts(
       [run, ...values],
     );
   }
-  const newest = receipts.at(-1)?.receipt;
-  if (newest !== undefined && newest.merged % PURGED_EVERY === 0) await purge(transaction, run, newest);
 }
 
 /**
- * Forgets receipts of a fragment that are old by the clock, and behind which as much time has passed from merge to merge. A clock alone may be years off, for a
+ * Forgets receipts that are old by the clock, and behind which as much time has passed from merge to merge of their fragment. A clock alone may be years off, for a
  * while: a machine that begins at 1970, or that was told a wrong year. Merges are numbered in the order in which they were.
+ *
+ * @param nowS seconds since 1970
  */
-async function purge(
-  transaction: Transaction,
-  run: string,
-  { fragment, atS }: SignedReceipt['receipt'],
-): Promise<void> {
+export async function purgeReceipts(transaction: Transaction, run: string, nowS: number): Promise<void> {
   const merges =
-    'SELECT merged, MAX(at_s) AS at_s FROM helio_receipts WHERE run = $1 AND fragment = $2 GROUP BY merged';
-  const pairs = `SELECT merged, at_s, LEAD(at_s) OVER (ORDER BY merged) AS next_s FROM (${merges}) AS merges`;
+    'SELECT fragment, merged, MAX(at_s) AS at_s FROM helio_receipts WHERE run = $1 GROUP BY fragment, merged';
+  const pairs = `SELECT fragment, merged, at_s, LEAD(at_s) OVER (PARTITION BY fragment ORDER BY merged) AS next_s FROM (${merges}) AS merges`;
   const passed = `CASE WHEN next_s - at_s > ${MOST_PAUSE_S} THEN ${MOST_PAUSE_S} WHEN next_s > at_s THEN next_s - at_s ELSE 0 END`;
-  const ages = `SELECT merged, SUM(${passed}) OVER (ORDER BY merged DESC) AS age_s FROM (${pairs}) AS pairs`;
-  const [row] = await transaction.query(
-    `SELECT MAX(merged) AS merged FROM (${ages}) AS ages WHERE age_s >= ${KEPT_S}`,
-    [run, fragment],
+  const ages = `SELECT fragment, merged, SUM(${passed}) OVER (PARTITION BY fragment ORDER BY merged DESC) AS age_s FROM (${pairs}) AS pairs`;
+  const old = await transaction.query(
+    `SELECT fragment, MAX(merged) AS merged FROM (${ages}) AS ages WHERE age_s >= ${KEPT_S} GROUP BY fragment`,
+    [run],
   );
-  if (row?.merged == null) return;
-  await transaction.query(
-    'DELETE FROM helio_receipts WHERE run = $1 AND fragment = $2 AND merged <= $3 AND at_s < $4',
-    [run, fragment, Number(row.merged), atS - KEPT_S],
-  );
+  for (const { fragment, merged } of old)
+    await transaction.query(
+      'DELETE FROM helio_receipts WHERE run = $1 AND fragment = $2 AND merged <= $3 AND at_s < $4',
+      [run, Number(fragment), Number(merged), nowS - KEPT_S],
+    );
 }
 
 /** The newest ones, of one island or of all. */

@@ -33,8 +33,12 @@ export interface RunStore {
   load(history: History): Promise<void>;
   /** Forgets the events after this one, which led to nothing that was committed. */
   truncate(seq: number): Promise<void>;
-  /** Keeps what the host has signed of a merge, for 400 days (`receipts.ts`). */
-  addReceipts(receipts: readonly SignedReceipt[]): Promise<void>;
+  /**
+   * Keeps what the host has signed of a merge, for 400 days (`receipts.ts`).
+   *
+   * @param purgeAtS seconds since 1970, where what is older is to be forgotten
+   */
+  addReceipts(receipts: readonly SignedReceipt[], purgeAtS?: number): Promise<void>;
   /** The newest receipts, of one island or of all. */
   receipts(island: string | null): Promise<readonly SignedReceipt[]>;
   /** All receipts, the oldest first, a page at a time. */

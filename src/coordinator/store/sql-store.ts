@@ -3,7 +3,7 @@ import type { Event, RunSettings, RunState } from '../state.ts';
 import type { Database, Row, Transaction } from './database.ts';
 import type { Bucket } from './downsample.ts';
 import { migrate } from './migrations.ts';
-import { insertReceipts, type SignedReceipt, selectReceipts, selectReceiptsAfter } from './receipts.ts';
+import { insertReceipts, purgeReceipts, type SignedReceipt, selectReceipts, selectReceiptsAfter } from './receipts.ts';
 import { insertRows } from './rows.ts';
 import type {
   Checkpoint,
@@ -200,8 +200,11 @@ export class SqlRunStore implements RunStore {
     });
   }
 
-  addReceipts(receipts: readonly SignedReceipt[]): Promise<void> {
-    return this.#transact((transaction) => insertReceipts(transaction, this.#run, receipts));
+  addReceipts(receipts: readonly SignedReceipt[], purgeAtS?: number): Promise<void> {
+    return this.#transact(async (transaction) => {
+      await insertReceipts(transaction, this.#run, receipts);
+      if (purgeAtS !== undefined) await purgeReceipts(transaction, this.#run, purgeAtS);
+    });
   }
 
   receipts(island: string | null): Promise<readonly SignedReceipt[]> {

@@ -60,7 +60,7 @@ export interface Unpacked {
  * Unpacks what a run has into an empty folder.
  *
  * @param withKeys also the host's keys
- * @throws HelioError HELIO-1005 when there is no such file, HELIO-3001 when it is no exported run, or holds what an archive of one does not
+ * @throws HelioError HELIO-1005 when there is no such file, HELIO-3001 when it is not an exported run, or holds what an archive of one does not
  */
 export async function unpackRun(file: string, into: string, withKeys: boolean): Promise<Unpacked> {
   const size = sizeOf(file);
@@ -151,7 +151,7 @@ class Unpacking {
   foreign(why: string): HelioError {
     return new HelioError(
       'HELIO-3001',
-      `${this.#file} is no exported run: ${why}.`,
+      `${this.#file} is not an exported run: ${why}.`,
       'Name what `heliotrope runs export` wrote, whole.',
     );
   }

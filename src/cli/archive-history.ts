@@ -50,7 +50,7 @@ export function readHistory(file: string): History {
   const foreign = (why: string): HelioError =>
     new HelioError(
       'HELIO-3001',
-      `The archive is no exported run: its history ${why}.`,
+      `The archive is not an exported run: its history ${why}.`,
       'Name what `heliotrope runs export` wrote, whole.',
     );
   let json: unknown;

@@ -5,7 +5,7 @@ import { isLanguage } from '../ml/models/model.ts';
 import { codecFor } from '../outer/codecs/index.ts';
 import { sendsWhole } from '../outer/settings.ts';
 import type { Job } from '../protocol/run-file.ts';
-import { bytes, integer } from './live/format.ts';
+import { bytes, count, integer } from './live/format.ts';
 import { outerNotices } from './outer-checks.ts';
 import { type PreparedRun, prepareRun } from './prepare-run.ts';
 import { type RehearsalOptions, rehearse } from './rehearsal.ts';
@@ -111,7 +111,7 @@ const mergingS = ({ outer }: Job, merges: number, mergeS: number): number =>
   outer.overlapSteps > 0 || outer.oneStepDelay ? 0 : merges * mergeS;
 
 function warningsOf(
-  { job, trainingTokens, heldOutTokens }: PreparedRun,
+  { job, model, trainingTokens, heldOutTokens }: PreparedRun,
   tokens: number,
   memoryBytes: number,
   cores: number,
@@ -130,11 +130,11 @@ function warningsOf(
     ),
     ...when(
       heldOutTokens < job.evaluation.tokens,
-      `${integer(heldOutTokens)} are held out, fewer than evaluation.tokens ${integer(job.evaluation.tokens)}: all of them are used.`,
+      `${integer(heldOutTokens)} ${isLanguage(model) ? 'tokens' : 'examples'} are held out, fewer than evaluation.tokens ${integer(job.evaluation.tokens)}: all of them are used.`,
     ),
     ...when(
       job.inner.warmUpSteps >= steps,
-      `inner.warmUpSteps ${job.inner.warmUpSteps} is no less than stop.steps ${steps}: the rate never reaches its top.`,
+      `inner.warmUpSteps ${job.inner.warmUpSteps} is no less than stop.steps ${steps}: the rate never reaches its maximum.`,
     ),
   ];
 }
@@ -143,14 +143,14 @@ export function planLines(plan: Plan, duration: (seconds: number) => string): re
   const fact = (name: string, text: string): string => `  ${name.padEnd(18)}${text}`;
   const unit = plan.vocabularySize === null ? 'examples' : 'tokens';
   return [
-    `${plan.name}: what would happen`,
+    `${plan.name}: estimate, nothing is trained`,
     fact(
       'model',
       `${integer(plan.parameters)} parameters${plan.trainedParameters < plan.parameters ? `, ${integer(plan.trainedParameters)} of them trained` : ''}${plan.vocabularySize === null ? '' : `, vocabulary ${integer(plan.vocabularySize)}`}`,
     ),
     fact(
       'training',
-      `${integer(plan.tokens)} ${unit} on ${plan.islands} islands; the data have about ${integer(plan.trainingTextTokens)}`,
+      `${integer(plan.tokens)} ${unit} on ${count(plan.islands, 'island')}; the data have about ${integer(plan.trainingTextTokens)} ${unit}`,
     ),
     fact(
       'memory',
@@ -159,10 +159,13 @@ export function planLines(plan: Plan, duration: (seconds: number) => string): re
     fact('disk', `${bytes(plan.diskBytes)}, if all islands are on this machine: checkpoints and the model`),
     fact(
       'exchange',
-      `${integer(plan.merges)} merges of ${bytes(plan.bytesPerMerge)} an island, up and down: ${bytes(plan.bytesPerIsland)} in all`,
+      `${count(plan.merges, 'merge')} of ${bytes(plan.bytesPerMerge)} an island, up and down: ${bytes(plan.bytesPerIsland)} in all`,
     ),
     fact('', `per-step data-parallel: ${bytes(plan.bytesPerIslandDataParallel)}`),
-    fact('speed', `${integer(plan.tokensPerS)} ${unit}/s an island on ${plan.threadsPerIsland} thread(s) (measured)`),
+    fact(
+      'speed',
+      `${integer(plan.tokensPerS)} ${unit}/s an island on ${count(plan.threadsPerIsland, 'thread')} (measured)`,
+    ),
     fact('time', `about ${duration(plan.timeS)}`),
     fact(
       'energy',

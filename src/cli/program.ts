@@ -45,7 +45,7 @@ const duration = (text: string): number => {
   return seconds;
 };
 const device = (): Option =>
-  new Option('--device <name>', 'where to compute; `heliotrope doctor` says what is here')
+  new Option('--device <name>', 'device to compute on; `heliotrope doctor` lists what is installed')
     .choices(PROVIDERS.filter((p) => p !== 'wasm'))
     .default('cpu');
 const collect = (value: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), value];
@@ -53,16 +53,20 @@ const collect = (value: string, before: readonly string[] | undefined): readonly
 /** Commands that run as services: their options also come from a file and from the environment. */
 const CONFIGURED = new Set(['serve', 'join']);
 
-const islands = ['--islands <n>', 'islands to expect, instead of what the run file says', whole(1, 1_000)] as const;
+const islands = ['--islands <n>', 'number of islands, instead of `islands` in the run file', whole(1, 1_000)] as const;
 
 export function buildProgram(finish: (status: number) => void): Command {
-  const program = new Command('heliotrope')
+  const program: Command = new Command('heliotrope')
     .description('Train AI where the energy is: islands of compute that train one model together.')
     .version(VERSION)
     .option('--json', 'print the result as one JSON object on stdout')
     .option('--runs <folder>', 'folder of runs', process.env.HELIOTROPE_RUNS ?? 'runs')
     .showSuggestionAfterError()
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({
+      showGlobalOptions: true,
+      // `--json` is an option of each command as well: it is listed once.
+      visibleGlobalOptions: (self) => (self === program ? [] : program.options.filter(({ long }) => long !== '--json')),
+    })
     .configureOutput({ writeOut: (text) => process.stdout.write(asTyped(text)) })
     .exitOverride();
   const context = (): CommandContext => {
@@ -85,7 +89,7 @@ export function buildProgram(finish: (status: number) => void): Command {
     'train a small model on six novels across four islands, on this machine',
     '  heliotrope quickstart\n  heliotrope quickstart --compare',
   )
-    .option('--compare', 'also train one island alone and a synchronous run, and draw them beside it')
+    .option('--compare', 'also train one island alone and a synchronous run, and compare their curves in the report')
     .action(async (options: { compare?: boolean }) => finish(await quickstart(options, context())));
   command(
     'train [run.yaml]',
@@ -93,9 +97,9 @@ export function buildProgram(finish: (status: number) => void): Command {
     '  heliotrope train examples/minimal.yaml\n  heliotrope train run.yaml --islands 2 --dry-run\n  heliotrope train --resume my-run\n\nA run file needs only this:\n  data: ./texts/*.txt',
   )
     .option(...islands)
-    .option('--resume <run>', 'go on with an interrupted run from its last checkpoint')
+    .option('--resume <run>', 'resume an interrupted run from its last checkpoint')
     .addOption(device())
-    .option('--dry-run', 'say what would happen: memory, bytes, time, energy, warnings')
+    .option('--dry-run', 'train nothing; print an estimate of memory, bytes, time and energy, with warnings')
     .action(async (file: string | undefined, options: TrainOptions) => finish(await train(file, options, context())));
   command(
     'serve [run.yaml]',
@@ -103,100 +107,109 @@ export function buildProgram(finish: (status: number) => void): Command {
     '  heliotrope serve run.yaml\n  heliotrope serve run.yaml --host 0.0.0.0 --port 7420 --islands 8',
   )
     .option(...islands)
-    .option('--resume <run>', 'go on with an interrupted run from its last checkpoint')
-    .option('--host <address>', 'address to listen on; default: 127.0.0.1, or where a run that goes on was served')
-    .option('--port <n>', 'port to listen on; 0 takes any free one; default: 7420, or as for --host', whole(0, 65_535))
-    .option('--wait <seconds>', 'how long to wait when no island is there', number(1, 1e7), 3_600)
+    .option('--resume <run>', 'resume an interrupted run from its last checkpoint')
+    .option('--host <address>', 'address to listen on; default: 127.0.0.1, or the last address of a resumed run')
+    .option(
+      '--port <n>',
+      'port to listen on; 0 takes any free one; default: 7420, or the last port of a resumed run',
+      whole(0, 65_535),
+    )
+    .option('--wait <seconds>', 'how long to wait while no island is connected', number(1, 1e7), 3_600)
     .option('--lease <seconds>', 'silence after which an island counts as gone', number(1, 3_600), 15)
     .option('--no-lan', 'do not announce the run on the local network')
-    .option(
-      '--announce <address>',
-      'address for invitations, where islands reach it otherwise; may be repeated',
-      collect,
-    )
+    .option('--announce <address>', 'public address to put into invitations, as HOST:PORT; may be repeated', collect)
     .option(
       '--allow-origin <origin>',
-      'a web page that may talk to it, like https://example.org; may be repeated',
+      'origin of a web page that may connect, like https://example.org; may be repeated',
       collect,
     )
     .addOption(
       new Option(
         '--tls <kind>',
-        'self-signed: a certificate of its own, which invitations vouch for; the default beyond this machine. none: a proxy does it',
+        'self-signed: make a certificate, whose fingerprint is in each invitation (default for any address but loopback). none: a proxy encrypts',
       ).choices(['self-signed', 'none']),
     )
     .option('--tls-cert <file>', 'encrypt with this certificate (PEM)')
-    .option('--tls-key <file>', 'and its key (PEM)')
+    .option('--tls-key <file>', 'private key of --tls-cert (PEM)')
     .option('--store <url>', "postgres://USER@HOST:PORT/DATABASE for the run's events; default: a file in its folder")
     .option('--blobs <url>', 's3://BUCKET/PREFIX for its checkpoints and merges; default: files in its folder')
-    .option('--store-patience <seconds>', 'how long those two are waited for when they are away', number(1, 86_400), 60)
-    .option('--continue', 'go on with the run of this name if there is one that is not finished')
-    .option('--config <file>', 'YAML file of these options; HELIOTROPE_PORT and so on count before it')
+    .option(
+      '--store-patience <seconds>',
+      'how long to retry when --store or --blobs does not answer',
+      number(1, 86_400),
+      60,
+    )
+    .option('--continue', 'resume the run of this name if there is one that is not finished')
+    .option('--config <file>', 'YAML file of these options; the environment (HELIOTROPE_PORT …) overrides it')
     .addOption(new Option('--log <format>', 'structured log lines on stderr').choices(['json']))
     .option('--jsonl', 'print every record as a line of JSON on stdout')
     .option('--parent', 'stop when stdin is closed')
     .action(async (file: string | undefined, options: ServeOptions) => finish(await serve(file, options, context())));
   command(
     'join [invitation]',
-    'take part in a run as one island: by link, by the code of a run on this network, or see what is there',
-    "  heliotrope join                 # runs on this network\n  heliotrope join amber-fox-42\n  heliotrope join 'https://192.168.1.20:7420/join#fingerprint=…&invitation=…'\n  heliotrope join LINK --name attic --threads 4 --data ./my-texts\n  heliotrope join LINK --data-root /mnt/texts   # where the run's own data are on this machine too",
+    'join a run as one island: by its link, or by its code on the local network; without either, list the runs on this network',
+    "  heliotrope join                 # runs on this network\n  heliotrope join amber-fox-42\n  heliotrope join 'https://192.168.1.20:7420/join#fingerprint=…&invitation=…'\n  heliotrope join LINK --name attic --threads 4 --data ./my-texts\n  heliotrope join LINK --data-root /mnt/texts   # this machine has a copy of the run's files",
   )
-    .option('--name <name>', "the island's name; the same name takes up its place again")
-    .option('--threads <n>', 'threads to compute with', whole(1, 1_024))
+    .option('--name <name>', "the island's name; use the same name to come back")
+    .option('--threads <n>', 'threads to compute with; default: all', whole(1, 1_024))
     .addOption(device())
     .option(
       '--state <folder>',
       "folder for this island's key and checkpoints; default: in $HELIOTROPE_HOME, or ~/.local/state/heliotrope",
     )
-    .option('--data <path>', 'train on all of these files instead of those the run names; may be repeated', collect)
+    .option('--data <path>', 'train on all of these files, instead of the files of the run; may be repeated', collect)
     .option(
       '--data-root <folder>',
-      'let the run read what it names in this folder (with --data: to validate on); may be repeated',
+      'folder in which the run may read the files that it names (with --data: for validation only); may be repeated',
       collect,
     )
-    .option('--at <address>', 'where to try a code, on a network without multicast; may be repeated', collect)
-    .option('--patience <seconds>', 'how long to look for a coordinator that does not answer', number(0, 1e7), 3_600)
-    .option('--no-evaluate', 'never measure the model on held-out data for the run')
+    .option(
+      '--at <address>',
+      'HOST:PORT of the host, to use a code on a network without multicast; may be repeated',
+      collect,
+    )
+    .option('--patience <seconds>', 'how long to retry when no coordinator answers', number(0, 1e7), 3_600)
+    .option('--no-evaluate', 'never validate the model for the run')
     .option('--parent', 'stop when stdin is closed')
     .option('--quiet', 'print errors only')
-    .option('--trace <file>', "write this island's timeline there; ui.perfetto.dev opens it")
-    .option('--config <file>', 'YAML file of these options; HELIOTROPE_NAME and so on count before it')
+    .option('--trace <file>', "write this island's timeline to this file, for ui.perfetto.dev")
+    .option('--config <file>', 'YAML file of these options; the environment (HELIOTROPE_NAME …) overrides it')
     .option(
       '--uplink <address>',
-      'address of this machine to go out from; may be repeated, and the next takes over',
+      'local address to connect from; may be repeated: when one fails, the next is used',
       collect,
     )
     .action(async (link: string | undefined, options: JoinOptions) => finish(await join(link, options, context())));
   command(
     'invite <run>',
-    'make a link that lets islands into a run that is served here',
+    'make a link with which islands can join a run that is served here',
     '  heliotrope invite my-run --expires 24h --uses 5',
   )
-    .addOption(new Option('--role <role>', 'what it lets in').choices(['island']).default('island'))
-    .option('--expires <time>', 'how long it is good: 30m, 24h, 7d; default: 24h', duration)
+    .addOption(new Option('--role <role>', 'what may join with it').choices(['island']).default('island'))
+    .option('--expires <time>', 'how long it is valid: 30m, 24h, 7d; default: 24h', duration)
     .option('--uses <n>', 'how many islands may join with it', whole(1, 1_000_000), 1)
-    .option('--list', 'say which invitations there are, and how many islands came with each')
-    .option('--revoke <id>', 'take an invitation back')
-    .option('--and-islands', 'with --revoke: send those away who came with it')
+    .option('--list', 'list all invitations, and how many islands joined with each')
+    .option('--revoke <id>', 'revoke an invitation')
+    .option('--and-islands', 'with --revoke: also remove the islands that joined with it')
     .action(async (run: string, options: InviteOptions) => finish(await invite(run, options, context())));
   command(
     'receipts <run>',
-    "what was merged of whom, and whether it is signed: of a run here, or of an island's receipts.jsonl",
+    "show what was merged of each island, and check the host's signatures: of a run here, or of an island's receipts.jsonl",
     '  heliotrope receipts my-run --island attic\n  heliotrope receipts ./receipts.jsonl --host KEY',
   )
-    .option('--island <name>', 'of one island')
-    .option('--host <key>', 'the key of the host that is to have signed them')
+    .option('--island <name>', 'receipts of this island only')
+    .option('--host <key>', 'public key of the host that must have signed them')
     .action(async (run: string, options: ReceiptsOptions) => finish(await receipts(run, options, context())));
-  command('status <run>', 'where a run is that is served on this machine', '  heliotrope status my-run').action(
+  command('status <run>', 'show the state of a run and of its islands', '  heliotrope status my-run').action(
     async (run: string) => finish(await status(run, context())),
   );
   command(
     'admit <run> <island>',
-    'let an island in that asks to join a run served here',
+    'let in an island that asks to join a run served here',
     '  heliotrope admit my-run attic\n  heliotrope admit my-run stranger --refuse',
   )
-    .option('--refuse', 'send it away')
-    .option('--key <key>', 'whose, where several ask under one name: the beginning of its key')
+    .option('--refuse', 'decline it')
+    .option('--key <key>', 'beginning of its key, where several islands ask under one name')
     .action(async (run: string, island: string, options: { refuse?: boolean; key?: string }) =>
       finish(await admit(run, island, options, context())),
     );
@@ -214,40 +227,40 @@ export function buildProgram(finish: (status: number) => void): Command {
     .action(async (run: string, options: SampleCommandOptions) => finish(await sample(run, options, context())));
   command(
     'export <run>',
-    'write a trained model for another program',
+    'write a trained model in the format of another program',
     '  heliotrope export quickstart --format gguf --type q8_0\n  heliotrope export quickstart --format onnx --out model.onnx\n  heliotrope export my-adapter --format peft --out ./adapter',
   )
-    .addOption(new Option('--format <name>', 'what to write').choices(EXPORT_FORMATS).makeOptionMandatory())
-    .addOption(new Option('--type <name>', 'of numbers in a GGUF file').choices(GGUF_TYPES).default('f16'))
+    .addOption(new Option('--format <name>', 'format to write').choices(EXPORT_FORMATS).makeOptionMandatory())
+    .addOption(new Option('--type <name>', 'number format in a GGUF file').choices(GGUF_TYPES).default('f16'))
     .option('--out <path>', 'file or folder to write; default: beside the model')
     .action(async (run: string, options: ExportOptions) => finish(await exportModel(run, options, context())));
   command(
     'eval <run>',
-    'measure a trained model on held-out or other text',
+    'measure a trained model on its held-out data, or on other text',
     '  heliotrope eval quickstart\n  heliotrope eval quickstart --data other.txt',
   )
     .option('--data <path>', 'text to measure on, instead of what the run held out; may be repeated', collect)
-    .option('--tokens <n>', 'tokens to measure on at most', whole(1, 1e9))
+    .option('--tokens <n>', 'measure on at most this many tokens', whole(1, 1e9))
     .action(async (run: string, options: { data?: readonly string[]; tokens?: number }) =>
       finish(await evaluate(run, options, context())),
     );
   const inFolder = command(
     'runs',
-    'list the runs in the runs folder; take one elsewhere',
+    'list the runs in the runs folder; export or import one',
     '  heliotrope runs --json\n  heliotrope runs export my-run\n  heliotrope runs import my-run.heliotrope.tar.gz',
   ).action(async () => finish(await runs(context())));
   inFolder
     .command('export <run>')
-    .description('write a whole run into one file')
-    .option('--out <file>', 'default: NAME.heliotrope.tar.gz')
-    .option('--with-keys', "with the host's secret keys, so that invitations stay good; keep the file as you keep keys")
+    .description('write a run into one file, to continue it elsewhere')
+    .option('--out <file>', 'file to write; default: NAME.heliotrope.tar.gz')
+    .option('--with-keys', "include the host's secret keys, so that invitations stay valid; keep the file secret")
     .action(async (run: string, options: ArchiveOptions) => finish(await exportRun(run, options, context())));
   inFolder
     .command('import <file>')
-    .description('make a run of what was exported')
-    .option('--with-keys', "take over the host's keys that are in it: only where it is your own run")
+    .description('make a run from an exported file')
+    .option('--with-keys', "take over the host's keys in the file; only for a run of your own")
     .action(async (file: string, options: ImportOptions) => finish(await importRun(file, options, context())));
-  command('doctor', 'say what this machine has for training and what is missing', '  heliotrope doctor').action(
+  command('doctor', 'show what this machine has for training, and what is missing', '  heliotrope doctor').action(
     async () => finish(await doctor(context())),
   );
   command(

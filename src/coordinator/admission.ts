@@ -67,7 +67,7 @@ export async function admission(
   if (used >= uses)
     throw new HelioError(
       'HELIO-4003',
-      `The invitation has let in ${used} islands, which is all that it is for.`,
+      `The invitation is used up: its limit was ${used}.`,
       'Ask the host for another: `heliotrope invite`.',
     );
   return { kind: 'admitted', invitation: { id, uses } };

@@ -58,7 +58,7 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
     const used = countOf(step.state.islands.byInvitation, invitation.id);
     const remedy = 'Ask the host for another: `heliotrope invite`.';
     if (used >= invitation.uses)
-      return turnAway(step, name, `The invitation has let in ${used} islands, which is all that it is for.`, remedy);
+      return turnAway(step, name, `The invitation is used up: its limit was ${used}.`, remedy);
   }
   const { fragments } = step.state;
   const merged = known?.merged ?? fragments.map(() => 0);

@@ -236,12 +236,17 @@ function gather(step: Step): void {
   if (!back && ready < expectedIslands && waited < patienceMs) return;
   if (ready === 0) return fail(step, `no island came within ${step.settings.gatherMs / 1000} s`);
   if (step.state.firstLoss !== null || step.state.merges > 0) return begin(step);
-  enter(step, 'measuring', `${ready} of ${step.settings.expectedIslands} islands are ready; validating the start`);
+  enter(
+    step,
+    'measuring',
+    `${ready} of ${step.settings.expectedIslands} islands are ready; validating the initial model`,
+  );
   beginEvaluation(step, 'before');
 }
 
 function begin(step: Step): void {
-  enter(step, 'training', `${countTraining(step.state)} islands train`);
+  const islands = countTraining(step.state);
+  enter(step, 'training', `${islands} ${islands === 1 ? 'island trains' : 'islands train'}`);
   step.update({ aloneSinceMs: null, trainingSinceMs: step.nowMs });
   for (const { name, paces } of training(step.state)) {
     step.island(name, {
@@ -284,15 +289,15 @@ function isComplete({ state, settings }: Step): boolean {
 function noticeLoneliness(step: Step): void {
   const { quorum } = step.settings.outer;
   const there = countTraining(step.state);
-  const enough = there >= (quorum === 'all' ? 1 : quorum);
+  const hasQuorum = there >= (quorum === 'all' ? 1 : quorum);
   const { phase } = step.state;
-  if (phase === 'training' && !enough)
+  if (phase === 'training' && !hasQuorum)
     enter(
       step,
       'paused',
-      there === 0 ? 'no island is there' : `${there} of the ${quorum} islands of a quorum are there`,
+      there === 0 ? 'no island is connected' : `below quorum: ${there} of ${quorum} islands are connected`,
     );
-  if (phase === 'paused' && enough) enter(step, 'training', 'enough islands are there again');
+  if (phase === 'paused' && hasQuorum) enter(step, 'training', 'quorum reached again');
   if (there > 0) return;
   if (step.state.aloneSinceMs === null) step.update({ aloneSinceMs: step.nowMs });
   else if (step.nowMs - step.state.aloneSinceMs >= step.settings.gatherMs) {

@@ -28,14 +28,14 @@ function atWork(settings: RunSettings, state: RunState, island: Island): Standin
   const { phase, islands, fragments } = state;
   const { expectedIslands, outer, steps } = settings;
   const there = `${islands.training.size} of ${expectedIslands} islands are ready`;
-  if (phase === 'gathering') return standing('holding', 'run-gathers', `Training begins when all are there: ${there}.`);
+  if (phase === 'gathering') return standing('holding', 'run-gathers', `Training begins when all are ready: ${there}.`);
   if (phase === 'measuring' || phase === 'concluding')
     return standing('holding', 'run-validates', 'The model is being measured on held-out data.');
   if (phase === 'paused')
     return standing(
       'training',
       'below-quorum',
-      `The next merge waits for ${outer.quorum} islands; ${islands.training.size} are there.`,
+      `The next merge waits for a quorum of ${outer.quorum}; connected: ${islands.training.size}.`,
     );
   const due = island.due.every((at) => at !== null);
   const at = Math.min(...fragments.map(({ nextStep }) => nextStep));
@@ -43,7 +43,7 @@ function atWork(settings: RunSettings, state: RunState, island: Island): Standin
     ? standing(
         'holding',
         'waits-for-merge',
-        `It has handed in, or is about to; the merge is at step ${at} of ${steps}.`,
+        `It has sent its contribution, or is about to. The merge is at step ${at} of ${steps}.`,
       )
     : standing(
         'training',
@@ -54,8 +54,8 @@ function atWork(settings: RunSettings, state: RunState, island: Island): Standin
 
 function goneFor({ left = 'left', name, sentAway }: Island): Standing {
   if (sentAway === true)
-    return standing('gone', 'invitation-revoked', 'It came with an invitation that was taken back.');
-  const back = 'It takes up its place again when it comes back.';
+    return standing('gone', 'invitation-revoked', 'It joined with an invitation that was revoked.');
+  const back = 'It continues when it comes back.';
   const fix = `heliotrope join LINK --name ${name}`;
   return standing('gone', left, back, left === 'left' || left === 'lease-expired' ? fix : null);
 }

@@ -119,7 +119,7 @@ describe('an archive of a run', () => {
     expect(history.checkpoint).toMatchObject({ id: '000001', seq: 1, blobs: { parameters: hash } });
     // Whoever was let in at the old host has to be let in here.
     expect(islandOf(recover(history)!.state.islands, 'island-1')).toMatchObject({ key: '' });
-    expect(printed.join('')).toContain('reads a.txt: whoever wrote the archive has chosen that');
+    expect(printed.join('')).toContain('reads a.txt: the archive names these paths');
   });
 
   it('chooses neither the database nor who speaks for the host, nor leaves anything else behind', async () => {
@@ -157,7 +157,7 @@ describe('an archive of a run', () => {
     const token = readFileSync(path.join(folder, 'run.admin'), 'utf8');
     expect(token).toMatch(/^[\w-]{32}$/);
     expect(statSync(path.join(folder, 'run.admin')).mode & 0o777).toBe(0o600);
-    expect(printed.join('')).toMatch(/Keys of a host in it were left there.*13 files in it that no run has/s);
+    expect(printed.join('')).toMatch(/The host's keys in the file were not imported.*13 files that do not belong/s);
   });
 
   it('gives its keys to whoever says that it is his own, and to nobody else who reads the disk', async () => {
@@ -270,7 +270,7 @@ const HOSTILE: Readonly<Record<string, { readonly entries: readonly Entry[]; rea
     }),
     why: 'leads nowhere',
   },
-  'a run.id that is a path': { entries: entriesOf({ 'run.id': text('../../x') }), why: 'its run.id is none' },
+  'a run.id that is a path': { entries: entriesOf({ 'run.id': text('../../x') }), why: 'its run.id is not valid' },
 };
 
 describe('a hostile archive', () => {
@@ -306,17 +306,17 @@ describe('a hostile archive', () => {
     const file = path.join(newFolder(), 'x.tar.gz');
     await expect(importRun(file, {}, context)).rejects.toMatchObject({ code: 'HELIO-1005' });
     writeFileSync(file, 'no archive');
-    await expect(importRun(file, {}, context)).rejects.toMatchObject(foreign('is no exported run'));
+    await expect(importRun(file, {}, context)).rejects.toMatchObject(foreign('is not an exported run'));
     const whole = gzipSync(
       tarOf(entriesOf({ 'model.safetensors': Buffer.from(Array.from({ length: 9_999 }, (_, i) => (i * i) % 251)) })),
     );
     for (const share of [0.1, 0.5, 0.9, 0.99]) {
       writeFileSync(file, whole.subarray(0, Math.floor(share * whole.length)));
-      await expect(importRun(file, {}, context)).rejects.toMatchObject(foreign('is no exported run'));
+      await expect(importRun(file, {}, context)).rejects.toMatchObject(foreign('is not an exported run'));
     }
     const tar = tarOf(entriesOf());
     writeFileSync(file, gzipSync(tar.subarray(0, tar.length - 1024 - 700)));
-    await expect(importRun(file, {}, context)).rejects.toMatchObject(foreign('is no exported run'));
+    await expect(importRun(file, {}, context)).rejects.toMatchObject(foreign('is not an exported run'));
     expect(readdirSync(runs)).toEqual([]);
   });
 });

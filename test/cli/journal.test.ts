@@ -158,7 +158,7 @@ describe('metrics.jsonl', () => {
       const { journal, store, said } = await journalIn(folder, { records: [merge(1), merge(2), took] });
       await journal.close();
       await store.close();
-      expect(said).toEqual([expect.stringContaining('are as their records say')]);
+      expect(said).toEqual([expect.stringContaining('replayed as recorded')]);
     }
     const versions = (await all(folder)).flatMap((record) => (record.kind === 'merge' ? [record.version] : []));
     expect(versions).toEqual([1, 2]);

@@ -76,7 +76,7 @@ describe('one that was let in and has not said what it has', () => {
     third.say(FRESH);
     await third.hears('welcome');
     const late = await letIn('late', invitation);
-    expect((await late.hears('refused')).what).toContain('has let in 1 islands, which is all');
+    expect((await late.hears('refused')).what).toContain('is used up: its limit was 1');
     expect(late.told.some(({ kind }) => kind === 'admitted')).toBe(false);
   });
 

@@ -93,7 +93,7 @@ describe('who comes in', () => {
     }
     const third = puppet('c');
     await third.hello(invitation);
-    expect((await third.hears('refused')).what).toContain('has let in 2 islands');
+    expect((await third.hears('refused')).what).toContain('is used up: its limit was 2');
   });
 
   it("is not who takes another's name", async () => {

@@ -32,9 +32,7 @@ describe.skipIf(process.platform !== 'linux')('on a local network', { timeout: 1
       0,
       expect.stringContaining('the run is over for this island: finished'),
     ]);
-    expect((await serving.done).stderr).toMatch(
-      /somebody at 127\.\S+ knew the code and was given the invitation [\w-]{12}/,
-    );
+    expect((await serving.done).stderr).toMatch(/somebody at 127\.\S+ knew the code and got the invitation [\w-]{12}/);
   });
 
   it('a code is in no log', async () => {

@@ -39,7 +39,7 @@ describe('a coordinator as a service', { timeout: 300_000 }, () => {
 
     first.child.kill('SIGTERM');
     const ended = await first.done;
-    expect([ended.status, ended.stderr]).toEqual([0, expect.stringContaining('stopped in good order')]);
+    expect([ended.status, ended.stderr]).toEqual([0, expect.stringContaining('stopped; resume the run')]);
     // It has left its state behind, so that the next one, which may be another version, replays nothing.
     const database = new DatabaseSync(path.join(folder, 'runs/service/run.sqlite'), { readOnly: true });
     const left = database
@@ -147,7 +147,7 @@ describe('a run that moves', { timeout: 300_000 }, () => {
     expect((await run(['status', 'moving'], there)).stdout).toMatch(/moving: finished .*validation loss/s);
     truncateSync(file, 20_000);
     const damaged = await run(['runs', 'import', file], here);
-    expect([damaged.status, damaged.stderr]).toEqual([1, expect.stringMatching(/HELIO-3001.*is no exported run/s)]);
+    expect([damaged.status, damaged.stderr]).toEqual([1, expect.stringMatching(/HELIO-3001.*is not an exported run/s)]);
     expect((await run(['runs', '--json'], here)).stdout.trim()).toBe('[]');
   });
 });

@@ -114,7 +114,7 @@ describe('a service', { timeout: 180_000 }, () => {
       const { status, stdout } = health(listens.port);
       expect([status, stdout]).toEqual([0, 'HTTP 200\n']);
       toGroup(serving, 'SIGTERM');
-      expect([await serving.ended, serving.stderr()]).toEqual([0, expect.stringContaining('stopped in good order')]);
+      expect([await serving.ended, serving.stderr()]).toEqual([0, expect.stringContaining('stopped; resume the run')]);
       expect(existsSync(path.join(state!, 'runs/run/run.lock'))).toBe(false);
       expect(health(listens.port).status).toBe(1);
     }

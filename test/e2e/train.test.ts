@@ -193,7 +193,7 @@ describe('heliotrope train', { timeout: 300_000 }, () => {
     const folder = scratch();
     const file = tinyRun(folder, 'busy', { islands: 1, stop: { steps: 100_000 } });
     const first = start(['train', file], folder);
-    await first.said('training: 1 islands train');
+    await first.said('training: 1 island trains');
     for (const args of [
       ['train', file],
       ['train', '--resume', 'busy'],

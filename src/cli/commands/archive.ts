@@ -27,6 +27,7 @@ import { blobsOf, readHistory, withoutKeys } from '../archive-history.ts';
 import { receiptsOf, takeReceipts } from '../archive-receipts.ts';
 import { type CommandContext, print, printJson } from '../context.ts';
 import { adminTokenOf, runIdentity } from '../host-run.ts';
+import { count } from '../live/format.ts';
 import { RECEIPTS_FILE } from '../receipt-lines.ts';
 import type { Summary } from '../records.ts';
 import { readRunFile } from '../run-file.ts';
@@ -119,13 +120,15 @@ export async function importRun(file: string, options: ImportOptions, context: C
     else {
       if (keptAs !== undefined) print(`the earlier run is kept in ${path.relative('', keptAs)}`);
       if (hasKeys && !withKeys)
-        print('Keys of a host in it were left there: with --with-keys you take them over, if it is your own run.');
-      if (others > 0) print(`${others} files in it that no run has were left there.`);
-      print(`Its run.yaml reads ${sanitized(placesOf(job).join(', '))}: whoever wrote the archive has chosen that.`);
+        print("The host's keys in the file were not imported. For a run of your own, use --with-keys.");
+      if (others > 0) print(`${count(others, 'file')} that do not belong to a run were not imported.`);
+      print(
+        `Its run.yaml reads ${sanitized(placesOf(job).join(', '))}: the archive names these paths, so check them before you resume.`,
+      );
       const isFinished = readJson<Summary>(path.join(folder, 'summary.json'))?.status === 'finished';
       const next = isFinished
         ? `It is finished: heliotrope status ${job.name}`
-        : `Go on: heliotrope train --resume ${job.name}, or serve --resume ${job.name}`;
+        : `To resume it: heliotrope train --resume ${job.name}, or serve --resume ${job.name}`;
       print(`${job.name} is in ${path.relative('', folder)}. ${next}`);
     }
   } finally {
@@ -164,8 +167,8 @@ function requireIdentity(folder: string, file: string): void {
   if (/^[0-9a-f]{8}\s*$/.test(readFileSync(path.join(folder, 'run.id'), 'utf8'))) return;
   throw new HelioError(
     'HELIO-3001',
-    `${file} is no exported run: its run.id is none.`,
-    'Name what `heliotrope runs export` wrote, whole.',
+    `${file} is not an exported run: its run.id is not valid.`,
+    'Give a complete file that `heliotrope runs export` wrote.',
   );
 }
 

@@ -44,7 +44,7 @@ function memory(): Finding {
     name: 'Memory',
     ok,
     found: `${bytes(freemem())} free of ${bytes(totalmem())}`,
-    ...(ok ? {} : { fix: 'Close something: an island of a small model takes about 0.5 GB.' }),
+    ...(ok ? {} : { fix: 'Close some programs: an island of a small model needs about 0.5 GB.' }),
   };
 }
 

@@ -18,6 +18,7 @@ import { loadFolderTokenizer } from '../../ml/models/tokenizer-files.ts';
 import { Trainer } from '../../ml/training/trainer.ts';
 import type { Job } from '../../protocol/run-file.ts';
 import { type CommandContext, print, printJson } from '../context.ts';
+import { integer } from '../live/format.ts';
 import { readRunFile } from '../run-file.ts';
 import { findRun } from '../run-folder.ts';
 import { asUsed, requireWeights } from '../trained-model.ts';
@@ -70,13 +71,15 @@ export async function evaluate(run: string, options: EvalOptions, context: Comma
   if (context.json) printJson(result);
   else if (tokensPerCharacter !== null)
     print(
-      `loss ${loss.toFixed(4)} nats a token · perplexity ${Math.exp(loss).toFixed(2)} · ${((loss / Math.LN2) * tokensPerCharacter).toFixed(3)} bits a character · ${tokens} tokens`,
+      `loss ${loss.toFixed(4)} nats a token · perplexity ${Math.exp(loss).toFixed(2)} · ${((loss / Math.LN2) * tokensPerCharacter).toFixed(3)} bits a character · ${integer(tokens)} tokens`,
     );
   else if (r2 !== null)
-    print(`mean squared error ${loss.toPrecision(6)} in the target's units · R² ${r2.toFixed(4)} · ${tokens} examples`);
+    print(
+      `mean squared error ${loss.toPrecision(6)} in the target's units · R² ${r2.toFixed(4)} · ${integer(tokens)} examples`,
+    );
   else
     print(
-      `loss ${loss.toFixed(4)} nats an example · ${((100 * (correct ?? 0)) / tokens).toFixed(2)} % right · ${tokens} examples`,
+      `loss ${loss.toFixed(4)} nats an example · ${((100 * (correct ?? 0)) / tokens).toFixed(2)} % right · ${integer(tokens)} examples`,
     );
   return 0;
 }

@@ -42,11 +42,11 @@ export async function invite(
     const at = `/v1/invitations/${encodeURIComponent(revoke)}/revoke`;
     const taken = await askCoordinator<Invited>(folder, 'POST', at, { islands: andIslands === true });
     if (taken.islands === 0 && !issued.has(revoke))
-      tell(`Nobody came with ${revoke}, and it was not made here. Was another meant? Compare --list.`);
+      tell(`No island joined with ${revoke}, and it was not made here. Check the ID with --list.`);
     return show([described(taken, issued.get(revoke))], context);
   }
   if (readJson<Summary>(path.join(folder, 'summary.json'))?.status === 'finished')
-    tell(`${run} is finished: whoever comes with this link finds nobody, unless it is gone on with.`);
+    tell(`${run} is finished: this link works only while the run is served again.`);
   const id = newInvitationId();
   const expiresAt = Math.floor(Date.now() / 1000 + expires);
   const link = await inviteTo(readServed(folder), await keptIdentity(path.join(folder, 'run.key')), {
@@ -58,14 +58,14 @@ export async function invite(
   if (context.json) printJson({ run, role, id, uses, expiresAt: new Date(1000 * expiresAt).toISOString(), link });
   else {
     print(`heliotrope join '${link}'`);
-    tell(`take it back: heliotrope invite ${run} --revoke ${id}`);
+    tell(`to revoke it: heliotrope invite ${run} --revoke ${id}`);
   }
   return 0;
 }
 
 const WHAT: Readonly<Record<Listed['by'], string>> = {
   serve: 'the link that serve prints',
-  invite: 'a link of invite',
+  invite: 'a link made by invite',
   other: 'a code, or made elsewhere',
 };
 
@@ -96,10 +96,10 @@ function show(invitations: readonly Listed[], context: CommandContext): number {
   if (context.json) printJson(invitations);
   else if (invitations.length === 0) print('There is no invitation to this run.');
   else {
-    print(`${'ID'.padEnd(14)} ${'islands'.padEnd(16)} ${'good until, UTC'.padEnd(18)} what`);
+    print(`${'ID'.padEnd(14)} ${'islands'.padEnd(16)} ${'valid until, UTC'.padEnd(18)} what`);
     for (const { invitation, islands, revoked, uses, expiresAt, by } of invitations) {
       const came = `${integer(islands)}${uses === null ? '' : ` of ${integer(uses)}`}`;
-      const until = revoked ? 'taken back' : (expiresAt?.slice(0, 16).replace('T', ' ') ?? '–');
+      const until = revoked ? 'revoked' : (expiresAt?.slice(0, 16).replace('T', ' ') ?? '–');
       print(`${invitation.padEnd(14)} ${came.padEnd(16)} ${until.padEnd(18)} ${WHAT[by]}`);
     }
   }

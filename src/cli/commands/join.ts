@@ -43,7 +43,7 @@ export async function join(
   if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name)) {
     throw new HelioError(
       'HELIO-1006',
-      `--name ${name} is no island's name.`,
+      `--name ${name} is not a valid name for an island.`,
       'Use up to 63 lower-case letters, digits and dashes.',
     );
   }
@@ -89,11 +89,7 @@ export async function join(
     signal: controller.signal,
   });
   const isStopped = ending === 'interrupted' && controller.signal.aborted;
-  log(
-    isStopped
-      ? 'stopped by its owner; it takes up its place again when it is started again'
-      : `the run is over for this island: ${ending}`,
-  );
+  log(isStopped ? 'stopped; the same command joins again' : `the run is over for this island: ${ending}`);
   if (context.json) printJson({ island: name, ending });
   return ending === 'failed' ? 1 : isStopped ? 130 : 0;
 }
@@ -126,7 +122,7 @@ async function byCode(
   try {
     const link = await linkByCode({ code, candidates, say, signal });
     if (!link.secure)
-      say('the host serves without --tls: whoever is in between reads the model, and can change what comes from there');
+      say('the host serves without TLS: anybody in between can read the model, and change what the host sends');
     return link;
   } catch (error) {
     if (signal.aborted) return undefined;
@@ -144,8 +140,8 @@ async function listRuns(context: CommandContext): Promise<number> {
     print('No run was found on this network. Join one by its invitation link: heliotrope join LINK');
   else {
     for (const { run, ...reached } of runs)
-      print(`${run.padEnd(32)} to ask its host: heliotrope join '${writeLink({ ...reached, invitation: null })}'`);
-    print('Whoever was told a code joins with it: heliotrope join CODE');
+      print(`${run.padEnd(32)} to ask the host: heliotrope join '${writeLink({ ...reached, invitation: null })}'`);
+    print('With a code from the host: heliotrope join CODE');
   }
   return 0;
 }

@@ -8,7 +8,7 @@ import { type CommandContext, print, printJson, tell } from '../context.ts';
 import { askCoordinator } from '../host-client.ts';
 import { runIdentity } from '../host-run.ts';
 import { keptIdentity } from '../identity-file.ts';
-import { integer } from '../live/format.ts';
+import { count, integer } from '../live/format.ts';
 import { RECEIPTS_FILE, type ReceiptOfFile, readReceipts } from '../receipt-lines.ts';
 import { readRunFile } from '../run-file.ts';
 import { findRun } from '../run-folder.ts';
@@ -42,7 +42,7 @@ export async function receipts(place: string, options: ReceiptsOptions, context:
       const byFragment = [...Map.groupBy(theirs, ({ fragment }) => fragment).values()];
       const tokens = Math.max(...byFragment.map((of) => of.reduce((sum, each) => sum + each.tokens, 0)));
       const last = new Date(1000 * theirs.reduce((newest, { atS }) => Math.max(newest, atS), 0)).toISOString();
-      print(`${island.padEnd(24)} ${integer(theirs.length)} merges  ${integer(tokens)} tokens  last ${last}`);
+      print(`${island.padEnd(24)} ${count(theirs.length, 'merge')}  ${integer(tokens)} tokens  last ${last}`);
     }
     if (checked.length === 0)
       print(options.island === undefined ? 'No receipts yet.' : `No receipts of ${options.island}.`);
@@ -59,8 +59,8 @@ function verdict(all: number, wrong: number, hosts: readonly string[]): string {
 function nobody(file: string): never {
   throw new HelioError(
     'HELIO-1006',
-    `Who has to have signed ${file} is not said.`,
-    'Give the key of the host: --host KEY.',
+    `The host whose signatures ${file} should have is not named.`,
+    'Give the public key of the host: --host KEY.',
   );
 }
 

@@ -6,6 +6,7 @@ import { type CommandContext, colorful, onParentGone, print, printJson, stopSign
 import { type HostOptions, hostRun, isLoopback } from '../host-run.ts';
 import { jsonLog } from '../json-log.ts';
 import { describeCode } from '../live/describe.ts';
+import { count } from '../live/format.ts';
 import { ProgressDisplay } from '../live/progress-display.ts';
 import type { ServeLine, Summary } from '../records.ts';
 import { reportLines } from '../report/report-terminal.ts';
@@ -72,7 +73,7 @@ export async function serve(file: string | undefined, options: ServeOptions, con
     handOver: stopSignal(['SIGTERM']),
   });
   if (summary === undefined) {
-    if (options.jsonl !== true) tell('stopped in good order; the run goes on with --resume, or --continue');
+    if (options.jsonl !== true) tell('stopped; resume the run with --resume or --continue');
     return 0;
   }
   if (options.jsonl === true) writeLine({ kind: 'result', summary });
@@ -140,24 +141,28 @@ function show(
     if (line.kind === 'join-request')
       display.say(`${describeJoinRequest(line)}. Let it in: heliotrope admit ${run} ${line.island}`);
     if (line.kind === 'notice') display.say(line.sentence);
-    if (line.kind === 'fault') display.say(`closed a connection for an error of ours (${line.place}): ${line.what}`);
+    if (line.kind === 'fault') display.say(`closed a connection after an internal error (${line.place}): ${line.what}`);
     if (line.kind === 'code') display.say(describeCode(line));
     if (line.kind !== 'serving') return;
     display = new ProgressDisplay(process.stderr, line.steps, line.unit, context.environment);
     run = path.basename(line.folder);
     if (line.keptAs !== null)
       display.say(
-        `this run is new; the earlier one of its name is kept in ${path.relative('', line.keptAs)} (to go on with one: --continue)`,
+        `this run is new; the earlier one of its name is kept in ${path.relative('', line.keptAs)} (to resume instead: --continue)`,
       );
     display.say(`listening on ${options.host}:${line.port}${(options.tls ?? options.tlsCert) ? ', encrypted' : ''}`);
-    display.say(`folder ${path.relative('', line.folder) || '.'}; waiting for ${line.islands} islands. Join with:`);
+    display.say(
+      `folder ${path.relative('', line.folder) || '.'}; waiting for ${count(line.islands, 'island')}. To join:`,
+    );
     display.say(`heliotrope join '${line.invitation}'`);
-    display.say(`with --data for its own files, or where it has the run's: --data-root ${line.dataRoot}`);
-    if (line.code !== null) display.say(`or, on this network, whoever is told the code: heliotrope join ${line.code}`);
+    display.say(
+      `add --data FILES to train on files of its own, or --data-root FOLDER where it has the run's files (here: ${line.dataRoot})`,
+    );
+    if (line.code !== null) display.say(`or, on this network, by the code: heliotrope join ${line.code}`);
     for (const notice of line.notices) display.say(notice);
     if (!isLoopback(options.host) && options.tls === undefined && options.tlsCert === undefined)
       display.say(
-        'Connections are not encrypted (--tls none): let only a proxy that does it, or a network that you trust, reach this port.',
+        'Connections are not encrypted (--tls none): only an encrypting proxy, or a network that you trust, should reach this port.',
       );
   };
 }

@@ -4,7 +4,7 @@ import { unitOf } from '../../protocol/job.ts';
 import type { Standing } from '../../protocol/standing.ts';
 import { type CommandContext, colorful, print, printJson } from '../context.ts';
 import { askCoordinator } from '../host-client.ts';
-import { integer, severalOf } from '../live/format.ts';
+import { count, integer, severalOf } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { reportLines } from '../report/report-terminal.ts';
 import { readRunFile } from '../run-file.ts';
@@ -54,13 +54,13 @@ export async function status(run: string, context: CommandContext): Promise<numb
   else {
     const loss = now.validationLoss === null ? '' : ` · validation loss ${now.validationLoss.toFixed(4)}`;
     print(
-      `${path.basename(folder)}: ${now.phase} · step ${now.runStep} of ${now.steps} · ${integer(now.merges)} merges${loss}`,
+      `${path.basename(folder)}: ${now.phase} · step ${integer(now.runStep)} of ${integer(now.steps)} · ${count(now.merges, 'merge')}${loss}`,
     );
     if (now.checkpoint !== null && now.checkpointMissing.length > 0)
       print(`  checkpoint ${now.checkpoint} is without ${severalOf(now.checkpointMissing)}`);
     const unit = unitOf(readRunFile(path.join(folder, 'run.yaml')).job);
     for (const { island, step, tokens, offences, standing } of now.islands) {
-      const offended = offences > 0 ? ` · ${offences} offences` : '';
+      const offended = offences > 0 ? ` · ${count(offences, 'offence')}` : '';
       const { state, reason, next, fix } = standing;
       const what = next === null ? '' : `: ${sanitized(next.what, MOST_WHAT)}`;
       print(
@@ -80,7 +80,7 @@ function ended(summary: Summary, folder: string, context: CommandContext): numbe
     return 0;
   }
   for (const line of reportLines(summary, folder, colorful(context.environment))) print(line);
-  if (summary.status !== 'finished') print(`  It is not served now. Go on: ${goOnWith(folder)}`);
+  if (summary.status !== 'finished') print(`  It is not being served. To resume it: ${goOnWith(folder)}`);
   return 0;
 }
 

@@ -4,7 +4,7 @@ import { HelioError } from '../../errors.ts';
 import { requireProvider } from '../../ml/engine/node-runtime.ts';
 import type { Provider } from '../../ml/engine/session.ts';
 import { type CommandContext, colorful, print, printJson, stopSignal, tell } from '../context.ts';
-import { duration } from '../live/format.ts';
+import { count, duration, integer } from '../live/format.ts';
 import { ProgressDisplay } from '../live/progress-display.ts';
 import { runLocally } from '../local-run.ts';
 import { planLines, planRun } from '../plan.ts';
@@ -36,7 +36,7 @@ export async function train(file: string | undefined, options: TrainOptions, con
     for (const line of reportLines(summary, path.relative('', folder) || '.', colorful(context.environment)))
       print(line);
   if (summary.status === 'interrupted') {
-    tell(`Stopped with a checkpoint. Go on: heliotrope train --resume ${path.basename(folder)}`);
+    tell(`Stopped with a checkpoint. To resume: heliotrope train --resume ${path.basename(folder)}`);
   }
   return exitStatusOf(summary);
 }
@@ -61,7 +61,7 @@ export async function trainLocally(
   }
   const islands = options.islands === undefined ? [] : ['--islands', String(options.islands)];
   let display = new ProgressDisplay(process.stderr, 1, 'tokens', context.environment);
-  const stopping = (): void => display.say('stopping with a checkpoint; press Ctrl-C again to give it up');
+  const stopping = (): void => display.say('stopping with a checkpoint; press Ctrl-C again to stop without one');
   signal.addEventListener('abort', stopping);
   try {
     return await runLocally({
@@ -72,7 +72,7 @@ export async function trainLocally(
         display = new ProgressDisplay(process.stderr, line.steps, line.unit, context.environment);
         if (line.keptAs !== null) display.say(`the earlier run is kept in ${path.relative('', line.keptAs)}`);
         display.say(
-          `${line.islands} islands, ${line.parameters.toLocaleString('en-US')} parameters, folder ${path.relative('', line.folder) || '.'}`,
+          `${count(line.islands, 'island')}, ${integer(line.parameters)} parameters, folder ${path.relative('', line.folder) || '.'}`,
         );
         for (const notice of line.notices) display.say(notice);
       },

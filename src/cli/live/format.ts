@@ -22,6 +22,9 @@ export function duration(seconds: number): string {
 /** 1234567 → 1,234,567 */
 export const integer = (value: number): string => Math.round(value).toLocaleString('en-US');
 
+/** 1 step, 1,200 steps */
+export const count = (value: number, noun: string): string => `${integer(value)} ${noun}${value === 1 ? '' : 's'}`;
+
 /** 1240000 → 1.24 M */
 export function compact(value: number): string {
   if (value >= 1e9) return `${(value / 1e9).toPrecision(3)} G`;

@@ -8,6 +8,7 @@ import { finetune } from './finetune.ts';
 import { link } from './link.ts';
 import { quality } from './quality/index.ts';
 import { robust } from './robust.ts';
+import { sampling } from './sampling.ts';
 import { scale } from './scale/index.ts';
 
 const { values, positionals } = parseArgs({
@@ -29,6 +30,7 @@ const benches: Readonly<Record<string, () => Promise<boolean>>> = {
   link: () => link(common),
   quality: () => quality({ ...common, only: values.only }),
   robust: () => robust(common),
+  sampling: () => sampling(common),
   scale: () => scale(common),
 };
 const bench = benches[positionals[0] ?? ''];

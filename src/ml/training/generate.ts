@@ -99,7 +99,7 @@ export class Generator {
   /** Logits after one more token; its keys and values join the caches. */
   async #step(id: number, position: number, caches: Record<string, Tensor>): Promise<Float32Array> {
     const { contextLength } = this.#model;
-    const visible = Float32Array.from({ length: contextLength }, (_, place) => (place <= position ? 0 : BLIND));
+    const visible = new Float32Array(contextLength).fill(BLIND, position + 1);
     const results = await this.#decode.run(
       {
         ...this.#weights,

@@ -83,6 +83,30 @@ describe('drawing from a vocabulary that is padded and has gaps', () => {
     expect(draw(logits, { temperature: 0, known }, 0)).toBe(3);
   });
 
+  it.each([0.5, 4])('draws from 49,152 tokens what softmax says, of logits that spread by %d', (spread) => {
+    const random = seededRandom(11);
+    const logits = Float32Array.from({ length: 49_152 }, () => spread * random.normal());
+    const weights = Float64Array.from(logits, (x) => Math.exp(x / 0.7));
+    const total = weights.reduce((sum, x) => sum + x, 0);
+    const upTo = (index: number): number => weights.subarray(0, index).reduce((sum, x) => sum + x, 0) / total;
+    for (let i = 0; i < 50; i++) {
+      const u = random.uniform();
+      const drawn = draw(logits, { temperature: 0.7 }, u);
+      expect(upTo(drawn)).toBeLessThan(u + 1e-9);
+      expect(upTo(drawn + 1)).toBeGreaterThan(u - 1e-9);
+    }
+  });
+
+  it('leaves the likeliest alone where all are alike', () => {
+    const logits = new Float32Array(1_000).fill(2);
+    const drawn = (options: { topK?: number; topP?: number }): Set<number> =>
+      new Set(Array.from({ length: 200 }, (_, i) => draw(logits, { temperature: 1, ...options }, i / 200)));
+    // Of equally likely ones those of smaller indices.
+    expect(drawn({ topK: 3 })).toEqual(new Set([0, 1, 2]));
+    expect(drawn({ topP: 0.0035 })).toEqual(new Set([0, 1, 2, 3]));
+    expect(drawn({ topK: 4, topP: 0.5 })).toEqual(new Set([0, 1]));
+  });
+
   it('draws as it does from a sorted list', () => {
     const random = seededRandom(7);
     const logits = Float32Array.from({ length: 500 }, () => 3 * random.uniform());

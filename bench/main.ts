@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { codecs } from './codecs.ts';
 import { coordinator } from './coordinator/index.ts';
 import { data } from './data.ts';
+import { energy } from './energy/index.ts';
 import { engine } from './engine.ts';
 import { finetune } from './finetune.ts';
 import { link } from './link.ts';
@@ -18,10 +19,12 @@ const { values, positionals } = parseArgs({
     json: { type: 'string' },
     profile: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true, default: [] },
+    data: { type: 'string' },
   },
 });
 const common = { short: values.short, json: values.json };
 const benches: Readonly<Record<string, () => Promise<boolean>>> = {
+  energy: () => energy({ ...common, only: values.only, data: values.data }),
   engine: () => engine({ ...common, profile: values.profile, only: values.only }),
   codecs: () => codecs(common),
   coordinator: () => coordinator({ ...common, only: values.only }),
@@ -39,7 +42,7 @@ if (bench === undefined) {
     `Usage: npm run bench NAME -- [--short] [--json FILE]; NAME is one of ${Object.keys(benches).join(', ')}.`,
   );
   console.error(
-    'For engine also: --profile (where the time goes); --only MODEL, for quality --only SECTION, for coordinator --only PART (may be repeated).',
+    'For engine also: --profile (where the time goes); --only MODEL, for quality and energy --only SECTION, for coordinator --only PART (may be repeated); for energy --data FOLDER with real traces.',
   );
   process.exitCode = 2;
 } else process.exitCode = (await bench()) ? 0 : 1;

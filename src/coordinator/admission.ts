@@ -2,9 +2,7 @@ import { HelioError } from '../errors.ts';
 import { helloText, isSignedBy } from '../protocol/identity.ts';
 import { readInvitation } from '../protocol/invitation.ts';
 import type { IslandMessage } from '../protocol/messages.ts';
-import { bannedFor, SENT_AWAY } from './membership.ts';
-import { entryOf } from './persistent-map.ts';
-import { countOf, islandOf } from './roster.ts';
+import { isKnown, type Newcomer, objectionTo } from './membership.ts';
 import type { RunState } from './state.ts';
 
 /** Who may come in, by what they say in their first message. */
@@ -21,7 +19,7 @@ export interface Doorkeeper {
 
 export type Admission =
   /** With an invitation whose uses are still to be counted, or null: the run knows it. */
-  | { readonly kind: 'admitted'; readonly invitation: { readonly id: string; readonly uses: number } | null }
+  | { readonly kind: 'admitted'; readonly invitation: Newcomer['invitation'] }
   /** Unknown, and without an invitation: its host may let it in. */
   | { readonly kind: 'ask-host' };
 
@@ -41,34 +39,14 @@ export async function admission(
       'Sign the challenge of this connection.',
     );
   }
-  const { islands, banned } = state();
-  const offence = entryOf(banned, hello.key);
-  if (offence !== undefined) {
-    const { what, remedy } = bannedFor(hello.island, offence);
-    throw new HelioError('HELIO-4005', what, remedy);
-  }
-  const named = islandOf(islands, hello.island);
-  const known = named?.key === '' ? undefined : named;
-  if (known !== undefined && known.key !== hello.key) {
-    throw new HelioError(
-      'HELIO-4003',
-      `The name ${hello.island} belongs to another island of this run.`,
-      'Join under another --name, or with the --state folder that this one had.',
-    );
-  }
-  if (known?.sentAway === true) throw new HelioError('HELIO-4003', SENT_AWAY.what, SENT_AWAY.remedy);
-  if (known !== undefined) return { kind: 'admitted', invitation: null };
+  const objecting = (invitation: Newcomer['invitation']): void => {
+    const objection = objectionTo(state(), { island: hello.island, key: hello.key, invitation });
+    if (objection !== null) throw new HelioError(objection.code, objection.what, objection.remedy);
+  };
+  objecting(null);
+  if (isKnown(state(), hello.island)) return { kind: 'admitted', invitation: null };
   if (hello.invitation === null) return { kind: 'ask-host' };
   const { id, uses } = await readInvitation(hello.invitation, hostKey, run, nowS);
-  const { revoked, islands: now } = state();
-  if (revoked !== undefined && Object.hasOwn(revoked, id))
-    throw new HelioError('HELIO-4003', 'The host has taken this invitation back.', 'Ask the host for another.');
-  const used = countOf(now.byInvitation, id);
-  if (used >= uses)
-    throw new HelioError(
-      'HELIO-4003',
-      `The invitation is used up: its limit was ${used}.`,
-      'Ask the host for another: `heliotrope invite`.',
-    );
+  objecting({ id, uses });
   return { kind: 'admitted', invitation: { id, uses } };
 }

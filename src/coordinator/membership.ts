@@ -4,7 +4,7 @@ import type { Reason } from '../protocol/standing.ts';
 import { startingAt, UNKNOWN_PACE } from './claims.ts';
 import { isAdmitted } from './due.ts';
 import { releaseEvaluation } from './evaluation.ts';
-import { entryOf, withEntry } from './persistent-map.ts';
+import { emptyMap, entryOf, withEntry } from './persistent-map.ts';
 import { allIslands, countOf, islandOf, mapIslands } from './roster.ts';
 import { freeShard } from './shards.ts';
 import type { Event, Held, Island, RunState } from './state.ts';
@@ -17,49 +17,76 @@ const MAX_ISLANDS = 32_000;
 export const present = (state: RunState): readonly Island[] =>
   allIslands(state.islands).filter((island) => island.status !== 'gone');
 
-/** What one that was banned hears. It is its key that is: the host may let the machine in anew. */
-export const bannedFor = (name: string, reason: string): { readonly what: string; readonly remedy: string } => ({
-  what: `The island ${name} was banned from this run: ${reason}`,
-  remedy: "Ask the run's host. With a new invitation of his it may come anew, under another --name and --state.",
-});
-
-/** What one hears whose invitation was taken back, and he with it. */
-export const SENT_AWAY = {
-  what: 'The host has taken the invitation back that this island came with.',
-  remedy: 'Ask the host for another, and join with it under another --name.',
-} as const;
-
 /** Offences at which a key is banned from the run. */
 const MAX_OFFENCES = 3;
+
+/** Who wants to come in, and with which invitation that the host has signed; null where the run may know it, or the host was asked. */
+export interface Newcomer {
+  readonly island: string;
+  readonly key: string;
+  readonly invitation: { readonly id: string; readonly uses: number } | null;
+}
+
+export interface Objection {
+  readonly code: 'HELIO-4003' | 'HELIO-4005';
+  readonly what: string;
+  readonly remedy: string;
+}
+
+/** Whether the run knows an island by its name and key. A name without a key, in a run that was moved, is free for whoever is let in. */
+export const isKnown = ({ islands }: Pick<RunState, 'islands'>, name: string): boolean =>
+  (islandOf(islands, name)?.key ?? '') !== '';
+
+/** Why somebody does not come in, or null. It is asked at the door, and again where it comes in: meanwhile the host may have thought better of it. */
+export function objectionTo(
+  state: Pick<RunState, 'islands' | 'banned' | 'revoked'>,
+  { island: name, key, invitation }: Newcomer,
+): Objection | null {
+  const { islands, banned, revoked = {} } = state;
+  const offence = entryOf(banned, key);
+  if (offence !== undefined)
+    return {
+      code: 'HELIO-4005',
+      what: `The island ${name} was banned from this run: ${offence}`,
+      // It is its key that is: the host may let the machine in anew.
+      remedy: "Ask the run's host. With a new invitation of his it may come anew, under another --name and --state.",
+    };
+  const refused = (what: string, remedy: string): Objection => ({ code: 'HELIO-4003', what, remedy });
+  const named = islandOf(islands, name);
+  if (named !== undefined && isKnown(state, name)) {
+    if (named.key !== key)
+      return refused(
+        `The name ${name} belongs to another island of this run.`,
+        'Join under another --name, or with the --state folder that this one had.',
+      );
+    if (named.sentAway !== true) return null;
+    return refused(
+      'The host has taken the invitation back that this island came with.',
+      'Ask the host for another, and join with it under another --name.',
+    );
+  }
+  if (named === undefined && islands.all.size >= MAX_ISLANDS)
+    return refused(`The run knows ${MAX_ISLANDS} islands already.`, 'Join under the name of an island that is gone.');
+  if (invitation === null) return null;
+  if (Object.hasOwn(revoked, invitation.id))
+    return refused('The host has taken this invitation back.', 'Ask the host for another.');
+  const used = countOf(islands.byInvitation, invitation.id);
+  if (used < invitation.uses) return null;
+  return refused(
+    `The invitation is used up: its limit was ${invitation.uses}.`,
+    'Ask the host for another: `heliotrope invite`.',
+  );
+}
 
 /** Takes an island in, or back under its name; the newcomer replaces a connection that is still open. */
 export function admit(step: Step, event: Event & { readonly kind: 'joined' }): void {
   const { island: name, key, invitation, holds, evaluates } = event;
+  const objection = objectionTo(step.state, event);
+  if (objection !== null) {
+    step.send(name, { kind: 'refused', ...objection });
+    return step.effect({ kind: 'disconnect', island: name });
+  }
   const known = islandOf(step.state.islands, name);
-  // Since it was let in the host may have thought better of it, or another have come under its name.
-  const { banned, revoked } = step.state;
-  const offence = entryOf(banned, key);
-  if (offence !== undefined) {
-    const { what, remedy } = bannedFor(name, offence);
-    return turnAway(step, name, what, remedy, 'HELIO-4005');
-  }
-  if (known !== undefined && known.key !== '' && known.key !== key) {
-    const what = `The name ${name} belongs to another island of this run.`;
-    return turnAway(step, name, what, 'Join under another --name.');
-  }
-  if (known?.sentAway === true) return turnAway(step, name, SENT_AWAY.what, SENT_AWAY.remedy);
-  if (known === undefined && invitation !== null && revoked !== undefined && Object.hasOwn(revoked, invitation.id))
-    return turnAway(step, name, 'The host has taken this invitation back.', 'Ask the host for another.');
-  if (known === undefined && step.state.islands.all.size >= MAX_ISLANDS) {
-    const remedy = 'Join under the name of an island that is gone.';
-    return turnAway(step, name, `The run knows ${MAX_ISLANDS} islands already.`, remedy);
-  }
-  if (known === undefined && invitation !== null) {
-    const used = countOf(step.state.islands.byInvitation, invitation.id);
-    const remedy = 'Ask the host for another: `heliotrope invite`.';
-    if (used >= invitation.uses)
-      return turnAway(step, name, `The invitation is used up: its limit was ${used}.`, remedy);
-  }
   const { fragments } = step.state;
   const merged = known?.merged ?? fragments.map(() => 0);
   const kept = fragments.map((_, index) => keeps(step, index, holds[index], merged[index]!));
@@ -67,7 +94,7 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
     name,
     status: 'joining',
     key,
-    invitation: known?.invitation ?? invitation?.id ?? null,
+    invitation: isKnown(step.state, name) ? known!.invitation : (invitation?.id ?? null),
     offences: known?.offences ?? 0,
     evaluates: evaluates ?? true,
     lapses: known?.lapses ?? 0,
@@ -113,11 +140,6 @@ function keeps({ settings, state }: Step, index: number, held: Held | undefined,
   return held.newest === fragment.version || (sendsWhole(settings.outer) && held.newest <= fragment.version);
 }
 
-function turnAway(step: Step, island: string, what: string, remedy: string, code = 'HELIO-4003'): void {
-  step.send(island, { kind: 'refused', code, what, remedy });
-  step.effect({ kind: 'disconnect', island });
-}
-
 /** Counts what no honest island does; the third time its key is banned from the run. */
 export function offend(step: Step, name: string, reason: string): void {
   const { key, offences: before } = step.islandOf(name);
@@ -135,21 +157,20 @@ export function offend(step: Step, name: string, reason: string): void {
 export function revoke(step: Step, invitation: string, islands: boolean): void {
   step.update({ revoked: { ...step.state.revoked, [invitation]: true } });
   if (!islands) return;
-  for (const { name, status, invitation: own } of allIslands(step.state.islands)) {
-    if (own !== invitation) continue;
-    // The machine may have come in another way as well, under another name: that is not taken back.
-    step.island(name, { sentAway: true });
-    if (status === 'gone') {
-      step.island(name, { left: 'invitation-revoked' });
-      continue;
-    }
+  // The machine may have come in another way as well, under another name: that is not taken back.
+  for (const { name, status } of allIslands(step.state.islands).filter((island) => island.invitation === invitation)) {
+    step.island(name, { sentAway: true, left: 'invitation-revoked' });
+    if (status === 'gone') continue;
     leave(step, name, 'the host has taken its invitation back', 'invitation-revoked');
     step.effect({ kind: 'disconnect', island: name });
   }
 }
 
+/** Of a run that another host goes on with: neither are islands known by their keys, nor is any invitation of before worth anything. */
 export function forgetKeys(step: Step): void {
-  step.update({ islands: mapIslands(step.state.islands, (island) => ({ ...island, key: '', sentAway: false })) });
+  const anonymous = { key: '', sentAway: false, invitation: null } as const;
+  const islands = mapIslands(step.state.islands, (island) => ({ ...island, ...anonymous }));
+  step.update({ islands: { ...islands, byInvitation: emptyMap }, revoked: {} });
 }
 
 export function leave(step: Step, name: string, reason: string, because: Reason): void {

@@ -49,16 +49,12 @@ export function withIsland(roster: Roster, island: Island): Roster {
     training: was === is ? training : is ? withEntry(training, name, true as const) : withoutEntry(training, name),
     overdue: roster.overdue + Number(isOverdue(island)) - Number(isOverdue(before)),
     tallies: sameCounts ? roster.tallies : counted(roster.tallies, name, before, island),
-    ...(before === undefined
-      ? {
-          byShard: more(byShard, String(shard)),
-          byInvitation: invitation === null ? byInvitation : more(byInvitation, invitation),
-        }
-      : { byShard, byInvitation }),
+    byShard: before === undefined ? more(byShard, String(shard)) : byShard,
+    byInvitation: moved(byInvitation, before?.invitation ?? null, invitation),
   };
 }
 
-/** All of them changed, but neither their names nor where they came from. */
+/** All of them changed, but neither their names nor their shards; whoever changes their invitations counts them anew. */
 export function mapIslands(roster: Roster, change: (island: Island) => Island): Roster {
   const all = mapValues(roster.all, change);
   return { ...roster, all, ...recounted(valuesOf(all), roster.tallies.length) };
@@ -82,6 +78,12 @@ export function recounted(
 
 const more = (counts: PersistentMap<number>, key: string): PersistentMap<number> =>
   withEntry(counts, key, countOf(counts, key) + 1);
+
+function moved(counts: PersistentMap<number>, from: string | null, to: string | null): PersistentMap<number> {
+  if (from === to) return counts;
+  const without = from === null ? counts : withEntry(counts, from, Math.max(0, countOf(counts, from) - 1));
+  return to === null ? without : more(without, to);
+}
 
 function counted(tallies: readonly Tally[], name: string, before: Island | undefined, after: Island): readonly Tally[] {
   return tallies.map((tally, index) => {

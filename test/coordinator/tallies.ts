@@ -1,4 +1,4 @@
-import { entriesOf, has, keysOf } from '../../src/coordinator/persistent-map.ts';
+import { entriesOf, entryOf, has, keysOf } from '../../src/coordinator/persistent-map.ts';
 import { allIslands, islandOf } from '../../src/coordinator/roster.ts';
 import type { Island, RunState } from '../../src/coordinator/state.ts';
 
@@ -29,6 +29,11 @@ export function checkTallies({ islands, fragments, checkpoint }: RunState): void
   const shards = new Map<string, number>();
   for (const { shard } of all) shards.set(String(shard), (shards.get(String(shard)) ?? 0) + 1);
   for (const [shard, count] of entriesOf(islands.byShard)) equal(`shard ${shard}`, count, shards.get(shard) ?? 0);
+  const invited = (id: string): number => all.filter(({ invitation }) => invitation === id).length;
+  for (const { invitation } of all)
+    if (invitation !== null)
+      equal(`with ${invitation}`, entryOf(islands.byInvitation, invitation) ?? 0, invited(invitation));
+  for (const [id, count] of entriesOf(islands.byInvitation)) equal(`with ${id}`, count, invited(id));
 }
 
 const namesOf = (islands: readonly Island[]): string =>

@@ -25,6 +25,18 @@ export const writeServed = (folder: string, served: Served): void =>
 /** Nothing when the run was never served. */
 export const lastServed = (folder: string): Served | undefined => readJson<Served>(fileIn(folder));
 
+/** What a host is to know where islands do not come back by the links that they have; undefined where they do. */
+export function brokenLinks(before: Served | undefined, now: Served, name: string): string | undefined {
+  if (before === undefined) return undefined;
+  const remedy = `links of before are worth nothing now. Send new invitations: \`heliotrope invite ${name}\`.`;
+  if (before.secure !== now.secure)
+    return now.secure
+      ? `The coordinator is encrypted, and was not before: ${remedy}`
+      : `The coordinator is not encrypted, and was before: ${remedy}`;
+  if (before.fingerprint !== now.fingerprint) return `The certificate is another than before: ${remedy}`;
+  return undefined;
+}
+
 /** @throws HelioError HELIO-1005 when the run was never served */
 export function readServed(folder: string): Served {
   const served = lastServed(folder);

@@ -12,7 +12,15 @@ import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import { joinArrays } from '../ml/tensor/tensor-source.ts';
 import { unitOf } from '../protocol/job.ts';
 import type { Job } from '../protocol/run-file.ts';
-import { addressesOf, inviteTo, lastServed, newInvitationId, type Served, writeServed } from './addresses.ts';
+import {
+  addressesOf,
+  brokenLinks,
+  inviteTo,
+  lastServed,
+  newInvitationId,
+  type Served,
+  writeServed,
+} from './addresses.ts';
 import { beginRun } from './begin-run.ts';
 import { watchCertificate } from './certificate-watch.ts';
 import { VERSION } from './context.ts';
@@ -160,9 +168,8 @@ async function host(
     secure: tls !== undefined,
     listens: { host: options.host, port: server.port },
   };
-  const before = lastServed(folder)?.fingerprint;
-  if (before != null && tls?.fingerprint !== before)
-    say('The certificate is another than before: links of before are worth nothing now. Give islands the new one.');
+  const broken = brokenLinks(lastServed(folder), served, prepared.job.name);
+  if (broken !== undefined) say(broken);
   writeServed(folder, served);
   const hide = lan?.begin(served);
   const standing = standingInvitation(folder, state.revoked ?? {}, newInvitationId, nowS());

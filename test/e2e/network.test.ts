@@ -45,6 +45,18 @@ describe('over the network', { timeout: 120_000 }, () => {
     expect((await serving.done).status).toBe(0);
   });
 
+  it('a run that goes on encrypted, and was not, says that links of before are worth nothing', async () => {
+    const folder = scratch();
+    const first = start(['serve', tiny(folder, 'plain'), '--port', '0'], folder);
+    await invited(first);
+    first.child.kill('SIGTERM');
+    expect((await first.done).stderr).not.toContain('worth nothing');
+    const second = start(['serve', '--resume', 'plain', '--tls', 'self-signed'], folder);
+    await second.said(/is encrypted, and was not before: links of before are worth nothing.*invite plain/);
+    second.child.kill('SIGTERM');
+    expect((await second.done).status).toBe(0);
+  });
+
   let proxy: Server | undefined;
   afterAll(() => proxy?.close());
   it('an island comes through the proxy that its environment names', async () => {

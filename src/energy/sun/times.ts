@@ -22,6 +22,7 @@ export function sunTimes(place: Place, atMs: number): SunTimes {
   checkMoment(atMs);
   let noonMs = atMs;
   for (let i = 0; i < 3; i++) noonMs -= (sunPosition(place, noonMs).hourAngleDeg / 360) * DAY_MS;
+  noonMs = Math.round(noonMs);
   const isUp = (ms: number): boolean => 90 - sunPosition(place, ms).zenithDeg >= RISE_ELEVATION_DEG;
   const upAtNoon = isUp(noonMs);
   const crossing = (midnightMs: number): number | null =>

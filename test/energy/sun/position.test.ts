@@ -79,6 +79,14 @@ describe('sunrise and sunset', () => {
     expect([december.riseMs, december.setMs, december.always]).toEqual([null, null, 'down']);
   });
 
+  it('may be one without the other, where a polar day begins or ends', () => {
+    const tromsoe: Place = { latitudeDeg: 69.65, longitudeDeg: 18.96, altitudeM: 10 };
+    const begins = sunTimes(tromsoe, Date.parse('2026-05-18T11:00Z'));
+    const ends = sunTimes(tromsoe, Date.parse('2026-07-25T11:00Z'));
+    expect(begins).toMatchObject({ riseMs: expect.any(Number), setMs: null, always: null });
+    expect(ends).toMatchObject({ riseMs: null, setMs: expect.any(Number), always: null });
+  });
+
   it('lie around the noon that is nearest', () => {
     const times = sunTimes(GOLDEN, Date.parse('2026-05-05T23:00:00-07:00'));
     expect(times.noonMs).toBeGreaterThan(Date.parse('2026-05-05T12:00:00-07:00') - 3_600_000);

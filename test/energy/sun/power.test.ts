@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   CELL_MODELS,
   cellTemperatureC,
+  clearSkyWeather,
   combinedLossPercent,
   DEFAULT_LOSS_PERCENT,
   dcPowerW,
@@ -67,6 +68,10 @@ describe('cells, panels, inverter', () => {
     expect(combinedLossPercent(Object.values(LOSSES_PERCENT))).toBeCloseTo(DEFAULT_LOSS_PERCENT, 2);
   });
 
+  it('no panel gives less than nothing, however hot', () => {
+    expect(dcPowerW(4000, 1000, 300, -0.0047)).toBe(0);
+  });
+
   it('what the inverter throws away is a figure', () => {
     const { acW, clippedW } = inverterPower(5000, 4000 / 1.2);
     expect(acW).toBeCloseTo(3333.333, 3);
@@ -88,6 +93,21 @@ describe('a solar system', () => {
     const of = (...arrays: SolarSystem['arrays']) => pvPower(freiburg, { arrays, inverterW: 9000 }, noon, fair);
     expect(of(east, west).dcW).toBeCloseTo(of(east).dcW + of(west).dcW, 9);
     expect(of(east, west).poaWPerM2).toEqual([...of(east).poaWPerM2, ...of(west).poaWPerM2]);
+  });
+
+  it('loses the share that it says, 14.08 % when it says nothing', () => {
+    const dcW = (lossPercent?: number): number =>
+      pvPower(freiburg, lossPercent === undefined ? south : { ...south, lossPercent }, noon, fair).dcW;
+    expect(dcW(25) / dcW(0)).toBeCloseTo(0.75, 9);
+    expect(dcW() / dcW(0)).toBeCloseTo(0.8592, 9);
+  });
+
+  it('loses less to heat with better modules', () => {
+    const [standard, premium, thin] = MODULES.map(
+      (module) => pvPower(freiburg, { ...south, arrays: [{ ...south.arrays[0]!, module }] }, noon, fair).dcW,
+    );
+    expect(premium).toBeGreaterThan(standard!);
+    expect(thin).toBeGreaterThan(premium!);
   });
 
   it('that looks east has its morning, and west its afternoon', () => {
@@ -320,6 +340,31 @@ describe('what cannot be is refused, with what, which value, and what to do', ()
       'HELIO-1009',
       /only dhiWPerM2/,
     ],
+    [
+      'negative direct light',
+      () => pvPower(freiburg, south, noon, { ...fair, dniWPerM2: -1 }),
+      'HELIO-1009',
+      /dniWPerM2 is -1/,
+    ],
+    [
+      'diffuse light that is NaN',
+      () => pvPower(freiburg, south, noon, { ...fair, dhiWPerM2: Number.NaN }),
+      'HELIO-1009',
+      /dhiWPerM2 is NaN/,
+    ],
+    [
+      'altitude in feet',
+      () => pvPower({ ...freiburg, altitudeM: 29_000 }, south, noon, fair),
+      'HELIO-1008',
+      /altitudeM is 29000/,
+    ],
+    [
+      'cloud factor in per cent',
+      () => clearSkyWeather(freiburg, noon, 20, 1, 70),
+      'HELIO-1009',
+      /cloudFactor is 70.*0.7/,
+    ],
+    ['clear sky without air', () => clearSkyWeather(freiburg, noon, Number.NaN, 1, 1), 'HELIO-1009', /airC is NaN/],
     ['kelvin', () => pvPower(freiburg, south, noon, { ...fair, airC: 293 }), 'HELIO-1009', /airC is 293.*Celsius/],
     ['wind', () => pvPower(freiburg, south, noon, { ...fair, windMPerS: -1 }), 'HELIO-1009', /windMPerS is -1/],
   ])('%s', (_, act, code, says) => {

@@ -185,7 +185,7 @@ async function host(
     unit: unitOf(prepared.job),
     parameters: prepared.parameterCount,
     keptAs: keptAs ?? null,
-    notices: outerNotices(prepared.job),
+    notices: [...prepared.notices, ...outerNotices(prepared.job)],
   });
   const { tlsCert, tlsKey } = options.tls;
   const forget =

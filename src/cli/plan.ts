@@ -111,7 +111,7 @@ const mergingS = ({ outer }: Job, merges: number, mergeS: number): number =>
   outer.overlapSteps > 0 || outer.oneStepDelay ? 0 : merges * mergeS;
 
 function warningsOf(
-  { job, model, trainingTokens, heldOutTokens }: PreparedRun,
+  { job, model, trainingTokens, heldOutTokens, notices }: PreparedRun,
   tokens: number,
   memoryBytes: number,
   cores: number,
@@ -120,6 +120,7 @@ function warningsOf(
   const epochs = tokens / trainingTokens;
   const when = (condition: boolean, sentence: string): readonly string[] => (condition ? [sentence] : []);
   return [
+    ...notices,
     ...outerNotices(job),
     ...when(job.islands > 8, `${job.islands} islands: beyond 8, each further one adds less.`),
     ...when(job.islands > cores, `${job.islands} islands share ${cores} cores: they take turns.`),

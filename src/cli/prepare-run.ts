@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { HelioError } from '../errors.ts';
 import { fragmentsOf, modelOf } from '../island/layout.ts';
-import { type Preparation, prepareData, tokenizerOf } from '../island/node/job-data.ts';
+import { DEFAULT_VOCABULARY, type Preparation, prepareData, tokenizerOf } from '../island/node/job-data.ts';
 import type { Tokenizer } from '../ml/data/tokenizer.ts';
 import { type OpenedModel, openWeights } from '../ml/models/hugging-face.ts';
 import { huggingFaceConfigOf, isLanguage, type ModelConfig, parametersOf } from '../ml/models/model.ts';
@@ -30,6 +30,8 @@ export interface PreparedRun {
   /** Tokens or examples to train on, of a long text estimated from a part, and held out. */
   readonly trainingTokens: number;
   readonly heldOutTokens: number;
+  /** What was chosen where the run file leaves it open, and may not be expected. */
+  readonly notices: readonly string[];
 }
 
 /**
@@ -43,9 +45,10 @@ export async function prepareRun(read: Job, dataFolder: string, given?: Preparat
   checkOuter(read);
   checkInner(read);
   const base = loadBase(read, dataFolder);
-  const job = base === undefined ? read : withBaseSizes(read, base.model);
+  const sized = base === undefined ? read : withBaseSizes(read, base.model);
   const preparation = given ?? base?.preparation;
-  const data = await prepareData(job, dataFolder, preparation);
+  const data = await prepareData(sized, dataFolder, preparation);
+  const job = { ...sized, sample: { ...sized.sample, prompt: sized.sample.prompt ?? data.opening } };
   const model = modelOf(job, data.sizes);
   const specs = parametersOf(model);
   if (trainable(specs).length === 0) {
@@ -67,7 +70,17 @@ export async function prepareRun(read: Job, dataFolder: string, given?: Preparat
     trainedCount: countParameters(trainable(specs)),
     trainingTokens: data.training,
     heldOutTokens: data.heldOut,
+    notices: preparation === undefined ? vocabularyNotices(job, model) : [],
   };
+}
+
+/** A tokenizer that is trained here and has fewer tokens than is usual. */
+function vocabularyNotices({ tokenizer }: Job, model: ModelConfig): readonly string[] {
+  if (!isLanguage(model) || 'path' in tokenizer || tokenizer.vocabularySize !== undefined) return [];
+  const { vocabularySize } = model;
+  return vocabularySize === DEFAULT_VOCABULARY
+    ? []
+    : [`The text supports a vocabulary of ${vocabularySize} tokens, fewer than the usual ${DEFAULT_VOCABULARY}.`];
 }
 
 /** Weights and tokenizer of `model.base`. */

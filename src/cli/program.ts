@@ -218,7 +218,7 @@ export function buildProgram(finish: (status: number) => void): Command {
     'let a trained model continue a prompt',
     '  heliotrope sample quickstart --prompt "It is a truth"\n  heliotrope sample latest --temperature 0\n  heliotrope sample latest --top-k 40 --top-p 0.95',
   )
-    .option('--prompt <text>', 'text to continue', 'It is a truth')
+    .option('--prompt <text>', 'text to continue; default: sample.prompt of the run')
     .option('--tokens <n>', 'tokens to add', whole(1, 100_000), 100)
     .option('--temperature <t>', '0 always takes the likeliest token', number(0, 10), 0.8)
     .option('--top-k <n>', 'draw from the n likeliest tokens only', whole(1, 1_000_000))

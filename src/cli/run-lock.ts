@@ -35,6 +35,16 @@ export function refuseIfHosted(folder: string): void {
   refuseIfLocked(databaseIn(folder), folder);
 }
 
+/** Whether some process hosts it now. */
+export function isHosted(folder: string): boolean {
+  try {
+    refuseIfHosted(folder);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 /** A look changes nothing, and only a lock is a reason here. */
 function refuseIfLocked(file: string, folder: string): void {
   if (!existsSync(file)) return;

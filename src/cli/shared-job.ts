@@ -20,11 +20,14 @@ export function sharedJob(job: Job, folder: string): SharedJob {
   const dataRoot = places.map(folderOf).reduce(commonFolder);
   const told = places.map((place) => toldFrom(dataRoot, place));
   const { model, tokenizer } = job;
+  const { prompt: _, ...sample } = job.sample;
   return {
     dataRoot,
     job: {
       ...withData(job, told),
       model: model.base === undefined ? model : { ...model, base: path.basename(model.base) || 'base' },
+      // It may be words of the host's own text.
+      sample,
       tokenizer: 'path' in tokenizer ? { path: path.basename(tokenizer.path) || 'tokenizer.json' } : tokenizer,
     },
   };

@@ -19,7 +19,7 @@ export async function sampleBoth(prepared: PreparedRun, after: ParameterArrays):
   const { model, tokenizer, job } = prepared;
   if (!isLanguage(model) || tokenizer === undefined) return null;
   const runtime = nodeRuntime();
-  const options = { ...job.sample, seed: job.seed, threads: 1 };
+  const options = { ...job.sample, prompt: job.sample.prompt ?? '', seed: job.seed, threads: 1 };
   return {
     before: await generate(runtime, model, initialParameters(prepared), tokenizer, options),
     after: await generate(runtime, model, after, tokenizer, options),

@@ -10,7 +10,8 @@ import { type FolderTokenizer, loadFolderTokenizer, saveTokenizer, tokenIdsOf } 
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import type { PreparedRun } from './prepare-run.ts';
 import { readRunFile } from './run-file.ts';
-import { findRun } from './run-folder.ts';
+import { findRun, goOnWith } from './run-folder.ts';
+import { isHosted } from './run-lock.ts';
 
 /** Writes how data become numbers: for text in Hugging Face layout, for other data as they are sent to islands. */
 export function savePreparation(folder: string, { model, preparation, tokenizer }: PreparedRun): void {
@@ -87,9 +88,16 @@ export function asUsed<M extends ModelConfig>(folder: string, model: M): M {
 /** A run that has not come to its end has no model yet. */
 export function requireWeights(folder: string): void {
   if (existsSync(path.join(folder, 'config.json'))) return;
+  if (isHosted(folder)) {
+    throw new HelioError(
+      'HELIO-1005',
+      `${folder} has no model yet: its run is under way.`,
+      `Wait for its end (\`heliotrope status ${path.basename(folder)}\` says where it is), or stop it with Ctrl-C, which saves the model of then.`,
+    );
+  }
   throw new HelioError(
     'HELIO-1005',
     `${folder} has no model yet: its run has not ended.`,
-    `Go on with it: \`heliotrope train --resume ${path.basename(folder)}\`.`,
+    `Go on with it: \`${goOnWith(folder)}\`.`,
   );
 }

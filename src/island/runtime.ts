@@ -71,6 +71,7 @@ export class IslandSession {
   #fault: { readonly error: unknown } | undefined;
   #ending: Ending | undefined;
   #counters = { ...NO_PROGRESS };
+  #steps = 0;
   #reportedMs = 0;
   #toldOwnerMs = 0;
   #unit: Unit = 'tokens';
@@ -83,6 +84,12 @@ export class IslandSession {
     this.#trainer = trainer;
     this.#exchange = exchange;
     this.#cpuBeforeS = host.cpuS();
+  }
+
+  /** What it has done since it was started. */
+  get work(): { readonly steps: number; readonly tokens: number; readonly unit: Unit; readonly computeS: number } {
+    const { tokens, computeS } = this.#counters;
+    return { steps: this.#steps, tokens, unit: this.#unit, computeS };
   }
 
   /**
@@ -120,6 +127,7 @@ export class IslandSession {
     const [seconds, result] = await this.#timed('step', () => this.#meanwhile(this.#trainer.step()));
     this.#counters.computeS += seconds;
     this.#counters.tokens += result.tokens;
+    this.#steps++;
     if (result.skipped) this.#counters.skippedSteps++;
     else Object.assign(this.#counters, { loss: result.loss, gradNorm: result.gradNorm });
     // A clock may be coarse.

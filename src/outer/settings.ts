@@ -206,14 +206,22 @@ export const STRATEGIES: Readonly<Record<Strategy, (run: RunShape) => OuterSetti
 
 /**
  * The default, by the measurements in docs/decisions/0010-default-outer-settings.md: H grows with the square root of the run's
- * length, four bits a number both ways, no synchronous start. Islands with Muon, whose own momentum is short, leave more of it
+ * length (a fifth more or less, so that rounds end with the run), four bits a number both ways, no synchronous start. Islands with Muon, whose own momentum is short, leave more of it
  * to the outer optimizer (Nesterov, η 0.8, μ 0.7) and need half as many merges: H from 10 at 400 steps to 100 at 40,000; with
  * the others η 0.9, μ 0.3, and H from 5 at 400 steps.
  */
 export function chooseSettings({ steps, inner, upCodec = 'int4', downCodec = 'int4' }: RunShape): OuterSettings {
   const [least, share] = inner === 'muon' ? [10, 1 / 2] : [5, 1 / 4];
-  const innerSteps = Math.min(steps, Math.max(least, Math.min(100, Math.round(Math.sqrt(steps) * share))));
+  const wanted = Math.min(steps, Math.max(least, Math.min(100, Math.round(Math.sqrt(steps) * share))));
+  const innerSteps = divisorNear(steps, wanted);
   return { ...ROUNDS, innerSteps, ...outerStepFor(inner, [upCodec, downCodec]), upCodec, downCodec };
+}
+
+/** A divisor of `whole` that differs from `wanted` by a fifth at most, the nearest; where there is none, `wanted`. */
+function divisorNear(whole: number, wanted: number): number {
+  for (let by = 0; 5 * by <= wanted; by++)
+    for (const candidate of [wanted - by, wanted + by]) if (whole % candidate === 0) return candidate;
+  return wanted;
 }
 
 /** The less of a difference travels at once, the less momentum: what error feedback holds back comes late, and momentum has run on without it by then. */

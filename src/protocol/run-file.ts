@@ -172,8 +172,10 @@ const tokenizerSchema = z
         .int()
         .min(257)
         .max(65_536)
-        .default(1024)
-        .describe('Tokens of the byte-level BPE trained on the corpus.'),
+        .optional()
+        .describe(
+          'Tokens of the byte-level BPE trained on the corpus; default 1,024, or as many as a short text supports.',
+        ),
     }),
   ])
   .prefault({});
@@ -380,7 +382,12 @@ const common = {
     .prefault({}),
   sample: z
     .strictObject({
-      prompt: z.string().min(1).max(10_000).default('It is a truth'),
+      prompt: z
+        .string()
+        .min(1)
+        .max(10_000)
+        .optional()
+        .describe('What the report lets the model continue; default: the first words of the held-out text.'),
       tokens: count(4_096).default(100),
       temperature: z.number().min(0).max(10).default(0.8),
     })

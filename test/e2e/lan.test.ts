@@ -1,4 +1,5 @@
 import { createSocket } from 'node:dgram';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { type FoundRun, findRuns } from '../../src/cli/lan/discovery.ts';
@@ -32,6 +33,10 @@ describe.skipIf(process.platform !== 'linux')('on a local network', { timeout: 1
       0,
       expect.stringContaining('the run is over for this island: finished'),
     ]);
+    // Its owner is told what it did, and where that is signed.
+    expect(attic.stderr).toMatch(/it trained \d+ steps on [\d,]+ tokens, in \d+ s of computing/);
+    const [, receipts, file] = /signed ([\d,]+) receipts? for it: (\S+)/.exec(attic.stderr)!;
+    expect(readFileSync(file!, 'utf8').trim().split('\n')).toHaveLength(Number(receipts));
     expect((await serving.done).stderr).toMatch(/somebody at 127\.\S+ knew the code and got the invitation [\w-]{12}/);
   });
 

@@ -24,6 +24,7 @@ const write = (name: string, content: object): string => {
 describe('models of other kinds', () => {
   it('a table: islands learn one classifier from CSV, and eval measures it again', async () => {
     const summary = await train(path.join(ROOT, 'examples/table.yaml'));
+    expect((await run(['receipts', 'irises'], folder)).stdout).toMatch(/^island-1 +20 merges +[\d,]+ examples {2}last/);
     expect(summary.accuracy!.after!).toBeGreaterThan(0.9);
     expect(summary).toMatchObject({ perplexity: null, samples: null, vocabularySize: null, skippedSteps: 0 });
     expect(loadWeights(path.join(folder, 'runs/irises')).model).toMatchObject({

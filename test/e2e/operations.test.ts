@@ -130,7 +130,7 @@ describe('a run that moves', { timeout: 300_000 }, () => {
     const file = path.join(there, 'run.tar.gz');
     expect((await run(['runs', 'export', 'moving', '--out', file], here)).status).toBe(0);
     const account = (await run(['receipts', 'moving'], here)).stdout;
-    expect(account).toMatch(/^island-1 +\d+ merges .*\nAll are signed by the host \S+\.\n$/);
+    expect(account).toMatch(/^island-1 +\d+ merges +[\d,]+ tokens .*\nAll are signed by the host \S+\.\n$/);
     const own = path.join(there, 'own.tar.gz');
     expect((await run(['runs', 'export', 'moving', '--with-keys', '--out', own], here)).status).toBe(0);
     rmSync(path.join(here, 'runs'), { recursive: true });

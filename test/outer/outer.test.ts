@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { cutIntoFragments, type Fragment, pack, unpack } from '../../src/outer/fragments.ts';
 import { contributionOf, type MergeRule, mergeFragment, pseudoGradient, weightOf } from '../../src/outer/merge.ts';
 import { freshFragment, type GlobalFragment, outerStep } from '../../src/outer/outer-optimizer.ts';
-import { STRATEGIES } from '../../src/outer/settings.ts';
+import { chooseSettings, STRATEGIES } from '../../src/outer/settings.ts';
 import { AVERAGINGS } from '../../src/protocol/outer-names.ts';
 import { formula, reference, relativeError, unpackFloats } from '../ml/models/reference.ts';
 
@@ -189,5 +189,21 @@ describe('fragments', () => {
     expect(() => cutIntoFragments(fragment!.tensors, 3, 'balanced')).toThrow(
       /outer\.fragments 3 is more than the model's 2 tensors/,
     );
+  });
+});
+
+describe('the default number of inner steps', () => {
+  it.each([
+    [400, 10],
+    [1_600, 20],
+    [2_000, 20],
+    [2_500, 25],
+    [6_400, 40],
+    // Nothing near divides it.
+    [1_999, 22],
+    [40_000, 100],
+    [7, 7],
+  ])('in a run of %d steps is %d: rounds end with the run where they can', (steps, innerSteps) => {
+    expect(chooseSettings({ islands: 4, steps, inner: 'muon' }).innerSteps).toBe(innerSteps);
   });
 });

@@ -28,9 +28,15 @@ export interface ExportOptions {
 export async function exportModel(run: string, options: ExportOptions, context: CommandContext): Promise<number> {
   const out = write(run, options, context.runs);
   if (context.json) printJson({ run, format: options.format, out });
-  else print(`${path.relative('', out) || '.'}   ${USE[options.format](path.relative('', out) || '.')}`);
+  else {
+    const shown = shownPlace(out, options.out);
+    print(`${shown}   ${USE[options.format](shown)}`);
+  }
   return 0;
 }
+
+/** As it was named; where nobody named it, without the way to this folder. */
+export const shownPlace = (out: string, named: string | undefined): string => named ?? (path.relative('', out) || '.');
 
 /** How what was written is used, in one line. */
 const USE: Readonly<Record<ExportFormat, (out: string) => string>> = {

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { SignedReceipt } from '../../coordinator/store/receipts.ts';
 import { HelioError } from '../../errors.ts';
+import { unitOf } from '../../protocol/job.ts';
 import { isGenuine } from '../../protocol/receipts.ts';
 import { lastServed } from '../addresses.ts';
 import { type CommandContext, print, printJson, tell } from '../context.ts';
@@ -25,6 +26,7 @@ export interface ReceiptsOptions {
 export async function receipts(place: string, options: ReceiptsOptions, context: CommandContext): Promise<number> {
   const isFile = place.endsWith('.jsonl') && existsSync(place);
   const found = isFile ? await ofFile(place) : await ofRun(place, options, context);
+  const unit = isFile ? 'tokens or examples' : unitOfRun(findRun(context.runs, place));
   const checked = await Promise.all(
     found
       .filter(({ receipt }) => options.island === undefined || receipt.island === options.island)
@@ -42,13 +44,19 @@ export async function receipts(place: string, options: ReceiptsOptions, context:
       const byFragment = [...Map.groupBy(theirs, ({ fragment }) => fragment).values()];
       const tokens = Math.max(...byFragment.map((of) => of.reduce((sum, each) => sum + each.tokens, 0)));
       const last = new Date(1000 * theirs.reduce((newest, { atS }) => Math.max(newest, atS), 0)).toISOString();
-      print(`${island.padEnd(24)} ${count(theirs.length, 'merge')}  ${integer(tokens)} tokens  last ${last}`);
+      print(`${island.padEnd(24)} ${count(theirs.length, 'merge')}  ${integer(tokens)} ${unit}  last ${last}`);
     }
     if (checked.length === 0)
       print(options.island === undefined ? 'No receipts yet.' : `No receipts of ${options.island}.`);
     else print(verdict(checked.length, wrong, [...new Set(checked.map(({ host }) => sanitized(host, 64)))]));
   }
   return wrong === 0 ? 0 : 1;
+}
+
+/** What it counts; of one that was brought here without its run file nobody knows. */
+function unitOfRun(folder: string): string {
+  const file = path.join(folder, 'run.yaml');
+  return existsSync(file) ? unitOf(readRunFile(file).job) : 'tokens or examples';
 }
 
 function verdict(all: number, wrong: number, hosts: readonly string[]): string {

@@ -1,6 +1,6 @@
 import { isLanguage, type ModelConfig, titleOf } from '../../ml/models/model.ts';
 import type { Job } from '../../protocol/run-file.ts';
-import { bytes, duration, integer } from '../live/format.ts';
+import { bytes, count, duration, integer } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { qualityOf, risenSince } from './quality.ts';
 
@@ -56,7 +56,7 @@ function sentence({ model: { base }, context, outer, inner }: Job, model: ModelC
     s.trainedParameters < s.parameters
       ? ` Only low-rank adapters of ${integer(s.trainedParameters)} parameters were trained, on the base \`${base}\`; they are folded in here, and by themselves in \`adapter/\`.`
       : '';
-  return `A ${titleOf(model)} of ${integer(s.parameters)} parameters${sizes}, trained by ${s.islands} islands of compute that exchanged parameters every ${outer.innerSteps} steps (${outer.strategy}, outer rate ${outer.rate}, momentum ${outer.momentum}; inner optimizer ${inner.optimizer}).${adapted}`;
+  return `A ${titleOf(model)} of ${integer(s.parameters)} parameters${sizes}, trained by ${count(s.islands, 'island')} of compute that exchanged parameters every ${outer.innerSteps} steps (${outer.strategy}, outer rate ${outer.rate}, momentum ${outer.momentum}; inner optimizer ${inner.optimizer}).${adapted}`;
 }
 
 function filesOf({ data }: Job): readonly string[] {

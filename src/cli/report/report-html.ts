@@ -1,4 +1,4 @@
-import { byName, bytes, compact, duration, integer, percent } from '../live/format.ts';
+import { byName, bytes, compact, count, duration, integer, percent } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { escapeHtml, lineChart, type Series } from './chart.ts';
 import type { Curves } from './metrics.ts';
@@ -24,7 +24,7 @@ export function reportHtml(runs: readonly ReportedRun[]): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(title)} · Heliotrope</title><style>${STYLE}</style></head><body><main>
-<header><h1>${escapeHtml(title)}</h1><p>${summary.islands} islands trained one model of ${compact(summary.parameters)} parameters for ${integer(summary.steps)} steps, on ${compact(summary.tokens)} ${unit}, in ${duration(summary.wallS)}. Status: <b>${summary.status}</b>.</p></header>
+<header><h1>${escapeHtml(title)}</h1><p>${count(summary.islands, 'island')} trained one model of ${compact(summary.parameters)} parameters for ${integer(summary.steps)} steps, on ${compact(summary.tokens)} ${unit}, in ${duration(summary.wallS)}. Status: <b>${summary.status}</b>.</p></header>
 <section class="cards">
 ${card('Validation loss', number(loss.after, 3), `from ${number(loss.before, 3)} · ${lossUnit}, on held-out data of the run`)}
 ${second === null ? '' : card(second.name === 'right' ? 'Held-out examples right' : 'Perplexity', second.after, `from ${second.before}`)}

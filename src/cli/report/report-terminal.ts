@@ -1,6 +1,6 @@
 import path from 'node:path';
 import pc from 'picocolors';
-import { bytes, compact, duration, integer, percent } from '../live/format.ts';
+import { bytes, compact, count, duration, integer, percent } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { sanitized } from '../terminal-text.ts';
 import { qualityOf, risenSince } from './quality.ts';
@@ -19,7 +19,7 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
     '',
     bold(sanitized(`${s.name}: ${s.status}`)) +
       dim(
-        ` · ${s.islands} islands · ${compact(s.parameters)} parameters · ${integer(s.steps)} steps · ${compact(s.tokens)} ${unit} · ${duration(s.wallS)}`,
+        ` · ${count(s.islands, 'island')} · ${compact(s.parameters)} parameters · ${integer(s.steps)} steps · ${compact(s.tokens)} ${unit} · ${duration(s.wallS)}`,
       ),
     '',
     fact(

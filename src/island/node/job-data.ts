@@ -59,8 +59,12 @@ export interface DataSummary {
   /** Tokens or examples to train on, of text estimated from a part of it, and how many are held out at least. */
   readonly training: number;
   readonly heldOut: number;
+  /** Of text: the first words of what is held out. */
+  readonly opening?: string;
 }
 
+/** Tokens of a tokenizer that is trained here, where the run file does not say and the text is long enough. */
+export const DEFAULT_VOCABULARY = 1024;
 /** Text from which a tokenizer is trained, at most: evenly spread over the whole. */
 const TOKENIZER_BYTES = 64 * 2 ** 20;
 /** Text that is tokenized to estimate how much there is. */
@@ -134,8 +138,22 @@ async function prepareText(job: Job, folder: string, given: Preparation | undefi
     sizes: { kind: 'text', vocabularySize: tokenizer.vocabularySize },
     training,
     heldOut,
+    ...openingOf(corpus.validation),
   };
 }
+
+/** A model that has never seen how they go on may try. */
+function openingOf(heldOut: Passages): { readonly opening?: string } {
+  for (const { text, prompt } of heldOut.documents()) {
+    const words = (prompt ?? text).trim().split(/\s+/u).slice(0, OPENING_WORDS).join(' ');
+    // As a text whose language has no spaces would be long, and half of a character none.
+    const opening = [...words].slice(0, OPENING_CHARACTERS).join('');
+    if (opening !== '') return { opening };
+  }
+  return {};
+}
+const OPENING_WORDS = 4;
+const OPENING_CHARACTERS = 60;
 
 /** Exact for a short text; of a long one the beginning counts for the whole. */
 function estimateTokens(tokenizer: Tokenizer, passages: Passages): number {
@@ -152,7 +170,12 @@ function estimateTokens(tokenizer: Tokenizer, passages: Passages): number {
 
 function makeTokenizer(job: Job, folder: string, training: Passages): TextPreparation {
   if (!('path' in job.tokenizer)) {
-    const trained = trainBpe(spread(training), job.tokenizer.vocabularySize);
+    const { vocabularySize } = job.tokenizer;
+    const trained = trainBpe(
+      spread(training),
+      vocabularySize ?? DEFAULT_VOCABULARY,
+      vocabularySize === undefined ? 'fewer' : 'refuse',
+    );
     return { kind: 'text', tokenizerJson: `${JSON.stringify(trained)}\n` };
   }
   const file = path.resolve(folder, job.tokenizer.path);

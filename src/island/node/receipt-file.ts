@@ -17,9 +17,16 @@ const MOST_BYTES = 16 * 2 ** 20;
 export class ReceiptFile {
   readonly #folderOf: (run: string) => string;
   #bytes: number | undefined;
+  #count = 0;
+  #file: string | undefined;
 
   constructor(folderOf: (run: string) => string) {
     this.#folderOf = folderOf;
+  }
+
+  /** Receipts that this process was given, and where they are; undefined before the first one. */
+  get account(): { readonly count: number; readonly file: string } | undefined {
+    return this.#file === undefined ? undefined : { count: this.#count, file: this.#file };
   }
 
   /** @throws HelioError HELIO-3002 to 3004 when it cannot be written */
@@ -35,6 +42,8 @@ export class ReceiptFile {
       }
       appendFileSync(file, line);
       this.#bytes += line.length;
+      this.#count++;
+      this.#file = file;
     } catch (error) {
       throw explainSystemError(error, `write ${file}`);
     }

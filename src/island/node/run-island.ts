@@ -77,19 +77,38 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
   };
   options.signal.addEventListener('abort', leave);
   if (options.signal.aborted) leave();
+  const session = new IslandSession(host, connection, trainer, exchange);
   try {
-    return await new IslandSession(host, connection, trainer, exchange).run();
+    return await session.run();
   } catch (error) {
     connection.send({ kind: 'leaving', reason: leaveReason(error) });
     throw error;
   } finally {
     options.signal.removeEventListener('abort', leave);
     connection.close();
+    giveAccount(session.work, receipts.account, options.log);
     trace?.flush();
     await exchange.release();
     await trainer.release().catch(() => {});
     bases.close();
   }
+}
+
+/** Whoever lent the machine is told what it did, and where to look it up. */
+function giveAccount(
+  { steps, tokens, unit, computeS }: IslandSession['work'],
+  receipts: ReceiptFile['account'],
+  log: (sentence: string) => void,
+): void {
+  if (steps === 0) return;
+  const number = (value: number): string => Math.round(value).toLocaleString('en-US');
+  log(
+    `it trained ${number(steps)} step${steps === 1 ? '' : 's'} on ${number(tokens)} ${unit}, in ${number(computeS)} s of computing`,
+  );
+  if (receipts !== undefined)
+    log(
+      `the host has signed ${number(receipts.count)} receipt${receipts.count === 1 ? '' : 's'} for it: ${receipts.file}`,
+    );
 }
 
 /** Says every tenth of the way, for texts that take a while. */

@@ -23,15 +23,21 @@ export interface TokenizerJson {
  * `<|endoftext|>`.
  *
  * @param vocabularySize at least 257
- * @throws HelioError HELIO-1004 when the texts have too few repeated pairs for so many tokens
+ * @param tooFew what to do when the texts have too few repeated pairs for so many tokens: refuse, or be content with fewer
+ * @throws HelioError HELIO-1004
  */
-export function trainBpe(texts: Iterable<string>, vocabularySize: number): TokenizerJson {
+export function trainBpe(
+  texts: Iterable<string>,
+  vocabularySize: number,
+  tooFew: 'refuse' | 'fewer' = 'refuse',
+): TokenizerJson {
   const symbols = byteOrder().map(byteSymbol);
   const merges: string[] = [];
   const learner = new PairLearner(countWords(texts));
   while (symbols.length < vocabularySize - 1) {
     const pair = learner.mostFrequent();
     if (pair === undefined) {
+      if (tooFew === 'fewer') break;
       throw new HelioError(
         'HELIO-1004',
         `tokenizer.vocabularySize ${vocabularySize} is more than the corpus supports: it has repeated pairs for ${symbols.length + 1} tokens.`,

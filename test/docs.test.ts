@@ -6,6 +6,9 @@ const root = path.resolve(import.meta.dirname, '..');
 const pages = [
   'README.md',
   'CONTRIBUTING.md',
+  ...readdirSync(path.join(root, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => path.basename(file) === 'README.md')
+    .map((file) => path.join('src', file)),
   ...readdirSync(path.join(root, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.md'))
     .map((file) => path.join('docs', file)),
@@ -19,6 +22,20 @@ describe('the docs', () => {
       .filter((target) => target !== '' && !/^[a-z]+:/.test(target))
       .filter((target) => !existsSync(path.join(root, path.dirname(page), target)));
     expect(missing).toEqual([]);
+  });
+
+  /** Pages that a benchmark writes. */
+  const WRITTEN = ['docs/results/quality.md', 'docs/results/scale.md'];
+  const MOST_LETTERS = 110;
+  const MOST_COLUMNS = 5;
+
+  it.each(pages.filter((page) => !WRITTEN.includes(page)))('%s has short lines and narrow tables', (page) => {
+    const text = readFileSync(path.join(root, page), 'utf8').replace(/^ *```.*?^ *```$/gms, '');
+    const lines = text.split('\n');
+    const rows = lines.filter((line) => /^ *\|/.test(line));
+    const prose = lines.filter((line) => !/^ *(\||!\[)/.test(line));
+    expect(prose.filter((line) => [...line].length > MOST_LETTERS)).toEqual([]);
+    expect(rows.filter((row) => row.replace(/\\\|/g, '').split('|').length - 2 > MOST_COLUMNS)).toEqual([]);
   });
 
   it('models.md has a line for each base of the matrix', () => {

@@ -79,7 +79,7 @@ export function stepsUntilDue(settings: RunSettings, state: RunState, fragment: 
   return own === 0 ? steps : Math.max(1, Math.min(steps, Math.round((steps * own) / fastest)));
 }
 
-/** No computer is so fast: what is claimed stays a number that can be reckoned with, and written as JSON. */
+/** No computer is so fast. The bound keeps claimed numbers finite, for sums and for JSON. */
 const MOST_SPEED = 1e12;
 
 /** Tokens a second of computing since it connected, as it says; 0 when it has not said. */

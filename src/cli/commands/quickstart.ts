@@ -15,7 +15,7 @@ const BESIDE = [
   {
     file: 'quickstart-synchronous.yaml',
     title: 'synchronous data-parallel',
-    exchanged: (s: Summary) => `${bytes(s.bytesPerIslandDataParallel)}, by reckoning`,
+    exchanged: (s: Summary) => `${bytes(s.bytesPerIslandDataParallel)}, calculated`,
   },
 ];
 

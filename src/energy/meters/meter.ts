@@ -10,7 +10,6 @@ import type { ReadWanted, Transport } from './transport/transport.ts';
 
 /** A meter made of a template; it is connected when it is first read. */
 export interface TemplateMeter extends Meter {
-  readonly staleAfterMs: number;
   /** What of the device could not be used, and how to change that: known after the first read. */
   readonly notes: readonly string[];
 }

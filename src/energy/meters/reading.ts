@@ -60,6 +60,8 @@ export type Outcome =
 export interface Meter {
   readonly name: string;
   readonly quantities: readonly Quantity[];
+  /** What was read longer ago counts as unknown. */
+  readonly staleAfterMs: number;
   /** Never rejects for what the device does: a failure is an outcome of each quantity that it concerns. */
   read(): Promise<readonly Outcome[]>;
   close(): Promise<void>;

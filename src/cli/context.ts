@@ -23,7 +23,7 @@ const COMMAND = /^(heliotrope|quickstart)$/.test(process.env.npm_lifecycle_event
   : 'heliotrope';
 /** A command of ours within a sentence, as `heliotrope join LINK`. */
 const NAMED =
-  /\bheliotrope (?=(?:quickstart|train|serve|join|invite|receipts|status|admit|sample|export|eval|runs|doctor|completion)\b|--)/g;
+  /\bheliotrope (?=(?:quickstart|train|serve|join|invite|receipts|status|admit|sample|export|eval|runs|doctor|meters|completion)\b|--)/g;
 
 /** What a command is called in a sentence, as the reader has to type it. */
 export const asTyped = (text: string): string => (COMMAND === 'heliotrope' ? text : text.replace(NAMED, `${COMMAND} `));

@@ -9,6 +9,7 @@ import { evaluate } from './commands/eval.ts';
 import { EXPORT_FORMATS, type ExportOptions, exportModel } from './commands/export.ts';
 import { type InviteOptions, invite } from './commands/invite.ts';
 import { type JoinOptions, join } from './commands/join.ts';
+import { type CheckOptions, checkMeter, listMeters } from './commands/meters.ts';
 import { quickstart } from './commands/quickstart.ts';
 import { type ReceiptsOptions, receipts } from './commands/receipts.ts';
 import { runs } from './commands/runs.ts';
@@ -43,6 +44,15 @@ const duration = (text: string): number => {
   const seconds = Number(value) * { s: 1, m: 60, h: 3_600, d: 86_400 }[unit as 's' | 'm' | 'h' | 'd'];
   if (!(seconds >= 1 && seconds <= 3.2e9)) throw new InvalidArgumentError('It must be like 30m, 24h or 7d.');
   return seconds;
+};
+/** `48.0,7.85`: degrees north and east. */
+const coordinates = (text: string): { readonly latitudeDeg: number; readonly longitudeDeg: number } => {
+  const [latitudeDeg, longitudeDeg, ...more] = text
+    .split(',')
+    .map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  if (more.length > 0 || !(Math.abs(latitudeDeg!) <= 90) || !(Math.abs(longitudeDeg!) <= 180))
+    throw new InvalidArgumentError('It must be latitude and longitude in degrees, as 48.0,7.85.');
+  return { latitudeDeg: latitudeDeg!, longitudeDeg: longitudeDeg! };
 };
 const device = (): Option =>
   new Option('--device <name>', 'device to compute on; `heliotrope doctor` lists what is installed')
@@ -260,6 +270,28 @@ export function buildProgram(finish: (status: number) => void): Command {
     .description('make a run from an exported file')
     .option('--with-keys', "take over the host's keys in the file; only for a run of your own")
     .action(async (file: string, options: ImportOptions) => finish(await importRun(file, options, context())));
+  const meters = command(
+    'meters',
+    'list the meters of homes and machines that there are templates for; try one',
+    '  heliotrope meters list\n  heliotrope meters check machine\n  heliotrope meters check shelly-pro-3em --host 192.168.1.20\n  heliotrope meters check home-assistant --set token=@token.txt --at 48.0,7.85\n  heliotrope meters check ./my-inverter.yaml --host 192.168.1.30 --set unit=3',
+  );
+  meters
+    .command('list')
+    .description('list the meter templates')
+    .action(() => finish(listMeters(context())));
+  meters
+    .command('check <template>')
+    .description('read a meter once and show each value, its unit and its quality; `machine` is this machine itself')
+    .option('--host <address>', 'address of the device')
+    .option('--port <n>', 'its port', whole(1, 65_535))
+    .option(
+      '--set <key=value>',
+      'another setting of the template; @FILE reads it from a file; may be repeated',
+      collect,
+    )
+    .option('--at <latitude,longitude>', 'where the home is, to check the values against the sun', coordinates)
+    .option('--peak <watts>', 'peak power of all panels, to check their meter', number(1, 1e9))
+    .action(async (template: string, options: CheckOptions) => finish(await checkMeter(template, options, context())));
   command('doctor', 'show what this machine has for training, and what is missing', '  heliotrope doctor').action(
     async () => finish(await doctor(context())),
   );

@@ -144,7 +144,7 @@ export class MeterSet {
         entry.trace = trace;
         entry.doubt = doubt;
         entry.problem = undefined;
-        if (doubt === undefined) entry.believedAtMs = nowMs;
+        if (doubt === undefined) entry.believedAtMs = nowMs - (outcome.ageMs ?? 0);
       } else entry.problem = outcome.problem;
       entry.failures = outcome.ok && entry.doubt === undefined ? 0 : entry.failures + 1;
     }

@@ -117,8 +117,14 @@ function meterOf<T extends AnyTerm>(
       for (const value of values()!) {
         const { quantity } = value;
         try {
-          const number = await evaluate(value.from, (term) => read(term, value));
-          outcomes.push({ ok: true, quantity, reading: readingOf(value, number, signOf(quantity), name, clock()) });
+          let ageMs = 0;
+          const aged = (ms: number): void => {
+            ageMs = Math.max(ageMs, ms);
+          };
+          const { unit } = value;
+          const number = await evaluate(value.from, (term) => read(term, { quantity, unit, aged }));
+          const reading = readingOf(value, number, signOf(quantity), name, clock() - ageMs);
+          outcomes.push({ ok: true, quantity, reading, ageMs });
         } catch (error) {
           outcomes.push({ ok: false, quantity, problem: explained(name, error) });
           if (error instanceof HelioError && GONE.has(error.code)) return [...outcomes, ...rest(values()!, outcomes)];

@@ -51,9 +51,12 @@ export interface Reading {
   readonly origin: Origin;
 }
 
-/** One quantity of one poll: what the device said, or why there is nothing. Nothing is never 0. */
+/**
+ * One quantity of one poll: what the device said, or why there is nothing. Nothing is never 0. `ageMs`: how old it was already, where the device
+ * publishes when it pleases.
+ */
 export type Outcome =
-  | { readonly ok: true; readonly quantity: Quantity; readonly reading: Reading }
+  | { readonly ok: true; readonly quantity: Quantity; readonly reading: Reading; readonly ageMs?: number }
   | { readonly ok: false; readonly quantity: Quantity; readonly problem: HelioError };
 
 /** Something that can be asked what it measures. */

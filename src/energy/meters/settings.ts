@@ -88,7 +88,10 @@ function fillText(text: string, values: ReadonlyMap<string, Setting | undefined>
       );
     return values.get(key);
   };
-  if (whole !== undefined) return of(whole) ?? ABSENT;
+  if (whole !== undefined) {
+    const value = of(whole);
+    return value === undefined ? ABSENT : String(value);
+  }
   let absent = false;
   const filled = text.replace(NAMED, (_, key: string) => {
     const value = of(key);

@@ -50,14 +50,19 @@ export function checkFilled(filled: unknown, name: string): MeterTemplate {
 
 type Issue = z.core.$ZodIssue;
 
-/** Of the alternatives of a union, the one that got furthest says most. */
+/** Of the alternatives of a union, and of those within them, the one that got furthest says most. */
 function furthest(issue: Issue): Issue {
-  if (issue.code !== 'invalid_union' || issue.errors.length === 0) return issue;
-  const candidates = issue.errors.map((issues) => issues[0]).filter((i) => i !== undefined);
-  const rank = (i: Issue): number => i.path.length * 2 + (i.code === 'unrecognized_keys' ? 0 : 1);
-  const best = candidates.toSorted((a, b) => rank(b) - rank(a))[0];
-  return best === undefined ? issue : furthest({ ...best, path: [...issue.path, ...best.path] });
+  if (issue.code !== 'invalid_union') return issue;
+  const leaves = issue.errors
+    .flatMap((issues) => (issues[0] === undefined ? [] : [furthest(issues[0])]))
+    .toSorted((a, b) => rank(b) - rank(a));
+  return leaves[0] === undefined ? issue : { ...leaves[0], path: [...issue.path, ...leaves[0].path] };
 }
+
+/** What is wrong with a key that is there says more than what another alternative would need. */
+const rank = (issue: Issue): number =>
+  issue.path.length * 3 +
+  (issue.code === 'unrecognized_keys' ? 0 : issue.message.endsWith('received undefined') ? 1 : 2);
 
 function described(issue: Issue, path: readonly PropertyKey[], value: unknown): string {
   const key = path.join('.') || 'the file';

@@ -9,9 +9,20 @@ import { DEVICE_UNITS, type DeviceUnit, QUANTITIES, type Quantity, SIGNED, unitF
  */
 
 const text = (most = 300) => z.string().min(1).max(most);
-/** A whole setting, such as `{port}`: it keeps its type. */
+/** A whole setting, such as `{port}`. */
 const placeholder = z.string().regex(/^\{[A-Za-z][A-Za-z0-9]{0,39}\}$/);
-const port = z.union([z.int().min(1).max(65_535), placeholder]);
+/** Settings are filled in as text: a number may come as one. */
+const wholeNumber = (low: number, high: number) =>
+  z.union([
+    z.int().min(low).max(high),
+    z
+      .string()
+      .regex(/^\d{1,5}$/)
+      .refine((digits) => Number(digits) >= low && Number(digits) <= high, { error: `must be from ${low} to ${high}` }),
+    placeholder,
+  ]);
+const port = wholeNumber(1, 65_535);
+const yesOrNo = z.union([z.boolean(), z.enum(['true', 'false']), placeholder]);
 const scale = z.number().min(-1e9).max(1e9).optional().describe('Multiplies the value; default 1.');
 const optional = z
   .boolean()
@@ -133,10 +144,7 @@ const variants = {
     source: z.literal('http'),
     ...common,
     url: text().describe('http://{host} or https://{host}'),
-    selfSigned: z
-      .union([z.boolean(), placeholder])
-      .default(false)
-      .describe('Accept a certificate that nobody vouches for, as home devices have.'),
+    selfSigned: yesOrNo.default(false).describe('Accept a certificate that nobody vouches for, as home devices have.'),
     authorization: authorization.optional(),
     login: z
       .strictObject({
@@ -153,14 +161,14 @@ const variants = {
     ...common,
     host: text(),
     port: port.default(502),
-    unit: z.union([z.int().min(0).max(255), placeholder]).describe('Unit id (slave id).'),
+    unit: wholeNumber(0, 255).describe('Unit id (slave id).'),
     values: values(TERMS.modbus),
   }),
   mqtt: z.strictObject({
     source: z.literal('mqtt'),
     ...common,
     url: text().describe('mqtt://{host}:{port}, or mqtts:'),
-    selfSigned: z.union([z.boolean(), placeholder]).default(false),
+    selfSigned: yesOrNo.default(false),
     user: text().optional(),
     password: z.string().max(300).optional(),
     keepAlive: z
@@ -173,7 +181,7 @@ const variants = {
     source: z.literal('home-assistant'),
     ...common,
     url: text().describe('http://{host}:{port}, or https:'),
-    selfSigned: z.union([z.boolean(), placeholder]).default(false),
+    selfSigned: yesOrNo.default(false),
     token: text(4_000),
     values: z
       .union([z.literal('energy-dashboard'), values(TERMS['home-assistant'])])

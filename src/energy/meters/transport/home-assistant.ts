@@ -25,7 +25,7 @@ export function openHomeAssistant(template: Template): HomeAssistantTransport {
     if (client?.open !== true) {
       following = undefined;
       client = await HomeAssistantClient.open(name, url, token, {
-        selfSigned: template.selfSigned === true,
+        selfSigned: String(template.selfSigned) === 'true',
         timeoutMs: template.timeoutS * 1_000,
       });
     }

@@ -16,7 +16,7 @@ const REMEDY = 'Check user, password or token of this device.';
 export function openHttp(template: Template): Transport<TermOf<'http'>> {
   const { name, authorization, login } = template;
   const base = baseOf(template);
-  const options = { timeoutMs: template.timeoutS * 1_000, selfSigned: template.selfSigned === true };
+  const options = { timeoutMs: template.timeoutS * 1_000, selfSigned: String(template.selfSigned) === 'true' };
   /** Headers that a login has brought; undefined before it, and when they are no longer taken. */
   let session: Readonly<Record<string, string>> | undefined;
 

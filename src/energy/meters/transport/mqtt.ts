@@ -50,7 +50,7 @@ export function openMqtt(template: TemplateOf<'mqtt'>, clock: () => number): Tra
       connectTimeout: timeoutMs,
       ...(user === undefined ? {} : { username: user }),
       ...(password === undefined ? {} : { password }),
-      ...(template.selfSigned === true ? { rejectUnauthorized: false } : {}),
+      ...(String(template.selfSigned) === 'true' ? { rejectUnauthorized: false } : {}),
     });
     client = opening;
     const { promise: connected, resolve, reject } = Promise.withResolvers<void>();
@@ -111,9 +111,11 @@ export function openMqtt(template: TemplateOf<'mqtt'>, clock: () => number): Tra
       if (client?.connected !== true) await open();
       // All topics have one deadline together.
       const until = performance.now() + timeoutMs;
-      return async ({ topic, path, ...words }) => {
+      return async ({ topic, path, ...words }, { aged }) => {
         const { text, atMs } = await firstOf(topic, until);
-        const ageS = Math.round((clock() - atMs) / 1_000);
+        const ageMs = Math.max(0, clock() - atMs);
+        const ageS = Math.round(ageMs / 1_000);
+        aged?.(ageMs);
         if (ageS > template.staleAfterS)
           throw unusable(
             name,

@@ -5,6 +5,8 @@ export interface Wanted {
   readonly quantity: Quantity;
   /** Of the device; undefined where it says so itself: then the number comes in the quantity's own unit. */
   readonly unit?: DeviceUnit | undefined;
+  /** Called where a value was published earlier: how long ago. */
+  readonly aged?: (ageMs: number) => void;
 }
 
 /** One term of one poll: a number, or null where the device says that it has none. It throws where it failed. */

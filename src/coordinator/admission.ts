@@ -5,13 +5,13 @@ import type { IslandMessage } from '../protocol/messages.ts';
 import { isKnown, type Newcomer, objectionTo } from './membership.ts';
 import type { RunState } from './state.ts';
 
-/** Who may come in, by what they say in their first message. */
+/** Whether an island may join, decided from its hello. */
 
 export interface Doorkeeper {
   readonly run: string;
   /** The key that invitations are signed with. */
   readonly hostKey: string;
-  /** What the island had to sign. */
+  /** The challenge that the island had to sign. */
   readonly nonce: string;
   /** Seconds since 1970. */
   readonly nowS: number;
@@ -24,7 +24,7 @@ export type Admission =
   | { readonly kind: 'ask-host' };
 
 /**
- * @param state asked for anew after each wait: another may have come meanwhile
+ * @param state read again after each wait: another island may have joined in between
  * @throws HelioError HELIO-4003 when it is not who it says, or its invitation is worth nothing, HELIO-4005 when it was banned
  */
 export async function admission(

@@ -9,7 +9,7 @@ import type { AggregationState, StatePart } from './state-pieces.ts';
 
 export type AggregationSettings = MergeRule & Pick<OuterSettings, 'upCodec' | 'downCodec' | 'pull'>;
 
-/** A fragment of the run: what is merged, and what its way to the islands needs. */
+/** A fragment of the run: its parameters, outer optimizer state, and the state of its downward codec. */
 interface GlobalState {
   readonly layout: Fragment;
   readonly up: Codec;
@@ -19,7 +19,7 @@ interface GlobalState {
   readonly memory: Float32Array;
 }
 
-/** Where contributions wait for their merge, still encoded. */
+/** Stores encoded contributions until their merge. */
 export interface PayloadBuffer {
   /** @returns fetches the payload again, as often as wanted, until {@link clear} */
   put(payload: EncodedFragment['payload']): () => EncodedFragment['payload'];
@@ -48,7 +48,7 @@ export class Aggregation {
   readonly #states: GlobalState[];
   readonly #buffers: readonly PayloadBuffer[];
   readonly #waiting: Map<string, Waiting>[];
-  /** Where θ is put before it is known what of it arrives; of the largest fragment's size. */
+  /** Scratch for θ before it is encoded; as large as the largest fragment. */
   readonly #scratch: Float32Array;
 
   /** @param state what is left out is as before the first merge; parameters are zero then, and written through {@link array} */
@@ -76,7 +76,7 @@ export class Aggregation {
           second: kept(state.second) ?? fresh.second,
           steps: state.steps?.[i] ?? 0,
         },
-        // What is sent exactly leaves nothing over.
+        // An exact codec leaves no residual.
         residual: exact ? new Float32Array(0) : (kept(state.residual) ?? new Float32Array(layout.elements)),
         memory: state.memories?.[i] ?? new Float32Array(down.memoryElements),
       };
@@ -86,7 +86,7 @@ export class Aggregation {
     this.#buffers = fragments.map(newBuffer);
   }
 
-  /** The one codec that contributions to a fragment may come in. */
+  /** The codec that contributions to a fragment must have. */
   codec(fragment: number): Codec {
     return this.#states[fragment]!.up;
   }
@@ -147,7 +147,7 @@ export class Aggregation {
     return { encoded: this.#adopt(fragment, state, merged), delta };
   }
 
-  /** Takes the outer step along an averaged pseudo-gradient again, that a merge has led to before. */
+  /** Replays the outer step of an earlier merge from its averaged pseudo-gradient. */
   follow(fragment: number, delta: Float32Array): void {
     const state = this.#states[fragment]!;
     this.#adopt(fragment, state, outerStep(state.global, delta, this.#settings, this.#target(state)));
@@ -188,7 +188,7 @@ export class Aggregation {
     return this.#states[fragment]!.global.steps;
   }
 
-  /** The whole fragment as it is now, for those who come. */
+  /** The whole fragment as it is now, for islands that join. */
   whole(fragment: number): EncodedFragment {
     return packWhole(this.#states[fragment]!.global.parameters);
   }

@@ -12,7 +12,7 @@ import type { FragmentState, Pace, RunSettings } from './state.ts';
 
 export const UNKNOWN_PACE: Pace = { workSinceMs: null, receivedMs: null, stepsPerMs: null };
 
-/** It begins on a fragment as it is now. */
+/** An island begins a round from the fragment as it is now. */
 export const startingAt = ({ stepsPerMs }: Pace, nowMs: number): Pace => ({
   workSinceMs: nowMs,
   receivedMs: nowMs,
@@ -21,15 +21,15 @@ export const startingAt = ({ stepsPerMs }: Pace, nowMs: number): Pace => ({
 
 /** How many times faster than usual an island can be: a GPU beside small computers. */
 const FASTEST = 64;
-/** How many times faster than usual one may say it is, where the others take fewer steps beside it: they take no fewer than this part. */
+/** With `stepsBySpeed`: how many times the usual speed an island may claim. The steps of the others shrink by at most this factor. */
 const BESIDE = 8;
-/** How many times sooner than usual one may be due, where all are merged together: it would cut the others' rounds short. */
+/** How many times sooner than usual an island may be due where all are merged together, as it would shorten the rounds of the others. */
 const EARLIEST = 4;
 /** Rounds that an island may have trained through in one, where nobody knows a pace. */
 const ROUNDS = 4;
-/** How many times more than its islands have trained, the fastest quarter left out, a merge may move the run. */
+/** A merge may advance the run by at most this many times the mean steps of its islands, without the fastest quarter. */
 const LEAP = 4;
-/** Islands from which on there is a usual pace, and something that most have trained. */
+/** Islands needed for a usual pace and a usual number of steps. */
 const CROWD = 3;
 
 /** @returns null while too few have shown theirs */
@@ -56,7 +56,7 @@ export interface Claim {
   readonly claimedTokens: number;
 }
 
-/** The steps and tokens of a claim that there was time for. */
+/** The steps and tokens of a claim, as far as there was time for them. */
 export function believable(
   { outer, tokensPerStep }: Pick<RunSettings, 'outer' | 'tokensPerStep'>,
   { pace: usual }: Pick<FragmentState, 'pace'>,
@@ -77,7 +77,7 @@ export function believable(
   };
 }
 
-/** The longest that a contribution may be, with the steps that are believed of it. */
+/** The largest norm that a contribution may have, given its bounded steps. */
 export function mostLength(
   settings: Pick<RunSettings, 'outer' | 'tokensPerStep'>,
   fragment: Pick<FragmentState, 'pace' | 'lengths'>,

@@ -5,9 +5,9 @@ import { islandOf, trainingNames } from './roster.ts';
 import type { Event, FragmentState, Island, RunSettings, RunState } from './state.ts';
 import type { Step } from './step.ts';
 
-/** When fragments are due, for the run and for each island, and which word of an island still counts. */
+/** When fragments are due, for the run and for each island, and whether an island's message about a version still counts. */
 
-/** All that train: for what is done once a merge, and not with every event. */
+/** All training islands. Costs time in their number: for use once a merge, not with every event. */
 export const training = ({ islands }: Pick<RunState, 'islands'>): readonly Island[] =>
   trainingNames(islands).map((name) => islandOf(islands, name)!);
 
@@ -34,7 +34,7 @@ export function nextDue(settings: RunSettings, fragment: number, runStep: number
   return Math.min(settings.steps, runStep + innerSteps);
 }
 
-/** Whether something that was said of a version of a fragment still counts. */
+/** Whether a message about this version of a fragment still counts. */
 export const isAdmitted = ({ outer }: RunSettings, { version }: FragmentState, base: number): boolean =>
   base <= version && version - base <= outer.maxStaleness;
 
@@ -54,7 +54,7 @@ export function isAwaited(
   // One a pull: a repeated one would only fill the buffer.
   if (has(known.stage.arrived, island)) return false;
   const { status, merged, sent } = islandOf(state.islands, island)!;
-  // What came too late for a merge that the island was sent is part of its next round.
+  // A contribution that was too late for a merge which the island was sent is part of its next round.
   if (settings.outer.carryOver && version < sent[fragment]!) return false;
   return status === 'training' && round > merged[fragment]! && isAdmitted(settings, known, version);
 }

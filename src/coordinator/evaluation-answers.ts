@@ -8,7 +8,7 @@ import type { EvaluationPart, PartAnswer } from './evaluation-state.ts';
  * It holds while those who lie are not two of the three that measure a part; with fewer than three islands nothing is left but the bounds.
  */
 
-/** Nats a token, or an example: no model that is any use is there. */
+/** Nats a token, or an example: no useful model has such a loss. */
 const MOST_LOSS = 1_000;
 /** Share by which two measurements of one part may differ: other processors and precisions. */
 const ALIKE = 0.02;
@@ -35,7 +35,7 @@ export function believed({ answers }: EvaluationPart): PartAnswer {
   return byLoss[Math.floor(byLoss.length / 2)]!;
 }
 
-/** Who measured what cannot be the same model on the same batches, where three have. */
+/** Islands whose answer cannot be of the same model on the same batches, where three have measured. */
 export const outliers = (part: EvaluationPart): readonly PartAnswer[] => {
   const held = believed(part);
   const isOut = (answer: PartAnswer): boolean =>

@@ -9,17 +9,17 @@ export interface Evaluation {
   readonly parts: readonly EvaluationPart[];
   /** When it is given up. */
   readonly untilMs: number;
-  /** Until then nothing changes by itself: 0 when something has happened. */
+  /** Nothing changes by itself before this time; 0 after an event. */
   readonly nextLookMs: number;
 }
 
 export interface EvaluationPart {
-  /** Islands that it is to be heard from. */
+  /** How many islands are to measure this part. */
   readonly wanted: number;
   /** Who is waited for. */
   readonly asked: readonly EvaluationRequest[];
   readonly answers: readonly PartAnswer[];
-  /** Who is not waited for any more, and not asked again: it let its time pass, or said what cannot be. */
+  /** Islands that are not waited for and not asked again: they missed the deadline, or gave an impossible answer. */
   readonly passed: readonly string[];
 }
 
@@ -27,7 +27,7 @@ export interface EvaluationRequest {
   readonly island: string;
   readonly sinceMs: number;
   readonly untilMs: number;
-  /** The how manyeth it is of those that were asked for at once. */
+  /** Its position among the parts that were asked for at once, for its deadline. */
   readonly nth: number;
 }
 

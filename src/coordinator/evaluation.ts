@@ -8,8 +8,8 @@ import type { Step } from './step.ts';
  * Validation of the merged model, done by the islands: the held-out batches are dealt out in parts. Whoever missed a merge is sent it first; as
  * messages and fragments to an island arrive in order, all parts asked for between two merges measure the same model.
  *
- * Nobody can hold it up: whoever does not answer in time is not waited for, another is asked, and when nobody does it is given up and the run goes on. A
- * late answer still counts. What is believed of the answers: `evaluation-answers.ts`.
+ * No island can block it: if one does not answer in time, another is asked; if nobody answers, the evaluation is skipped and the run goes on. A late
+ * answer still counts. What is believed of the answers: `evaluation-answers.ts`.
  */
 export function beginEvaluation(step: Step, label: Evaluation['label']): void {
   const { settings, state } = step;
@@ -34,7 +34,7 @@ export function beginEvaluation(step: Step, label: Evaluation['label']): void {
 
 /** Leases after which an evaluation that nobody has finished is given up, at the earliest. */
 const LEASES = 8;
-/** An island may take so many times as long as islands usually do, and at least so long. */
+/** The deadline of an island: this many times the usual time, and at least so long. */
 const WAIT_FACTOR = 4;
 const LEAST_PATIENCE_MS = 2_000;
 
@@ -43,7 +43,7 @@ const NOBODY_CAN =
 
 const evaluators = (step: Step): readonly Island[] => training(step.state).filter(({ evaluates }) => evaluates);
 
-/** Takes it as far as it goes. Most events change nothing of it, and it looks at nobody then. */
+/** Advances the evaluation as far as possible. Most events change nothing of it; then no island is looked at. */
 export function advanceEvaluation(step: Step): void {
   const before = step.state.evaluation;
   if (before === null || step.nowMs < before.nextLookMs) return;
@@ -111,7 +111,7 @@ function doubt(step: Step, island: string, reason: string): void {
   step.record({ kind: 'doubted', island, reason });
 }
 
-/** Asks for what nobody is asked for, of those that were right so far, and have the least to do. A part that nobody is left for is as it is. */
+/** Assigns open parts to islands that were right so far and have the fewest parts. A part for which no island is left stays open. */
 function ask(step: Step, able: readonly Island[]): void {
   const evaluation = step.state.evaluation!;
   if (!evaluation.parts.some(isLacking)) return;
@@ -124,7 +124,7 @@ function ask(step: Step, able: readonly Island[]): void {
     for (let missing = part.wanted - part.answers.length - asked.length; missing > 0; missing--) {
       const known = new Set([...asked, ...part.answers].map(({ island }) => island).concat(part.passed));
       const first = part.answers.length + asked.length === 0;
-      // Who measures again is not to be foreseen.
+      // Who measures again must not be predictable.
       const island = nextOf(able, known, load, first ? 0 : Math.floor(step.nowMs * 997 + index * 61));
       if (island === undefined) break;
       load.set(island, load.get(island)! + 1);

@@ -1,10 +1,10 @@
 import { ListeningClock } from '../protocol/listening-clock.ts';
 
-/** A tick that comes later than this after the one before tells of a stall of the coordinator, of which no more is counted. */
+/** A tick that is later than this is a stall of the coordinator: no more than this is counted as silence. */
 const MOST_TICK_MS = 1_000;
 /** A browser runs the timers of a hidden tab once a minute. */
 const TAB_LEASE_MS = 90_000;
-/** After this share of its lease an island that said nothing whole is asked for by the bytes that came of it. */
+/** After this share of its lease without a whole message, an island's received bytes count as a sign of life. */
 const QUIET = 1 / 3;
 
 interface Lease {

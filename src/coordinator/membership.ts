@@ -37,7 +37,7 @@ export interface Objection {
 export const isKnown = ({ islands }: Pick<RunState, 'islands'>, name: string): boolean =>
   (islandOf(islands, name)?.key ?? '') !== '';
 
-/** Why somebody does not come in, or null. It is asked at the door, and again where it comes in: meanwhile the host may have thought better of it. */
+/** Why an island may not join, or null. Checked at the handshake and again when it joins, as the host may have revoked its invitation in between. */
 export function objectionTo(
   state: Pick<RunState, 'islands' | 'banned' | 'revoked'>,
   { island: name, key, invitation }: Newcomer,

@@ -29,7 +29,7 @@ import { allIslands } from './roster.ts';
 import type { Event, FragmentState, Island, Merged, RunSettings, RunState } from './state.ts';
 import { NEVER_MS, type Step } from './step.ts';
 
-/** A fragment's way from one merge to the next: who is due, who is asked, how long is waited, and what is merged (Decoupled DiLoCo, arXiv 2604.21428). */
+/** A fragment from one merge to the next: who is due, who is asked, how long a merge waits, and what is merged (Decoupled DiLoCo, arXiv 2604.21428). */
 
 export function islandDue(step: Step, { island, fragment, version, slackMs }: Event & { readonly kind: 'due' }): void {
   const { settings, state, nowMs } = step;
@@ -192,7 +192,7 @@ function advanceFragment(step: Step, index: number): void {
   }
 }
 
-/** A quorum is of those that are there; but one that is overdue does not keep the others from a merge. */
+/** The quorum counts connected islands; one that is overdue does not block the others. */
 function quorumNow({ islands }: RunState, quorum: number): number {
   const there = islands.training.size;
   return there < quorum ? quorum : Math.max(1, Math.min(quorum, there - islands.overdue));
@@ -205,7 +205,7 @@ function quorumNow({ islands }: RunState, quorum: number): number {
 function waitForOthers(step: Step, index: number, stage: FragmentState['stage'] & { readonly kind: 'open' }): void {
   const { tallies, training: there } = step.state.islands;
   const { leaseMs, outer } = step.settings;
-  // A quorum that is not there at all is waited for as long as it takes.
+  // Without enough connected islands for a quorum, the wait has no limit.
   const isThere = outer.quorum === 'all' || there.size >= outer.quorum;
   if (tallies[index]!.due.size === 0 || !isThere) {
     if (stage.untilMs !== undefined) step.fragment(index, { stage: { kind: 'open' } });
@@ -225,7 +225,7 @@ function waitForOthers(step: Step, index: number, stage: FragmentState['stage'] 
   advanceFragment(step, index);
 }
 
-/** How many times as long as the first that was due another may take, on a slow machine. */
+/** How many times as long as the first due island another may take, on a slow machine. */
 const SLOWER = 8;
 
 /**

@@ -85,7 +85,7 @@ export function initialState(settings: RunSettings): RunState {
  */
 function recover(step: Step, trainedMs: number): void {
   const { settings, state } = step;
-  // Whoever was still waiting for others, or was stopped in good order, waits for all that the run expects.
+  // A run that was still gathering, or was stopped cleanly, waits for all expected islands.
   const killed = state.phase === 'training' || state.phase === 'paused' || state.phase === 'concluding';
   step.update({
     phase: 'gathering',
@@ -285,7 +285,7 @@ function isComplete({ state, settings }: Step): boolean {
   );
 }
 
-/** Too few train: the run pauses until they are enough again, and fails when nobody at all comes back in time. */
+/** Below quorum the run pauses until the quorum is reached again. It fails when no island comes back in time. */
 function noticeLoneliness(step: Step): void {
   const { quorum } = step.settings.outer;
   const there = countTraining(step.state);
@@ -314,7 +314,7 @@ function conclude(step: Step): void {
   end(step, 'finished', 'the stop rule is met');
 }
 
-/** Ctrl-C: a checkpoint first, unless tensors are on their way; then everybody stops. */
+/** Ctrl-C: first a checkpoint, unless a transfer is under way; then all islands stop. */
 function interrupt(step: Step): void {
   const { checkpoint, fragments, phase } = step.state;
   const merging = phase === 'training' || phase === 'paused';

@@ -7,7 +7,7 @@ export interface NextShard {
   readonly from: number;
 }
 
-/** Nobody has looked yet. */
+/** Before the first search. */
 export const UNKNOWN_SHARD: NextShard = { of: 0, fewest: 0, from: 0 };
 
 /**

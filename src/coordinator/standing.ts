@@ -3,14 +3,14 @@ import { entryOf } from './persistent-map.ts';
 import { runStepOf } from './run.ts';
 import type { Island, RunSettings, RunState } from './state.ts';
 
-/** Where an island is, so that whoever looks at the run understands it: pure, from the state alone. */
+/** An island's state and its reason, for people who look at the run: pure, from the run's state alone. */
 export function standingOf(settings: RunSettings, state: RunState, island: Island): Standing {
   const { status, told, key } = island;
   const banned = key === '' ? undefined : entryOf(state.banned, key);
   // Of a run that was moved without keys the name alone is left.
   if (banned !== undefined || island.left === 'offences')
     return standing('banned', 'offences', banned ?? 'what no honest island does');
-  // A command that its host might type is no island's to name.
+  // An island must not suggest commands to the host.
   if (told?.state === 'away' && status !== 'joining') return { ...told, fix: null };
   switch (status) {
     case 'joining': {

@@ -103,7 +103,7 @@ export class PlacedPieces {
   /** @throws HelioError HELIO-3001 when it does not fit */
   put({ part, fragment, offset, data }: StatePiece): void {
     const array = this.#array(part, fragment);
-    // Settings have changed since, and this is kept no more.
+    // The settings have changed since: this part is no longer kept.
     if (array.length === 0) return;
     if (offset + data.length > array.length) throw unfitting(`${part} ${fragment}`, offset + data.length, array.length);
     array.set(data, offset);

@@ -2,7 +2,7 @@ import { has } from './persistent-map.ts';
 import { islandOf, withIsland } from './roster.ts';
 import type { Effect, FragmentState, Island, RunRecord, RunSettings, RunState, Word } from './state.ts';
 
-/** A time that does not come: as a number, so that it is JSON. */
+/** A time that never comes: a number, so that it is JSON. */
 export const NEVER_MS = Number.MAX_SAFE_INTEGER;
 
 /** One reaction under way: the state so far and the effects so far. It lives within one call of `react`. */

@@ -1,8 +1,8 @@
 import { isIPv6 } from 'node:net';
 
 /**
- * Who an address is counted as: an IPv4 address by itself, also where it comes as IPv6 (RFC 4291, 2.5.5.2), and of IPv6 the /64, which is what one home or server is given
- * (RFC 6177): whoever has one has all addresses in it.
+ * The key by which an address is rate-limited: an IPv4 address itself, also when mapped into IPv6 (RFC 4291, 2.5.5.2), and the /64 of an IPv6 address, as one home or
+ * server owns a whole /64 (RFC 6177).
  */
 export function countedAs(address: string): string {
   const plain = address.replace(/%.*$/, '').toLowerCase();

@@ -11,7 +11,7 @@ import type { Digest, MergeResult } from './worker-aggregation.ts';
 
 /** The thread of `WorkerAggregation`. Payloads are made for one reader, and handed over. */
 let aggregation: Aggregation | undefined;
-/** While it gets what it begins with. */
+/** While the initial state arrives. */
 let placed: PlacedPieces | undefined;
 
 /** Of each fragment, as it was when somebody last asked. */

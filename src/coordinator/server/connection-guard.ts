@@ -31,15 +31,15 @@ interface Stranger {
 }
 
 /**
- * Everybody who was not let in yet: a connection that says nothing, a request, an island before its hello is found good. Each has so many bytes and so much time, each address so
- * many of them, and all together so many: where these are used up, the oldest of the address with the most goes, so that whoever is quick gets in.
+ * Limits connections that were not let in yet: silent ones, HTTP requests, islands before their hello is verified. Limits are on bytes and time of each, on their number for each
+ * address, and in all. When a limit is reached, the oldest connection of the busiest address is closed, so that whoever is quick gets in.
  */
 export class ConnectionGuard {
   readonly #limits: ConnectionLimits;
   readonly #nowMs: () => number;
   readonly #turnedAway: (why: TurnedAway) => void;
   readonly #strangers = new Set<Stranger>();
-  /** By the other end of the connection: with TLS it is seen as two sockets, the wire that arrives and what is in it. */
+  /** By remote address and port: with TLS one connection has two sockets, the raw one and the encrypted one. */
   readonly #byEnd = new Map<string, Stranger>();
   readonly #byAddress = new Map<string, Set<Stranger>>();
   readonly #connections: RateByAddress;
@@ -94,13 +94,13 @@ export class ConnectionGuard {
 
   /** A connection was opened. It is closed at once where it may not be. */
   arrived(socket: Socket): void {
-    // Whoever resets a connection must never end more than that connection.
+    // A reset must never end more than its own connection.
     socket.on('error', () => socket.destroy());
     const { remoteAddress } = socket;
-    // It was reset before it was taken from the queue: nobody is there, and nothing tells it from others like it.
+    // It was reset before it was accepted: it has no remote address.
     if (remoteAddress === undefined) return this.#close(socket, 'gone');
     const address = countedAs(remoteAddress);
-    // Where only islands are left, none of them is put out for one who comes.
+    // When all connections are islands, none of them is closed for a newcomer.
     if (this.#sockets >= this.#limits.sockets && !this.#closeOldest(this.#busiest()))
       return this.#close(socket, 'full');
     const nowMs = this.#nowMs();
@@ -131,14 +131,14 @@ export class ConnectionGuard {
   }
 
   /**
-   * Whether this process has more to do than it can. Then time is what strangers would take from islands: of addresses from which nobody was ever let in, few
-   * connections a second are looked at, those of each that come seldom first, and the rest is closed at once.
+   * Whether this process is overloaded. Then strangers would take time from islands: of addresses from which no island was ever let in, only a few connections
+   * a second are accepted, seldom seen addresses first; the others are closed at once.
    */
   press(isPressed: boolean): void {
     this.#isPressed = isPressed;
   }
 
-  /** What it sends as a WebSocket is counted, so that a message is not put together before it is known from whom. */
+  /** Counts bytes of its WebSocket, so that no large message is assembled before the sender is known. */
   watch(socket: Socket): void {
     const stranger = this.#byEnd.get(endOf(socket));
     const look = (): void => {
@@ -148,7 +148,7 @@ export class ConnectionGuard {
     socket.on('data', look);
   }
 
-  /** It waits for a person. */
+  /** It waits for the host's answer: it may stay for so long. */
   waits(socket: Socket, forMs: number): void {
     const stranger = this.#byEnd.get(endOf(socket));
     if (stranger === undefined) return;
@@ -195,7 +195,7 @@ export class ConnectionGuard {
     this.#closeOldest(this.#busiest());
   }
 
-  /** However many addresses somebody has, all of them together come only so fast. */
+  /** Limits all such addresses together: one attacker may have many. */
   #spareFor(isQuiet: boolean): TokenBucket {
     return isQuiet ? this.#quietInAll : this.#spare;
   }

@@ -11,7 +11,7 @@ import type { ServerOptions } from './options.ts';
 import type { Peer } from './peer.ts';
 import type { Receipts } from './receipts.ts';
 
-/** Of one fragment, by one island: behind one that came late may be the one that is asked for now. */
+/** Transfers of one fragment by one island: behind a late one may be the one that is asked for now. */
 const MOST_BEGUN = 2;
 
 type Contribution = Content & { readonly kind: 'contribution' };
@@ -19,11 +19,11 @@ type Contribution = Content & { readonly kind: 'contribution' };
 /** What the receiver needs of the server. */
 export interface ReceiverContext {
   state(): RunState;
-  /** A contribution is there, for its merge, or will be in none. */
+  /** A contribution was received for its merge, or was left out. */
   take(peer: Peer, event: Event & { readonly kind: 'contributed' | 'left-out' }): void;
 }
 
-/** Takes contributions: signed ones, and only where one was asked for. Nothing else may fill memory. */
+/** Accepts contributions that are signed and were asked for. Nothing else may use memory. */
 export class ContributionReceiver {
   readonly #options: ServerOptions;
   readonly #effectRunner: EffectRunner;

@@ -35,13 +35,13 @@ export interface EffectContext {
   unsent(peer: Peer, error: unknown): void;
 }
 
-/** How far behind an island may lie with what it is sent: so many times the whole model, and at least so much. */
+/** How far an island may be behind in reading: this many times the whole model, and at least so many bytes. */
 const MODELS_BEHIND = 4;
 const BYTES_BEHIND = 64 * 2 ** 20;
-/** Messages after which others have a turn. */
+/** Messages after which the event loop gets a turn. */
 const TOLD_AT_ONCE = 128;
 
-/** Does what the machine decides, one after the other: sums, stores, and sends. */
+/** Carries out the state machine's effects in order: merges, stores and sends. */
 export class EffectRunner {
   readonly #options: ServerOptions;
   readonly #context: EffectContext;
@@ -102,7 +102,7 @@ export class EffectRunner {
     this.#busy = false;
   }
 
-  /** Thousands that are told something at once take a while: others are heard meanwhile. */
+  /** Sending to thousands takes a while: the event loop gets a turn in between. */
   #breath(): Promise<void> | void {
     if (++this.#told % TOLD_AT_ONCE === 0) return nextTurn();
   }
@@ -264,7 +264,7 @@ export class EffectRunner {
     }
   }
 
-  /** Whoever lies too far behind with taking what it is sent is cut off: it comes back, and is sent the newest. */
+  /** Disconnects an island that is too far behind in reading: it reconnects and is sent the newest. */
   #transfer(peer: Peer | undefined, packed: Packed): void {
     if (peer === undefined) return;
     if (peer.channel.waitingBytes > this.#mostBehind) return peer.socket.terminate();

@@ -1,6 +1,6 @@
 import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 
-/** How much of its time this process was at work, also where others kept it from it. */
+/** Share of its time that this process was busy, including time in which other processes kept it from running. */
 export class EventLoopLoad {
   #before: EventLoopUtilization = performance.eventLoopUtilization();
 

@@ -10,11 +10,11 @@ import { HelioError } from '../../errors.ts';
  * | the same from an island of another version of Heliotrope | HELIO-4004 | refused: versions differ |
  * | a contribution that is not signed by its island, or not finite: no version sends such | HELIO-4008 | offence |
  * | versions that have none in common | HELIO-4006 | refused |
- * | no leave to join, a name or key of another, an invitation that is worth nothing, too many messages | HELIO-4003 | refused |
+ * | no invitation, a name or key of another island, an invalid invitation, too many messages | HELIO-4003 | refused |
  * | banned before | HELIO-4005 | refused |
  * | a contribution that is far too long, or of more tokens than its steps have | HELIO-4007 | left out; the island goes on |
  * | a contribution that the coordinator's disk has no room for, or that it cannot write | HELIO-3002 to 3004 | left out; the island goes on |
- * | the thread that adds up is gone | HELIO-2001 | the run ends with that cause |
+ * | the aggregation thread ended | HELIO-2001 | the run ends with that cause |
  * | an error that nobody explained: a bug of ours | none | refused, and nothing more: what one island sends must not end a run |
  * | claims that time does not allow, losses that others do not measure, no answer | none | bounded, recorded as doubted, not waited for |
  */

@@ -14,7 +14,7 @@ import type { Hello, Peer, Resume } from './peer.ts';
 
 export const OWN_VERSIONS = { protocol: PROTOCOL_VERSION, oldest: OLDEST_PROTOCOL };
 
-/** Of an address that others were refused at. */
+/** When an island may try again from an address that was refused too often. */
 const AGAIN_S = 10;
 /** Time to say what it has: it reads all its parameters for that, and may be in a step that takes minutes. */
 const RESUME_MS = 600_000;
@@ -40,7 +40,7 @@ export class Handshake {
   readonly #options: ServerOptions;
   readonly #context: HandshakeContext;
   readonly #joinRequests: JoinRequests;
-  /** Those that were let in and have not said what they have: until then no event tells of them, and no use of their invitation is counted. */
+  /** Islands that were let in and have not sent `resume`: until then there is no event of them, and no use of their invitation is counted. */
   readonly #coming = new Map<Peer, NodeJS.Timeout>();
 
   constructor(options: ServerOptions, context: HandshakeContext) {
@@ -167,7 +167,7 @@ export class Handshake {
     this.#context.refuse(peer, new RefusedForNow(what, 'It comes again by itself.', AGAIN_S));
   }
 
-  /** It is who it says, and may come: it is asked what it has. */
+  /** Its identity and invitation are verified: it is asked what it has. */
   #admit(peer: Peer, hello: Hello, invitation: Peer['invitation']): void {
     const { run, settings, version } = this.#options;
     const leaseMs = leaseOf(hello.host, settings.leaseMs);

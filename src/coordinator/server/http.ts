@@ -26,7 +26,7 @@ export interface HttpOptions {
   readonly version: string;
   readonly run: string;
   readonly steps: number;
-  /** What the host shows to be the host. */
+  /** The host's bearer token. */
   readonly adminToken: string;
   readonly state: () => RunState;
   readonly metrics: RunMetrics;
@@ -215,7 +215,7 @@ const shown = ({ name, key, status, progress, past, offences }: Island) => ({
   offences,
 });
 
-/** Takes as long for every wrong token. */
+/** In constant time. */
 function isEqual(given: string, expected: string): boolean {
   const [a, b] = [Buffer.from(given), Buffer.from(expected)];
   return a.length === b.length && timingSafeEqual(a, b);

@@ -3,12 +3,12 @@ import type { Beginning } from '../../protocol/frame.ts';
 /** Memory for contributions whose connection broke, one of an island; the oldest are dropped first. */
 const MOST_BYTES = 256 * 2 ** 20;
 
-/** Contributions that broke off, by island, until it is back. */
+/** The received part of contributions whose connection broke, by island, until it reconnects. */
 export class InterruptedTransfers {
   readonly #byIsland = new Map<string, Beginning>();
   #bytes = 0;
 
-  /** Keeps what is not whole, as long as there is room. */
+  /** Keeps an incomplete contribution, as long as there is room. */
   keep(island: string, beginnings: readonly Beginning[]): void {
     this.take(island);
     const broken = beginnings.findLast(({ payload, received }) => received < payload.length);
@@ -21,7 +21,7 @@ export class InterruptedTransfers {
     }
   }
 
-  /** ConnectionHandlers out what there is of an island, and forgets it. */
+  /** Returns what was kept of an island's transfer, and forgets it. */
   take(island: string): readonly Beginning[] {
     const broken = this.#byIsland.get(island);
     if (broken === undefined) return [];

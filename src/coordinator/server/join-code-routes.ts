@@ -2,11 +2,11 @@ import { getConnInfo } from '@hono/node-server/conninfo';
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 
 /**
- * The code of a run on a local network, as HTTP sees it: two messages there, two back. What they say is the server's own business
- * (`cli/lan/opaque-server.ts`); the coordinator carries them.
+ * The HTTP routes of the join code on a local network: two requests and two answers, which `cli/lan/opaque-server.ts` handles. The coordinator only
+ * carries them.
  */
 
-/** Who knows the run's code is let in. Its holder is the host's process, not the coordinator. */
+/** Gives an invitation to whoever knows the run's code. The host's process implements it, not the coordinator. */
 export interface JoinCodeServer {
   /** @param address of who asks @param request the first message of an exchange */
   begin(address: string, request: string): CodeBegun;

@@ -114,8 +114,8 @@ export class JoinRequests {
   }
 
   /**
-   * Who gives way to one more: the oldest of the address with the most, or of the network, as whoever has many addresses has them in few networks. Where
-   * all come from everywhere, it is who has waited longest, if the host had time to see it.
+   * Which request makes room for a new one: the oldest of the address, or else of the network, that has the most, as an attacker with many addresses has
+   * them in few networks. If all are spread evenly it is the oldest request, once the host had time to see it.
    */
   #last(networks: readonly string[]): Waiting | undefined {
     for (const [width, network] of networks.entries()) {

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** A limit on how often something may happen: so many at once, and then so many a second. */
+/** A token bucket: a burst at once, then so many a second. */
 export class TokenBucket {
   readonly #burst: number;
   readonly #perS: number;
@@ -28,7 +28,7 @@ export class TokenBucket {
     return this.#tokens + ((nowMs - this.#atMs) / 1000) * this.#perS >= 1;
   }
 
-  /** Whether it has forgotten everything: nothing would change without it. */
+  /** Whether the bucket is full again, so that it can be dropped. */
   isFull(nowMs: number): boolean {
     return this.#tokens + ((nowMs - this.#atMs) / 1000) * this.#perS >= this.#burst;
   }
@@ -40,7 +40,7 @@ export interface Rate {
 }
 
 const MAX_ADDRESSES = 100_000;
-/** A look at all of them is not for every connection. */
+/** How often full buckets are dropped. */
 const SWEEP_MS = 1_000;
 
 /** How often each address may do something. */
@@ -81,7 +81,7 @@ export const messageLimit = (nowMs: number): TokenBucket => new TokenBucket(MESS
 export const strangersLimit = (nowMs: number): TokenBucket =>
   new TokenBucket(STRANGERS_MESSAGES.burst, STRANGERS_MESSAGES.perS, nowMs);
 
-/** What one who was not let in may cost. */
+/** Limits on connections that were not let in. */
 export interface ConnectionLimits {
   /** Connections in all, islands included. */
   readonly sockets: number;
@@ -91,16 +91,16 @@ export interface ConnectionLimits {
   /** Bytes that each of them may send, and for how long it may stay. */
   readonly bytes: number;
   readonly patienceMs: number;
-  /** New connections of one address: many behind one router come back at once after a power cut, and then calm down. */
+  /** New connections of one address: after a power cut, many islands behind one router come back at once. */
   readonly connections: Rate;
-  /** Refusals of one address, before it is not looked at any more for a while. */
+  /** Refusals of one address, before it has to wait. */
   readonly refusals: Rate;
   /** HTTP requests of one address: a connection may carry many, and what they cost is our time. */
   readonly requests: Rate;
-  /** While there is more to do than there is time for: how often an address may come to be one that comes seldom, and how many such are looked at. */
+  /** Under overload: up to which rate an address counts as seldom seen, and how many connections of such addresses are accepted in all. */
   readonly quiet: Rate;
   readonly quietInAll: Rate;
-  /** And how many connections of all other addresses that nobody was let in from. */
+  /** Under overload: connections of all other addresses from which no island was let in. */
   readonly pressed: Rate;
 }
 

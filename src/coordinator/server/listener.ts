@@ -33,7 +33,7 @@ export interface ListenerHandlers {
   readonly fault: (error: unknown, place: string) => void;
 }
 
-/** Share of its time that this process may be at work before strangers have to wait. */
+/** Share of its time that this process may be busy before strangers have to wait. */
 const BUSY = 0.75;
 const KEEP_MEMBERS_MS = 5_000;
 /** How long headers, and a whole request, may take; and how long a connection is kept for the next one. */
@@ -46,7 +46,7 @@ const CLOSE_MS = 2_000;
 /** Connections that the system hands over before those that make room for them are gone. */
 const ROOM_TO_CLOSE = 16;
 
-/** The port: takes connections, lets in who may, and closes what is broken. Nothing that comes over one connection ends more than that connection. */
+/** The port: accepts connections and closes broken ones. Input on one connection can end only that connection. */
 export class Listener {
   readonly guard: ConnectionGuard;
   readonly #http: HttpServer;
@@ -77,7 +77,7 @@ export class Listener {
     http.on('connection', (socket: Socket) => this.guard.arrived(socket));
   }
 
-  /** From now on they are let in. */
+  /** From now on connections are handled. */
   begin(handlers: ListenerHandlers): void {
     const http = this.#http;
     this.#handlers = handlers;

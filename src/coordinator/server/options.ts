@@ -44,10 +44,10 @@ export interface ServerOptions {
   readonly earlierTraffic?: ReadonlyMap<string, Traffic> | undefined;
   /** Something went wrong in one connection that nobody foresaw. */
   readonly onFault?: (error: unknown, place: string) => void;
-  /** The public key of who signs invitations and receipts, and the hand that signs. */
+  /** The host's public key, and a function that signs invitations and receipts with its secret key. */
   readonly hostKey: string;
   readonly sign: (text: string) => Promise<string>;
-  /** What the host shows on the HTTP side. */
+  /** The host's token for the HTTP API. */
   readonly adminToken: string;
   readonly version: string;
   /** A clock that does not run backwards, and the time of day in seconds since 1970. */
@@ -55,7 +55,7 @@ export interface ServerOptions {
   readonly nowS: () => number;
   /** Whether the stores can be used now, for `/readyz`. @returns what stands in the way; null: nothing */
   readonly ready?: () => Promise<string | null>;
-  /** Lets in who knows the run's code, where it has one. */
+  /** Gives invitations to whoever knows the run's code, where it has one. */
   readonly codes?: JoinCodeServer | undefined;
   /** An unknown island without an invitation asks to be let in; see {@link RunServer.answerJoinRequest}. */
   readonly onJoinRequest: (request: JoinRequest) => void;

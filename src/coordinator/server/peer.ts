@@ -35,7 +35,7 @@ export interface Peer {
   isFetching: boolean;
   /** What it has of payloads that it was sent on earlier connections. */
   beginnings: Resume['beginnings'];
-  /** What both sides can beside the protocol's version. */
+  /** Capabilities that both sides have. */
   capabilities: readonly string[];
   /** Known from when it is admitted. */
   name: string | undefined;
@@ -51,7 +51,7 @@ export interface Peer {
   number: number;
 }
 
-/** Somebody of whom nothing is known yet. */
+/** A new connection of an unknown sender. */
 export function newPeer(
   socket: WebSocket,
   wire: Socket,
@@ -85,7 +85,7 @@ export function newPeer(
 /** A piece of a mebibyte takes two minutes at 70 kbit/s: whoever takes nothing for longer does not read. */
 const STUCK_MS = 120_000;
 
-/** Whether it takes nothing of what it is sent, though it may say that it is there. To be asked regularly. */
+/** Whether it reads nothing of what it is sent, though its heartbeats may arrive. To be called regularly. */
 export function isStuck(peer: Peer, nowMs: number): boolean {
   const { bytesWritten, writableLength } = peer.wire;
   const bytes = bytesWritten - writableLength;

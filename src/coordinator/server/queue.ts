@@ -15,7 +15,7 @@ export class Queue<T> {
   take(): T | undefined {
     if (this.length === 0) return undefined;
     const item = this.#items[this.#next++];
-    // What was taken is let go when it is half of all, so that each is moved once on average.
+    // Taken items are dropped when they are half of all, so that each item is moved once on average.
     if (2 * this.#next >= this.#items.length) {
       this.#items = this.#items.slice(this.#next);
       this.#next = 0;

@@ -1,6 +1,6 @@
 import type { ServerOptions } from './options.ts';
 
-/** How long an answer is good: whoever asks often asks the stores once. */
+/** How long an answer is cached. */
 const GOOD_MS = 1_000;
 
 /** Asks the stores whether they can be used. @returns why the run cannot go on now, without any address; null where it can */

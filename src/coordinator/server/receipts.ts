@@ -21,7 +21,7 @@ export interface HandedIn {
 type Contributions = readonly Pick<Merged, 'island' | 'weight' | 'steps' | 'tokens'>[];
 type PeerOf = (island: string) => Peer | undefined;
 
-/** Signs for what was merged, keeps that, and tells whoever wants to know. One of an island and fragment waits at a time. */
+/** Signs receipts of merged contributions, stores them and sends them. At most one for each island and fragment is pending. */
 export class Receipts {
   readonly #options: Pick<ServerOptions, 'run' | 'sign' | 'store' | 'nowS'>;
   readonly #waiting: Map<string, HandedIn>[] = [];

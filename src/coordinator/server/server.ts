@@ -196,7 +196,7 @@ export class RunServer {
     await store.saveSuspended({ state: { ...state, trainedMs: trainedMsOf(state, now), trainingSinceMs }, blobs });
   }
 
-  /** Decides nothing any more, and does what was decided. */
+  /** Stops deciding, and carries out what was decided. */
   async #finishWork(): Promise<void> {
     this.#machine.suspend();
     await this.#effectRunner.settled();
@@ -231,7 +231,7 @@ export class RunServer {
     const timer = setTimeout(() => socket.close(1008, 'no hello'), HELLO_MS);
     peer.channel.send({ kind: 'challenge', ...OWN_VERSIONS, nonce, run: this.#options.run });
     socket.on('message', (data: Buffer, isBinary) => {
-      // Nothing that a refused one says is looked at.
+      // Messages on a refused connection are ignored.
       if (peer.stage === 'refused') return;
       try {
         if (isBinary) this.#receiveFrame(peer, data);
@@ -301,7 +301,7 @@ export class RunServer {
     peer.channel.sendAtOnce({ kind: 'alive' });
   }
 
-  /** It is who it says, and was let in. A connection under the same name is replaced. */
+  /** An island was let in. An earlier connection under the same name is replaced. */
   #arrives(peer: Peer, leaseMs: number): void {
     const name = peer.name!;
     const before = this.#peers.get(name);

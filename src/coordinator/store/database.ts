@@ -2,7 +2,7 @@
 export type Value = string | number | null;
 export type Row = Readonly<Record<string, unknown>>;
 
-/** The little SQL that a run's store needs; parameters are $1, $2 … */
+/** The SQL interface that a run's store needs; parameters are $1, $2 … */
 export interface Transaction {
   query(sql: string, values?: readonly Value[]): Promise<readonly Row[]>;
 }

@@ -92,7 +92,7 @@ export async function renew(transaction: Transaction, held: Held, epoch: number)
   throw takenOver(held, row?.holder);
 }
 
-/** Lets the run go: the next one takes it at once. */
+/** Releases the run: the next process can take it at once. */
 export async function release(transaction: Transaction, held: Held, epoch: number): Promise<void> {
   await transaction.query('UPDATE helio_holders SET released = 1 WHERE run = $1 AND epoch = $2', [held.run, epoch]);
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { HelioError } from '../../errors.ts';
 import { hashOf, type Pieces } from './blobs.ts';
 
-/** What the streaming faces of all blob stores share: cutting, joining and checking. */
+/** Shared by the streaming methods of all blob stores: cutting, joining and checking. */
 
 /** @throws HelioError HELIO-3001 when the bytes are not those of that name */
 export function verify(hash: string, bytes: Uint8Array, place: string): Uint8Array {

@@ -64,7 +64,7 @@ export class PostgresSession {
     }
   }
 
-  /** Ends it without a word: what the database was doing for it is rolled back, or its outcome is not known. */
+  /** Destroys the connection: the running transaction is rolled back, or its outcome is not known. */
   destroy(reason: unknown): void {
     this.#lose(reason instanceof Error ? reason : new Error(String(reason)));
     socketOf(this.#client).destroy();

@@ -16,7 +16,7 @@ export async function insertRows(
   tail = '',
 ): Promise<void> {
   for (let at = 0; at < rows.length; ) {
-    // Few texts of statements, as a database keeps what it has prepared: the lengths are powers of two.
+    // Lengths are powers of two, so that there are few different statements to prepare.
     const count = Math.min(MOST_ROWS, 2 ** Math.floor(Math.log2(rows.length - at)));
     const some = rows.slice(at, at + count);
     const columns = some[0]!.length;

@@ -28,7 +28,7 @@ export interface S3Answer {
   readonly bytes: Uint8Array;
 }
 
-/** A line that is slower than this counts as none. */
+/** A connection that is slower than this counts as broken. */
 const SLOWEST_BYTES_PER_S = 256 * 1024;
 /** Of an answer: no request asks for more than a piece, a page of names or a sentence. */
 const MOST_BYTES = 2 ** 30;
@@ -115,7 +115,7 @@ async function readAll(response: Response, onBytes: () => void): Promise<Uint8Ar
     chunks.push(chunk);
     length += chunk.length;
     if (length > MOST_BYTES) throw new Error(`an answer of more than ${MOST_BYTES} bytes`);
-    // Dripping is silence too.
+    // An answer that only drips counts as silence.
     const tookMs = performance.now() - startMs;
     if (tookMs > 30_000 + (length / SLOWEST_BYTES_PER_S) * 1000) throw new SilenceError(tookMs);
   }

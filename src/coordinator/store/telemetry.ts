@@ -17,8 +17,8 @@ export interface Lost {
 }
 
 /**
- * ConnectionHandlers what happens in a run to its store, once a second and beside the run: nobody waits for it. It is bounded in memory; where the
- * store is away for long, the newest are kept and the loss is said.
+ * Writes the records of a run to its store once a second, in the background: nobody waits for it. Memory is bounded: if the store is away for
+ * long, the newest records are kept, and the loss is reported.
  */
 export class Telemetry {
   readonly #store: Pick<RunStore, 'keep' | 'unfinishedSeries'>;
@@ -74,7 +74,7 @@ export class Telemetry {
     return { records: this.#records.length, buckets: this.#downsampler.waiting };
   }
 
-  /** ConnectionHandlers over all that is there, also of the ten seconds that are not over. */
+  /** Flushes everything, including the ten seconds that are not over. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.#writing;

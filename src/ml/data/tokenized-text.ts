@@ -114,7 +114,7 @@ function writeTokens(
   return length;
 }
 
-/** ConnectionHandlers tokens over block by block. @returns where each document begins */
+/** Passes tokens on block by block. @returns where each document begins */
 function eachBlock(
   tokenizer: Tokenizer,
   documents: Iterable<Document>,

@@ -1,5 +1,5 @@
 import { has, withoutEntry } from './persistent-map.ts';
-import { trainingNames } from './roster.ts';
+import { canHandIn, trainingNames } from './roster.ts';
 import type { Step } from './step.ts';
 
 /**
@@ -30,6 +30,6 @@ export function beginCheckpoint(step: Step, thenStop: boolean): void {
 export function islandSaved(step: Step, island: string, checkpoint: string): void {
   const pending = step.state.checkpoint;
   if (pending?.id !== checkpoint || !has(pending.waiting, island)) return;
-  const open = pending.open - (step.islandOf(island).status === 'training' ? 1 : 0);
+  const open = pending.open - (canHandIn(step.islandOf(island)) ? 1 : 0);
   step.update({ checkpoint: { ...pending, waiting: withoutEntry(pending.waiting, island), open } });
 }

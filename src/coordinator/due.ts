@@ -1,7 +1,7 @@
 import type { OuterSettings } from '../outer/settings.ts';
 import { mostProgress } from './claims.ts';
 import { entryOf, has, valuesOf } from './persistent-map.ts';
-import { islandOf, trainingNames } from './roster.ts';
+import { canHandIn, islandOf, trainingNames } from './roster.ts';
 import type { Event, FragmentState, Island, RunSettings, RunState } from './state.ts';
 import type { Step } from './step.ts';
 
@@ -53,10 +53,10 @@ export function isAwaited(
   if (known?.stage.kind !== 'pulling' || !has(known.stage.asked, island)) return false;
   // One a pull: a repeated one would only fill the buffer.
   if (has(known.stage.arrived, island)) return false;
-  const { status, merged, sent } = islandOf(state.islands, island)!;
+  const from = islandOf(state.islands, island)!;
   // A contribution that was too late for a merge which the island was sent is part of its next round.
-  if (settings.outer.carryOver && version < sent[fragment]!) return false;
-  return status === 'training' && round > merged[fragment]! && isAdmitted(settings, known, version);
+  if (settings.outer.carryOver && version < from.sent[fragment]!) return false;
+  return canHandIn(from) && round > from.merged[fragment]! && isAdmitted(settings, known, version);
 }
 
 /** The newest round of an island's work on a fragment that the coordinator has. Its next one has a higher number. */

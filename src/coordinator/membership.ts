@@ -1,6 +1,7 @@
 import { sendsWhole } from '../outer/settings.ts';
 import type { Progress } from '../protocol/messages.ts';
 import type { Reason } from '../protocol/standing.ts';
+import { fallsAsleep } from './absence.ts';
 import { startingAt, UNKNOWN_PACE } from './claims.ts';
 import { isAdmitted } from './due.ts';
 import { releaseEvaluation } from './evaluation.ts';
@@ -13,9 +14,11 @@ import type { Step } from './step.ts';
 /** Islands a run remembers, gone ones included. */
 const MAX_ISLANDS = 32_000;
 
+export const isConnected = ({ status, rest }: Island): boolean =>
+  status !== 'gone' && (status !== 'away' || rest?.connected === true);
+
 /** All that are connected: they get every merged fragment, also while they join. */
-export const present = (state: RunState): readonly Island[] =>
-  allIslands(state.islands).filter((island) => island.status !== 'gone');
+export const present = (state: RunState): readonly Island[] => allIslands(state.islands).filter(isConnected);
 
 /** Offences at which a key is banned from the run. */
 const MAX_OFFENCES = 3;
@@ -174,6 +177,7 @@ export function forgetKeys(step: Step): void {
 }
 
 export function leave(step: Step, name: string, reason: string, because: Reason): void {
+  if (fallsAsleep(step, step.islandOf(name), because)) return;
   step.island(name, { status: 'gone', left: because });
   releaseEvaluation(step, name);
   step.record({ kind: 'island', island: name, status: 'gone', reason });

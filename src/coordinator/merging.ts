@@ -13,7 +13,7 @@ import {
   wholeRound,
 } from './due.ts';
 import { type LengthVote, withVotes } from './length-bound.ts';
-import { leave } from './membership.ts';
+import { isConnected, leave } from './membership.ts';
 import {
   emptyMap,
   entriesOf,
@@ -25,7 +25,7 @@ import {
   withEntry,
   withoutEntry,
 } from './persistent-map.ts';
-import { allIslands } from './roster.ts';
+import { allIslands, canHandIn } from './roster.ts';
 import type { Event, FragmentState, Island, Merged, RunSettings, RunState } from './state.ts';
 import { NEVER_MS, type Step } from './step.ts';
 
@@ -35,7 +35,8 @@ export function islandDue(step: Step, { island, fragment, version, slackMs }: Ev
   const { settings, state, nowMs } = step;
   const known = state.fragments[fragment];
   if (known === undefined || !isAdmitted(settings, known, version)) return;
-  const { paces, due } = step.islandOf(island);
+  const { paces, due, status } = step.islandOf(island);
+  if (status === 'away') return partlyDue(step, island, fragment);
   const key = `${island} ${fragment}`;
   // Once a version is enough: what is said again would fill the log.
   if (due[fragment] !== null || entryOf(state.early, key)?.version === known.version) return;
@@ -50,6 +51,20 @@ export function islandDue(step: Step, { island, fragment, version, slackMs }: Ev
   }
   step.island(island, { paces: paces.with(fragment, measured(paces[fragment]!, planned, nowMs)) });
   countDue(step, island, fragment, nowMs + slackMs);
+}
+
+/**
+ * An island that its owner's rules have stopped hands in what it has, however little: one step, if there was time for it. It holds already, so no window
+ * closes for it.
+ */
+function partlyDue(step: Step, island: string, index: number): void {
+  const { paces, due } = step.islandOf(island);
+  if (
+    due[index] !== null ||
+    dueFromMs(step.settings, step.state.fragments[index]!, paces[index]!, 1, step.nowMs) > step.nowMs
+  )
+    return;
+  countDue(step, island, index, NEVER_MS);
 }
 
 /** Steps from when an island writes a fragment to when it is due: with an exact overlap it has gone on for that since it read it. */
@@ -128,7 +143,7 @@ export function leftOut(step: Step, event: Event & { readonly kind: 'left-out' }
     stage: {
       ...stage,
       asked: withoutEntry(stage.asked, island),
-      open: stage.open - (step.islandOf(island).status === 'training' && !has(stage.arrived, island) ? 1 : 0),
+      open: stage.open - (canHandIn(step.islandOf(island)) && !has(stage.arrived, island) ? 1 : 0),
     },
   });
   step.island(island, { merged: merged.with(index, round) });
@@ -171,7 +186,7 @@ function advanceFragment(step: Step, index: number): void {
         return waitForOthers(step, index, stage);
       }
       if (!enough) return waitForOthers(step, index, stage);
-      if (everybody) return pull(step, index, training(step.state));
+      if (everybody) return pull(step, index, whoeverHasWork(step, index));
       return step.fragment(index, {
         stage: {
           kind: 'grace',
@@ -181,7 +196,7 @@ function advanceFragment(step: Step, index: number): void {
         },
       });
     case 'grace':
-      if (everybody || step.nowMs >= closesMs(step.settings, stage)) pull(step, index, training(step.state));
+      if (everybody || step.nowMs >= closesMs(step.settings, stage)) pull(step, index, whoeverHasWork(step, index));
       return;
     case 'pulling': {
       if ((stage.open > 0 && step.nowMs < stage.untilMs) || !step.mayMerge) return;
@@ -248,13 +263,19 @@ export function deadlineMs(settings: RunSettings, { fragments, early, earlyFromM
   return first === NEVER_MS ? undefined : first;
 }
 
-/** Those that train and are due: for what is done once a merge of them. */
+/** Those that train, and those that are away and have something to hand in. */
+const whoeverHasWork = (step: Step, index: number): readonly Island[] => [
+  ...training(step.state),
+  ...dueFor(step, index).filter(({ status }) => status === 'away'),
+];
+
+/** Those that are due: for what is done once a merge of them. */
 const dueFor = (step: Step, index: number): readonly Island[] =>
   keysOf(step.state.islands.tallies[index]!.due).map((name) => step.islandOf(name));
 
-/** Of those that were asked, who trains and has not answered. */
+/** Of those that were asked, who could answer and has not. */
 const unanswered = (step: Step, { asked, arrived, open }: Pulling): readonly string[] =>
-  open === 0 ? [] : keysOf(asked).filter((name) => !has(arrived, name) && step.islandOf(name).status === 'training');
+  open === 0 ? [] : keysOf(asked).filter((name) => !has(arrived, name) && canHandIn(step.islandOf(name)));
 
 function pull(step: Step, index: number, islands: readonly Island[]): void {
   const { version } = step.state.fragments[index]!;
@@ -342,12 +363,13 @@ export function applyMerge(step: Step, decision: MergeDecision, asked: readonly 
     outer.pull === 'due'
       ? asked.filter((name) => contributors.has(name))
       : allIslands(step.state.islands).map(({ name }) => name)
-  ).filter((name) => step.islandOf(name).status !== 'gone');
+  ).filter((name) => isConnected(step.islandOf(name)));
   for (const name of there) {
     const island = step.islandOf(name);
     const news = { sent: island.sent.with(index, version), shown: island.shown.with(index, version) };
     if (island.status !== 'training') {
-      step.island(name, news);
+      // One that is away has handed in, or has let it pass.
+      step.island(name, { ...news, due: island.due.with(index, null) });
       continue;
     }
     step.island(name, {

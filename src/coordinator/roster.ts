@@ -16,6 +16,7 @@ import type { Island, Roster, Tally } from './state.ts';
 export const emptyRoster = (fragments: number): Roster => ({
   all: emptyMap,
   training: emptyMap,
+  away: emptyMap,
   overdue: 0,
   tallies: Array.from({ length: fragments }, () => NOBODY),
   byShard: emptyMap,
@@ -36,23 +37,27 @@ export const countOf = (counts: PersistentMap<number>, key: string): number => e
 export function withIsland(roster: Roster, island: Island): Roster {
   const { name, shard, invitation, status } = island;
   const before = islandOf(roster, name);
-  const [was, is] = [before?.status === 'training', status === 'training'];
-  const { training, byShard, byInvitation } = roster;
+  const { byShard, byInvitation } = roster;
   const sameCounts =
-    was === is &&
+    before?.status === status &&
+    canHandIn(before) === canHandIn(island) &&
     before?.due === island.due &&
     before?.expected === island.expected &&
     isOverdue(before) === isOverdue(island);
   return {
     ...roster,
     all: withEntry(roster.all, name, island),
-    training: was === is ? training : is ? withEntry(training, name, true as const) : withoutEntry(training, name),
+    training: withMember(roster.training, name, before?.status === 'training', status === 'training'),
+    away: withMember(roster.away, name, before?.status === 'away', status === 'away'),
     overdue: roster.overdue + Number(isOverdue(island)) - Number(isOverdue(before)),
     tallies: sameCounts ? roster.tallies : counted(roster.tallies, name, before, island),
     byShard: before === undefined ? more(byShard, String(shard)) : byShard,
     byInvitation: moved(byInvitation, before?.invitation ?? null, invitation),
   };
 }
+
+const withMember = (members: PersistentMap<true>, name: string, was: boolean, is: boolean): PersistentMap<true> =>
+  was === is ? members : is ? withEntry(members, name, true as const) : withoutEntry(members, name);
 
 /** All of them changed, but neither their names nor their shards; whoever changes their invitations counts them anew. */
 export function mapIslands(roster: Roster, change: (island: Island) => Island): Roster {
@@ -64,16 +69,18 @@ export function mapIslands(roster: Roster, change: (island: Island) => Island): 
 export function recounted(
   islands: readonly Island[],
   fragments: number,
-): Pick<Roster, 'training' | 'overdue' | 'tallies'> {
+): Pick<Roster, 'training' | 'away' | 'overdue' | 'tallies'> {
   let training: PersistentMap<true> = emptyMap;
+  let away: PersistentMap<true> = emptyMap;
   let overdue = 0;
   let { tallies } = emptyRoster(fragments);
   for (const island of islands) {
     if (island.status === 'training') training = withEntry(training, island.name, true as const);
+    if (island.status === 'away') away = withEntry(away, island.name, true as const);
     tallies = counted(tallies, island.name, undefined, island);
     overdue += Number(isOverdue(island));
   }
-  return { training, overdue, tallies };
+  return { training, away, overdue, tallies };
 }
 
 const more = (counts: PersistentMap<number>, key: string): PersistentMap<number> =>
@@ -97,11 +104,16 @@ function counted(tallies: readonly Tally[], name: string, before: Island | undef
   });
 }
 
-/** An island counts for a fragment while it trains: as due, or as one that is still expected to be. */
+/** Whether it can hand in: it trains, or has just stopped by its owner's rules and is still connected. */
+export const canHandIn = (island: Island | undefined): boolean =>
+  island?.status === 'training' || (island?.status === 'away' && island.rest?.connected === true);
+
+/** An island counts for a fragment while it trains: as due, or as one that is still expected to be. One that is away is never expected. */
 function countsAs(island: Island | undefined, index: number): 'due' | 'lacking' | undefined {
-  if (island?.status !== 'training') return undefined;
+  if (island === undefined || !canHandIn(island)) return undefined;
   if (island.due[index] !== null) return 'due';
-  return island.expected[index] === true && !isOverdue(island) ? 'lacking' : undefined;
+  const isExpected = island.status === 'training' && island.expected[index] === true && !isOverdue(island);
+  return isExpected ? 'lacking' : undefined;
 }
 
 const isOverdue = (island: Island | undefined): boolean => island?.status === 'training' && island.overdue === true;

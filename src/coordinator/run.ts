@@ -1,3 +1,4 @@
+import { asleepAfterRestart, isAnyoneExpectedBack, islandStands } from './absence.ts';
 import { beginCheckpoint, islandSaved } from './checkpoint.ts';
 import { startingAt, UNKNOWN_PACE } from './claims.ts';
 import { countTraining, firstDue, nextDue, training } from './due.ts';
@@ -27,8 +28,8 @@ export function react(
   else if (event.kind === 'keys-forgotten') forgetKeys(step);
   else if (!isOver(state.phase)) {
     accept(step, event);
-    // Counters are logged later than they come, and so must not decide anything themselves.
-    if (event.kind !== 'progress' && event.kind !== 'standing') advance(step);
+    // Counters are logged later than they come, and so must not decide anything themselves. Nor does what an island says of itself, unless it goes away.
+    if (event.kind !== 'progress' && !(event.kind === 'standing' && step.effects.length === 0)) advance(step);
   }
   return { state: step.state, effects: step.effects };
 }
@@ -93,7 +94,9 @@ function recover(step: Step, trainedMs: number): void {
     aloneSinceMs: null,
     islands: mapIslands(state.islands, (island) => ({
       ...island,
-      status: 'gone',
+      // Whoever was away comes back when it would have.
+      status: island.status === 'away' ? 'away' : 'gone',
+      ...(island.status === 'away' ? { rest: asleepAfterRestart(step.nowMs), due: island.due.map(() => null) } : {}),
       // Whoever was gone before is gone for the same reason.
       left: island.status === 'gone' ? (island.left ?? 'coordinator-restarted') : 'coordinator-restarted',
       // Whose clock it was, nobody knows.
@@ -151,7 +154,9 @@ function accept(step: Step, event: Exclude<Event, { readonly kind: 'recovered' |
     case 'left':
       return leave(step, event.island, event.reason, event.because ?? 'left');
     case 'standing':
-      return step.island(event.island, { told: event.standing });
+      islandStands(step, event);
+      for (const work of event.due ?? []) islandDue(step, { kind: 'due', island: event.island, ...work, slackMs: 0 });
+      return;
     case 'revoked':
       return revoke(step, event.invitation, event.islands);
     case 'offended':
@@ -233,7 +238,9 @@ function gather(step: Step): void {
   const { training: there } = step.state.islands;
   const back = returning.length > 0 && ready >= returning.length && returning.every((name) => has(there, name));
   const patienceMs = returning.length > 0 && ready > 0 ? leaseMs : gatherMs;
-  if (!back && ready < expectedIslands && waited < patienceMs) return;
+  // Who is away is not waited for.
+  if (!back && ready + step.state.islands.away.size < expectedIslands && waited < patienceMs) return;
+  if (ready === 0 && isAnyoneExpectedBack(step.state, step.nowMs)) return;
   if (ready === 0) return fail(step, `no island came within ${step.settings.gatherMs / 1000} s`);
   if (step.state.firstLoss !== null || step.state.merges > 0) return begin(step);
   enter(
@@ -295,15 +302,21 @@ function noticeLoneliness(step: Step): void {
     enter(
       step,
       'paused',
-      there === 0 ? 'no island is connected' : `below quorum: ${there} of ${quorum} islands are connected`,
+      there === 0 ? nobodyThere(step.state) : `below quorum: ${there} of ${quorum} islands are connected`,
     );
   if (phase === 'paused' && hasQuorum) enter(step, 'training', 'quorum reached again');
   if (there > 0) return;
+  if (isAnyoneExpectedBack(step.state, step.nowMs)) return step.update({ aloneSinceMs: null });
   if (step.state.aloneSinceMs === null) step.update({ aloneSinceMs: step.nowMs });
   else if (step.nowMs - step.state.aloneSinceMs >= step.settings.gatherMs) {
     fail(step, `no island came back within ${step.settings.gatherMs / 1000} s`);
   }
 }
+
+const nobodyThere = ({ islands }: RunState): string =>
+  islands.away.size === 0
+    ? 'no island is connected'
+    : `no island trains; away by their owners' rules, and back by themselves: ${islands.away.size}`;
 
 /** The end is a checkpoint too: a run may be resumed with a later stop. */
 function conclude(step: Step): void {

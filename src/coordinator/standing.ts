@@ -10,8 +10,6 @@ export function standingOf(settings: RunSettings, state: RunState, island: Islan
   // Of a run that was moved without keys the name alone is left.
   if (banned !== undefined || island.left === 'offences')
     return standing('banned', 'offences', banned ?? 'what no honest island does');
-  // An island must not suggest commands to the host.
-  if (told?.state === 'away' && status !== 'joining') return { ...told, fix: null };
   switch (status) {
     case 'joining': {
       const known = island.joins > 1 ? 'connected-again' : 'new';
@@ -19,6 +17,9 @@ export function standingOf(settings: RunSettings, state: RunState, island: Islan
     }
     case 'training':
       return atWork(settings, state, island);
+    case 'away':
+      // An island must not suggest commands to the host.
+      return told === undefined ? standing('away', 'policy', null) : { ...told, fix: null };
     case 'gone':
       return goneFor(island);
   }

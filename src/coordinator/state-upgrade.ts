@@ -8,7 +8,7 @@ import { NEVER_MS } from './step.ts';
 /** A snapshot of an earlier version of Heliotrope, with what it did not have yet. An evaluation that was under way is forgotten: the next merge has its own. */
 export function upgradeState(state: RunState): RunState {
   const islands = islandsOf(state);
-  const { training, overdue, tallies } = recounted(valuesOf(islands), state.fragments.length);
+  const { training, away, overdue, tallies } = recounted(valuesOf(islands), state.fragments.length);
   const { byShard, byInvitation } = state.islands;
   return {
     ...state,
@@ -20,6 +20,7 @@ export function upgradeState(state: RunState): RunState {
     islands: {
       all: islands,
       training,
+      away,
       overdue,
       tallies,
       byShard: table(byShard),

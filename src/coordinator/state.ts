@@ -92,8 +92,9 @@ export interface RunState {
  */
 export interface Roster {
   readonly all: PersistentMap<Island>;
-  /** Those that train. */
+  /** Those that train, and those that are away. */
   readonly training: PersistentMap<true>;
+  readonly away: PersistentMap<true>;
   /** How many of them are overdue. */
   readonly overdue: number;
   /** Of each fragment. */
@@ -104,16 +105,21 @@ export interface Roster {
   readonly byInvitation: PersistentMap<number>;
 }
 
-/** Of those that train: who is due, and how many are expected to be and are not yet. */
+/** Of those that train or have just gone away: who is due, and how many are expected to be and are not yet. */
 export interface Tally {
   readonly due: PersistentMap<true>;
   readonly lacking: number;
 }
 
-/** joining → training → gone; a gone island may come back under its name. */
+/**
+ * joining → training ⇄ away → gone. One that is away keeps to its owner's rules: it does not train, nobody waits for it, and it comes back by itself, connected
+ * meanwhile or not. A gone island may come back under its name.
+ */
 export interface Island {
   readonly name: string;
-  readonly status: 'joining' | 'training' | 'gone';
+  readonly status: 'joining' | 'training' | 'away' | 'gone';
+  /** Of one that is away. */
+  readonly rest?: Rest;
   readonly shard: number;
   /** Its public key: the name is this key's for good. Empty where the run was moved without keys: the next one that is let in has it. */
   readonly key: string;
@@ -152,6 +158,14 @@ export interface Island {
   readonly told?: Standing;
   /** Why it is gone. */
   readonly left?: Reason;
+}
+
+export interface Rest {
+  readonly sinceMs: number;
+  /** Until when it is believed to come back: some time beyond what it said, as clouds are no clockwork. */
+  readonly untilMs: number;
+  /** Whether it is connected. Only then it can still hand in what it had trained. */
+  readonly connected: boolean;
 }
 
 export interface FragmentState {
@@ -301,7 +315,15 @@ export type Event =
   | { readonly kind: 'saved'; readonly island: string; readonly checkpoint: string }
   | { readonly kind: 'left'; readonly island: string; readonly reason: string; readonly because?: Reason }
   /** An island says where it is: away by its owner's rules, for example. */
-  | { readonly kind: 'standing'; readonly island: string; readonly standing: Standing }
+  | {
+      readonly kind: 'standing';
+      readonly island: string;
+      readonly standing: Standing;
+      /** When it says that it comes back, from now; nothing where it does not say. */
+      readonly backInMs?: number | undefined;
+      /** Of what it has steps that it hands in at the next merge, where it is away. */
+      readonly due?: readonly { readonly fragment: number; readonly version: number }[] | undefined;
+    }
   /** The host takes an invitation back; with `islands`, also those that came with it. */
   | { readonly kind: 'revoked'; readonly invitation: string; readonly islands: boolean }
   /** The coordinator begins again after it ended, by itself or not: nobody is there, and nothing is under way. */

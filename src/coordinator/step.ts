@@ -1,5 +1,5 @@
 import { has } from './persistent-map.ts';
-import { islandOf, withIsland } from './roster.ts';
+import { canHandIn, islandOf, withIsland } from './roster.ts';
 import type { Effect, FragmentState, Island, RunRecord, RunSettings, RunState, Word } from './state.ts';
 
 /** A time that never comes: a number, so that it is JSON. */
@@ -42,13 +42,13 @@ export class Step {
 
   /** A new island, or another state of one that is there. */
   put(island: Island): void {
-    const { name, status } = island;
-    const was = islandOf(this.state.islands, name)?.status === 'training';
+    const { name } = island;
+    const could = canHandIn(islandOf(this.state.islands, name));
     this.update({ islands: withIsland(this.state.islands, island) });
-    if (was !== (status === 'training')) this.#answersExpected(name, was ? -1 : 1);
+    if (could !== canHandIn(island)) this.#answersExpected(name, could ? -1 : 1);
   }
 
-  /** Whoever trains is waited for where it was asked and has not answered: that is counted along. */
+  /** Whoever can hand in is waited for where it was asked and has not answered: that is counted along. */
   #answersExpected(name: string, by: 1 | -1): void {
     for (const [index, { stage }] of this.state.fragments.entries())
       if (stage.kind === 'pulling' && has(stage.asked, name) && !has(stage.arrived, name))

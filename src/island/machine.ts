@@ -1,6 +1,7 @@
 import { HelioError } from '../errors.ts';
 import type { Content } from '../protocol/frame.ts';
 import type { CoordinatorMessage } from '../protocol/messages.ts';
+import { type Standing, standing } from '../protocol/standing.ts';
 import { agreedVersion, OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../protocol/versions.ts';
 import {
   type FragmentClock,
@@ -51,7 +52,8 @@ export function activity(
   nowMs: number,
 ): { readonly state: IslandState; readonly activity: Activity } {
   const hold = (untilMs: number): Activity => ({ kind: 'hold', untilMs });
-  if (!state.training || state.work === null) return { state, activity: hold(Number.POSITIVE_INFINITY) };
+  if (!state.training || state.work === null || state.rest !== null)
+    return { state, activity: hold(Number.POSITIVE_INFINITY) };
   const { outer } = state.work;
   const clocks = holding(state.clocks, outer.overlapSteps, nowMs);
   const untilMs = holdsUntilMs(clocks, outer, nowMs);
@@ -90,6 +92,8 @@ function accept(turn: Turn, event: IslandEvent): void {
         awaited: null,
         later: turn.state.later.filter(({ word }) => word.kind === 'stop'),
       });
+    case 'ruled':
+      return ruled(turn, event.rest);
     case 'told':
       return told(turn, event.message);
     case 'received':
@@ -327,7 +331,41 @@ function prepared(turn: Turn, { restored, clocks, place }: IslandEvent & { reado
 function becomeReady(turn: Turn, restored: string | null): void {
   turn.update({ link: 'joined', awaited: null });
   turn.effect({ kind: 'send', message: { kind: 'ready', restored } });
+  if (turn.state.rest !== null) sayAway(turn, turn.state.rest);
 }
+
+/**
+ * Its owner's rules come before the run. It takes no further step, says why and until when, and hands in what it has of every fragment at its next merge;
+ * then it may sleep. When it may train again it goes on from there.
+ */
+function ruled(turn: Turn, rest: Standing | null): void {
+  const { rest: before, link } = turn.state;
+  turn.update({ rest });
+  if (link !== 'joined') return;
+  if (rest !== null) return sayAway(turn, rest);
+  if (before === null) return;
+  turn.effect({ kind: 'send', message: { kind: 'standing', ...BACK } });
+  // What was said while it was away counts no longer.
+  turn.update({ clocks: turn.state.clocks.map((clock) => ({ ...clock, reported: false })) });
+  reportDue(turn);
+}
+
+const BACK = standing('training', 'at-work', "Its owner's rules let it train again.");
+
+function sayAway(turn: Turn, rest: Standing): void {
+  const due = turn.state.clocks.flatMap((clock, fragment) =>
+    hasWork(clock) ? [{ fragment, version: clock.version }] : [],
+  );
+  turn.effect({ kind: 'send', message: { kind: 'standing', ...rest, due } });
+}
+
+/** Whether it has steps of a fragment that were never handed in. */
+const hasWork = ({ steps, handedIn: before }: FragmentClock): boolean => steps > (before?.steps ?? 0);
+
+/** Whether everything that an island which rests had trained is merged: then it may end its connection and sleep. */
+export const hasHandedIn = ({ link, clocks, came, training }: IslandState): boolean =>
+  link === 'joined' &&
+  (!training || clocks.every((clock, i) => clock.steps === 0 || (!hasWork(clock) && came[i]! > clock.version)));
 
 function contribute(turn: Turn, fragment: number): void {
   const { outer } = turn.state.work!;
@@ -431,7 +469,8 @@ function nextPlace({ work, place, newest, clocks }: IslandState, runStep: number
 }
 
 function reportDue(turn: Turn): void {
-  const { link, work, clocks, stepMs } = turn.state;
+  const { link, work, clocks, stepMs, rest } = turn.state;
+  if (rest !== null) return;
   // It is read at its step, whether or not there is somebody to tell.
   if (work?.outer.exactOverlap === true)
     for (const [fragment, clock] of clocks.entries()) if (isDue(clock)) read(turn, fragment);

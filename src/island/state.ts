@@ -2,6 +2,7 @@ import type { OuterSettings } from '../outer/settings.ts';
 import type { Content } from '../protocol/frame.ts';
 import type { CoordinatorMessage, IslandMessage } from '../protocol/messages.ts';
 import type { Job } from '../protocol/run-file.ts';
+import type { Standing } from '../protocol/standing.ts';
 import type { FragmentClock } from './fragment-clock.ts';
 
 /** What an island knows of its run, what happens to it, and what it decides. */
@@ -30,6 +31,8 @@ export interface IslandState {
   /** Whether data, graph and parameters are there. */
   readonly prepared: boolean;
   readonly training: boolean;
+  /** Why its owner's rules keep it from training now; null while they do not. */
+  readonly rest: Standing | null;
   readonly clocks: readonly FragmentClock[];
   /** The newest of each fragment that it has; with one step of delay its clock may be of the one before. */
   readonly newest: readonly (Merged | Global)[];
@@ -54,6 +57,8 @@ export type Word = CoordinatorMessage & { readonly kind: 'pull' | 'evaluate' | '
 export type IslandEvent =
   | { readonly kind: 'connected' }
   | { readonly kind: 'lost' }
+  /** Its owner's rules stop it, or let it go on (null). Said again when the reason or the time is another. */
+  | { readonly kind: 'ruled'; readonly rest: Standing | null }
   | { readonly kind: 'told'; readonly message: Told }
   /** A transfer is there; whoever does the work keeps its payload. */
   | { readonly kind: 'received'; readonly content: Content }
@@ -122,6 +127,7 @@ export const newIsland: IslandState = {
   awaited: null,
   prepared: false,
   training: false,
+  rest: null,
   clocks: [],
   newest: [],
   came: [],

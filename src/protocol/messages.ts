@@ -115,8 +115,15 @@ export const islandMessageSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('saved'), checkpoint }),
   /** With the capability `fetch`: a payload that it lacks, by its hash. */
   z.object({ kind: z.literal('fetch'), hash }),
-  /** Where it is, and why: away by its owner's rules, for example. */
-  z.object({ kind: z.literal('standing'), ...standingSchema.shape }),
+  /** Where it is, and why: away by its owner's rules, for example. Then `due` names the fragments of which it has steps to hand in, however few. */
+  z.object({
+    kind: z.literal('standing'),
+    ...standingSchema.shape,
+    due: z
+      .array(z.object({ fragment, version: counter }))
+      .max(1_000)
+      .optional(),
+  }),
   z.object({ kind: z.literal('alive') }),
   z.object({ kind: z.literal('leaving'), reason: sentence }),
 ]);

@@ -103,7 +103,24 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.record({ kind: fc.constant('left' as const), island, reason: fc.constant('r') }),
+    arbitrary: fc.record({
+      kind: fc.constant('left' as const),
+      island,
+      reason: fc.constant('r'),
+      because: fc.constantFrom('left', 'connection-lost', 'lease-expired', 'connected-again'),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc
+      .record({
+        kind: fc.constant('standing' as const),
+        island,
+        state: fc.constantFrom('away', 'away', 'training', 'a word of another version'),
+        backInMs: fc.option(fc.constantFrom(0, 1_000, 1e300, -1), { nil: undefined }),
+        due: fc.option(fc.array(fc.record({ fragment, version: small }), { maxLength: 4 }), { nil: undefined }),
+      })
+      .map(({ state, ...said }) => ({ ...said, standing: { state, reason: 'policy', next: null, fix: null } })),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('offended' as const), island, reason: fc.constant('r') }) },
   {

@@ -14,7 +14,8 @@ const TROUBLE: Readonly<Record<string, Partial<Chances>>> = {
   'islands crash': { crash: 0.01 },
   'connections break and stall, words come twice': { cut: 0.01, stall: 0.01, duplicate: 0.05 },
   'the coordinator is killed, and its clock jumps': { kill: 0.002, jump: 0.0005 },
-  everything: { crash: 0.005, cut: 0.005, stall: 0.005, duplicate: 0.02, kill: 0.001, jump: 0.0003 },
+  'islands are away by their owners’ rules, and sleep': { rest: 0.01 },
+  everything: { crash: 0.005, cut: 0.005, stall: 0.005, duplicate: 0.02, kill: 0.001, jump: 0.0003, rest: 0.003 },
 };
 const SETTINGS = {
   rounds: settingsFor({ graceS: 3 }),

@@ -1,17 +1,18 @@
 import { entriesOf, entryOf, has, keysOf } from '../../src/coordinator/persistent-map.ts';
-import { allIslands, islandOf } from '../../src/coordinator/roster.ts';
+import { allIslands, canHandIn, islandOf } from '../../src/coordinator/roster.ts';
 import type { Island, RunState } from '../../src/coordinator/state.ts';
 
 /** What the state counts along is what a look at everybody finds. @throws Error where it is not */
 export function checkTallies({ islands, fragments, checkpoint }: RunState): void {
   const all = allIslands(islands);
   const training = all.filter((island) => island.status === 'training');
-  const trains = (name: string): boolean => islandOf(islands, name)?.status === 'training';
+  const trains = (name: string): boolean => canHandIn(islandOf(islands, name));
   equal('islands', islands.all.size, all.length);
   equal('training', keysOf(islands.training).join(), namesOf(training));
+  equal('away', keysOf(islands.away).join(), namesOf(all.filter(({ status }) => status === 'away')));
   equal('overdue', islands.overdue, training.filter(({ overdue }) => overdue === true).length);
   for (const [index, { stage }] of fragments.entries()) {
-    const due = training.filter((island) => island.due[index] !== null);
+    const due = all.filter((island) => canHandIn(island) && island.due[index] !== null);
     const lacking = training.filter(
       ({ expected, due, overdue }) => expected[index] === true && due[index] === null && overdue !== true,
     );

@@ -9,7 +9,7 @@ import { islandOf } from '../../src/coordinator/roster.ts';
 import { initialState, isOver, react, runStepOf } from '../../src/coordinator/run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../../src/coordinator/state.ts';
 import type { CommittedMerge, History, LoggedEvent } from '../../src/coordinator/store/run-store.ts';
-import { activity, isNews, isWanted, reactIsland } from '../../src/island/machine.ts';
+import { activity, hasHandedIn, isNews, isWanted, reactIsland } from '../../src/island/machine.ts';
 import {
   type IslandEffect,
   type IslandEvent,
@@ -22,6 +22,7 @@ import { STRATEGIES } from '../../src/outer/settings.ts';
 import type { EncodedFragment } from '../../src/protocol/frame.ts';
 import { type IslandMessage, NO_PROGRESS } from '../../src/protocol/messages.ts';
 import type { Job } from '../../src/protocol/run-file.ts';
+import { standing } from '../../src/protocol/standing.ts';
 import { OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/versions.ts';
 import type { Claim, Known, Lie } from './liars.ts';
 import { IslandNumbers, type Numbers, PART_TOKENS } from './numbers.ts';
@@ -61,9 +62,11 @@ export interface Chances {
   readonly kill: number;
   /** Its clock jumps ahead. */
   readonly jump: number;
+  /** An island's owner stops it for a while; once it has handed in, it may sleep without a connection. */
+  readonly rest: number;
 }
 
-const NONE: Chances = { crash: 0, cut: 0, stall: 0, duplicate: 0, kill: 0, jump: 0 };
+const NONE: Chances = { crash: 0, cut: 0, stall: 0, duplicate: 0, kill: 0, jump: 0, rest: 0 };
 
 interface SimIsland {
   readonly name: string;
@@ -87,6 +90,10 @@ interface SimIsland {
   numbers: IslandNumbers | undefined;
   /** While it prepares: what waits until it is done (`connection-inbox.ts`). */
   waiting: (() => void)[] | undefined;
+  /** Until when its owner's rules stop it; 0 while they do not. */
+  restsUntilMs: number;
+  isRuled: boolean;
+  asleep: boolean;
 }
 
 /** As of the server: an effect is for the connections that there were when it was decided. */
@@ -190,6 +197,9 @@ export class World {
       connectedMs: 0,
       numbers: undefined,
       waiting: undefined,
+      restsUntilMs: 0,
+      isRuled: false,
+      asleep: false,
     }));
   }
 
@@ -255,7 +265,7 @@ export class World {
     for (const { island, silentMs } of this.#leases.expire(this.#clockMs)) {
       const connection = this.#accepted.get(island);
       this.#accepted.delete(island);
-      this.dispatch({ kind: 'left', island, reason: silence(silentMs) });
+      this.dispatch({ kind: 'left', island, reason: silence(silentMs), because: 'lease-expired' });
       if (this.islands.some((i) => i.name === island && i.connection === connection)) this.#cut(island);
     }
     this.dispatch({ kind: 'tick' });
@@ -507,11 +517,12 @@ export class World {
       if (this.#life === life && this.#downUntilMs === 0 && this.#accepted.get(name) === connection) {
         this.#accepted.delete(name);
         this.#leases.end(name);
-        this.dispatch({ kind: 'left', island: name, reason: 'connection closed' });
+        this.dispatch({ kind: 'left', island: name, reason: 'connection closed', because: 'connection-lost' });
       }
       if (!island.alive || island.connection !== connection) return;
       island.connection++;
       this.#tell(island, { kind: 'lost' });
+      if (island.asleep) return;
       this.#reconnect(island);
     });
   }
@@ -519,7 +530,7 @@ export class World {
   #reconnect(island: SimIsland): void {
     const { connection } = island;
     this.#post(`${island.name} reconnect ${connection}`, () => {
-      if (!island.alive || island.connection !== connection) return;
+      if (!island.alive || island.connection !== connection || island.connected) return;
       if (this.#downUntilMs > 0) return this.#reconnect(island);
       island.connection++;
       island.connected = true;
@@ -629,6 +640,9 @@ export class World {
       else if (said.kind === 'progress') {
         const { kind, ...progress } = said;
         this.#up(island, { kind, island: island.name, progress });
+      } else if (said.kind === 'standing') {
+        const { kind, due, ...standing } = said;
+        this.#up(island, { kind, island: island.name, standing, due, backInMs: island.restsUntilMs - this.nowMs });
       }
   }
 
@@ -712,6 +726,7 @@ export class World {
     if (island.connected && this.nowMs >= island.stalledUntilMs && this.#accepted.get(name) === island.connection)
       this.#leases.seen(name, this.#clockMs);
     if (island.stepping) this.#finishStep(island);
+    this.#mayRest(island);
     this.#lie(island);
     const { state, activity: next } = activity(island.state, this.nowMs);
     island.state = state;
@@ -724,9 +739,41 @@ export class World {
     }
   }
 
+  /** Its owner's rules stop an island for so long. */
+  rest(name: string, forMs: number): void {
+    const island = this.islands.find((i) => i.name === name)!;
+    island.restsUntilMs = this.nowMs + forMs;
+    island.isRuled = false;
+  }
+
+  kill(): void {
+    this.#kill();
+  }
+
+  #mayRest(island: SimIsland): void {
+    if (island.restsUntilMs === 0) {
+      if (this.#chance('rest')) this.rest(island.name, 10 * this.options.random.integer(3_000));
+    } else if (!island.isRuled) {
+      // Between two steps.
+      island.isRuled = true;
+      this.#tell(island, { kind: 'ruled', rest: standing('away', 'policy', 'The sun has set.') });
+    } else if (this.nowMs >= island.restsUntilMs) {
+      island.restsUntilMs = 0;
+      const { asleep } = island;
+      island.asleep = false;
+      this.#tell(island, { kind: 'ruled', rest: null });
+      if (asleep && !island.connected) this.#reconnect(island);
+    } else if (island.connected && !island.asleep && hasHandedIn(island.state)) {
+      island.asleep = true;
+      this.#cut(island.name);
+    }
+  }
+
   #start(island: SimIsland): void {
     Object.assign(island, {
       alive: true,
+      restsUntilMs: 0,
+      asleep: false,
       connected: true,
       connection: island.connection + 1,
       stalledUntilMs: 0,
@@ -755,7 +802,7 @@ export class World {
       if (this.#life !== life || this.#downUntilMs > 0 || this.#accepted.get(name) !== connection) return;
       this.#accepted.delete(name);
       this.#leases.end(name);
-      this.dispatch({ kind: 'left', island: name, reason: 'connection closed' });
+      this.dispatch({ kind: 'left', island: name, reason: 'connection closed', because: 'connection-lost' });
     });
   }
 

@@ -65,7 +65,7 @@ const statusSchema = z
       z.object({
         island: z.string(),
         key: z.string(),
-        status: z.enum(['joining', 'training', 'gone']),
+        status: z.enum(['joining', 'training', 'away', 'gone']),
         step: z.int().nullable(),
         tokens: z.int(),
         offences: z.int(),

@@ -92,7 +92,7 @@ export class RunMetrics {
       'heliotrope_islands',
       'Islands by status.',
       'status',
-      ['joining', 'training', 'gone'],
+      ['joining', 'training', 'away', 'gone'],
       ({ state }, status) =>
         allIslands(state.islands).reduce((sum, island) => sum + (island.status === status ? 1 : 0), 0),
     );

@@ -6,7 +6,7 @@ import { HelioError } from '../../errors.ts';
 import type { Reception } from '../../protocol/frame.ts';
 import { type IslandMessage, MAX_HELLO_BYTES } from '../../protocol/messages.ts';
 import { RefusedForNow } from '../../protocol/refusal.ts';
-import type { Reason } from '../../protocol/standing.ts';
+import type { Reason, Standing } from '../../protocol/standing.ts';
 import { Leases, silence } from '../leases.ts';
 import { islandOf } from '../roster.ts';
 import { trainedMsOf } from '../run.ts';
@@ -274,8 +274,8 @@ export class RunServer {
       case 'resume':
         return this.#handshake.resume(peer, island, message);
       case 'standing': {
-        const { kind, ...told } = message;
-        return this.#machine.take({ kind, island, standing: told });
+        const { kind, due, ...told } = message;
+        return this.#machine.take({ kind, island, standing: told, due, ...backIn(told) });
       }
       case 'fetch':
         return void this.#effectRunner.fetch(peer, message.hash).catch((error: unknown) => this.#refuse(peer, error));
@@ -392,3 +392,9 @@ export class RunServer {
 /** A bug of ours, which what an island sent has brought to light. */
 const unexplained = (cause: unknown): HelioError =>
   new HelioError('HELIO-4003', `The coordinator could not deal with it: ${cause}`, 'Report this with both versions.');
+
+/** When an island that is away says it will be back, from now: the machine's clock is no calendar. */
+function backIn({ state, next }: Standing): { readonly backInMs?: number } {
+  const atS = next?.atS ?? null;
+  return state !== 'away' || atS === null ? {} : { backInMs: Math.max(0, Math.round(1000 * atS - Date.now())) };
+}

@@ -83,7 +83,7 @@ export class StateMachine {
       const { state, effects } = react(settings, this.#state, event, now);
       const changed = state !== this.#state;
       this.#state = state;
-      const seq = changed || effects.length > 0 ? this.#log(now, event) : 0;
+      const seq = changed || effects.length > 0 ? this.#log(now, event, effects.length > 0) : 0;
       this.#perform({ effects, state, seq });
       // Other fragments may be ready for their merge as well.
       if (effects.some((effect) => effect.kind === 'merge')) this.take({ kind: 'tick' });
@@ -112,12 +112,13 @@ export class StateMachine {
   }
 
   /** Remembers what decided something; what decides nothing waits for the next such event of its island, or the next merge. */
-  #log(now: number, event: Event): number {
-    if (event.kind === 'progress' || event.kind === 'standing') {
+  #log(now: number, event: Event, decided: boolean): number {
+    if (event.kind === 'progress' || (event.kind === 'standing' && !decided)) {
       this.#latest.set(event.island, { ...this.#latest.get(event.island), [event.kind]: event });
       return 0;
     }
-    if (event.kind === 'left' || event.kind === 'joined') this.logProgress(now, [event.island]);
+    if (event.kind === 'left' || event.kind === 'joined' || event.kind === 'standing')
+      this.logProgress(now, [event.island]);
     return this.#given.store.append(now, event);
   }
 }

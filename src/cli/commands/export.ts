@@ -4,13 +4,14 @@ import { HelioError } from '../../errors.ts';
 import { writePieces } from '../../files.ts';
 import { loadAdapter, saveAdapter } from '../../ml/models/adapter.ts';
 import { encodeGguf, type GgufType } from '../../ml/models/gguf.ts';
+import { ggufDifferences } from '../../ml/models/gguf-tokenizer.ts';
 import { openWeights, saveWeights } from '../../ml/models/hugging-face.ts';
 import { isLanguage } from '../../ml/models/model.ts';
 import { saveOnnx } from '../../ml/models/onnx-file.ts';
 import { saveTokenizer, tokenIdsOf } from '../../ml/models/tokenizer-files.ts';
 import type { ParameterArrays } from '../../ml/tensor/parameters.ts';
 import { outputsGraph } from '../../ml/training/training-graph.ts';
-import { type CommandContext, print, printJson } from '../context.ts';
+import { type CommandContext, print, printJson, tell } from '../context.ts';
 import { readRunFile } from '../run-file.ts';
 import { findRun } from '../run-folder.ts';
 import { asUsed, openLanguageModel, requireWeights, type TrainedLanguageModel } from '../trained-model.ts';
@@ -99,6 +100,7 @@ function writeGguf(trained: TrainedLanguageModel, type: GgufType, out?: string):
   const name = path.basename(folder);
   const file = path.resolve(out ?? path.join(folder, `${name}-${type}.gguf`));
   writePieces(file, encodeGguf(model, parameters, trained, name, type));
+  for (const difference of ggufDifferences(trained)) tell(difference);
   return file;
 }
 

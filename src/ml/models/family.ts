@@ -77,7 +77,7 @@ export type GgufValue =
   | { readonly kind: 'bool'; readonly value: boolean }
   | { readonly kind: 'string'; readonly value: string }
   | { readonly kind: 'strings'; readonly value: readonly string[] }
-  | { readonly kind: 'int32s'; readonly value: readonly number[] };
+  | { readonly kind: 'int32s' | 'float32s'; readonly value: readonly number[] };
 
 export const uint32 = (value: number): GgufValue => ({ kind: 'uint32', value });
 export const float32 = (value: number): GgufValue => ({ kind: 'float32', value });

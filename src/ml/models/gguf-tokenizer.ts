@@ -1,12 +1,19 @@
 import { HelioError } from '../../errors.ts';
 import { templateOf } from '../data/tokenizer/template.ts';
-import { type Part, type Pattern, parseTokenizerJson, vocabularyOf } from '../data/tokenizer/tokenizer-json.ts';
+import {
+  type Part,
+  type Pattern,
+  parseTokenizerJson,
+  type TokenizerJson,
+  vocabularyOf,
+} from '../data/tokenizer/tokenizer-json.ts';
 import { WORDS } from '../data/tokenizer/unicode.ts';
 import type { GgufValue } from './family.ts';
+import { type SentencePiece, sentencePieceOf } from './gguf-sentencepiece.ts';
 import type { FolderTokenizer } from './tokenizer-files.ts';
 
 /** Kinds of tokens in GGUF: control for those that are never text, unused for rows that are no token. */
-const KIND = { normal: 1, control: 3, userDefined: 4, unused: 5 } as const;
+const KIND = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 type Entry = readonly [key: string, value: GgufValue];
 
@@ -18,10 +25,8 @@ type Entry = readonly [key: string, value: GgufValue];
  */
 export function ggufTokenizer({ tokenizer, tokenizerJson }: FolderTokenizer, rows: number): readonly Entry[] {
   const json = parseTokenizerJson(tokenizerJson);
-  const { model, normalizer, pre_tokenizer: cut, added_tokens: added } = json;
-  const rule = model.type === 'BPE' ? wordRule(cut, model) : undefined;
-  if (rule === undefined || !(normalizer == null || normalizer.type === 'NFC'))
-    throw refused(`${model.type ?? 'of no named kind'} with pre-tokenizer ${cut?.type ?? 'none'}`);
+  const { model, added_tokens: added } = json;
+  const rule = ruleOf(json);
   const template = templateOf(json.post_processor);
   if (template.before.length > 1 || template.after.some((id) => id !== tokenizer.endOfTextId))
     throw refused('one that puts several tokens around a text');
@@ -32,9 +37,6 @@ export function ggufTokenizer({ tokenizer, tokenizerJson }: FolderTokenizer, row
   for (const [token, id] of vocabularyOf(model)) [tokens[id], kinds[id]] = [token, KIND.normal];
   for (const { id, content, special } of added ?? [])
     [tokens[id], kinds[id]] = [content, special === true ? KIND.control : KIND.userDefined];
-  const merges = (model.merges as readonly (string | readonly string[])[]).map((pair) =>
-    typeof pair === 'string' ? pair : pair.join(' '),
-  );
   const { special, endOfTextId, idOf, chatTemplate } = tokenizer;
   const begin = template.before[0] ?? (special.bos === undefined ? endOfTextId : idOf(special.bos)) ?? endOfTextId;
   const ids: readonly (readonly [string, number | undefined])[] = [
@@ -44,11 +46,9 @@ export function ggufTokenizer({ tokenizer, tokenizerJson }: FolderTokenizer, row
     ['padding', special.pad === undefined ? undefined : idOf(special.pad)],
   ];
   return [
-    ['tokenizer.ggml.model', { kind: 'string', value: 'gpt2' }],
-    ['tokenizer.ggml.pre', { kind: 'string', value: rule }],
+    ...(rule.kind === 'bytes' ? ofBytes(rule.name, model) : ofPieces(rule.pieces, kinds)),
     ['tokenizer.ggml.tokens', { kind: 'strings', value: tokens }],
     ['tokenizer.ggml.token_type', { kind: 'int32s', value: kinds }],
-    ['tokenizer.ggml.merges', { kind: 'strings', value: merges }],
     ...ids.flatMap(([role, id]): readonly Entry[] =>
       id === undefined ? [] : [[`tokenizer.ggml.${role}_token_id`, { kind: 'uint32', value: id }]],
     ),
@@ -60,10 +60,70 @@ export function ggufTokenizer({ tokenizer, tokenizerJson }: FolderTokenizer, row
   ];
 }
 
+type Rule =
+  | { readonly kind: 'bytes'; readonly name: string }
+  | { readonly kind: 'pieces'; readonly pieces: SentencePiece };
+
+/** How llama.cpp is to read text. @throws HelioError HELIO-1004 */
+function ruleOf(json: TokenizerJson): Rule {
+  const { model, normalizer, pre_tokenizer: cut } = json;
+  if (model.type !== 'BPE')
+    throw refused(`${model.type ?? 'of no named kind'} with pre-tokenizer ${cut?.type ?? 'none'}`);
+  if (model.byte_fallback === true) {
+    const pieces = sentencePieceOf(json);
+    if (typeof pieces === 'string') throw refused(pieces);
+    return { kind: 'pieces', pieces };
+  }
+  const name = wordRule(cut, model);
+  if (name === undefined || !(normalizer == null || normalizer.type === 'NFC'))
+    throw refused(`BPE with pre-tokenizer ${cut?.type ?? 'none'}`);
+  return { kind: 'bytes', name };
+}
+
+function ofBytes(rule: string, { merges }: Part): readonly Entry[] {
+  const pairs = (merges as readonly (string | readonly string[])[]).map((pair) =>
+    typeof pair === 'string' ? pair : pair.join(' '),
+  );
+  return [
+    ['tokenizer.ggml.model', { kind: 'string', value: 'gpt2' }],
+    ['tokenizer.ggml.pre', { kind: 'string', value: rule }],
+    ['tokenizer.ggml.merges', { kind: 'strings', value: pairs }],
+  ];
+}
+
+/** @param kinds of all tokens; those of bytes and of what is unknown are entered here */
+function ofPieces({ scores, bytes, unknown, spacePrefix }: SentencePiece, kinds: number[]): readonly Entry[] {
+  for (const id of bytes) kinds[id] = KIND.byte;
+  if (unknown !== undefined) kinds[unknown] = KIND.unknown;
+  // A token that no merge makes is a character, or never comes of text.
+  const value = kinds.map((_, id) => scores.get(id) ?? -scores.size);
+  return [
+    ['tokenizer.ggml.model', { kind: 'string', value: 'llama' }],
+    ['tokenizer.ggml.pre', { kind: 'string', value: 'default' }],
+    ['tokenizer.ggml.scores', { kind: 'float32s', value }],
+    ['tokenizer.ggml.add_space_prefix', { kind: 'bool', value: spacePrefix }],
+  ];
+}
+
+/** What llama.cpp does otherwise with some texts, a sentence each: its own converter does not say it, and users should know. */
+export function ggufDifferences({ tokenizerJson }: FolderTokenizer): readonly string[] {
+  const { normalizer, pre_tokenizer: cut, model } = parseTokenizerJson(tokenizerJson);
+  const composes = normalizer?.type === 'NFC';
+  const prefixes = model.byte_fallback === true && cut?.type === 'Metaspace' && cut.prepend_scheme !== 'never';
+  return [
+    ...(composes ? ['llama.cpp does not compose characters (NFC), as the tokenizer does: give it composed text.'] : []),
+    ...(prefixes
+      ? [
+          'llama.cpp puts a space before a text that begins with one, and after a special token within a text; the tokenizer does not. Other text has the same tokens.',
+        ]
+      : []),
+  ];
+}
+
 const refused = (what: string): HelioError =>
   new HelioError(
     'HELIO-1004',
-    `The tokenizer is ${what}, and GGUF is written for byte-level BPE with a rule for words that llama.cpp knows.`,
+    `The tokenizer is ${what}, and GGUF is written for byte-level BPE with a rule for words that llama.cpp knows, and for SentencePiece's BPE.`,
     "Export to another format, or convert with llama.cpp's own script.",
   );
 
@@ -74,10 +134,10 @@ const modern = (digits: string): string =>
 const [LLAMA3, QWEN2] = [modern('\\p{N}{1,3}'), modern('\\p{N}')];
 
 /** llama.cpp's name (`tokenizer.ggml.pre`) for how text is cut into words, where it has one. */
-function wordRule(cut: Part | null | undefined, { ignore_merges: whole, byte_fallback: fallback }: Part) {
+function wordRule(cut: Part | null | undefined, { ignore_merges: whole }: Part) {
   const steps = cut?.type === 'Sequence' ? (cut.pretokenizers as readonly Part[]) : cut == null ? [] : [cut];
   const last = steps.at(-1);
-  if (last?.type !== 'ByteLevel' || last.add_prefix_space !== false || fallback === true) return undefined;
+  if (last?.type !== 'ByteLevel' || last.add_prefix_space !== false) return undefined;
   const [first] = steps;
   const ownRule = last.use_regex !== false;
   if (steps.length === 1 && ownRule) return whole === true ? undefined : 'gpt-2';

@@ -164,6 +164,10 @@ function writeValue(w: ByteWriter, value: GgufValue): void {
       w.uint32(VALUE_TYPE.array).uint32(VALUE_TYPE.int32).uint64(value.value.length);
       for (const number of value.value) w.uint32(number);
       break;
+    case 'float32s':
+      w.uint32(VALUE_TYPE.array).uint32(VALUE_TYPE.float32).uint64(value.value.length);
+      for (const number of value.value) w.float32(number);
+      break;
   }
 }
 

@@ -12,7 +12,7 @@ const isHandshake = (item: Incoming): boolean =>
   (item.kind === 'told' && ['challenge', 'admitted', 'standing', 'alive'].includes(item.message.kind));
 
 /**
- * What comes over a connection, in order, and while there is work. A step, reading data or validation may take minutes, and a coordinator waits for a hello for
+ * Incoming messages in order, also during long work. A step, reading data or validation may take minutes, but the coordinator waits for a hello only for
  * seconds: so the handshake is answered during the work, and everything else after it.
  */
 export class ConnectionInbox {

@@ -3,16 +3,16 @@ import type { OuterSettings } from '../outer/settings.ts';
 /** An island's view of one fragment: what it did since it last received it (Decoupled DiLoCo's counters). */
 export interface FragmentClock {
   readonly version: number;
-  /** Number of the stretch of work that it counts. */
+  /** Number of the round that it counts. */
   readonly round: number;
   readonly steps: number;
   readonly tokens: number;
   /** Steps since receipt at which it reports the fragment due; 0 once the run needs no more of it. */
   readonly stepsUntilDue: number;
   readonly reported: boolean;
-  /** Where it stood when it last handed in; null before that, and after a restart, which has no copy of it. */
+  /** Its counters at its last contribution; null before that, and after a restart, which has no copy. */
   readonly handedIn: Work | null;
-  /** When the island began to hold for it; it holds once a version, for the grace at most. */
+  /** When the island began to hold for this fragment; it holds once a version, at most for the grace. */
   readonly heldSinceMs: number | null;
 }
 

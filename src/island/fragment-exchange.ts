@@ -8,7 +8,7 @@ export type ExchangeSettings = Pick<OuterSettings, 'upCodec' | 'maxStaleness'>;
 
 /** What an island's checkpoint keeps of the exchange; one array a fragment. */
 export interface ExchangeState {
-  /** What its lossy contributions have left over, up to the last merge. */
+  /** Residuals of its lossy contributions (error feedback), up to the last merge. */
   readonly residuals: readonly Float32Array[];
   readonly memories: readonly Float32Array[];
 }
@@ -41,7 +41,7 @@ interface FragmentState {
   readonly pending: (Side & { readonly round: number }) | null;
 }
 
-/** An island's side of the wire: packs what it contributes, opens what was merged. Pure, and apart from training. */
+/** An island's side of the exchange: encodes contributions and decodes merged fragments. Pure, and separate from training. */
 export class FragmentExchange {
   readonly #settings: ExchangeSettings;
   readonly #fragments: FragmentState[];
@@ -52,7 +52,7 @@ export class FragmentExchange {
     this.#fragments = fragments.map((layout, i) => {
       const codec = codecFor(settings.upCodec, layout);
       const side = {
-        // What is sent exactly leaves nothing over.
+        // An exact codec leaves no residual.
         residual: new Float32Array(this.#sendsWhole ? 0 : layout.elements),
         memory: new Float32Array(codec.memoryElements),
       };
@@ -60,7 +60,7 @@ export class FragmentExchange {
     });
   }
 
-  /** In full precision the parameters themselves are exact, and any base will do; unless bases may differ. */
+  /** In full precision the parameters themselves are sent, which needs no common base; unless bases may differ. */
   get #sendsWhole(): boolean {
     return this.#settings.upCodec === 'f32' && this.#settings.maxStaleness === 0;
   }
@@ -106,7 +106,7 @@ export class FragmentExchange {
     return parameters;
   }
 
-  /** Knows a fragment that came whole, in place of all that came since the one that it goes on from. */
+  /** Takes a whole fragment as the newest, in place of all versions since the one that training goes on from. */
   show(fragment: number, version: number, parameters: Float32Array, round: number): void {
     const state = this.#fragments[fragment]!;
     requireSize(state, parameters);

@@ -7,7 +7,7 @@ import type { IslandHost } from './host.ts';
 import { readsHeldOut } from './own-data.ts';
 
 /**
- * An island's first word: who it is, with the challenge signed for this run alone.
+ * An island's hello: its identity, with the challenge signed for this run only.
  *
  * @throws HelioError HELIO-4003 when the invitation is for another run than is hosted there: a host must not get a signature that is good with another one
  */

@@ -5,12 +5,12 @@ import type { CoordinatorMessage, IslandMessage } from '../protocol/messages.ts'
 import type { Receipt } from '../protocol/receipts.ts';
 import type { DataAccess } from './own-data.ts';
 
-/** The world as a session needs it: the machine that it runs on, and the way to the coordinator. */
+/** What a session needs of its surroundings: the machine that it runs on, and the connection to the coordinator. */
 
 export interface IslandHost {
   readonly name: string;
   readonly identity: Identity;
-  /** Leave to join; null for one that asks for the host's leave. */
+  /** The invitation; null for an island that asks to join. */
   readonly invitation: string | null;
   readonly software: string;
   readonly threads: number;
@@ -49,7 +49,7 @@ export interface CoordinatorConnection {
    * @throws HelioError when the coordinator stays away for too long, or will not have us
    */
   next(timeoutMs: number): Promise<Incoming | 'timeout' | null>;
-  /** Ends a wait that is under way, as if its time were over. */
+  /** Ends the current wait, as if it had timed out. */
   wake(): void;
   /** What came of transfers before their connection broke. */
   readonly beginnings: Resume['beginnings'];
@@ -63,7 +63,7 @@ export type Incoming =
   /** @property sinceMs when its first byte came */
   | (Omit<Transfer, 'hash'> & { readonly kind: 'received'; readonly sinceMs: number });
 
-/** Something that took time on the island: one bar in its timeline. */
+/** A span of time on the island: one bar in its timeline. */
 export interface Span {
   readonly lane: 'training' | 'exchange' | 'upload' | 'download';
   readonly name: string;

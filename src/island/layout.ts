@@ -20,7 +20,7 @@ import { cutIntoFragments, type Fragment, type TensorLayout } from '../outer/fra
 import type { OuterSettings } from '../outer/settings.ts';
 import type { Job } from '../protocol/run-file.ts';
 
-/** How a job reads in the terms of the room `ml`, and its parameters in those of `outer`. */
+/** Translates a job into the settings of the room `ml`, and its parameters into fragments of `outer`. */
 
 /** What the data decide about a model: its vocabulary, or the shape of an example and how many outputs it has. */
 export type DataSizes =
@@ -117,7 +117,7 @@ export function scheduleOf({ inner, stop }: Job): Schedule {
   return { shape, warmUpSteps, totalSteps: stop.steps, finalShare, decayShare };
 }
 
-/** All that a trainer is told by the job; what the machine adds are its runtime and threads. */
+/** A trainer's options as the job gives them; the machine adds runtime and threads. */
 export function trainingOf(job: Job, model: ModelConfig): Omit<TrainerOptions, 'runtime' | 'threads'> {
   const { clipNorm, microBatches, recompute, dropout, labelSmoothing, precision } = job.inner;
   return {

@@ -1,8 +1,8 @@
 import { HelioError } from '../errors.ts';
 
 /**
- * Why an island leaves, as its coordinator is told. A message for the owner names files, and may quote what is in them; the host is told
- * what kind of thing it was, and nothing of the owner's disk.
+ * Why an island leaves, as the coordinator is told. Messages for the owner name files and may quote their content; the host is told the kind of
+ * error, and nothing about the owner's disk.
  */
 export function leaveReason(error: unknown): string {
   if (!(error instanceof HelioError)) return 'an unexpected error of its own; its log has the details';

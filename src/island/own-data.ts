@@ -9,7 +9,7 @@ export type DataAccess =
   | { readonly kind: 'own'; readonly paths: readonly string[]; readonly folders: readonly string[] }
   | { readonly kind: 'inside'; readonly folders: readonly string[] };
 
-/** What a host's run may read of an island whose owner said nothing. */
+/** Without options of the owner, a run may read nothing. */
 export const NOTHING: DataAccess = { kind: 'inside', folders: [] };
 
 /**

@@ -25,7 +25,7 @@ import { readWelcome } from './welcome.ts';
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
 
-/** A contribution on its way. */
+/** A contribution that is being sent. */
 type Outgoing = Packed & { readonly content: Content & { readonly kind: 'contribution' } };
 
 /** Whether global parameters are only to be measured. */
@@ -36,7 +36,7 @@ const keyOf = ({ fragment, version }: Pick<Merged, 'fragment' | 'version'>): str
 export type Ending = 'finished' | 'interrupted' | 'failed';
 
 const REPORT_MS = 400;
-/** And to whoever lent the machine. */
+/** How often the owner is told. */
 const OWNER_MS = 60_000;
 /** Longest single wait: the heartbeat runs beside it. */
 const IDLE_MS = 1_000;
@@ -110,7 +110,7 @@ export class IslandSession {
     }
   }
 
-  /** Something that may take minutes: a connection that comes back is answered meanwhile. */
+  /** Work that may take minutes: the handshake of a new connection is answered during it. */
   #meanwhile<T>(work: Promise<T>): Promise<T> {
     return this.#inbox.during(work, (item) => this.#handle(item));
   }
@@ -381,7 +381,7 @@ export class IslandSession {
     if (this.#state.training) this.#report();
   }
 
-  /** What is said while there is nobody, or before the island was let in again, is of no use there. */
+  /** Messages without a connection, or before the island has joined again, are dropped. */
   #tell(message: IslandMessage): void {
     if (this.#state.link === 'joined') this.#connection.send(message);
   }
@@ -398,7 +398,7 @@ export class IslandSession {
     this.#tellOwner(progress);
   }
 
-  /** Whoever lent a machine sees now and then that it is at work. */
+  /** Tells the owner now and then that the island is at work. */
   #tellOwner({ step, loss, tokensPerS }: Progress): void {
     if (this.#reportedMs - this.#toldOwnerMs < OWNER_MS || !this.#state.training || tokensPerS === 0) return;
     this.#toldOwnerMs = this.#reportedMs;

@@ -17,7 +17,7 @@ export type Welcome = Omit<CoordinatorMessage & { readonly kind: 'welcome' }, 'j
 export type Told = Exclude<CoordinatorMessage, { readonly kind: 'welcome' }> | Welcome;
 
 export interface IslandState {
-  /** lost: nobody at the other end · joining: has said hello, and is told where the run is · joined: may answer and report. */
+  /** lost: no connection · joining: has sent its hello, and gets the state of the run · joined: may answer and report. */
   readonly link: 'lost' | 'joining' | 'joined';
   /** What it was welcomed to; null before the first time. */
   readonly work: { readonly run: string; readonly outer: OuterSettings } | null;
@@ -43,7 +43,7 @@ export interface IslandState {
   /** Merged fragments that came, and those of them that are open. */
   readonly arrived: number;
   readonly opened: number;
-  /** What was said after fragments that are still being opened: words count in the order in which they were sent. */
+  /** Messages after fragments that are still being decoded: they take effect in the order in which they were sent. */
   readonly later: readonly { readonly after: number; readonly word: Word }[];
   /** Its place in schedule and data: as many steps as the run has merged and it has taken since. Work that was dropped is gone over again. */
   readonly place: number;
@@ -51,7 +51,7 @@ export interface IslandState {
   readonly stepMs: number;
 }
 
-/** A word that is about the fragments that came before it. */
+/** A message about the fragments that came before it. */
 export type Word = CoordinatorMessage & { readonly kind: 'pull' | 'evaluate' | 'checkpoint' | 'stop' };
 
 export type IslandEvent =

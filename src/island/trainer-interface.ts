@@ -7,7 +7,7 @@ import type { FragmentClock } from './fragment-clock.ts';
 import type { ExchangeSettings, ExchangeState } from './fragment-exchange.ts';
 import type { DataAccess } from './own-data.ts';
 
-/** What an island asks of whatever trains: a worker thread here, a browser's worker or a cluster elsewhere. */
+/** The interface to a trainer: a worker thread here, a browser's worker or a cluster elsewhere. */
 export interface IslandTrainer {
   /**
    * Reads data, compiles the step, and takes the global parameters, one packed array a fragment.
@@ -69,7 +69,7 @@ export interface IslandExchange {
   release(): Promise<void>;
 }
 
-/** What the coordinator gave this island to do. */
+/** The island's assignment from the coordinator. */
 export interface Assignment {
   readonly run: string;
   readonly job: Job;

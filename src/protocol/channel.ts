@@ -10,7 +10,7 @@ import {
 } from './frame.ts';
 import { MAX_MESSAGE_BYTES, parseMessage } from './messages.ts';
 
-/** The little that a channel needs of a WebSocket. */
+/** What a channel needs of a WebSocket. */
 export interface Socket {
   send(text: string): void;
   /** @param sent called when the frame has left this process, or the connection is gone */
@@ -40,7 +40,7 @@ interface FragmentingSocket {
 /** Pieces that a slow reader may have under way; the rest waits as it is, shared with all others who are sent the same. */
 const PIECES_AHEAD = 4;
 
-/** What waits to be sent: words and transfers, in this order. */
+/** The send queue: messages and transfers, in order. */
 type Waiting =
   | { readonly kind: 'text'; readonly text: string }
   | {
@@ -61,7 +61,7 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
   readonly #waiting: Waiting[] = [];
   #ahead = 0;
   #pumping = false;
-  /** Something could not be read half-way: nothing that comes after it would be understood. */
+  /** A payload could not be read half-way through: the receiver would not understand what follows. */
   #isBroken = false;
   #waitingBytes = 0;
   /** Bytes sent and received on the wire, without WebSocket's own 2–14 bytes a frame. */
@@ -94,7 +94,7 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
     this.#put({ kind: 'text', text: JSON.stringify(message) });
   }
 
-  /** A word that is not about what was sent before it: it waits for nothing. */
+  /** A message that does not depend on earlier ones: it is sent at once. */
   sendAtOnce(message: Outgoing): void {
     this.#write(JSON.stringify(message));
   }

@@ -105,14 +105,14 @@ export interface Payload {
   subarray(begin: number, end: number): Uint8Array;
 }
 
-/** Where a payload is put together: an array, or a file. */
+/** Where a payload is assembled: an array, or a file. */
 export interface Sink extends Payload {
   /** The file's path. */
   readonly file?: string;
   set(piece: Uint8Array, offset: number): void;
 }
 
-/** What a peer may send, and where it is put together. */
+/** What a peer may send, and where it is assembled. */
 export interface Reception {
   /** Bytes that a payload of this kind may have; a number for all kinds. @throws HelioError of what may not be sent at all */
   readonly most: number | ((content: Content) => number);
@@ -244,7 +244,7 @@ export class FrameAssembler {
     // What is large and never changes need not come twice, even if the connection breaks before all is there.
     if (kind === 'base') this.#beginnings = [...this.#beginnings, open];
     return checked(open).catch((error: unknown) => {
-      // Of what is not what it says nothing is gone on with.
+      // A transfer with a wrong hash is not resumed.
       this.#beginnings = this.#beginnings.filter((beginning) => beginning !== open);
       throw error;
     });

@@ -1,5 +1,5 @@
 /**
- * Ed25519 (RFC 8032): who an island is, and who a run's host is. Keys and signatures travel in base64url without padding. By WebCrypto, so that a browser
+ * Ed25519 (RFC 8032) identities of islands and hosts. Keys and signatures are sent in base64url without padding. By WebCrypto, so that a browser
  * does the same, and signing waits for no thread that has other work.
  */
 export interface Identity {

@@ -1,4 +1,4 @@
-/** Delivers what comes in the order in which it came, though some of it takes a while to be checked. */
+/** Delivers items in their order of arrival, although some are checked asynchronously. */
 export class InOrder<T> {
   readonly #deliver: (item: T) => void;
   readonly #failed: (error: unknown) => void;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { HelioError } from '../errors.ts';
 import { base64url, fromBase64, type Identity, isSignedBy } from './identity.ts';
 
-/** Leave to join a run, signed by its host: for whom, until when, and how often. */
+/** An invitation to a run, signed by its host: for which role, until when, and how often. */
 export const invitationSchema = z.object({
   run: z.string().regex(/^[A-Za-z0-9._-]{1,80}$/),
   role: z.literal('island'),

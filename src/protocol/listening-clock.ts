@@ -1,6 +1,6 @@
 /**
- * A clock for how long somebody was silent: it counts only time in which this process could have heard him. Whoever was stopped, blocked or
- * suspended finds what was said meanwhile in its sockets afterwards, and blames nobody.
+ * A clock for silence: it counts only time in which this process could have received something. After it was stopped, blocked or suspended, messages
+ * wait in its sockets, and no peer has been silent.
  */
 export class ListeningClock {
   /** The longest that one tick may count: what was longer was a stall of our own. */

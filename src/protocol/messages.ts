@@ -18,7 +18,7 @@ export const RUN_PATH = '/v1/run';
 /** Largest control message in bytes; tensors travel in frames. */
 export const MAX_MESSAGE_BYTES = 256 * 1024;
 
-/** Of one who was not let in yet. */
+/** Largest message of an island that was not let in yet. */
 export const MAX_HELLO_BYTES = 16 * 1024;
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/);
@@ -26,7 +26,7 @@ const checkpoint = z.string().regex(/^[a-z0-9-]{1,64}$/);
 const counter = z.int().min(0);
 const fragment = z.int().min(0).max(999);
 const finite = z.number();
-/** Sums of them are numbers as well. */
+/** Bounded, so that sums are finite. */
 const seconds = z.number().min(0).max(1e12);
 const sentence = z.string().max(2_000);
 const run = z.string().regex(/^[A-Za-z0-9._-]{1,80}$/);
@@ -80,7 +80,7 @@ export const islandMessageSchema = z.discriminatedUnion('kind', [
     /** Its public key, and the challenge signed with it (`identity.ts`). */
     key: z.string().regex(KEY_PATTERN),
     signature: z.string().regex(SIGNATURE_PATTERN),
-    /** Leave to join; null for an island that the run knows, and for one that asks for the host's leave. */
+    /** The invitation; null for an island that the run knows, and for one that asks to join. */
     invitation: z.string().max(MAX_INVITATION_CHARS).nullable(),
     software: z.string().max(64),
     threads: z.int().min(1).max(4096),
@@ -131,7 +131,7 @@ export type IslandMessage = z.output<typeof islandMessageSchema>;
 
 /** What the coordinator says. */
 export const coordinatorMessageSchema = z.discriminatedUnion('kind', [
-  /** The first word on every connection: what the island signs. */
+  /** The first message on every connection: the challenge that the island signs. */
   z.object({
     kind: z.literal('challenge'),
     protocol: counter,
@@ -201,7 +201,7 @@ export const coordinatorMessageSchema = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: z.literal('checkpoint'), checkpoint }),
   z.object({ kind: z.literal('stop'), reason: z.enum(['finished', 'interrupted', 'failed']) }),
-  /** The last word on a connection. One that names a time is not final: it may come again then. */
+  /** The last message on a connection. With `retryAfterS` it is not final: the island may come again then. */
   z.object({
     kind: z.literal('refused'),
     code: z.string().max(16),

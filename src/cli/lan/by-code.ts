@@ -6,9 +6,9 @@ import { joinerBegins, joinerFinishes } from './opaque-messages.ts';
 import { postJson } from './post-json.ts';
 import { unseal } from './sealed.ts';
 
-/** Somebody who says to be a run, and may be anybody. */
+/** A host that was found on the network and not verified yet. */
 export interface Candidate {
-  /** For sentences. */
+  /** Its name in messages. */
   readonly name: string;
   /** HOST:PORT, all of the same host. */
   readonly addresses: readonly string[];
@@ -24,7 +24,7 @@ type Outcome =
   | { readonly kind: 'silent'; readonly why: string }
   | { readonly kind: 'later'; readonly afterS: number };
 
-/** Each may guess at our code once; and each costs us 0.2 s of computing. */
+/** Candidates that are tried: each can guess our code once, and costs 0.2 s of computing. */
 const MAX_CANDIDATES = 32;
 /** How long to come again to hosts that take no codes just now. */
 const PATIENCE_MS = 120_000;
@@ -40,8 +40,8 @@ export interface Search {
 }
 
 /**
- * Finds the run whose host knows the code, among all who say to be one. The host proves that it knows the code before anything of its answer
- * is believed; the answer is the invitation, with the fingerprint of its certificate.
+ * Finds the run whose host knows the code, among all candidates. The host proves that it knows the code before anything of its answer is used; the
+ * answer is the invitation, with the fingerprint of its certificate.
  *
  * @throws HelioError HELIO-4002 when nobody is there, HELIO-4003 when nobody knows the code or takes it
  */

@@ -7,8 +7,8 @@ import { z } from 'zod';
 const SERVICE = '_heliotrope._tcp.local';
 
 /**
- * What a run says of itself: its name, how to speak to it, and that it takes codes. Anybody can say the same, so nothing of it is believed:
- * whoever has a code proves it to the host and the host to him, and whoever has none asks.
+ * What a run announces: its name, its addresses, and that it takes codes. Anybody can announce the same, so none of it is trusted: host and joiner
+ * prove to each other that they know the code; without a code, an island asks to join.
  */
 const textSchema = z.object({
   run: z.string().regex(/^[A-Za-z0-9._-]{1,80}$/),
@@ -40,7 +40,7 @@ export interface Announcement {
   readonly fingerprint: string | null;
 }
 
-/** Whoever announces many runs is listened to no longer. */
+/** Runs of one sender that are read; further ones are ignored. */
 const MAX_FOUND = 64;
 const MAX_FOUND_OF_SENDER = 8;
 const MAX_ADDRESSES = 8;

@@ -6,12 +6,11 @@ import { countedAs } from '../../coordinator/server/address.ts';
  * How often a code may be guessed. A code has {@link CODE_BITS} bits, and each exchange tries one: what is counted is every exchange that
  * begins, and given back when the code was right.
  *
- * Strangers must not be able to shut the door for those who know the code, so there are two lanes. Addresses that have not been wrong several
- * times share one; the others share a second, slower one. Whoever wants to keep the first one empty needs a fresh address for every
- * {@link KNOWN_AFTER} guesses.
+ * Strangers must not block those who know the code, so there are two limits. Addresses that were not wrong several times share one; the others share
+ * a second, slower one. To exhaust the first, an attacker needs a new address for every {@link KNOWN_AFTER} guesses.
  */
 
-/** So many at once, and then one every so often. */
+/** A burst at once, then one in each interval. */
 interface Rate {
   readonly burst: number;
   readonly everyMs: number;
@@ -41,7 +40,7 @@ interface Guesser {
 }
 
 export class GuessLimiter {
-  /** The one that guessed longest ago first. No longer than what the lanes let through in a day. */
+  /** The one that guessed longest ago first. At most as many as the limits allow in a day. */
   readonly #guessers = new Map<string, Guesser>();
   readonly #lanes = { fresh: { rate: FRESH, fullMs: 0 }, known: { rate: KNOWN, fullMs: 0 } };
 
@@ -84,7 +83,7 @@ export class GuessLimiter {
 const wait = (fullMs: number, { burst, everyMs }: Rate, nowMs: number): number =>
   Math.max(0, fullMs - nowMs - (burst - 1) * everyMs);
 
-/** An IPv4 address in IPv6's clothes is one of IPv4; the zone of a link-local one says nothing. */
+/** An IPv4 address mapped into IPv6 counts as IPv4; the zone of a link-local address is ignored. */
 const withoutZone = (address: string): string => address.replace(/%.*$/, '').replace(/^::ffff:(?=\d+\.)/i, '');
 
 /** Private, link-local and loopback addresses, and the networks that this machine itself is in: who finds a run by multicast has one. */

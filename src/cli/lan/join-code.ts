@@ -46,6 +46,6 @@ export const CODE_BITS = Math.log2(ADJECTIVES.length * NOUNS.length * NUMBERS);
 
 export const CODE_PATTERN = /^[a-z]+-[a-z]+-\d{1,2}$/i;
 
-/** Leave to join a run, that one person tells another. @param random a whole number below the one given, unpredictable */
+/** A code with which an island joins a run; short, so that one person can tell it to another. @param random a whole number below the one given, unpredictable */
 export const newCode = (random: (below: number) => number): string =>
   `${ADJECTIVES[random(ADJECTIVES.length)]}-${NOUNS[random(NOUNS.length)]}-${random(NUMBERS)}`;

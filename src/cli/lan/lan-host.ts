@@ -5,11 +5,11 @@ import { announce } from './discovery.ts';
 import { newCode } from './join-code.ts';
 import { type CodeTried, OpaqueServer } from './opaque-server.ts';
 
-/** A run on its local network: found by multicast, and joined by who knows its code. */
+/** A run on its local network: found by multicast DNS, and joined with its code. */
 export interface LanHost {
   readonly code: string;
   readonly server: OpaqueServer;
-  /** Says that it is there. @returns takes it back */
+  /** Announces the run. @returns ends the announcement */
   begin(served: Served): () => Promise<void>;
 }
 

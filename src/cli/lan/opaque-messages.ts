@@ -9,7 +9,7 @@ import * as opaque from '@serenity-kit/opaque';
 
 const USER = 'code';
 const IDENTIFIERS = { client: 'heliotrope joiner', server: 'heliotrope host' };
-/** It guards a stolen record, and there is none; so the least: 64 MiB, about 0.2 s of each side. */
+/** Key stretching protects a stolen record, and none is stored; so the smallest setting: 64 MiB, about 0.2 s on each side. */
 const STRETCHING = 'memory-constrained';
 
 export interface HostSecrets {
@@ -77,7 +77,7 @@ export const joinerFinishes = (code: string, state: string, response: string) =>
     return done === undefined ? undefined : { request: done.finishLoginRequest, sessionKey: done.sessionKey };
   });
 
-/** The library throws at what it cannot read. */
+/** The library throws on messages that it cannot read. */
 function attempted<T>(work: () => T): T | undefined {
   try {
     return work();

@@ -4,11 +4,11 @@ import { type Guess, GuessLimiter, isLocal } from './guess-limiter.ts';
 import { type HostSecrets, hostBegins, hostFinishes, registerCode } from './opaque-messages.ts';
 import { seal } from './sealed.ts';
 
-/** What came of somebody's code, for the host's log. */
+/** The result of an attempt with a code, for the host's log. */
 export interface CodeTried {
   readonly outcome: 'right' | 'wrong' | 'turned away';
   readonly address: string;
-  /** What he was given, by which it can be taken back; null where it was nothing. */
+  /** ID of the invitation that was given, to revoke it by; null where none was given. */
   readonly invitation: string | null;
   /** Wrong codes and attempts that were turned away, of all addresses since the code was made. */
   readonly wrong: number;
@@ -27,7 +27,7 @@ export interface OpaqueServerOptions {
 const ATTEMPT_MS = 30_000;
 /** The rates of guesses let through fewer. */
 const MAX_ATTEMPTS = 256;
-/** Attempts that are turned away are many, and said once in so long. */
+/** Refused attempts can be many: they are logged once in so long. */
 const TELL_EVERY_MS = 60_000;
 
 interface Attempt {

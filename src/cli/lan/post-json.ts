@@ -13,7 +13,7 @@ const ANSWER_MS = 15_000;
 const MAX_ANSWER_BYTES = 16_384;
 
 /**
- * Sends JSON to somebody who may be anybody, within a time and a size. A certificate is not looked at: what is said proves by itself who says it.
+ * Sends JSON to an unverified host, with limits on time and size. The certificate is not checked: the OPAQUE messages prove who sent them.
  *
  * @param address HOST:PORT
  * @throws Error when nobody answers in time
@@ -45,7 +45,7 @@ export function postJson(
       response.on('data', (piece: Buffer) => {
         bytes += piece.length;
         if (bytes <= MAX_ANSWER_BYTES) return void pieces.push(piece);
-        // Somebody answers, and what he says is none of ours.
+        // Another program answered.
         resolve({ status: response.statusCode ?? 0, retryAfterS: undefined, body: undefined });
         request.destroy();
       });

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { explainSystemError } from '../../errors.ts';
 import type { Sink } from '../../protocol/frame.ts';
 
-/** Frozen weights as they come, piece by piece, into a file: they may be larger than memory, and the trainer reads them one by one. */
+/** Writes frozen weights into a file as they arrive: they may be larger than memory, and the trainer reads them tensor by tensor. */
 export class BaseFile implements Sink {
   readonly file: string;
   readonly length: number;

@@ -19,7 +19,7 @@ import { mostBytesOf } from '../payload-bounds.ts';
 import { OTHER_CERTIFICATE, type RouteError, routeErrorOf } from './route-errors.ts';
 import type { Ended, Route } from './route-search.ts';
 
-/** At least so often the island looks whether the coordinator is there; every second time it says that it is there itself. */
+/** How often the island checks for signs of life; every second time it sends its own heartbeat. */
 const LOOK_MS = 1_000;
 /** From the challenge to the answer whether this island may join: many others may be waiting. */
 const ADMISSION_MS = 30_000;
@@ -33,7 +33,7 @@ export interface ConnectionOptions {
   readonly before: readonly Beginning[];
   /** Where what comes is put together; in memory when left out. */
   readonly sink?: Reception['sink'];
-  /** How long the route may take until the coordinator's first word. */
+  /** How long the route may take until the coordinator's first message. */
   readonly connectMs: number;
   /** Share of the lease after which a silent coordinator is given up. */
   readonly ofLease: number;
@@ -50,7 +50,7 @@ export interface ConnectionHandlers {
   ended(ended: Ended, fault: unknown): void;
 }
 
-/** One WebSocket to the coordinator, or the try to open one. It sends a heartbeat, and ends by itself when the coordinator is silent. */
+/** One WebSocket to the coordinator, from the attempt to open it. It sends heartbeats, and closes when the coordinator is silent for too long. */
 export class WebSocketConnection {
   readonly #options: ConnectionOptions;
   readonly #socket: WebSocket;
@@ -89,7 +89,7 @@ export class WebSocketConnection {
       generateMask: (mask) => void mask.fill(0),
       ...(localAddress === undefined ? {} : { localAddress }),
       ...proxyFor(url, localAddress, this.#giveUp.signal),
-      // The invitation vouches for this very certificate, and no authority has to.
+      // The invitation has this certificate's fingerprint, so no authority is needed.
       ...(fingerprint === undefined ? {} : { rejectUnauthorized: false }),
     });
     this.#socket = socket;
@@ -201,7 +201,7 @@ export class WebSocketConnection {
     if (this.#socket.isPaused) this.#socket.resume();
   }
 
-  /** Says goodbye: what was sent before still arrives. */
+  /** Closes cleanly: what was sent before still arrives. */
   close(): void {
     this.#why ??= 'closed by this side';
     this.#goodbye(1000);
@@ -258,7 +258,7 @@ export class WebSocketConnection {
     this.#heardMs = this.#options.nowMs();
   }
 
-  /** A refusal that is not the last word is no matter of the session's: the line comes again when it may. */
+  /** The session does not hear of a temporary refusal: the connection is retried when the coordinator allows it. */
   #isHeeded(item: Incoming): boolean {
     if (item.kind !== 'told' || item.message.kind !== 'refused' || isFinal(item.message)) return true;
     const { what, retryAfterS } = item.message;
@@ -299,7 +299,7 @@ export class WebSocketConnection {
   }
 }
 
-/** HTTPS_PROXY, HTTP_PROXY and NO_PROXY count as they do everywhere. */
+/** HTTPS_PROXY, HTTP_PROXY and NO_PROXY have their usual meaning. */
 function proxyFor(
   url: string,
   localAddress: string | undefined,

@@ -10,7 +10,7 @@ import { type DataAccess, namedData, readsHeldOut, withOwnData } from '../own-da
  * island's disk, it has to lie inside a folder that the island's owner named.
  */
 
-/** Of a host's patterns: longer ones, and ones with more of these, could keep an island busy for ever. */
+/** Bounds on a host's glob patterns: larger ones could keep an island busy for ever. */
 const MAX_PATTERN_CHARS = 1_024;
 const MAX_STARS = 8;
 /** Paths of a host that a message shows, and how much of each. */
@@ -117,7 +117,7 @@ function isInside(place: string, folder: string): boolean {
   return way !== '..' && !way.startsWith(`..${path.sep}`) && !path.isAbsolute(way);
 }
 
-/** The same words whether it is not there or may not be read: what is on a disk is nobody's business. */
+/** The same message whether a file is missing or unreadable: the host must not learn what is on the disk. */
 const refused = (named: string, folders: readonly string[]): HelioError =>
   new HelioError(
     'HELIO-1007',

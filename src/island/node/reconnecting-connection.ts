@@ -9,9 +9,9 @@ import { describeRoute, type Ended, type Route, RouteSearch } from './route-sear
 
 /** Unread items at which the island stops reading from the socket. */
 const MAX_INBOX = 256;
-/** Of several routes the next is there before the coordinator counts this island as gone. */
+/** Share of the lease after which a route is given up: with several routes, early enough for the next before the lease expires. */
 const OF_LEASE = { alone: 1, ofSeveral: 2 / 3 };
-/** Times in a row that a coordinator may make no sense, on each route: then it is another program, or another version. */
+/** Malformed answers in a row on each route, after which it is another program or version. */
 const MAX_FAULTS = 5;
 const TICK_MS = 500;
 const MOST_TICK_MS = 2_000;
@@ -42,7 +42,7 @@ export class ReconnectingConnection implements CoordinatorConnection {
   #wake: (() => void) | undefined;
   #fault: { readonly error: unknown } | undefined;
   #faults = 0;
-  /** The coordinator's last word: nothing comes after it. */
+  /** The coordinator's final refusal or end: nothing comes after it. */
   #isOver = false;
   readonly #said = new Map<Route, string>();
   #wasAdmitted = false;
@@ -135,7 +135,7 @@ export class ReconnectingConnection implements CoordinatorConnection {
           },
         },
       );
-      // Until it is open: whoever closes the line meanwhile ends the try.
+      // Before it is open, so that close() ends the attempt.
       this.#connection = connection;
     });
   }
@@ -147,13 +147,13 @@ export class ReconnectingConnection implements CoordinatorConnection {
     this.#wasAdmitted = true;
   }
 
-  /** A coordinator that makes no sense is tried again: the connection may have damaged what it said. */
+  /** After a malformed message it is tried again: the connection may have damaged it. */
   #count(fault: unknown): void {
     this.#faults++;
     if (!(fault instanceof HelioError) || this.#faults >= MAX_FAULTS * this.#options.routes.length) throw fault;
   }
 
-  /** Each route's trouble is said once, until it is another. */
+  /** Reports the error of each route once, until it changes. */
   #say(route: Route, { why, remedy, joinedMs, retryAfterS }: Ended, waitMs: number): void {
     const { log } = this.#options;
     if (joinedMs !== null) return log(`connection lost (${why}); training on, and looking for the coordinator`);
@@ -194,7 +194,7 @@ export class ReconnectingConnection implements CoordinatorConnection {
   }
 }
 
-/** A route of a form that Node does not take: others may be right. */
+/** An address that Node rejects: others may be valid. */
 const notEvenTried = (error: unknown): { readonly ended: Ended; readonly fault: unknown } => {
   const why = error instanceof Error ? error.message : String(error);
   return { ended: { why, heardMs: null, joinedMs: null, silent: false, retryAfterS: null }, fault: undefined };

@@ -1,6 +1,6 @@
 import type { Route } from './route-search.ts';
 
-/** Why a route leads nowhere, for its owner to read, and what he can do where that is known. */
+/** Why a route failed, and what the owner can do, where that is known. */
 export interface RouteError {
   readonly why: string;
   readonly remedy: string | undefined;

@@ -20,7 +20,7 @@ export interface Ended {
   /** When the coordinator was last heard on it, and since when it had let this island in; null when it never did. */
   readonly heardMs: number | null;
   readonly joinedMs: number | null;
-  /** It just fell silent: the next route may be better. */
+  /** It fell silent: the next route may be better. */
   readonly silent: boolean;
   /** The coordinator's own word that there is no place now. */
   readonly retryAfterS: number | null;
@@ -41,7 +41,7 @@ const MOST_NAMED = 8;
 
 /**
  * Which route to try next, after which wait, and for how long: every address by every uplink, as only a word of the coordinator itself is final.
- * RetryPolicy counts from when it was last heard.
+ * `--patience` counts from when it was last heard.
  */
 export class RouteSearch {
   readonly #routes: readonly Route[];

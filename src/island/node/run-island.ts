@@ -32,9 +32,9 @@ export interface NodeIslandOptions {
   readonly log: (sentence: string) => void;
   /** Where the island's timeline goes, if anywhere. */
   readonly traceFile: string | undefined;
-  /** Aborted: the island says goodbye and ends. */
+  /** When aborted, the island leaves the run and ends. */
   readonly signal: AbortSignal;
-  /** Something that stands on the way to the coordinator. */
+  /** Wraps the connection to the coordinator, for tests. */
   readonly over?: (connection: CoordinatorConnection) => CoordinatorConnection;
 }
 
@@ -94,7 +94,7 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
   }
 }
 
-/** Whoever lent the machine is told what it did, and where to look it up. */
+/** Tells the owner what the island did, and where its receipts are. */
 function giveAccount(
   { steps, tokens, unit, computeS }: IslandSession['work'],
   receipts: ReceiptFile['account'],

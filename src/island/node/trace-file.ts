@@ -13,7 +13,7 @@ const LANES: readonly Span['lane'][] = ['training', 'exchange', 'upload', 'downl
 const MAX_SPANS = 250_000;
 const MAX_BYTES = 64 * 2 ** 20;
 const FLUSH_SPANS = 500;
-/** Looking for messages between two steps is not worth a bar. */
+/** Shorter spans are left out. */
 const SHORTEST_WAIT_MS = 0.2;
 
 export class TraceFile {

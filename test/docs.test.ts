@@ -38,6 +38,14 @@ describe('the docs', () => {
     expect(rows.filter((row) => row.replace(/\\\|/g, '').split('|').length - 2 > MOST_COLUMNS)).toEqual([]);
   });
 
+  it('meters.md names each template that is shipped', () => {
+    const text = readFileSync(path.join(root, 'docs/meters.md'), 'utf8');
+    const names = readdirSync(path.join(root, 'data/meters'))
+      .filter((file) => file.endsWith('.yaml'))
+      .map((file) => file.replace('.yaml', ''));
+    expect(names.filter((name) => !text.includes(`\`${name}\``))).toEqual([]);
+  });
+
   it('models.md has a line for each base of the matrix', () => {
     const text = readFileSync(path.join(root, 'docs/models.md'), 'utf8');
     const missing = readdirSync(path.join(root, 'test/fixtures/bases')).filter((name) => !text.includes(`| ${name}, `));

@@ -12,23 +12,23 @@ export interface AnyTerm {
 /** One term of one poll: a number, or null where the device says that it has none. It throws where it failed. */
 export type ReadTerm<T> = (term: T) => Promise<number | null>;
 
-/**
- * The number that an expression of terms stands for.
- *
- * @returns null where the device says that it has none
- * @throws HelioError of the first term that failed
- */
-export async function evaluate<T extends AnyTerm>(
-  expression: Expression<T>,
-  read: ReadTerm<T>,
-): Promise<number | null> {
+/** What an expression of terms stands for. */
+export interface Evaluated {
+  /** null where the device says that it has none. */
+  readonly value: number | null;
+  /** It was computed from several that were measured, as a load in percent and a rated power. */
+  readonly modelled: boolean;
+}
+
+/** @throws HelioError of the first term that failed */
+export async function evaluate<T extends AnyTerm>(expression: Expression<T>, read: ReadTerm<T>): Promise<Evaluated> {
   if (!('first' in expression)) return simple(expression, read);
   let failure: HelioError | undefined;
   let none = false;
   for (const alternative of expression.first) {
     try {
-      const value = await simple(alternative, read);
-      if (value !== null) return value;
+      const evaluated = await simple(alternative, read);
+      if (evaluated.value !== null) return evaluated;
       none = true;
     } catch (error) {
       // Only what the device does not have leads to the next way; a device that is not there has none.
@@ -37,30 +37,30 @@ export async function evaluate<T extends AnyTerm>(
     }
   }
   if (!none && failure !== undefined) throw failure;
-  return null;
+  return { value: null, modelled: false };
 }
 
-async function simple<T extends AnyTerm>(expression: Simple<T>, read: ReadTerm<T>): Promise<number | null> {
-  if ('sum' in expression) {
-    let sum: number | null = null;
-    for (const term of expression.sum) {
-      const value = await scaled(term, read);
-      if (value !== null) sum = (sum ?? 0) + value;
-      else if (term.optional !== true) return null;
-    }
-    // Where every part is optional and none is there, there is none at all.
-    return sum;
+async function simple<T extends AnyTerm>(expression: Simple<T>, read: ReadTerm<T>): Promise<Evaluated> {
+  if ('sum' in expression) return { value: await sumOf(expression.sum, read), modelled: false };
+  if (!('product' in expression)) return { value: await scaled(expression, read), modelled: false };
+  let product = expression.scale ?? 1;
+  for (const term of expression.product) {
+    const value = await scaled(term, read);
+    if (value === null) return { value: null, modelled: true };
+    product *= value;
   }
-  if ('product' in expression) {
-    let product = expression.scale ?? 1;
-    for (const term of expression.product) {
-      const value = await scaled(term, read);
-      if (value === null) return null;
-      product *= value;
-    }
-    return product;
+  return { value: product, modelled: true };
+}
+
+/** Where every part is optional and none is there, there is none at all. */
+async function sumOf<T extends AnyTerm>(terms: readonly T[], read: ReadTerm<T>): Promise<number | null> {
+  let sum: number | null = null;
+  for (const term of terms) {
+    const value = await scaled(term, read);
+    if (value !== null) sum = (sum ?? 0) + value;
+    else if (term.optional !== true) return null;
   }
-  return scaled(expression, read);
+  return sum;
 }
 
 async function scaled<T extends AnyTerm>(term: T, read: ReadTerm<T>): Promise<number | null> {

@@ -1,3 +1,4 @@
+export { type Discovered, discoverHomeAssistant } from './discover.ts';
 export { machineMeter } from './machine/machine.ts';
 export { openMeter, type TemplateMeter } from './meter.ts';
 export { type Held, MeterSet, type MeterSetOptions } from './meter-set.ts';

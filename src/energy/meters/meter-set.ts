@@ -88,6 +88,8 @@ export class MeterSet {
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#timer = undefined;
+    // A poll under way could open again what was closed before it.
+    await Promise.all(this.#polled.map(({ reading }) => reading));
     await Promise.all(this.#polled.map(({ meter }) => meter.close()));
   }
 

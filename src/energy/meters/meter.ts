@@ -1,6 +1,6 @@
 import { HelioError } from '../../errors.ts';
 import type { Origin } from '../figure.ts';
-import { type AnyTerm, evaluate } from './evaluate.ts';
+import { type AnyTerm, type Evaluated, evaluate } from './evaluate.ts';
 import { unusable } from './fault.ts';
 import { converted, type Meter, type Outcome, QUANTITY_UNITS, type Quantity, type Reading } from './reading.ts';
 import { type Filled, filledIn, type Settings } from './settings.ts';
@@ -122,8 +122,8 @@ function meterOf<T extends AnyTerm>(
             ageMs = Math.max(ageMs, ms);
           };
           const { unit } = value;
-          const number = await evaluate(value.from, (term) => read(term, { quantity, unit, aged }));
-          const reading = readingOf(value, number, signOf(quantity), name, clock() - ageMs);
+          const evaluated = await evaluate(value.from, (term) => read(term, { quantity, unit, aged }));
+          const reading = readingOf(value, evaluated, signOf(quantity), name, clock() - ageMs);
           outcomes.push({ ok: true, quantity, reading, ageMs });
         } catch (error) {
           outcomes.push({ ok: false, quantity, problem: explained(name, error) });
@@ -156,7 +156,13 @@ const STANDBY_W = 50;
 /** No home has more; whoever has, has it in another unit. */
 const MOST_W = 1e6;
 
-function readingOf<T>(value: ValueOf<T>, raw: number | null, turned: 1 | -1, name: string, atMs: number): Reading {
+function readingOf<T>(
+  value: ValueOf<T>,
+  { value: raw, modelled }: Evaluated,
+  turned: 1 | -1,
+  name: string,
+  atMs: number,
+): Reading {
   const { quantity, unit, scale = 1, sign, none, quality } = value;
   if (raw === null && none === undefined)
     throw unusable(name, `it says that it has no ${quantity}`, 'It may be asleep, or have no such part.');
@@ -165,7 +171,7 @@ function readingOf<T>(value: ValueOf<T>, raw: number | null, turned: 1 | -1, nam
   const origin: Origin =
     raw === null
       ? { quality: 'assumed', method: `${name} says "none", which counts as ${none}` }
-      : { quality, method: name };
+      : { quality: modelled ? 'modelled' : quality, method: name };
   return { quantity, value: bounded(quantity, number, name), unit: QUANTITY_UNITS[quantity], atMs, origin };
 }
 

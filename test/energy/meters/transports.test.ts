@@ -1,6 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { findMosquitto, findNut } from '../../../scripts/meter-servers.mjs';
+import { discoverHomeAssistant } from '../../../src/energy/meters/discover.ts';
 import { openMeter, type TemplateMeter } from '../../../src/energy/meters/meter.ts';
 import type { Settings } from '../../../src/energy/meters/settings.ts';
 import { parseTemplate } from '../../../src/energy/meters/template-file.ts';
@@ -149,7 +150,14 @@ describe.skipIf(findNut() === undefined)('NUT, against upsd with its dummy drive
 
   it('reads power, charge and mains, also where only the load is known', async () => {
     const { port } = kept(await nut(UPS));
-    expect(await read('nut', { port, ups: 'attic' })).toEqual({ 'compute-power': 207, 'backup-charge': 87, mains: 1 });
+    const outcomes = await (await meterOf('nut', { port, ups: 'attic' })).read();
+    expect(said(outcomes)).toEqual({ 'compute-power': 207, 'backup-charge': 87, mains: 1 });
+    // 23 % of 900 W: the UPS measured a load, and nobody a power.
+    expect(outcomes).toMatchObject([
+      { reading: { origin: { quality: 'modelled' } } },
+      { reading: { origin: { quality: 'measured' } } },
+      { reading: { origin: { quality: 'measured' } } },
+    ]);
     expect(await read('nut', { port, ups: 'attic', user: 'watcher', password: 'se cret' })).toMatchObject({ mains: 1 });
   });
 
@@ -230,9 +238,9 @@ describe('Home Assistant', () => {
 
   it('one question finds grid, panels, battery and charge, each in its own unit', async () => {
     const { port } = await serve();
-    const meter = await meterOf('home-assistant', settings(port));
-    expect(said(await meter.read())).toEqual(VALUES);
-    expect(meter.notes).toEqual([]);
+    const { outcomes, notes } = await discoverHomeAssistant(settings(port));
+    expect(said(outcomes)).toEqual(VALUES);
+    expect(notes).toEqual([]);
   });
 
   it('follows states, and “unavailable” is nothing', async () => {
@@ -449,6 +457,39 @@ values:
     expect(said(await (await meterOf(template, { host: device.host, selfSigned: true })).read())).toEqual({
       'pv-power': 2000,
     });
+  });
+
+  it('whatever a server sends, a poll ends with a reason', async () => {
+    // A generator of its own (LCG of Numerical Recipes), so that a failure comes again.
+    let state = 17;
+    const random = (below: number): number => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return Math.floor((state / 2 ** 32) * below);
+    };
+    const port = await raw((socket, data) => {
+      const noise = Buffer.from(Array.from({ length: 1 + random(300) }, () => random(256)));
+      // Sometimes the beginning of a right answer.
+      if (random(2) === 0 && data.length >= 7) data.copy(noise, 0, 0, Math.min(7, noise.length));
+      socket.write(noise);
+      if (random(3) === 0) socket.end();
+    });
+    const quick = async (template: string, settings: Settings): Promise<TemplateMeter> => {
+      const meter = await openMeter({ ...readTemplate(template), timeoutS: 0.2 }, settings);
+      cleanUps.push(() => meter.close());
+      return meter;
+    };
+    const meters = [
+      await quick('sma-inverter', { host: '127.0.0.1', port }),
+      await quick('sunspec-meter', { host: '127.0.0.1', port }),
+      await quick('nut', { port }),
+      await quick('home-assistant', { host: '127.0.0.1', port, token: 't' }),
+      await quick('evcc', { host: '127.0.0.1', port }),
+      await quick('evcc-mqtt', { host: '127.0.0.1', port }),
+    ];
+    for (let round = 0; round < 15; round++)
+      for (const meter of meters)
+        for (const outcome of await meter.read())
+          expect(outcome).toMatchObject({ ok: false, problem: { code: expect.stringMatching(/^HELIO-610[125]$/) } });
   });
 
   it('nobody there', async () => {

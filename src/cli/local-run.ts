@@ -28,6 +28,7 @@ export interface LocalRunOptions {
 
 /** Last words after which starting an island again would not help: any explained error but one of the engine or the connection. */
 const HOPELESS = /error HELIO-(?!0000|2001|4002|4004|5001)/;
+const DISK_FULL = /error HELIO-3002 (.+)/;
 const MAX_RESTARTS = 20;
 /** Of one file of what an island says; there are three at most. */
 const ISLAND_LOG_BYTES = 4 * 2 ** 20;
@@ -84,8 +85,9 @@ class CoordinatorKeeper {
   async run(): Promise<{ readonly summary: Summary; readonly folder: string }> {
     for (let restarts = 0; ; restarts++) {
       const { summary, failure, how, killed } = await this.#once();
-      if (failure !== undefined) throw failure;
       const folder = this.#served?.folder;
+      if (failure !== undefined)
+        throw failure.code === 'HELIO-3002' && folder !== undefined ? diskFull(failure.what, folder) : failure;
       if (summary !== undefined) return { summary, folder: folder! };
       const again = killed && folder !== undefined && !this.#stopping && restarts < MAX_RESTARTS;
       if (!again) throw ended(how, folder);
@@ -161,6 +163,10 @@ function parseLine(text: string): ServeLine | undefined {
     return undefined;
   }
 }
+
+/** A run that has begun is gone on with: the command that began it would begin another. */
+const diskFull = (what: string, folder: string): HelioError =>
+  new HelioError('HELIO-3002', what, `Free some space, then \`heliotrope train --resume ${path.basename(folder)}\`.`);
 
 const ended = (how: string, folder: string | undefined): HelioError =>
   new HelioError(
@@ -252,11 +258,12 @@ class IslandKeeper {
       this.#running.delete(name);
       if (!this.#restarting || code === 0) return;
       const how = signal === null ? `exit status ${code}` : `signal ${signal}`;
-      if (HOPELESS.test(lastWords)) return this.#giveUp(name, `${how}): ${lastWords.trim()}`);
-      if (this.#saidAgain(name, lastWords.trim()) >= MAX_SAME_WORDS)
-        return this.#giveUp(name, `${how}, ${MAX_SAME_WORDS} times): ${lastWords.trim()}`);
-      if (++this.#restarts > MAX_RESTARTS)
-        return this.#giveUp(name, `${how}) after ${MAX_RESTARTS} restarts: ${lastWords.trim()}`);
+      const giveUp = (why: string): void => this.#giveUp(name, `${why}: ${lastWords.trim()}`, folder);
+      const full = DISK_FULL.exec(lastWords)?.[1];
+      if (full !== undefined) return this.#hopeless.resolve(diskFull(`${name} cannot run: ${full}`, folder));
+      if (HOPELESS.test(lastWords)) return giveUp(`${how})`);
+      if (this.#saidAgain(name, lastWords.trim()) >= MAX_SAME_WORDS) return giveUp(`${how}, ${MAX_SAME_WORDS} times)`);
+      if (++this.#restarts > MAX_RESTARTS) return giveUp(`${how}) after ${MAX_RESTARTS} restarts`);
       this.#notice(`${name} crashed (${how}); the run goes on without it; starting it again`);
       setTimeout(() => {
         if (this.#restarting) this.#launch(name, serving, threads);
@@ -272,12 +279,12 @@ class IslandKeeper {
     return times;
   }
 
-  #giveUp(name: string, how: string): void {
+  #giveUp(name: string, how: string, folder: string): void {
     this.#hopeless.resolve(
       new HelioError(
         'HELIO-5002',
         `${name} cannot run (${how}`,
-        'Mend that, and go on with `heliotrope train --resume`.',
+        `Mend that, and go on with \`heliotrope train --resume ${path.basename(folder)}\`.`,
       ),
     );
   }

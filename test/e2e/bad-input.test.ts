@@ -194,6 +194,36 @@ describe('bad input ends with one clear message and leaves nothing half-written'
     });
   });
 
+  it.skipIf(!mayMount)('a disk that fills up while a run trains, which goes on once there is space again', async () => {
+    await onDisk('size=32m', async (disk) => {
+      const place = ['--runs', path.join(disk, 'runs')];
+      const settings = { islands: 1, stop: { steps: 100_000 }, checkpoints: { everyMerges: 1 } };
+      const training = start(['train', tinyRun(folder, 'filled', settings), ...place], folder);
+      const lines = (): number => {
+        const file = path.join(disk, 'runs/filled/metrics.jsonl');
+        return existsSync(file) ? readFileSync(file, 'utf8').split('"kind":"merge"').length - 1 : 0;
+      };
+      await expect.poll(lines, { timeout: 60_000 }).toBeGreaterThan(2);
+      const filler = path.join(disk, 'filler');
+      // Whatever gets free meanwhile is filled as well.
+      const fill = setInterval(() => spawnSync('sh', ['-c', `cat /dev/zero >> ${filler}`]), 20);
+      const outcome = await training.done;
+      clearInterval(fill);
+      expect([outcome.status, outcome.stderr]).toEqual([
+        1,
+        expect.stringMatching(
+          /error HELIO-3002 .*No space left.*\n +Free some space, then `heliotrope train --resume filled`\.\n$/,
+        ),
+      ]);
+      const merged = lines();
+      rmSync(filler);
+      const resumed = start(['train', '--resume', 'filled', ...place], folder);
+      await expect.poll(lines, { timeout: 60_000 }).toBeGreaterThan(merged);
+      resumed.child.kill('SIGINT');
+      expect((await resumed.done).status).toBe(130);
+    });
+  });
+
   describe('checkpoints', () => {
     let base = '';
     beforeAll(async () => {

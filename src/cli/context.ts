@@ -51,7 +51,7 @@ export const tell = (sentence: string): void => {
 export const colorful = (environment: NodeJS.ProcessEnv): boolean =>
   !environment.NO_COLOR && (process.stdout.isTTY === true || Boolean(environment.FORCE_COLOR));
 
-const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+export const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** A signal reaches a process twice when it is sent to its whole group and passed on by its parent as well (npm does): that is one request. */
 const SAME_REQUEST_MS = 500;

@@ -1,7 +1,7 @@
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { HelioError } from '../errors.ts';
-import { makeFolder, writePieces, writeWhole } from '../files.ts';
+import { writePieces, writeWhole } from '../files.ts';
 import { trustedFiles } from '../island/node/data-files.ts';
 import { corpusOf } from '../island/node/job-data.ts';
 import { stateFolder } from '../island/node/state-folder.ts';
@@ -13,6 +13,7 @@ import type { Job } from '../protocol/run-file.ts';
 import { runLocally } from './local-run.ts';
 import type { PreparedRun } from './prepare-run.ts';
 import { writeRunFile } from './run-file.ts';
+import { scratchFolder } from './scratch-folder.ts';
 
 /** What one island of a run, and its coordinator, really took in a few steps of it. */
 export interface Rehearsed {
@@ -50,9 +51,7 @@ const SAMPLE_BYTES = 4 * 2 ** 20;
  * is told by what happens, and not by a formula: training, merges, validation and checkpoints each hold more than parameters.
  */
 export async function rehearse(prepared: PreparedRun, options: RehearsalOptions): Promise<Rehearsed> {
-  const state = stateFolder(options.environment);
-  makeFolder(state);
-  const folder = mkdtempSync(path.join(state, 'rehearsal-'));
+  const folder = scratchFolder(stateFolder(options.environment), 'rehearsal');
   try {
     const job = await shortened(prepared, folder);
     const file = path.join(folder, 'run.yaml');

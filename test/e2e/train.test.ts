@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { LiveRecord, Summary } from '../../src/cli/records.ts';
@@ -75,6 +75,12 @@ describe('heliotrope train', { timeout: 300_000 }, () => {
 
     const evaluated = JSON.parse((await run(['eval', 'four', '--json'], folder)).stdout) as { loss: number };
     expect(evaluated.loss).toBeCloseTo(summary.validationLoss.after!, 2);
+    const unreadable = path.join(folder, 'runs/unreadable');
+    cpSync(made, unreadable, { recursive: true });
+    writeFileSync(path.join(unreadable, 'tokenizer.json'), '{}');
+    expect((await run(['eval', 'unreadable'], folder)).stderr).toMatch(/HELIO-1004/);
+    expect(readdirSync(path.join(folder, 'home')).filter((name) => name.startsWith('eval'))).toEqual([]);
+    rmSync(unreadable, { recursive: true });
     const sampled = await run(['sample', 'four', '--prompt', 'Anne', '--tokens', '10', '--temperature', '0'], folder);
     expect(sampled.stdout.startsWith('Anne')).toBe(true);
     expect((await run(['sample', 'latest', '--tokens', '5'], folder)).status).toBe(0);

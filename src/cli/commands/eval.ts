@@ -1,8 +1,7 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
-import { makeFolder } from '../../files.ts';
 import { trainingOf } from '../../island/layout.ts';
 import { trustedFiles } from '../../island/node/data-files.ts';
 import { heldOutBatches, openIslandData } from '../../island/node/island-data.ts';
@@ -17,10 +16,11 @@ import { isLanguage, isRegression } from '../../ml/models/model.ts';
 import { loadFolderTokenizer } from '../../ml/models/tokenizer-files.ts';
 import { Trainer } from '../../ml/training/trainer.ts';
 import type { Job } from '../../protocol/run-file.ts';
-import { type CommandContext, print, printJson } from '../context.ts';
+import { type CommandContext, ENDING, print, printJson } from '../context.ts';
 import { integer } from '../live/format.ts';
 import { readRunFile } from '../run-file.ts';
 import { findRun } from '../run-folder.ts';
+import { scratchFolder } from '../scratch-folder.ts';
 import { asUsed, requireWeights } from '../trained-model.ts';
 
 export interface EvalOptions {
@@ -32,8 +32,6 @@ export interface EvalOptions {
 interface HeldOut {
   readonly batches: BatchList;
   readonly tokensPerCharacter: number | null;
-  /** Deletes what was kept on the disk of it. */
-  readonly close: () => void;
 }
 
 /** Measures a trained model on its run's held-out data, or on other text as a whole. */
@@ -48,12 +46,14 @@ export async function evaluate(run: string, options: EvalOptions, context: Comma
     ? await heldOutText(job, folder, options.data, model.contextLength)
     : await heldOutExamples(job, folder, options.data);
   const { batches, tokensPerCharacter } = heldOut;
+  // Tokenizing, which holds whoever else would be called, is over: from here on a request to end is heard, and ends in good order.
+  for (const signal of ENDING) process.once(signal, () => process.exit(130));
   const trainer = await Trainer.create(
     { ...trainingOf(job, model), runtime: nodeRuntime(), threads: availableParallelism() },
     parameters,
   );
   close();
-  const { lossSum, tokens, correct } = await trainer.evaluate(batches).finally(heldOut.close);
+  const { lossSum, tokens, correct } = await trainer.evaluate(batches);
   await trainer.release();
   const loss = lossSum / tokens;
   const r2 = isRegression(model) ? 1 - loss / varianceOf(batches) : null;
@@ -117,24 +117,13 @@ async function heldOutText(
       yield document;
     }
   };
-  const state = stateFolder(process.env);
-  makeFolder(state);
-  const scratch = mkdtempSync(path.join(state, 'eval-'));
+  const scratch = scratchFolder(stateFolder(process.env), 'eval');
   const { tokenizer } = loadFolderTokenizer(folder);
   const text = tokenizePassages(tokenizer, { ...passages, documents: counted }, { folder: scratch, key: 'eval' });
-  const close = (): void => {
-    text.tokens.close?.();
-    rmSync(scratch, { recursive: true, force: true });
-  };
   const asked = { ...job, context };
-  try {
-    checkText(text.tokens.length, asked, 'The text');
-  } catch (error) {
-    close();
-    throw error;
-  }
+  checkText(text.tokens.length, asked, 'The text');
   const batches = heldOutBatches(asked, text, job.evaluation.tokens);
-  return { batches, tokensPerCharacter: text.tokens.length / characters, close };
+  return { batches, tokensPerCharacter: text.tokens.length / characters };
 }
 
 async function heldOutExamples(job: Job, folder: string, data: readonly string[] | undefined): Promise<HeldOut> {
@@ -154,5 +143,5 @@ async function heldOutExamples(job: Job, folder: string, data: readonly string[]
   const run = trustedFiles(job, folder);
   const files = { training: run, own: false, run };
   const { heldOut } = await openIslandData(job, preparation, { index: 0, count: 1 }, files, job.seed, folder, () => {});
-  return { batches: heldOut, tokensPerCharacter: null, close: () => {} };
+  return { batches: heldOut, tokensPerCharacter: null };
 }

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import path from 'node:path';
 import { explainSystemError, HelioError } from '../../errors.ts';
+import { HOST, isAlive } from '../../processes.ts';
 import { type BlobStore, NAME, PIECE_BYTES, type Pieces } from './blobs.ts';
 import { verified, verify } from './pieces.ts';
 import { within } from './retry.ts';
@@ -113,8 +112,6 @@ const PING_MS = 3_000;
 /** After this, a half-written file belongs to nobody: whoever writes one changes it all the time. */
 const ABANDONED_MS = 3_600_000;
 
-/** Process ids mean something on their own machine (or in their own container) alone. */
-const HOST = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
 /** Tells this process from an earlier one that had its id, as the first in a container always does. */
 const startedMs = (): number => Math.floor(performance.timeOrigin);
 const TEMPORARY = /^[0-9a-f]{64}\.(?:([0-9a-f]{8})-)?(\d+)(?:-(\d+))?\.tmp$/;
@@ -126,15 +123,6 @@ function isLeftBehind(name: string, fileAgeMs: number): boolean {
   if (host === HOST && Number(pid) === process.pid) return Number(started) !== startedMs();
   if (host === HOST && !isAlive(Number(pid))) return true;
   return fileAgeMs > ABANDONED_MS;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 async function ageMs(file: string): Promise<number> {

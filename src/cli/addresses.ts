@@ -7,7 +7,7 @@ import type { Identity } from '../protocol/identity.ts';
 import { type Invitation, signInvitation, writeLink } from '../protocol/invitation.ts';
 import { readJson } from './run-folder.ts';
 
-/** Where a run is served: what `invite` needs of `serve`. Written into the run's folder. */
+/** The address of a served run, which `invite` reads from the run's folder. */
 export interface Served {
   readonly run: string;
   readonly addresses: readonly string[];
@@ -48,7 +48,7 @@ export function readServed(folder: string): Served {
   );
 }
 
-/** Tells invitations of a run apart: to be taken back by. */
+/** ID of an invitation, to revoke it by. */
 export const newInvitationId = (): string => randomBytes(9).toString('base64url');
 
 /** An invitation with a signature of the run's host, and where to go with it. */
@@ -73,7 +73,7 @@ export function hostsOf(host: string): readonly string[] {
   const own = Object.values(networkInterfaces())
     .flatMap((list) => list ?? [])
     .filter(({ internal, family }) => !internal && (family === 'IPv4' || host === '::'))
-    // An address that is good on this link alone is of no use to others.
+    // A link-local address is of no use to others.
     .filter(({ address }) => !address.startsWith('fe80:'))
     .map(({ address }) => address);
   return own.length > 0 ? own : ['localhost'];

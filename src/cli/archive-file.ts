@@ -6,8 +6,8 @@ import { explainSystemError, HelioError } from '../errors.ts';
 import { makeFolder } from '../files.ts';
 
 /**
- * What an exported run's file holds. It may come from a stranger: so what comes out of it is only what a run has, under names that are known, as plain
- * files, and of a bounded size. Nothing that says where the run's stores are, who hosts it or who may speak for the host is among it.
+ * The file of an exported run. It may come from a stranger: only known names are taken from it, as plain files of bounded size, and nothing that says
+ * where the run's stores are or who hosts it.
  */
 
 export const HISTORY = 'history.json';
@@ -26,7 +26,7 @@ const OF_A_RUN: readonly RegExp[] = [
   /^receipts\.jsonl$/,
   /^(README\.md|report\.html)$/,
 ];
-/** Of the host alone: who has them is the host. */
+/** Secret files of the host: whoever has them is the host. */
 const SECRET = /^(run\.key|tls\.(key|cert)\.pem)$/;
 
 /** @param name relative to the run's folder, with slashes */

@@ -4,7 +4,7 @@ import { recover } from '../coordinator/recovery.ts';
 import type { History } from '../coordinator/store/run-store.ts';
 import { HelioError } from '../errors.ts';
 
-/** What a run's store holds, as it is written into an archive and read again: from anyone, so it has to have the form, and to lead somewhere. */
+/** A run's history in an archive. It may come from anybody, so its form is validated, and its events have to lead to its merges. */
 
 const count = z.int().min(0);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);

@@ -8,7 +8,7 @@ import { isGenuine } from '../protocol/receipts.ts';
 import { keptIdentity } from './identity-file.ts';
 import { RECEIPTS_FILE, readReceipts, receiptLine } from './receipt-lines.ts';
 
-/** A run's account goes where the run goes: what a host has signed is worth something as long as anybody may ask for it. */
+/** Receipts are part of an archive, so that they can be checked wherever the run is. */
 
 /** For an archive. */
 export async function receiptsOf(store: RunStore, folder: string): Promise<Readable> {

@@ -10,8 +10,8 @@ interface Pair {
 }
 
 /**
- * Looks at a certificate's files now and then, and takes a new one into use: invitations stay good, as an authority vouches for both.
- * One that cannot be served with is said, and the one before stays; but not at once, as certificate and key are not written in one go.
+ * Checks a certificate's files now and then, and uses a renewed one: invitations stay valid, as an authority signed both. An unusable certificate is
+ * reported, and the old one stays in use; not at once, as certificate and key are not written at the same moment.
  *
  * @param inUse what is served with now
  * @returns ends the looking

@@ -77,7 +77,7 @@ export class CostCounter {
     return this.#write();
   }
 
-  /** A figure of a report is not worth a run: what cannot be written is said once, and the run goes on. */
+  /** A failed write is reported once, and the run goes on: a report is not worth a run. */
   #write(): Costs {
     const { folder, say } = this.#options;
     const costs = this.now();

@@ -19,7 +19,7 @@ export async function askCoordinator<T>(
   const { listens, secure } = readServed(folder);
   const token = readFileSync(path.join(folder, 'run.admin'), 'utf8').trim();
   const certificate = path.join(folder, 'tls.cert.pem');
-  // Its own certificate names no address; who vouches for it is the file beside it.
+  // A self-signed certificate names no address; it is trusted because it is the file in the run's folder.
   const trust = existsSync(certificate)
     ? { ca: readFileSync(certificate), checkServerIdentity: () => undefined }
     : { rejectUnauthorized: false };

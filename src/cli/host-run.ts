@@ -231,7 +231,7 @@ async function host(
 /** Before anything is made or moved aside. @throws HelioError HELIO-4001 when the port is in use */
 async function requireFreePort({ host, port }: HostOptions): Promise<void> {
   if (port === 0) return;
-  // Whoever connects in this moment, and resets, must not end us.
+  // A connection that is reset in this moment must not end this process.
   const probe = createServer((socket) => socket.on('error', () => {}).destroy());
   await new Promise<void>((resolve, reject) => {
     probe.once('error', (error) => reject(explainSystemError(error, `listen on ${host}:${port}`)));
@@ -261,7 +261,7 @@ export function runIdentity(name: string, folder: string): string {
   return `${name}-${readFileSync(file, 'utf8').trim()}`;
 }
 
-/** What the host shows to the coordinator's HTTP side; a file that nobody else may read. */
+/** The host's token for the HTTP API; a file that nobody else may read. */
 export function adminTokenOf(folder: string): string {
   const file = path.join(folder, 'run.admin');
   if (!existsSync(file)) writeWhole(file, randomBytes(24).toString('base64url'), 0o600);

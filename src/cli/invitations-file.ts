@@ -5,8 +5,8 @@ import { explainSystemError } from '../errors.ts';
 import type { Invitation } from '../protocol/invitation.ts';
 
 /**
- * Invitations that were made here, so that one whose ID nobody noted can still be taken back. The coordinator knows only those that
- * somebody came with.
+ * Invitations that were made here, so that they can be revoked even if nobody noted the ID. The coordinator knows only invitations with which an
+ * island has joined.
  */
 export interface Issued extends Pick<Invitation, 'id' | 'uses' | 'expiresAt'> {
   /** What made it. */

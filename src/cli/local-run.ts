@@ -26,7 +26,7 @@ export interface LocalRunOptions {
   readonly signal: AbortSignal;
 }
 
-/** Last words after which starting an island again would not help: any explained error but one of the engine or the connection. */
+/** Error codes after which a restart would not help: any explained error but one of the engine or the connection. */
 const HOPELESS = /error HELIO-(?!0000|2001|4002|4004|5001)/;
 const DISK_FULL = /error HELIO-3002 (.+)/;
 const MAX_RESTARTS = 20;

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 
-/** From where islands of a run were let in: whoever comes back from there is looked at first where strangers use up the connections. Nobody else may read it. */
+/** From where islands of a run were let in: these come first when strangers use up the connections. Nobody else may read it. */
 const fileIn = (folder: string): string => path.join(folder, 'members.json');
 const schema = z.array(z.string().max(64)).max(20_000);
 

@@ -5,7 +5,7 @@ import { type OuterOptimizer, type OuterSettings, sendsWhole } from '../outer/se
 import { codecParts } from '../protocol/codec-names.ts';
 import type { Job } from '../protocol/run-file.ts';
 
-/** Outer settings that do not fit: refused, or said aloud. None is silently changed. */
+/** Checks of outer settings: contradictions are refused, surprises reported. None is changed silently. */
 
 interface Rule {
   readonly broken: boolean;

@@ -38,7 +38,7 @@ export type ServeLine =
   | { readonly kind: 'notice'; readonly sentence: string }
   /** An error of one connection that nobody foresaw: a bug of ours, worth a report. */
   | { readonly kind: 'fault'; readonly place: string; readonly what: string }
-  /** Somebody on the local network said to know the code. */
+  /** An attempt with a code on the local network. */
   | ({ readonly kind: 'code' } & CodeTried)
   | { readonly kind: 'result'; readonly summary: Summary }
   | { readonly kind: 'error'; readonly code: string; readonly what: string; readonly remedy: string };

@@ -11,7 +11,7 @@ import { HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 import { readJson } from './run-folder.ts';
 
-/** Where a run keeps what it must not forget. A place without a word about it is in the run's own folder. */
+/** A run's stores. Where none is named, it is in the run's own folder. */
 export interface StorePlaces {
   readonly store: string | undefined;
   readonly blobs: string | undefined;

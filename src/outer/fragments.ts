@@ -2,7 +2,7 @@ import { HelioError } from '../errors.ts';
 import { elementsOfShape, type Manifest } from '../protocol/manifest.ts';
 import type { Fragmentation } from './settings.ts';
 
-/** A named array as the outer room knows it. */
+/** A named array, all that the outer room knows of a parameter. */
 export interface TensorLayout {
   readonly name: string;
   readonly elements: number;
@@ -67,7 +67,7 @@ function balanced(tensors: readonly TensorLayout[], count: number): readonly (re
 
 /**
  * Whole layers (Streaming DiLoCo, arXiv 2501.18512, section 2.1): sequential, each fragment neighbouring ones, or strided,
- * each fragment every so manieth. What is in no layer is a fragment of its own when there are three or more, and joins
+ * each fragment every P-th layer. What is in no layer is a fragment of its own when there are three or more, and joins
  * the first when there are fewer.
  */
 function byLayers(

@@ -13,7 +13,7 @@ export interface PseudoGradient {
   addTo(sum: Float32Array, scale: number): void;
 }
 
-/** What it brings to a merge. */
+/** A contribution to a merge. */
 export interface Contribution extends PseudoGradient {
   /** Its weight, see {@link weightOf}; contributions of weight 0 are left out. */
   readonly weight: number;
@@ -24,7 +24,7 @@ export interface MergeRule extends AveragingRule, OuterStep {
   readonly normBound: number;
 }
 
-/** A contribution whose pseudo-gradient is there, packed. */
+/** A contribution from a packed pseudo-gradient. */
 export const contributionOf = (delta: Float32Array, weight: number): Contribution => ({
   weight,
   squares: squaresOf(delta),

@@ -1,9 +1,9 @@
-/** Contributions from which on there is a crowd to be measured by. */
+/** Contributions needed for a meaningful median. */
 const CROWD = 3;
 
 /**
- * Holds every contribution's length to a multiple of the median one, by scaling its Δₘ down (Sun et al., Can You Really
- * Backdoor Federated Learning?, arXiv 1911.07963, section 4): whoever shouts is heard as loud as the others at most.
+ * Norm clipping: scales each Δₘ down to at most a multiple of the median norm (Sun et al., Can You Really Backdoor
+ * Federated Learning?, arXiv 1911.07963, section 4).
  * It is always on, whatever rule averages; islands that trained alike are far below the bound, and stay as they are.
  *
  * @param lengths ‖Δₘ‖ @param bound how many times the median length is allowed

@@ -61,8 +61,8 @@ const modelSchema = z
     width: count(16_384).optional().describe('Size of the residual stream; heads must divide it. Default 128.'),
     heads: count(256).optional().describe('Default 4.'),
     keyValueHeads: count(256).optional().describe('Heads of keys and values (grouped-query attention); default heads.'),
-    hiddenWidth: count(65_536).optional().describe('Width inside the SwiGLU; default 8/3 of the width.'),
-    tied: z.boolean().optional().describe('Whether the head is the embedding; default true.'),
+    hiddenWidth: count(65_536).optional().describe('Hidden width of the SwiGLU; default 8/3 of the width.'),
+    tied: z.boolean().optional().describe("Whether the output layer shares the embedding's weights; default true."),
     ropeTheta: positive.max(1e9).optional().describe("Base of the rotary positions' angles; default 10,000."),
     normEpsilon: positive.max(0.1).optional().describe('Default 1e-5.'),
     hidden: z
@@ -80,7 +80,7 @@ const modelSchema = z
       .describe(
         'Begin with these weights: a folder in Hugging Face layout, or of a run; sizes and tokenizer are its own.',
       ),
-    lora: loraSchema.optional().describe('Train low-rank adapters of the base, and leave it as it is.'),
+    lora: loraSchema.optional().describe('Train low-rank adapters (LoRA); the base stays frozen.'),
     config: z
       .record(z.string().max(100), z.json())
       .refine((config) => JSON.stringify(config).length <= MOST_CONFIG_CHARACTERS, 'is too long')
@@ -125,11 +125,13 @@ const corpusSchema = z.strictObject({
     .max(256)
     .optional()
     .describe('Field or column that is the text; default: "text", or "prompt" and "completion".'),
-  heldOut: heldOut.describe('Share that is kept for validation: whole documents, or of few the end of each.'),
+  heldOut: heldOut.describe(
+    'Share that is held out for validation: whole documents, or with few documents the end of each.',
+  ),
   packing: z
     .boolean()
     .default(true)
-    .describe('true: documents end to end, no place wasted; false: one document a row, cut or padded to the context.'),
+    .describe('true: documents are joined end to end; false: one document a row, cut or padded to the context.'),
 });
 
 const tableSchema = z.strictObject({
@@ -143,13 +145,13 @@ const tableSchema = z.strictObject({
       z.array(z.string().min(1)).min(1).max(1_000),
     ])
     .describe('The column to predict, or several for a regression.'),
-  heldOut: heldOut.describe('Share of the rows that is kept for validation.'),
+  heldOut: heldOut.describe('Share of the rows that is held out for validation.'),
 });
 
 const imagesSchema = z.strictObject({
   images: z.string().min(1).describe('Images in IDX format, as of MNIST, plain or gzipped.'),
   labels: z.string().min(1).describe('Their labels, in IDX format too.'),
-  heldOut: heldOut.describe('Share of the images that is kept for validation.'),
+  heldOut: heldOut.describe('Share of the images that is held out for validation.'),
 });
 
 const dataSchema = z
@@ -195,14 +197,16 @@ const innerSchema = z
     adamRate: positive
       .max(10)
       .optional()
-      .describe("With Muon: AdamW's top rate for embeddings, biases and norms; default 0.8 times Muon's."),
+      .describe("With Muon: AdamW's peak rate for embeddings, biases and norms; default 0.8 times Muon's."),
     muonMomentum: z
       .number()
       .min(0)
       .lt(1)
       .default(0.8)
-      .describe('Nesterov momentum of Muon. Small batches like less of it than the 0.95 of large ones.'),
-    newtonSchulzSteps: count(20).default(3).describe("Steps of Muon's iteration that orthogonalizes an update."),
+      .describe('Nesterov momentum of Muon. Small batches need less than the 0.95 of large ones.'),
+    newtonSchulzSteps: count(20)
+      .default(3)
+      .describe('Newton–Schulz iterations with which Muon orthogonalizes an update.'),
     betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.95]),
     epsilon: positive.default(1e-8),
     sgdMomentum: z.number().min(0).lt(1).default(0.9).describe('Nesterov momentum of SGD.'),
@@ -221,18 +225,18 @@ const innerSchema = z
     schedule: z
       .enum(['cosine', 'constant', 'wsd'])
       .default('cosine')
-      .describe('After the warm-up: half a cosine, constant, or constant with a linear fall at the end.'),
-    decayShare: share.default(0.2).describe('wsd: share of the steps over which the rate falls.'),
+      .describe('After the warm-up: cosine decay, constant, or wsd (constant, then linear decay).'),
+    decayShare: share.default(0.2).describe('wsd: share of the steps over which the rate decays.'),
     warmUpSteps: z.int().min(0).max(1_000_000).default(20),
-    finalShare: share.default(0.05).describe('Floor of the schedule as a share of the top rate.'),
+    finalShare: share.default(0.05).describe('Floor of the schedule as a share of the peak rate.'),
     clipNorm: positive.default(1).describe('Largest global gradient norm.'),
     microBatches: count(1_024)
       .default(1)
-      .describe('Parts that a batch is computed in, one after the other: less memory, the same step.'),
+      .describe('Micro-batches of a batch (gradient accumulation): less memory, the same step.'),
     recompute: z
       .boolean()
       .default(false)
-      .describe('Compute activations again in the backward pass instead of keeping them: less memory, more time.'),
+      .describe('Activation recomputation (gradient checkpointing): less memory, more time.'),
     dropout: z.number().min(0).max(0.9).default(0),
     labelSmoothing: z.number().min(0).max(0.9).default(0),
     precision: z
@@ -259,9 +263,9 @@ const outerFields = {
     .int()
     .min(0)
     .max(1_000_000)
-    .describe('Steps at the beginning of the run that are merged one by one: a short synchronous start.'),
-  stepsBySpeed: z.boolean().describe('Whether slower islands take fewer inner steps, so that all are due together.'),
-  fragments: count(1_000).describe('P: parts of the parameters that are merged in turn.'),
+    .describe('Steps at the start of the run that are merged one by one: a synchronous start.'),
+  stepsBySpeed: z.boolean().describe('Slower islands take fewer inner steps, so that all are due at the same time.'),
+  fragments: count(1_000).describe('P: fragments of the parameters, each merged at its own time.'),
   fragmentation: z
     .enum(FRAGMENTATIONS)
     .describe('How they are cut: balanced in bytes, or whole layers, sequential (neighbours) or strided (apart).'),
@@ -277,17 +281,21 @@ const outerFields = {
   adaptivity: positive.max(1).describe('τ of adam and yogi.'),
   quorum: z
     .union([z.literal('all'), count(100_000)])
-    .describe('Islands that must be due before the grace window opens.'),
+    .describe('Quorum: islands that must be due before the grace begins.'),
   pull: z
     .enum(['present', 'due'])
-    .describe('Who takes part in a merge: all islands that are there, or only those that are due.'),
-  graceS: z.number().min(0).max(86_400).describe('Seconds that islands wait for one another at most.'),
+    .describe('Who takes part in a merge: all connected islands, or only those that are due.'),
+  graceS: z.number().min(0).max(86_400).describe('Grace: seconds that a merge waits for further islands at most.'),
   maxStaleness: z
     .int()
     .min(0)
     .max(10_000)
-    .describe('Merges that a contribution may lie behind; older ones are left out.'),
-  overlapSteps: z.int().min(0).max(100_000).describe('τ: steps an island goes on with while its fragment is merged.'),
+    .describe('Largest staleness: merges that a contribution may be behind; staler ones are left out.'),
+  overlapSteps: z
+    .int()
+    .min(0)
+    .max(100_000)
+    .describe('τ: overlap, the steps that an island trains on while its fragment is merged.'),
   exactOverlap: z
     .boolean()
     .describe(
@@ -310,7 +318,7 @@ const outerFields = {
     .number()
     .min(0)
     .lt(0.5)
-    .describe('Share of islands that trimmed-mean, krum and multi-krum are to survive.'),
+    .describe('Share of lying islands that trimmed-mean, krum and multi-krum have to tolerate.'),
   normBound: z
     .number()
     .min(1)
@@ -364,7 +372,7 @@ const common = {
   context: context
     .optional()
     .describe('Tokens that a language model sees at once; default 128, with model.base 256 or all that the base has.'),
-  islands: count(10_000).default(4).describe('Islands to expect; the data is cut into as many shards.'),
+  islands: count(10_000).default(4).describe('Number of islands; the data are cut into as many shards.'),
   stop: stopSchema,
   evaluation: z
     .strictObject({

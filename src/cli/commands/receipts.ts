@@ -22,7 +22,7 @@ export interface ReceiptsOptions {
   readonly host?: string;
 }
 
-/** What was merged of whom, and whether the host has signed it: of a run that is here, or of an island's own file. */
+/** What was merged of each island, and whether the host signed it: of a run here, or of an island's own file. */
 export async function receipts(place: string, options: ReceiptsOptions, context: CommandContext): Promise<number> {
   const isFile = place.endsWith('.jsonl') && existsSync(place);
   const found = isFile ? await ofFile(place) : await ofRun(place, options, context);

@@ -106,7 +106,7 @@ export function placeOf(
   };
 }
 
-/** Beyond this machine nobody is to read or change what passes, unless the host says so: a proxy may do that for him. */
+/** Beyond loopback, connections are encrypted unless the host says otherwise: a proxy may do it. */
 export function tlsChoice({ tls, tlsCert, host }: Omit<Place, 'port'>): 'self-signed' | undefined {
   if (tls === 'none' || tlsCert !== undefined) return undefined;
   return tls === 'self-signed' || !isLoopback(host) ? 'self-signed' : undefined;

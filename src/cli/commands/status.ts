@@ -38,7 +38,7 @@ interface JoinRequest {
 /** Of what an island says of itself. */
 const MOST_WHAT = 200;
 
-/** Where a run is that is served on this machine, or what came of it. */
+/** The state of a run that is served on this machine, or its report. */
 export async function status(run: string, context: CommandContext): Promise<number> {
   const folder = findRun(context.runs, run);
   const summary = readJson<Summary>(path.join(folder, 'summary.json'));
@@ -84,7 +84,7 @@ function ended(summary: Summary, folder: string, context: CommandContext): numbe
   return 0;
 }
 
-/** Lets an island in that asks to join, or sends it away. */
+/** Lets in an island that asks to join, or declines it. */
 export async function admit(
   run: string,
   island: string,

@@ -43,7 +43,7 @@ export async function train(file: string | undefined, options: TrainOptions, con
 
 export const exitStatusOf = ({ status }: Summary): number => ({ finished: 0, failed: 5, interrupted: 130 })[status];
 
-/** Runs `serve` and its islands, painting progress on stderr. */
+/** Runs `serve` and its islands, with progress on stderr. */
 export async function trainLocally(
   file: string | undefined,
   options: TrainOptions,

@@ -40,7 +40,7 @@ function sentenceOf(record: LiveRecord): string | undefined {
 
 const without = (missing: readonly string[]): string => (missing.length === 0 ? '' : `; without ${severalOf(missing)}`);
 
-/** What came of a code, for the host. */
+/** An attempt with a code, as a sentence for the host. */
 export function describeCode({ outcome, address, invitation, wrong, turnedAway }: CodeTried): string {
   const from = address.replace(/^::ffff:/, '');
   if (outcome === 'right') return `somebody at ${from} knew the code and got the invitation ${invitation}`;

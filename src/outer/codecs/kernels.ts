@@ -40,7 +40,7 @@ export interface Loops {
   decodeSign(count: number): void;
 }
 
-/** The little of WebAssembly's interface that is needed here; every runtime has it, TypeScript only knows it with the DOM. */
+/** The part of WebAssembly's interface that is needed here. Every runtime has it; TypeScript declares it only with the DOM. */
 declare const WebAssembly: {
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object) => { readonly exports: Readonly<Record<string, unknown>> };

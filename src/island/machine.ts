@@ -1,40 +1,17 @@
 import { HelioError } from '../errors.ts';
 import type { Content } from '../protocol/frame.ts';
 import type { CoordinatorMessage } from '../protocol/messages.ts';
-import { type Standing, standing } from '../protocol/standing.ts';
 import { agreedVersion, OLDEST_PROTOCOL, PROTOCOL_VERSION } from '../protocol/versions.ts';
-import {
-  type FragmentClock,
-  handedIn,
-  holding,
-  holdsUntilMs,
-  isDue,
-  isWritten,
-  received,
-  stepped,
-  unmerged,
-} from './fragment-clock.ts';
-import type {
-  Activity,
-  Global,
-  IslandEffect,
-  IslandEvent,
-  IslandState,
-  Keep,
-  Merged,
-  Place,
-  Told,
-  Welcome,
-  Word,
-} from './state.ts';
+import { holding, holdsUntilMs, received, stepped } from './fragment-clock.ts';
+import { ruled, sayAway } from './rest.ts';
+import { contribute, EVERYTHING, NOTHING, opened, reportDue, writeAll } from './rounds.ts';
+import type { Activity, Global, IslandEffect, IslandEvent, IslandState, Place, Told, Welcome, Word } from './state.ts';
+import { noSuchFragment, senseless, Turn } from './turn.ts';
 
 /**
  * The island's one decision function, as the coordinator's `react`: pure, with time as an argument. What it decides is done by a
  * session (`runtime.ts`), by the seeded world of the tests, or by a benchmark in virtual time.
  */
-
-const NOTHING: Keep = { kind: 'share', share: 0 };
-const EVERYTHING: Keep = { kind: 'share', share: 1 };
 
 /** @throws HelioError HELIO-4003 when the coordinator refuses the island, HELIO-4004 when it says what makes no sense */
 export function reactIsland(
@@ -60,27 +37,6 @@ export function activity(
   return { state: { ...state, clocks }, activity: untilMs === null ? { kind: 'step' } : hold(untilMs) };
 }
 
-class Turn {
-  readonly effects: IslandEffect[] = [];
-  state: IslandState;
-
-  constructor(state: IslandState) {
-    this.state = state;
-  }
-
-  update(change: Partial<IslandState>): void {
-    this.state = { ...this.state, ...change };
-  }
-
-  clock(fragment: number, clock: FragmentClock): void {
-    this.update({ clocks: this.state.clocks.with(fragment, clock) });
-  }
-
-  effect(effect: IslandEffect): void {
-    this.effects.push(effect);
-  }
-}
-
 function accept(turn: Turn, event: IslandEvent): void {
   switch (event.kind) {
     case 'connected':
@@ -101,7 +57,8 @@ function accept(turn: Turn, event: IslandEvent): void {
     case 'prepared':
       return prepared(turn, event);
     case 'opened':
-      return opened(turn, event.content);
+      opened(turn, event.content);
+      return heedAll(turn);
     case 'stepped': {
       const { clocks, place, stepMs } = turn.state;
       const smooth = stepMs === 0 ? event.stepMs : 0.8 * stepMs + 0.2 * event.stepMs;
@@ -333,159 +290,3 @@ function becomeReady(turn: Turn, restored: string | null): void {
   turn.effect({ kind: 'send', message: { kind: 'ready', restored } });
   if (turn.state.rest !== null) sayAway(turn, turn.state.rest);
 }
-
-/**
- * Its owner's rules come before the run. It takes no further step, says why and until when, and hands in what it has of every fragment at its next merge;
- * then it may sleep. When it may train again it goes on from there.
- */
-function ruled(turn: Turn, rest: Standing | null): void {
-  const { rest: before, link } = turn.state;
-  turn.update({ rest });
-  if (link !== 'joined') return;
-  if (rest !== null) return sayAway(turn, rest);
-  if (before === null) return;
-  turn.effect({ kind: 'send', message: { kind: 'standing', ...BACK } });
-  // What was said while it was away counts no longer.
-  turn.update({ clocks: turn.state.clocks.map((clock) => ({ ...clock, reported: false })) });
-  reportDue(turn);
-}
-
-const BACK = standing('training', 'at-work', "Its owner's rules let it train again.");
-
-function sayAway(turn: Turn, rest: Standing): void {
-  const due = turn.state.clocks.flatMap((clock, fragment) =>
-    hasWork(clock) ? [{ fragment, version: clock.version }] : [],
-  );
-  turn.effect({ kind: 'send', message: { kind: 'standing', ...rest, due } });
-}
-
-/** Whether it has steps of a fragment that were never handed in. */
-const hasWork = ({ steps, handedIn: before }: FragmentClock): boolean => steps > (before?.steps ?? 0);
-
-/** Whether everything that an island which rests had trained is merged: then it may end its connection and sleep. */
-export const hasHandedIn = ({ link, clocks, came, training }: IslandState): boolean =>
-  link === 'joined' &&
-  (!training || clocks.every((clock, i) => clock.steps === 0 || (!hasWork(clock) && came[i]! > clock.version)));
-
-function contribute(turn: Turn, fragment: number): void {
-  const { outer } = turn.state.work!;
-  if (turn.state.clocks[fragment] === undefined) throw noSuchFragment(fragment);
-  if (outer.exactOverlap) {
-    // Asked for the next merge before it has written the last.
-    if (isUnwritten(turn.state, fragment)) write(turn, fragment);
-    read(turn, fragment);
-  }
-  const clock = turn.state.clocks[fragment]!;
-  const { version, round } = clock;
-  const { steps, tokens } = (outer.exactOverlap ? clock.handedIn : null) ?? clock;
-  const content = { kind: 'contribution', fragment, version, round, steps, tokens } as const;
-  turn.effect({ kind: 'contribute', content, stepsSinceRead: outer.exactOverlap ? clock.steps - steps : null });
-  if (outer.oneStepDelay) nextRound(turn, fragment);
-  else if (!outer.exactOverlap) turn.clock(fragment, handedIn(clock));
-}
-
-/** Keeps where it is with a fragment, once a round. */
-function read(turn: Turn, fragment: number): void {
-  const clock = turn.state.clocks[fragment]!;
-  if (clock.handedIn !== null) return;
-  turn.effect({ kind: 'read', fragment });
-  turn.clock(fragment, handedIn(clock));
-}
-
-/** One step of delay: what was merged meanwhile, or the same again, is what the next contribution differs from. */
-function nextRound(turn: Turn, fragment: number): void {
-  const { version, runStep, stepsUntilDue } = turn.state.newest[fragment]!;
-  const clock = turn.state.clocks[fragment]!;
-  turn.effect({ kind: 'rebase', fragment, version });
-  turn.update({ place: Math.max(turn.state.place, runStep) });
-  turn.effect({ kind: 'take', fragment, keep: NOTHING, place: turn.state.place });
-  const steps = version === clock.version ? turn.state.work!.outer.innerSteps : stepsUntilDue;
-  turn.clock(fragment, received(version, clock.round + 1, steps));
-}
-
-function opened(turn: Turn, content: Merged): void {
-  const { fragment, runStep } = content;
-  const { outer } = turn.state.work!;
-  turn.update({ opened: turn.state.opened + 1 });
-  if (!isNews(turn.state, content)) return heedAll(turn);
-  turn.update({ newest: turn.state.newest.with(fragment, content) });
-  if (outer.oneStepDelay) {
-    turn.update({ place: Math.max(turn.state.place, runStep) });
-    turn.effect({ kind: 'take', fragment, keep: EVERYTHING, place: turn.state.place });
-    // A report that came before this merge was one for it.
-    turn.clock(fragment, { ...turn.state.clocks[fragment]!, reported: false });
-  } else if (outer.exactOverlap) {
-    // It is measured at once.
-    turn.effect({ kind: 'take', fragment, keep: EVERYTHING, place: turn.state.place });
-    writeAll(turn);
-  } else write(turn, fragment);
-  // It may be due again already.
-  reportDue(turn);
-  heedAll(turn);
-}
-
-/** Takes the newest global parameters of a fragment in the place of its own, or mixed with them, and goes on from there. */
-function write(turn: Turn, fragment: number): void {
-  const { work, clocks, newest, place } = turn.state;
-  const { version, round, runStep, stepsUntilDue } = newest[fragment]!;
-  const { carryOver, exactOverlap, localShare } = work!.outer;
-  const clock = clocks[fragment]!;
-  const carried = carryOver || exactOverlap ? unmerged(clock, round) : null;
-  const keep: Keep =
-    carried === null || !carryOver ? { kind: 'share', share: localShare } : { kind: 'moved', from: carried.since };
-  turn.clock(fragment, received(version, Math.max(clock.round, round) + 1, stepsUntilDue, carried));
-  turn.update({ place: Math.max(exactOverlap ? place : 0, nextPlace(turn.state, runStep)) });
-  turn.effect({ kind: 'take', fragment, keep, place: turn.state.place });
-  turn.effect({ kind: 'rebase', fragment, version });
-}
-
-const isUnwritten = ({ clocks, newest }: IslandState, fragment: number): boolean =>
-  newest[fragment]!.version > clocks[fragment]!.version;
-
-/** With an exact overlap: what has come and is to be written at this step. */
-function writeAll(turn: Turn): void {
-  const { work, clocks, newest } = turn.state;
-  if (work?.outer.exactOverlap !== true) return;
-  for (const [fragment, clock] of clocks.entries())
-    if (isUnwritten(turn.state, fragment) && isWritten(clock, work.outer, newest[fragment]!.stepsUntilDue))
-      write(turn, fragment);
-}
-
-/** Whether what was unpacked is still news: a newer one may have come whole meanwhile, on another connection. */
-export const isNews = (
-  { newest }: Pick<IslandState, 'newest'>,
-  { fragment, version }: Pick<Merged, 'fragment' | 'version'>,
-): boolean => version > newest[fragment]!.version;
-
-/** Where islands are merged one by one, the run's step is the mean of theirs, and says nothing of this one's own. */
-function nextPlace({ work, place, newest, clocks }: IslandState, runStep: number): number {
-  if (work!.outer.pull === 'due') return Math.max(place, runStep);
-  const places = clocks.map(({ version, steps }, fragment) => {
-    const known = newest[fragment]!;
-    // Of one that was only shown it has done its steps since an earlier version.
-    return known.version === version ? known.runStep + steps : 0;
-  });
-  return Math.max(...places);
-}
-
-function reportDue(turn: Turn): void {
-  const { link, work, clocks, stepMs, rest } = turn.state;
-  if (rest !== null) return;
-  // It is read at its step, whether or not there is somebody to tell.
-  if (work?.outer.exactOverlap === true)
-    for (const [fragment, clock] of clocks.entries()) if (isDue(clock)) read(turn, fragment);
-  if (link !== 'joined') return;
-  for (const [fragment, clock] of clocks.entries()) {
-    if (!isDue(clock)) continue;
-    const ahead = clock.stepsUntilDue + work!.outer.overlapSteps - clock.steps;
-    const slackMs = Math.max(0, Math.min(1e9, Math.round(ahead * stepMs)));
-    turn.effect({ kind: 'send', message: { kind: 'due', fragment, version: clock.version, slackMs } });
-    turn.clock(fragment, { ...turn.state.clocks[fragment]!, reported: true });
-  }
-}
-
-const noSuchFragment = (fragment: number): HelioError =>
-  senseless(`spoke of fragment ${fragment}, which does not exist`);
-
-const senseless = (did: string): HelioError =>
-  new HelioError('HELIO-4004', `The coordinator ${did}.`, 'Both sides must run the same version of Heliotrope.');

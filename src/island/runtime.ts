@@ -8,7 +8,8 @@ import { receiptText } from '../protocol/receipts.ts';
 import { ConnectionInbox } from './connection-inbox.ts';
 import { helloOf } from './hello.ts';
 import type { CoordinatorConnection, Incoming, IslandHost, Span } from './host.ts';
-import { activity, isNews, isWanted, reactIsland } from './machine.ts';
+import { activity, isWanted, reactIsland } from './machine.ts';
+import { isNews } from './rounds.ts';
 import {
   type IslandEffect,
   type IslandEvent,

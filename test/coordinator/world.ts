@@ -9,7 +9,9 @@ import { islandOf } from '../../src/coordinator/roster.ts';
 import { initialState, isOver, react, runStepOf } from '../../src/coordinator/run.ts';
 import type { Effect, Event, RunRecord, RunSettings, RunState } from '../../src/coordinator/state.ts';
 import type { CommittedMerge, History, LoggedEvent } from '../../src/coordinator/store/run-store.ts';
-import { activity, hasHandedIn, isNews, isWanted, reactIsland } from '../../src/island/machine.ts';
+import { activity, isWanted, reactIsland } from '../../src/island/machine.ts';
+import { hasHandedIn } from '../../src/island/rest.ts';
+import { isNews } from '../../src/island/rounds.ts';
 import {
   type IslandEffect,
   type IslandEvent,

@@ -96,6 +96,10 @@ describe('heliotrope meters', () => {
       stdout: /unknown +HELIO-6101/,
     });
     expect(await meters('check', 'opendtu')).toMatchObject({ status: 2, stderr: /HELIO-6103 OpenDTU needs host/ });
+    expect(await meters('check', 'machine', '--port', '1')).toMatchObject({
+      status: 2,
+      stderr: /HELIO-6103 .*no setting port/,
+    });
     expect(await meters('check', 'own.yaml', '--set', 'nonsense')).toMatchObject({ status: 2, stderr: /HELIO-1006/ });
     expect(await meters('check', 'own.yaml', '--at', '91,0')).toMatchObject({
       status: 2,

@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
 import {
-  type Meter,
-  machineMeter,
+  MACHINE,
   type Outcome,
-  openMeter,
+  openNamedMeter,
   type Quantity,
   readTemplate,
   type Settings,
@@ -22,9 +21,6 @@ export interface CheckOptions {
   readonly at?: { readonly latitudeDeg: number; readonly longitudeDeg: number };
   readonly peak?: number;
 }
-
-/** Stands for the machine itself, where a template is asked for. */
-const MACHINE = 'machine';
 
 /** One line for each template. */
 export function listMeters(context: CommandContext): number {
@@ -55,9 +51,7 @@ export async function checkMeter(
     ...(port === undefined ? {} : { port }),
     ...settingsOf(set ?? []),
   };
-  const template = nameOrFile === MACHINE ? undefined : readTemplate(nameOrFile);
-  const meter: Meter & { readonly notes?: readonly string[] } =
-    template === undefined ? machineMeter() : await openMeter(template, given);
+  const meter = await openNamedMeter(nameOrFile, given);
   let outcomes: readonly Outcome[];
   try {
     outcomes = await meter.read();
@@ -71,11 +65,14 @@ export async function checkMeter(
     ...(sunElevationDeg === undefined ? {} : { sunElevationDeg }),
     ...(peak === undefined ? {} : { peakW: peak }),
   });
-  const notes = meter.notes ?? [];
+  const { notes } = meter;
   if (context.json) printJson({ meter: meter.name, values: outcomes.map(inJson), findings, notes });
-  else show(meter.name, outcomes, findings, [...notes, ...(failed(outcomes) ? [template?.notes ?? ''] : [])], context);
+  else show(meter.name, outcomes, findings, [...notes, ...(failed(outcomes) ? [hintOf(nameOrFile)] : [])], context);
   return exitCode(outcomes, findings);
 }
+
+/** What the owner of such a device has to switch on. */
+const hintOf = (nameOrFile: string): string => (nameOrFile === MACHINE ? '' : (readTemplate(nameOrFile).notes ?? ''));
 
 const failed = (outcomes: readonly Outcome[]): boolean => outcomes.some(({ ok }) => !ok);
 

@@ -2,6 +2,7 @@ export { type Discovered, discoverHomeAssistant } from './discover.ts';
 export { machineMeter } from './machine/machine.ts';
 export { openMeter, type TemplateMeter } from './meter.ts';
 export { type Held, MeterSet, type MeterSetOptions } from './meter-set.ts';
+export { MACHINE, openNamedMeter } from './named.ts';
 export {
   type Meter,
   type Outcome,

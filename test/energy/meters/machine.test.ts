@@ -235,6 +235,13 @@ describe('a laptop', () => {
     expect(readPowerSupply(root)).toEqual({ mains: true, chargePercent: 63, dischargeW: undefined });
     battery({ status: 'Discharging', power_now: 'none' });
     expect(readPowerSupply(root).dischargeW).toBeUndefined();
+    files('sys/class/power_supply/BAT1', {
+      type: 'Battery',
+      status: 'Discharging',
+      capacity: 63,
+      power_now: 9_000_000,
+    });
+    expect(readPowerSupply(root).dischargeW).toBeUndefined();
     expect(readPowerSupply(path.join(root, 'nowhere'))).toEqual({});
   });
 

@@ -335,6 +335,13 @@ describe('Modbus templates, against modbus-serial’s server', () => {
     expect(await serve(night, 3, 'sma-inverter')).toEqual({ 'pv-power': 0, 'pv-energy': 12345678901 });
   });
 
+  it('sma-hybrid: half of a sum is no sum', async () => {
+    const words = registers({ 30865: wordsOf(-(2 ** 31), 2), 30867: wordsOf(640, 2) });
+    expect((await serve(words, 3, 'sma-hybrid'))['grid-power']).toBe(
+      'HELIO-6102 SMA hybrid inverter: it says that it has no grid-power.',
+    );
+  });
+
   it('sma-hybrid takes export from import, and charge from discharge; one string may be missing', async () => {
     const words = registers({
       30773: wordsOf(2_500, 2),

@@ -3,6 +3,7 @@ import type { Packed, Transfer } from '../protocol/frame.ts';
 import type { Identity } from '../protocol/identity.ts';
 import type { CoordinatorMessage, IslandMessage } from '../protocol/messages.ts';
 import type { Receipt } from '../protocol/receipts.ts';
+import type { Standing } from '../protocol/standing.ts';
 import type { DataAccess } from './own-data.ts';
 
 /** What a session needs of its surroundings: the machine that it runs on, and the connection to the coordinator. */
@@ -22,6 +23,8 @@ export interface IslandHost {
   readonly data: DataAccess;
   /** Whether it can measure the model on held-out data. */
   readonly evaluates: boolean;
+  /** What its owner allows; nothing where it may always train. */
+  readonly rules?: OwnerRules | undefined;
   /** What runs it: a hidden tab may keep silent for longer than a process. */
   readonly kind: 'process' | 'tab' | 'cluster';
   /** Keeps what the host has signed of its merged work. */
@@ -32,6 +35,16 @@ export interface IslandHost {
   trace(span: Span): void;
   /** Tells the island's owner. */
   say(sentence: string): void;
+}
+
+/** What the owner of an island's machine allows now. His rules come before the run: they are looked at before every step. */
+export interface OwnerRules {
+  /** Why it may not train, and until when; null while it may. Another object whenever anything of it changes. */
+  readonly rest: Standing | null;
+  /** Share of the time that it may compute while it trains, in (0, 1]: how power is capped where the device cannot be. */
+  readonly dutyShare: number;
+  /** @param changed called when either is another */
+  watch(changed: () => void): void;
 }
 
 /** The connection to the coordinator. It may break and be opened again; what is sent in between is lost, and is asked for again. */
@@ -51,6 +64,9 @@ export interface CoordinatorConnection {
   next(timeoutMs: number): Promise<Incoming | 'timeout' | null>;
   /** Ends the current wait, as if it had timed out. */
   wake(): void;
+  /** Ends the connection, without a goodbye, until it is awakened: what is unsent is sent first. */
+  sleep(): void;
+  awaken(): void;
   /** What came of transfers before their connection broke. */
   readonly beginnings: Resume['beginnings'];
   close(): void;

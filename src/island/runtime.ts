@@ -10,6 +10,7 @@ import { helloOf } from './hello.ts';
 import type { CoordinatorConnection, Incoming, IslandHost, Span } from './host.ts';
 import { activity, isWanted, reactIsland } from './machine.ts';
 import { isNews } from './rounds.ts';
+import { RuleKeeper } from './rule-keeper.ts';
 import {
   type IslandEffect,
   type IslandEvent,
@@ -77,6 +78,7 @@ export class IslandSession {
   #toldOwnerMs = 0;
   #unit: Unit = 'tokens';
   readonly #cpuBeforeS: number;
+  readonly #rules: RuleKeeper | undefined;
 
   constructor(host: IslandHost, connection: CoordinatorConnection, trainer: IslandTrainer, exchange: IslandExchange) {
     this.#host = host;
@@ -85,6 +87,7 @@ export class IslandSession {
     this.#trainer = trainer;
     this.#exchange = exchange;
     this.#cpuBeforeS = host.cpuS();
+    if (host.rules !== undefined) this.#rules = new RuleKeeper(host.rules, connection, () => host.nowMs());
   }
 
   /** What it has done since it was started. */
@@ -100,11 +103,14 @@ export class IslandSession {
    */
   async run(): Promise<Ending> {
     for (;;) {
+      await this.#keepToRules();
       await this.#takeOpened();
       if (this.#ending !== undefined) return this.#ending;
-      const waitMs = this.#waitMs();
+      const pauseMs = this.#rules?.pauseMs ?? 0;
+      const waitMs = this.#waitMs(pauseMs);
       const [seconds, item] = await this.#timed('wait', () => this.#inbox.next(waitMs));
-      if (this.#state.training) this.#counters.waitS += seconds;
+      // What its owner's rules cost is no waiting for the run.
+      if (this.#state.training && this.#state.rest === null && waitMs !== pauseMs) this.#counters.waitS += seconds;
       if (item === null) return 'interrupted';
       if (item !== 'timeout') await this.#handle(item);
       else if (waitMs === 0) await this.#step();
@@ -117,16 +123,28 @@ export class IslandSession {
   }
 
   /** 0 when there is a step to take; otherwise how long to wait for the next message. */
-  #waitMs(): number {
+  #waitMs(pauseMs: number): number {
     const nowMs = this.#host.nowMs();
     const next = activity(this.#state, nowMs);
     this.#state = next.state;
-    return next.activity.kind === 'step' ? 0 : Math.max(1, Math.min(IDLE_MS, next.activity.untilMs - nowMs));
+    if (next.activity.kind === 'step') return Math.min(IDLE_MS, pauseMs);
+    return Math.max(1, Math.min(IDLE_MS, next.activity.untilMs - nowMs));
+  }
+
+  async #keepToRules(): Promise<void> {
+    if (this.#rules === undefined) return;
+    const rest = this.#rules.news(this.#state);
+    if (rest !== undefined) {
+      this.#report();
+      await this.#dispatch({ kind: 'ruled', rest });
+    }
+    this.#rules.keepTo(this.#state);
   }
 
   async #step(): Promise<void> {
     const [seconds, result] = await this.#timed('step', () => this.#meanwhile(this.#trainer.step()));
     this.#counters.computeS += seconds;
+    this.#rules?.stepped(1000 * seconds);
     this.#counters.tokens += result.tokens;
     this.#steps++;
     if (result.skipped) this.#counters.skippedSteps++;

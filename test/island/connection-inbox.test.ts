@@ -25,6 +25,8 @@ function scripted(inbox: Incoming[]): CoordinatorConnection {
       return inbox.shift() ?? 'timeout';
     },
     wake: () => wake(),
+    sleep: () => {},
+    awaken: () => {},
     beginnings: [],
     close: () => {},
   };

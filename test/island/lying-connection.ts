@@ -65,6 +65,14 @@ export class LyingConnection implements CoordinatorConnection {
     return this.#inner.transfer({ content: { ...content, ...update, signature }, payload, hash }, 0);
   }
 
+  sleep(): void {
+    this.#inner.sleep();
+  }
+
+  awaken(): void {
+    this.#inner.awaken();
+  }
+
   async next(timeoutMs: number): Promise<Incoming | 'timeout' | null> {
     const item = await this.#inner.next(timeoutMs);
     if (item !== null && item !== 'timeout') this.#learn(item);

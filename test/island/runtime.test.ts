@@ -88,6 +88,8 @@ it.each(['', 'oneStepDelay: true, maxStaleness: 1, overlapSteps: 5'])(
         return item ?? 'timeout';
       },
       wake: () => {},
+      sleep: () => {},
+      awaken: () => {},
       beginnings: [],
       close: () => {},
     };
@@ -140,6 +142,8 @@ it('what it says is a message, also of a model that has diverged and by a clock 
     transfer: async () => {},
     next: async () => script.shift() ?? 'timeout',
     wake: () => {},
+    sleep: () => {},
+    awaken: () => {},
     beginnings: [],
     close: () => {},
   };

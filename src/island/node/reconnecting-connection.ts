@@ -29,7 +29,7 @@ export interface ReconnectingConnectionOptions {
 /** A connection with an inbox. It reconnects until its patience is over. */
 export class ReconnectingConnection implements CoordinatorConnection {
   readonly #options: ReconnectingConnectionOptions;
-  readonly #search: RouteSearch;
+  #search: RouteSearch;
   readonly #clock = new ListeningClock(MOST_TICK_MS, performance.now());
   readonly #ticker = setInterval(() => this.#clock.tick(performance.now()), TICK_MS);
   readonly #inbox: { readonly item: Incoming; readonly connection: WebSocketConnection }[] = [];
@@ -46,6 +46,8 @@ export class ReconnectingConnection implements CoordinatorConnection {
   #isOver = false;
   readonly #said = new Map<Route, string>();
   #wasAdmitted = false;
+  /** While its island sleeps: resolved when it is to connect again. */
+  #sleep: PromiseWithResolvers<void> | undefined;
 
   constructor(options: ReconnectingConnectionOptions) {
     this.#options = options;
@@ -87,16 +89,32 @@ export class ReconnectingConnection implements CoordinatorConnection {
     this.#closing.abort();
     clearInterval(this.#ticker);
     this.#connection?.close();
+    this.#sleep?.resolve();
     this.#wake?.();
   }
 
-  /** Keeps a connection open for as long as its patience lasts. */
+  sleep(): void {
+    this.#sleep ??= Promise.withResolvers();
+    this.#connection?.close();
+  }
+
+  /** Patience begins anew: nobody was looked for meanwhile. */
+  awaken(): void {
+    const { routes, patienceS } = this.#options;
+    this.#search = new RouteSearch(routes, patienceS, this.#nowMs());
+    this.#sleep?.resolve();
+    this.#sleep = undefined;
+  }
+
+  /** Keeps a connection open for as long as its patience lasts, and it is not asleep. */
   async #keepConnected(): Promise<void> {
     while (!this.#isClosed) {
+      await this.#sleep?.promise;
       const { ended, fault } = await this.#connect().catch(notEvenTried);
       if (this.#isClosed) return;
       if (fault !== undefined) this.#count(fault);
       else if (ended.joinedMs !== null) this.#faults = 0;
+      if (this.#sleep !== undefined) continue;
       const { route } = this.#search;
       const waitMs = this.#search.after(ended, this.#nowMs());
       if (waitMs === null) throw this.#search.unreachable;

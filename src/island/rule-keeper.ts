@@ -1,6 +1,6 @@
 import type { Standing } from '../protocol/standing.ts';
 import type { CoordinatorConnection, OwnerRules } from './host.ts';
-import { hasHandedIn } from './machine.ts';
+import { hasHandedIn } from './rest.ts';
 import type { IslandState } from './state.ts';
 
 /** How long an island that rests stays connected for a merge of what it has. After that it sleeps, and hands in when it is back. */

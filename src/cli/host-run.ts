@@ -214,7 +214,7 @@ async function host(
     await server.close();
     await journal.close();
     await store.close();
-    const parameters = await aggregation.giveAway();
+    const parameters = await aggregation.takeParameters();
     return await conclude(prepared, folder, server, parameters, ending, costs);
   } catch (error) {
     await server.close();

@@ -262,7 +262,7 @@ class IslandKeeper {
       const full = DISK_FULL.exec(lastWords)?.[1];
       if (full !== undefined) return this.#hopeless.resolve(diskFull(`${name} cannot run: ${full}`, folder));
       if (HOPELESS.test(lastWords)) return giveUp(`${how})`);
-      if (this.#saidAgain(name, lastWords.trim()) >= MAX_SAME_WORDS) return giveUp(`${how}, ${MAX_SAME_WORDS} times)`);
+      if (this.#repeated(name, lastWords.trim()) >= MAX_SAME_WORDS) return giveUp(`${how}, ${MAX_SAME_WORDS} times)`);
       if (++this.#restarts > MAX_RESTARTS) return giveUp(`${how}) after ${MAX_RESTARTS} restarts`);
       this.#notice(`${name} crashed (${how}); the run goes on without it; starting it again`);
       setTimeout(() => {
@@ -272,7 +272,7 @@ class IslandKeeper {
   }
 
   /** How often in a row an island has ended with these words; 0 where it explained nothing, as one that was killed. */
-  #saidAgain(name: string, words: string): number {
+  #repeated(name: string, words: string): number {
     const before = this.#lastWords.get(name);
     const times = !words.includes('error HELIO-') ? 0 : before?.words === words ? before.times + 1 : 1;
     this.#lastWords.set(name, { words, times });

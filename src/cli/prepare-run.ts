@@ -112,16 +112,16 @@ function withBaseSizes(job: Job, base: ModelConfig): Job {
   }
   const { architecture, base: place, lora, config: _, ...said } = job.model;
   if (architecture === 'gpt2' && base.architecture !== 'gpt2')
-    throw otherThanBase(job, 'architecture', base.architecture);
+    throw contradictsBase(job, 'architecture', base.architecture);
   const own = base as unknown as Readonly<Record<string, unknown>>;
   for (const [key, wanted] of Object.entries(said))
-    if (wanted !== undefined && wanted !== own[key]) throw otherThanBase(job, key, own[key]);
+    if (wanted !== undefined && wanted !== own[key]) throw contradictsBase(job, key, own[key]);
   // As islands are told it; what it says of special tokens is the base's own, or nothing.
   const config = huggingFaceConfigOf(base) as NonNullable<Job['model']['config']>;
   return { ...job, model: { architecture: 'base', base: place, lora, config } };
 }
 
-const otherThanBase = ({ model }: Job, key: string, own: unknown): HelioError =>
+const contradictsBase = ({ model }: Job, key: string, own: unknown): HelioError =>
   new HelioError(
     'HELIO-1002',
     `model.${key} is ${String(model[key as keyof typeof model])}, and the base ${model.base} has ${String(own)}.`,

@@ -115,7 +115,7 @@ function pointLatest(runs: string, name: string): void {
 }
 
 /** How a run is gone on with: one whose islands are elsewhere is served again, one that was trained here is trained. */
-export const goOnWith = (folder: string): string => {
+export const resumeCommand = (folder: string): string => {
   const isTrainedHere = existsSync(path.join(folder, 'islands'));
   return `heliotrope ${isTrainedHere ? 'train' : 'serve'} --resume ${path.basename(folder)}`;
 };

@@ -10,7 +10,7 @@ import { type FolderTokenizer, loadFolderTokenizer, saveTokenizer, tokenIdsOf } 
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import type { PreparedRun } from './prepare-run.ts';
 import { readRunFile } from './run-file.ts';
-import { findRun, goOnWith } from './run-folder.ts';
+import { findRun, resumeCommand } from './run-folder.ts';
 import { isHosted } from './run-lock.ts';
 
 /** Writes how data become numbers: for text in Hugging Face layout, for other data as they are sent to islands. */
@@ -98,6 +98,6 @@ export function requireWeights(folder: string): void {
   throw new HelioError(
     'HELIO-1005',
     `${folder} has no model yet: its run has not ended.`,
-    `Go on with it: \`${goOnWith(folder)}\`.`,
+    `Go on with it: \`${resumeCommand(folder)}\`.`,
   );
 }

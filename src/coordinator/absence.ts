@@ -1,6 +1,6 @@
 import type { Reason } from '../protocol/standing.ts';
 import { startingAt } from './claims.ts';
-import { lookAgain, releaseEvaluation } from './evaluation.ts';
+import { releaseEvaluation, wakeEvaluation } from './evaluation.ts';
 import { keysOf } from './persistent-map.ts';
 import { islandOf } from './roster.ts';
 import type { Event, Island, RunState } from './state.ts';
@@ -52,7 +52,7 @@ function comeBack(step: Step, { name, paces, rest: _, ...island }: Island): void
     due: island.due.map(() => null),
   });
   step.update({ aloneSinceMs: null });
-  lookAgain(step);
+  wakeEvaluation(step);
   step.record({ kind: 'island', island: name, status: 'training', reason: 'back by its own rules' });
   if (step.state.phase === 'training' || step.state.phase === 'paused') step.send(name, { kind: 'start' });
 }

@@ -7,7 +7,7 @@ import type { RunState } from './state.ts';
 
 /** Whether an island may join, decided from its hello. */
 
-export interface Doorkeeper {
+export interface AdmissionContext {
   readonly run: string;
   /** The key that invitations are signed with. */
   readonly hostKey: string;
@@ -28,7 +28,7 @@ export type Admission =
  * @throws HelioError HELIO-4003 when it is not who it says, or its invitation is worth nothing, HELIO-4005 when it was banned
  */
 export async function admission(
-  { run, hostKey, nonce, nowS }: Doorkeeper,
+  { run, hostKey, nonce, nowS }: AdmissionContext,
   state: () => Pick<RunState, 'islands' | 'banned' | 'revoked'>,
   hello: Pick<IslandMessage & { readonly kind: 'hello' }, 'island' | 'key' | 'signature' | 'invitation'>,
 ): Promise<Admission> {

@@ -57,7 +57,7 @@ export interface Claim {
 }
 
 /** The steps and tokens of a claim, as far as there was time for them. */
-export function believable(
+export function boundedClaim(
   { outer, tokensPerStep }: Pick<RunSettings, 'outer' | 'tokensPerStep'>,
   { pace: usual }: Pick<FragmentState, 'pace'>,
   { workSinceMs }: Pace,
@@ -85,7 +85,7 @@ export function mostLength(
   claim: Claim,
   nowMs: number,
 ): number {
-  return longestAllowed(fragment.lengths, believable(settings, fragment, pace, claim, nowMs).steps);
+  return longestAllowed(fragment.lengths, boundedClaim(settings, fragment, pace, claim, nowMs).steps);
 }
 
 /** Whether so many tokens are in so many steps: a contribution that claims more is left out. */

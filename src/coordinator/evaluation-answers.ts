@@ -30,14 +30,14 @@ export const wantedAtFirst = (parts: number, islands: number, decides: boolean):
   islands >= CROWD && (decides || parts < CROWD) ? 2 : 1;
 
 /** The answer that counts: of two the one with the larger loss, of more the middle one. */
-export function believed({ answers }: EvaluationPart): PartAnswer {
+export function acceptedAnswer({ answers }: EvaluationPart): PartAnswer {
   const byLoss = answers.toSorted((a, b) => lossOf(a) - lossOf(b));
   return byLoss[Math.floor(byLoss.length / 2)]!;
 }
 
 /** Islands whose answer cannot be of the same model on the same batches, where three have measured. */
 export const outliers = (part: EvaluationPart): readonly PartAnswer[] => {
-  const held = believed(part);
+  const held = acceptedAnswer(part);
   const isOut = (answer: PartAnswer): boolean =>
     answer.tokens !== held.tokens || isApart(lossOf(answer), lossOf(held), ODD);
   return part.answers.length < CROWD ? [] : part.answers.filter(isOut);
@@ -50,7 +50,7 @@ export function doubting(
   knownTokens: readonly number[],
 ): readonly EvaluationPart[] {
   if (islands < CROWD) return parts;
-  const held = parts.map(believed);
+  const held = parts.map(acceptedAnswer);
   const many = held.length >= CROWD;
   const [loss, tokens, right] = [
     median(held.map(lossOf)),
@@ -78,7 +78,7 @@ export function overall(parts: readonly EvaluationPart[]): {
   readonly tokens: number;
   readonly accuracy: number | null;
 } {
-  const held = parts.map(believed);
+  const held = parts.map(acceptedAnswer);
   const [loss, size] = [median(held.map(lossOf)), median(held.map(({ tokens }) => tokens))];
   const bounded = held.map((answer) => {
     if (held.length < CROWD) return answer;

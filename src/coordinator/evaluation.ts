@@ -1,5 +1,5 @@
 import { countTraining, training } from './due.ts';
-import { believed, doubting, isPlausible, outliers, overall, wantedAtFirst } from './evaluation-answers.ts';
+import { acceptedAnswer, doubting, isPlausible, outliers, overall, wantedAtFirst } from './evaluation-answers.ts';
 import type { Evaluation, EvaluationPart, EvaluationRequest } from './evaluation-state.ts';
 import type { Event, Island } from './state.ts';
 import type { Step } from './step.ts';
@@ -48,7 +48,7 @@ export function advanceEvaluation(step: Step): void {
   const before = step.state.evaluation;
   if (before === null || step.nowMs < before.nextLookMs) return;
   if (step.nowMs >= before.untilMs) return giveUp(step, before, 'nobody did in time');
-  letPass(step);
+  expireRequests(step);
   // Those who can are looked for when somebody is to be asked: while all are, answers come and islands join without that.
   if (isUnderWay(step.state.evaluation!)) return lookLater(step);
   const able = evaluators(step);
@@ -73,7 +73,7 @@ const isLacking = ({ wanted, answers, asked }: EvaluationPart): boolean => answe
 const isUnderWay = ({ parts }: Evaluation): boolean => parts.some(isOpen) && !parts.some(isLacking);
 
 /** Something has happened that may take it further. */
-export function lookAgain(step: Step): void {
+export function wakeEvaluation(step: Step): void {
   const { evaluation } = step.state;
   if (evaluation !== null && evaluation.nextLookMs > 0) step.update({ evaluation: { ...evaluation, nextLookMs: 0 } });
 }
@@ -88,7 +88,7 @@ const setParts = (step: Step, parts: readonly EvaluationPart[]): void =>
   step.update({ evaluation: { ...step.state.evaluation!, parts } });
 
 /** Waits no more for those whose time is over. */
-function letPass(step: Step): void {
+function expireRequests(step: Step): void {
   const late = new Set<string>();
   const parts = step.state.evaluation!.parts.map((part) => {
     const over = part.asked.filter(({ untilMs }) => untilMs <= step.nowMs).map(({ island }) => island);
@@ -189,7 +189,7 @@ export function releaseEvaluation(step: Step, island: string): void {
       concerns(part) ? { ...part, asked: part.asked.filter((request) => request.island !== island) } : part,
     ),
   );
-  lookAgain(step);
+  wakeEvaluation(step);
 }
 
 /** Of those that were asked for this part, once each. */
@@ -211,7 +211,7 @@ export function answerEvaluation(step: Step, event: Event & { readonly kind: 'ev
     setParts(step, evaluation.parts.with(event.part, { ...part, asked, passed: [...part.passed, island] }));
     doubt(step, island, `a loss of ${lossSum} over ${tokens} cannot be`);
   }
-  lookAgain(step);
+  wakeEvaluation(step);
 }
 
 /** Up at once, down slowly, as with contributions. */
@@ -232,7 +232,7 @@ function conclude(step: Step): void {
   for (const island of apart) doubt(step, island, 'others measured something else');
   step.update({
     evaluation: null,
-    partTokens: parts.map((part) => believed(part).tokens),
+    partTokens: parts.map((part) => acceptedAnswer(part).tokens),
     lastLoss: loss,
     lastAccuracy: accuracy,
     lastLossMerges: merges,

@@ -1,6 +1,6 @@
 import { weightOf } from '../outer/merge.ts';
 import { standing } from '../protocol/standing.ts';
-import { believable, dueFromMs, fastestSpeed, measured, usualPace } from './claims.ts';
+import { boundedClaim, dueFromMs, fastestSpeed, measured, usualPace } from './claims.ts';
 import {
   claimedSpeedOf,
   isAdmitted,
@@ -107,7 +107,7 @@ export function contributed(step: Step, event: Event & { readonly kind: 'contrib
   const { paces } = step.islandOf(island);
   const pace = paces[event.fragment]!;
   const claim = { claimedSteps, claimedTokens };
-  const { steps, tokens } = believable(step.settings, fragment, pace, claim, step.nowMs);
+  const { steps, tokens } = boundedClaim(step.settings, fragment, pace, claim, step.nowMs);
   // One that was not due shows its pace by what it hands in.
   const { stepsPerMs } =
     step.islandOf(island).due[event.fragment] === null ? measured(pace, steps, stage.sinceMs) : pace;
@@ -177,16 +177,16 @@ function advanceFragment(step: Step, index: number): void {
   const { quorum, graceS, pull: who } = step.settings.outer;
   const { due: dueNow, lacking } = step.state.islands.tallies[index]!;
   const due = dueNow.size;
-  const everybody = due > 0 && lacking === 0;
+  const allDue = due > 0 && lacking === 0;
   const enough = due > 0 && (quorum === 'all' || due >= quorumNow(step.state, quorum));
   switch (stage.kind) {
     case 'open':
       if (who === 'due') {
-        if (everybody || (enough && quorum !== 'all')) return pull(step, index, dueFor(step, index));
+        if (allDue || (enough && quorum !== 'all')) return pull(step, index, dueFor(step, index));
         return waitForOthers(step, index, stage);
       }
       if (!enough) return waitForOthers(step, index, stage);
-      if (everybody) return pull(step, index, whoeverHasWork(step, index));
+      if (allDue) return pull(step, index, islandsWithWork(step, index));
       return step.fragment(index, {
         stage: {
           kind: 'grace',
@@ -196,7 +196,7 @@ function advanceFragment(step: Step, index: number): void {
         },
       });
     case 'grace':
-      if (everybody || step.nowMs >= closesMs(step.settings, stage)) pull(step, index, whoeverHasWork(step, index));
+      if (allDue || step.nowMs >= closesMs(step.settings, stage)) pull(step, index, islandsWithWork(step, index));
       return;
     case 'pulling': {
       if ((stage.open > 0 && step.nowMs < stage.untilMs) || !step.mayMerge) return;
@@ -264,7 +264,7 @@ export function deadlineMs(settings: RunSettings, { fragments, early, earlyFromM
 }
 
 /** Those that train, and those that are away and have something to hand in. */
-const whoeverHasWork = (step: Step, index: number): readonly Island[] => [
+const islandsWithWork = (step: Step, index: number): readonly Island[] => [
   ...training(step.state),
   ...dueFor(step, index).filter(({ status }) => status === 'away'),
 ];

@@ -2,7 +2,7 @@ import { asleepAfterRestart, isAnyoneExpectedBack, islandStands } from './absenc
 import { beginCheckpoint, islandSaved } from './checkpoint.ts';
 import { startingAt, UNKNOWN_PACE } from './claims.ts';
 import { countTraining, firstDue, nextDue, training } from './due.ts';
-import { advanceEvaluation, answerEvaluation, beginEvaluation, lookAgain } from './evaluation.ts';
+import { advanceEvaluation, answerEvaluation, beginEvaluation, wakeEvaluation } from './evaluation.ts';
 import { admit, forgetKeys, leave, offend, present, revoke } from './membership.ts';
 import { advanceFragments, contributed, islandDue, leftOut } from './merging.ts';
 import { emptyMap, has, keysOf } from './persistent-map.ts';
@@ -186,7 +186,7 @@ function islandReady(step: Step, name: string, said: string | null): void {
     due: expected.map(() => null),
   });
   step.update({ aloneSinceMs: null });
-  lookAgain(step);
+  wakeEvaluation(step);
   const entered = expected.some(Boolean) ? 'goes on where it was' : 'joined; counts from the next merge';
   const reason = restored === null ? (midway ? entered : 'ready') : `restored ${restored}`;
   step.record({ kind: 'island', island: name, status: 'training', reason });
@@ -206,12 +206,12 @@ function advance(step: Step): void {
       gather(step);
       break;
     case 'measuring':
-      noticeLoneliness(step);
+      checkQuorum(step);
       if (step.state.evaluation === null) begin(step);
       break;
     case 'training':
     case 'paused':
-      noticeLoneliness(step);
+      checkQuorum(step);
       if (advanceFragments(step)) afterMerge(step);
       if (isComplete(step)) {
         enter(step, 'concluding', 'the last merge is done; validating the result');
@@ -219,7 +219,7 @@ function advance(step: Step): void {
       }
       break;
     case 'concluding':
-      noticeLoneliness(step);
+      checkQuorum(step);
       if (step.state.evaluation === null) conclude(step);
       break;
     default:
@@ -293,7 +293,7 @@ function isComplete({ state, settings }: Step): boolean {
 }
 
 /** Below quorum the run pauses until the quorum is reached again. It fails when no island comes back in time. */
-function noticeLoneliness(step: Step): void {
+function checkQuorum(step: Step): void {
   const { quorum } = step.settings.outer;
   const there = countTraining(step.state);
   const hasQuorum = there >= (quorum === 'all' ? 1 : quorum);

@@ -6,7 +6,7 @@ import { holding, holdsUntilMs, received, stepped } from './fragment-clock.ts';
 import { ruled, sayAway } from './rest.ts';
 import { contribute, EVERYTHING, NOTHING, opened, reportDue, writeAll } from './rounds.ts';
 import type { Activity, Global, IslandEffect, IslandEvent, IslandState, Place, Told, Welcome, Word } from './state.ts';
-import { noSuchFragment, senseless, Turn } from './turn.ts';
+import { malformedMessage, noSuchFragment, Turn } from './turn.ts';
 
 /**
  * The island's one decision function, as the coordinator's `react`: pure, with time as an argument. What it decides is done by a
@@ -58,7 +58,7 @@ function accept(turn: Turn, event: IslandEvent): void {
       return prepared(turn, event);
     case 'opened':
       opened(turn, event.content);
-      return heedAll(turn);
+      return handleQueued(turn);
     case 'stepped': {
       const { clocks, place, stepMs } = turn.state;
       const smooth = stepMs === 0 ? event.stepMs : 0.8 * stepMs + 0.2 * event.stepMs;
@@ -84,7 +84,7 @@ function requireSameRun({ work }: IslandState, run: string): void {
 function challenged(turn: Turn, message: CoordinatorMessage & { readonly kind: 'challenge' }): void {
   const { protocol, oldest = protocol, nonce, run } = message;
   agreedVersion(OWN, { protocol, oldest }, 'coordinator');
-  if (run === undefined) throw senseless('did not say which run it hosts');
+  if (run === undefined) throw malformedMessage('did not say which run it hosts');
   requireSameRun(turn.state, run);
   turn.effect({ kind: 'hello', nonce, run });
 }
@@ -130,23 +130,23 @@ function told(turn: Turn, message: Told): void {
     }
     default:
       turn.update({ later: [...turn.state.later, { after: turn.state.arrived, word: message }] });
-      return heedAll(turn);
+      return handleQueued(turn);
   }
 }
 
-/** Heeds what waits for no fragment (any more). */
-function heedAll(turn: Turn): void {
+/** Handles the queued messages that wait for no fragment (any more). */
+function handleQueued(turn: Turn): void {
   for (
     let next = turn.state.later[0];
     next !== undefined && next.after <= turn.state.opened;
     next = turn.state.later[0]
   ) {
     turn.update({ later: turn.state.later.slice(1) });
-    heed(turn, next.word);
+    handleMessage(turn, next.word);
   }
 }
 
-function heed(turn: Turn, word: Word): void {
+function handleMessage(turn: Turn, word: Word): void {
   switch (word.kind) {
     case 'pull':
       return contribute(turn, word.fragment);
@@ -161,11 +161,11 @@ function heed(turn: Turn, word: Word): void {
 
 function welcomed(turn: Turn, welcome: Welcome): void {
   const { link, prepared } = turn.state;
-  if (link !== 'joining' || turn.state.awaited !== null) throw senseless('welcomed this island twice');
+  if (link !== 'joining' || turn.state.awaited !== null) throw malformedMessage('welcomed this island twice');
   const { outer, model } = welcome.job;
   const withBase = model.lora !== undefined;
   if (welcome.fragments.some((fragment) => fragment >= outer.fragments))
-    throw senseless(`announced fragment ${Math.max(...welcome.fragments)} of ${outer.fragments}`);
+    throw malformedMessage(`announced fragment ${Math.max(...welcome.fragments)} of ${outer.fragments}`);
   turn.update({
     work: { run: welcome.run, outer },
     awaited: { welcome, preparation: !prepared, base: !prepared && withBase, fragments: welcome.fragments },
@@ -196,7 +196,7 @@ function receive(turn: Turn, content: Content): void {
       });
       return turn.effect({ kind: 'open', content: { ...content, ...placeFor(turn, content) } });
     case 'contribution':
-      throw senseless('sent a contribution');
+      throw malformedMessage('sent a contribution');
   }
 }
 
@@ -209,7 +209,7 @@ function withPlace(places: IslandState['places'], place: Place): IslandState['pl
 /** A difference is to the version before, and to nothing else. */
 function requireBase({ state }: Turn, { fragment, version, form }: Content & { readonly kind: 'merged' }): void {
   if (form !== 'update' || state.came[fragment] === version - 1) return;
-  throw senseless(
+  throw malformedMessage(
     `sent the difference to version ${version - 1} of fragment ${fragment}, and this island has version ${state.came[fragment]}`,
   );
 }
@@ -235,7 +235,8 @@ export const isWanted = (
 /** What was told of a version before it came. */
 function placeFor(turn: Turn, { fragment, version }: Pick<Place, 'fragment' | 'version'>) {
   const place = turn.state.places[fragment];
-  if (place?.version !== version) throw senseless(`sent version ${version} of fragment ${fragment} without its place`);
+  if (place?.version !== version)
+    throw malformedMessage(`sent version ${version} of fragment ${fragment} without its place`);
   const { stepsUntilDue, round } = place;
   return { stepsUntilDue, round };
 }

@@ -76,8 +76,8 @@ export class Channel<Incoming extends z.ZodType, Outgoing> {
   }
 
   /** @param before what came of transfers on earlier connections: they may go on */
-  goOnWith(before: readonly Beginning[]): void {
-    this.#assembler.goOnWith(before);
+  resumeFrom(before: readonly Beginning[]): void {
+    this.#assembler.resumeFrom(before);
   }
 
   /** What the next connection may go on with. */

@@ -200,7 +200,7 @@ export class FrameAssembler {
   }
 
   /** @param before what came of transfers on earlier connections: they may go on */
-  goOnWith(before: readonly Beginning[]): void {
+  resumeFrom(before: readonly Beginning[]): void {
     this.#beginnings = before;
   }
 

@@ -138,7 +138,7 @@ describe('the tensors of a run’s checkpoint', () => {
     const named = await saveCheckpoint(blobs, faceOf(saved), 40);
     const worker = await WorkerAggregation.begin(FRAGMENTS, settings, await openCheckpoint(blobs, named, FRAGMENTS));
     expect(await saveCheckpoint(blobs, worker, 40)).toEqual(named);
-    expect(await worker.giveAway()).toEqual(saved.state().parameters);
+    expect(await worker.takeParameters()).toEqual(saved.state().parameters);
     await worker.close();
     const whole = await WorkerAggregation.begin(FRAGMENTS, settings, saved.state());
     expect(await saveCheckpoint(blobs, whole, 40)).toEqual(named);

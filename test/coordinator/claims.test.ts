@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
-  believable,
+  boundedClaim,
   dueFromMs,
   isConsistent,
   mostLength,
@@ -24,13 +24,13 @@ describe('what is believed of a claim', () => {
     ['a few rounds, where nobody knows since when', 0.01, UNKNOWN_PACE, 1e6, { steps: 60, tokens: 6_000 }],
   ])('is %s', (_, pace, own, claimedSteps, believed) => {
     const claim = { claimedSteps, claimedTokens: 100 * claimedSteps };
-    expect(believable(settings, { pace }, own, claim, 1_000)).toEqual(believed);
+    expect(boundedClaim(settings, { pace }, own, claim, 1_000)).toEqual(believed);
   });
 
   it('is as many tokens as its steps have', () => {
     const claim = { claimedSteps: 10, claimedTokens: Number.MAX_SAFE_INTEGER };
     expect(isConsistent(settings, claim)).toBe(false);
-    expect(believable(settings, { pace: 0.01 }, since(0), claim, 1_000)).toEqual({ steps: 10, tokens: 1_000 });
+    expect(boundedClaim(settings, { pace: 0.01 }, since(0), claim, 1_000)).toEqual({ steps: 10, tokens: 1_000 });
     expect(isConsistent(settings, { claimedSteps: 10, claimedTokens: 1_000 })).toBe(true);
     // Steps that were skipped have none.
     expect(isConsistent(settings, { claimedSteps: 10, claimedTokens: 300 })).toBe(true);

@@ -56,7 +56,7 @@ describe('a base on its way', () => {
       const before = assembler(bases);
       for (const frame of frames().slice(0, cut)) await before.accept(frame);
       const after = assembler(bases);
-      after.goOnWith(before.beginnings);
+      after.resumeFrom(before.beginnings);
       const { received } = before.beginnings[0]!;
       expect(received).toBe(Math.min(cut * PIECE_BYTES, whole.length));
       const transfer = await frames(received)

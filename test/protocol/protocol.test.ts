@@ -91,7 +91,7 @@ describe('frames', () => {
     expect(before.beginnings).toMatchObject([{ hash, received: PIECE_BYTES }]);
     const again = (beginnings = before.beginnings) => {
       const assembler = new FrameAssembler({ most: 1e8 });
-      assembler.goOnWith(beginnings);
+      assembler.resumeFrom(beginnings);
       return assembler;
     };
     const after = again();

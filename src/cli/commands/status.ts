@@ -8,7 +8,7 @@ import { count, integer, severalOf } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { reportLines } from '../report/report-terminal.ts';
 import { readRunFile } from '../run-file.ts';
-import { findRun, goOnWith, readJson } from '../run-folder.ts';
+import { findRun, readJson, resumeCommand } from '../run-folder.ts';
 import { sanitized } from '../terminal-text.ts';
 
 interface Status {
@@ -80,7 +80,7 @@ function ended(summary: Summary, folder: string, context: CommandContext): numbe
     return 0;
   }
   for (const line of reportLines(summary, folder, colorful(context.environment))) print(line);
-  if (summary.status !== 'finished') print(`  It is not being served. To resume it: ${goOnWith(folder)}`);
+  if (summary.status !== 'finished') print(`  It is not being served. To resume it: ${resumeCommand(folder)}`);
   return 0;
 }
 

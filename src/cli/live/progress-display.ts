@@ -33,7 +33,7 @@ export class ProgressDisplay {
 
   take(record: LiveRecord): void {
     this.#view = fold(this.#view, record);
-    if (!this.#live) return this.#sayPlainly(record);
+    if (!this.#live) return this.#printLine(record);
     const sentence = record.kind === 'phase' || record.kind === 'island' ? describeRecord(record) : undefined;
     if (sentence !== undefined) this.say(sentence);
     else if (performance.now() - this.#drawnAtMs >= REDRAW_MS) this.#draw();
@@ -54,7 +54,7 @@ export class ProgressDisplay {
     this.#drawnLines = 0;
   }
 
-  #sayPlainly(record: LiveRecord): void {
+  #printLine(record: LiveRecord): void {
     if (record.kind === 'phase' || record.kind === 'island') this.say(describeRecord(record)!);
     if (record.kind === 'evaluation') this.say(this.#headline());
     if (record.kind === 'merge' && record.runStep - this.#saidStep >= this.#view.totalSteps / 20) {

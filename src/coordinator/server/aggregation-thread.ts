@@ -56,11 +56,11 @@ const calls = {
   elements: (part: StatePart, fragment: number): number => aggregation!.array(part, fragment).length,
   read: (part: StatePart, fragment: number, begin: number, end: number): Float32Array =>
     aggregation!.array(part, fragment).slice(begin, end),
-  giveAway: (fragment: number): Float32Array => aggregation!.array('parameters', fragment),
+  takeParameters: (fragment: number): Float32Array => aggregation!.array('parameters', fragment),
 };
 
 answerCalls(parentPort!, calls, (method, result) => {
-  if (method === 'read' || method === 'giveAway') return [(result as Float32Array<ArrayBuffer>).buffer];
+  if (method === 'read' || method === 'takeParameters') return [(result as Float32Array<ArrayBuffer>).buffer];
   if (method === 'whole') return [(result as EncodedFragment).payload.buffer];
   if (method !== 'merge') return [];
   const { encoded, delta } = result as MergeResult;

@@ -92,8 +92,8 @@ export class EffectRunner {
         // Only what takes time is waited for: all else happens at once, as long as nothing is under way.
         const work = this.#do(next);
         if (work !== undefined) await work;
-        const breath = this.#breath();
-        if (breath !== undefined) await breath;
+        const turn = this.#yieldTurn();
+        if (turn !== undefined) await turn;
       }
     } catch (error) {
       this.#decisions.clear();
@@ -103,7 +103,7 @@ export class EffectRunner {
   }
 
   /** Sending to thousands takes a while: the event loop gets a turn in between. */
-  #breath(): Promise<void> | void {
+  #yieldTurn(): Promise<void> | void {
     if (++this.#told % TOLD_AT_ONCE === 0) return nextTurn();
   }
 
@@ -162,8 +162,8 @@ export class EffectRunner {
       const peer = this.#peerOf(island, decision);
       peer?.channel.send({ kind: 'place', ...placeOf(settings, decision.state, fragment, island) });
       this.#transfer(peer, packed);
-      const breath = this.#breath();
-      if (breath !== undefined) await breath;
+      const turn = this.#yieldTurn();
+      if (turn !== undefined) await turn;
     }
     this.#receipts
       .merged(fragment, version, contributions, (island) => this.#peerOf(island, decision))

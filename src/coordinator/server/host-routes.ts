@@ -6,7 +6,7 @@ import type { RunState } from '../state.ts';
 import type { SignedReceipt } from '../store/receipts.ts';
 
 /** What a host may ask and do about who was let in, and what was signed for. */
-export interface HostHands {
+export interface HostRouteHandlers {
   readonly state: () => RunState;
   readonly revoke: (invitation: string, islands: boolean) => void;
   readonly receipts: (island: string | null) => Promise<readonly SignedReceipt[]>;
@@ -54,7 +54,7 @@ const ROUTES = {
 /** Paths that only the host may use. */
 export const HOST_PATHS = ['/v1/invitations', '/v1/invitations/*', '/v1/receipts'] as const;
 
-export function addHostRoutes(app: OpenAPIHono, { state, revoke, receipts }: HostHands): void {
+export function addHostRoutes(app: OpenAPIHono, { state, revoke, receipts }: HostRouteHandlers): void {
   app.openapi(ROUTES.list, (c) => {
     const { islands, revoked = {} } = state();
     const ids = [...new Set([...keysOf(islands.byInvitation), ...Object.keys(revoked)])].toSorted();

@@ -10,7 +10,7 @@ import { allIslands } from '../roster.ts';
 import { isOver, runStepOf } from '../run.ts';
 import { standingOf } from '../standing.ts';
 import type { Island, RunSettings, RunState } from '../state.ts';
-import { addHostRoutes, HOST_PATHS, type HostHands } from './host-routes.ts';
+import { addHostRoutes, HOST_PATHS, type HostRouteHandlers } from './host-routes.ts';
 import { codeRoutes, type JoinCodeServer } from './join-code-routes.ts';
 import type { RunMetrics } from './metrics.ts';
 
@@ -36,7 +36,7 @@ export interface HttpOptions {
   /** The host is at the other end of this connection. */
   readonly isHost: (socket: Socket) => void;
   readonly settings: RunSettings;
-  readonly host: HostHands;
+  readonly host: HostRouteHandlers;
   /** Why the run cannot go on now; null where it can. */
   readonly ready: () => Promise<string | null>;
   readonly codes?: JoinCodeServer | undefined;

@@ -312,7 +312,7 @@ export class RunServer {
     const nowMs = this.#options.nowMs();
     this.#listener.guard.letIn(peer.wire);
     peer.limit = messageLimit(nowMs);
-    peer.channel.goOnWith(this.#interrupted.take(name));
+    peer.channel.resumeFrom(this.#interrupted.take(name));
     peer.number = ++this.#hellos;
     this.#peers.set(name, peer);
     this.#leases.seen(name, nowMs, leaseMs);

@@ -38,12 +38,12 @@ export class TrafficCounter {
   }
 
   byIsland(): ReadonlyMap<string, Traffic> {
-    const names = [...this.#everybody()].filter(this.#isIsland);
+    const names = [...this.#allNames()].filter(this.#isIsland);
     return new Map(names.map((name) => [name, this.of(name)]));
   }
 
   all(): Traffic {
-    return sum([this.#nameless, ...[...this.#everybody()].map((name) => this.of(name))]);
+    return sum([this.#nameless, ...[...this.#allNames()].map((name) => this.of(name))]);
   }
 
   /** An island's connection is about to be forgotten. */
@@ -52,7 +52,7 @@ export class TrafficCounter {
     else this.#nameless = sum([this.#nameless, this.#open(island)]);
   }
 
-  #everybody(): ReadonlySet<string> {
+  #allNames(): ReadonlySet<string> {
     return new Set([...this.#past.keys(), ...this.#names()]);
   }
 }

@@ -97,10 +97,10 @@ export class WorkerAggregation {
   }
 
   /** At the end: parameters by name, handed over and not copied. Nothing else can be asked for after it. */
-  async giveAway(): Promise<ReadonlyMap<string, Float32Array>> {
+  async takeParameters(): Promise<ReadonlyMap<string, Float32Array>> {
     const parameters = new Map<string, Float32Array>();
     for (const [fragment, layout] of this.fragments.entries()) {
-      const packed = await this.#thread.call<Float32Array>('giveAway', [fragment]);
+      const packed = await this.#thread.call<Float32Array>('takeParameters', [fragment]);
       for (const [name, data] of unpack(layout, packed)) parameters.set(name, data);
     }
     return parameters;

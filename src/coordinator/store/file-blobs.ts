@@ -56,7 +56,7 @@ export class FileBlobs implements BlobStore {
     for (const name of await this.#names()) {
       const file = path.join(this.#folder, name);
       try {
-        if (isLeftBehind(name, await ageMs(file))) await rm(file, { force: true });
+        if (isAbandoned(name, await ageMs(file))) await rm(file, { force: true });
       } catch (error) {
         throw explainSystemError(error, `delete ${file}`);
       }
@@ -117,7 +117,7 @@ const startedMs = (): number => Math.floor(performance.timeOrigin);
 const TEMPORARY = /^[0-9a-f]{64}\.(?:([0-9a-f]{8})-)?(\d+)(?:-(\d+))?\.tmp$/;
 
 /** Whether nobody writes this file any more. */
-function isLeftBehind(name: string, fileAgeMs: number): boolean {
+function isAbandoned(name: string, fileAgeMs: number): boolean {
   const [, host, pid, started] = TEMPORARY.exec(name) ?? [];
   if (pid === undefined) return false;
   if (host === HOST && Number(pid) === process.pid) return Number(started) !== startedMs();

@@ -68,7 +68,7 @@ class PostgresDatabase implements Database {
     // One that was killed a moment ago counts as held until the database has seen its connection end.
     const away = (error: unknown): string | undefined => {
       const justHeld = isHeld(error) && performance.now() - startMs < HELD_MS;
-      return justHeld ? 'the run is held' : awayBecause(error);
+      return justHeld ? 'the run is held' : retryReason(error);
     };
     try {
       await withRetries(this.#name, retry, ({ leftMs }) => attempt(leftMs), away);
@@ -141,7 +141,7 @@ class PostgresDatabase implements Database {
       });
     };
     try {
-      const value = await withRetries(this.#name, this.#retry, ({ leftMs }) => attempt(leftMs), awayBecause);
+      const value = await withRetries(this.#name, this.#retry, ({ leftMs }) => attempt(leftMs), retryReason);
       this.#committed = number;
       return value;
     } catch (error) {
@@ -227,7 +227,7 @@ const PASSING = /^(E[A-Z]+|08...|53[03]00|57...|40001|40P01|55P03|25006|25P0[234
 const FINAL = new Set(['ENOTFOUND', 'EACCES', 'ENOENT']);
 
 /** Every transaction has its number, so that any may be tried again; this says for which that is of any use. */
-function awayBecause(error: unknown): string | undefined {
+function retryReason(error: unknown): string | undefined {
   if (error instanceof HelioError) return undefined;
   const { code, constraint, errors } = (error ?? {}) as {
     readonly code?: unknown;

@@ -29,13 +29,13 @@ export interface Attempt {
  *
  * @param name of the service, as a sentence begins: "The database postgres://…"
  * @param attempt ends by itself, `answerMs` after the last that it heard or sooner
- * @param awayBecause why an error may be otherwise the next time, in a few words; undefined when it is final
+ * @param retryReason why a retry may succeed after this error, in a few words; undefined when the error is final
  */
 export async function withRetries<T>(
   name: string,
   { forMs, sayAfterMs, say }: RetryPolicy,
   attempt: (given: Attempt) => Promise<T>,
-  awayBecause: (error: unknown) => string | undefined,
+  retryReason: (error: unknown) => string | undefined,
 ): Promise<T> {
   const startMs = performance.now();
   const waitedMs = (): number => performance.now() - startMs;
@@ -60,7 +60,7 @@ export async function withRetries<T>(
         if (said) say(`${name} answers again, after ${seconds(waitedMs())}.`);
         return result;
       } catch (error) {
-        why = awayBecause(error);
+        why = retryReason(error);
         if (why === undefined || waitedMs() >= forMs) throw error;
         // Whatever it was said to be busy with, it has failed.
         if (waitedMs() >= sayAfterMs) tell();

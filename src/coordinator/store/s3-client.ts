@@ -55,7 +55,7 @@ export class S3Client {
     const given = { ...this.#retry, ...retry };
     const name = `The blob store ${this.base}`;
     try {
-      return await withRetries(name, given, (attempt) => this.#attempt(request, attempt, given.answerMs), awayBecause);
+      return await withRetries(name, given, (attempt) => this.#attempt(request, attempt, given.answerMs), retryReason);
     } catch (error) {
       throw new HelioError(
         'HELIO-3006',
@@ -141,7 +141,7 @@ class RefusedError extends Error {
   }
 }
 
-function awayBecause(error: unknown): string | undefined {
+function retryReason(error: unknown): string | undefined {
   if (error instanceof RefusedError) return error.passes ? whyOf(error) : undefined;
   // An address that nothing can be sent to stays one; whatever else fetch throws is of the line.
   return error instanceof TypeError && /Invalid URL|Failed to parse/.test(error.message) ? undefined : whyOf(error);

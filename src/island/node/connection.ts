@@ -101,7 +101,7 @@ export class WebSocketConnection {
         ...(options.sink === undefined ? {} : { sink: options.sink }),
       },
     );
-    this.#channel.goOnWith(options.before);
+    this.#channel.resumeFrom(options.before);
     const { connectMs } = options;
     const late = (): void => {
       if (!this.#isAnswered) this.end(`no answer within ${Math.round(connectMs / 1000)} s`);
@@ -129,14 +129,14 @@ export class WebSocketConnection {
     const failed = (fault: unknown): void => {
       this.#fault ??= fault;
       this.#why ??= fault instanceof Error ? fault.message : String(fault);
-      this.#goodbye(1008);
+      this.#closeCleanly(1008);
     };
     // What comes after a transfer that was damaged is for whoever has it: an update of the next version, say.
     let isMissing = false;
     const inOrder = new InOrder<Incoming | 'ended'>(
       (item) => {
         if (item === 'ended') return handlers.ended(this.#ended, this.#fault);
-        if (item.kind === 'lost' || (!isMissing && this.#isHeeded(item))) handlers.put(item);
+        if (item.kind === 'lost' || (!isMissing && this.#isForSession(item))) handlers.put(item);
       },
       (fault) => {
         isMissing = true;
@@ -204,10 +204,10 @@ export class WebSocketConnection {
   /** Closes cleanly: what was sent before still arrives. */
   close(): void {
     this.#why ??= 'closed by this side';
-    this.#goodbye(1000);
+    this.#closeCleanly(1000);
   }
 
-  #goodbye(code: number): void {
+  #closeCleanly(code: number): void {
     this.#socket.close(code);
     setTimeout(() => this.#socket.terminate(), GOODBYE_MS).unref();
   }
@@ -259,7 +259,7 @@ export class WebSocketConnection {
   }
 
   /** The session does not hear of a temporary refusal: the connection is retried when the coordinator allows it. */
-  #isHeeded(item: Incoming): boolean {
+  #isForSession(item: Incoming): boolean {
     if (item.kind !== 'told' || item.message.kind !== 'refused' || isFinal(item.message)) return true;
     const { what, retryAfterS } = item.message;
     this.#retryAfterS = retryAfterS ?? null;

@@ -63,7 +63,7 @@ function permittedFiles(job: Job, named: readonly string[]): readonly string[] {
 /** Files that one path or glob of a host names, from the first folder that has some. */
 function permitted(named: string, folders: readonly string[], expands: boolean): readonly string[] {
   const isGlob = expands && GLOB.test(named);
-  if (named.length > MAX_PATTERN_CHARS || named.includes('\0') || (isGlob && !isModest(named)))
+  if (named.length > MAX_PATTERN_CHARS || named.includes('\0') || (isGlob && !isBounded(named)))
     throw refused(named, folders);
   for (const folder of folders) {
     const place = path.resolve(folder, named);
@@ -81,7 +81,7 @@ function permitted(named: string, folders: readonly string[], expands: boolean):
 }
 
 /** A glob that neither climbs (`{..,x}`) nor takes for ever to match: one group of alternatives, a few stars. */
-const isModest = (glob: string): boolean =>
+const isBounded = (glob: string): boolean =>
   !/\{[^}]*\.\./.test(glob) &&
   !/[@!+]\(|\[[^\]]*[.\\/]/.test(glob) &&
   glob.split('{').length <= 2 &&

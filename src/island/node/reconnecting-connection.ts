@@ -110,7 +110,7 @@ export class ReconnectingConnection implements CoordinatorConnection {
   async #keepConnected(): Promise<void> {
     while (!this.#isClosed) {
       await this.#sleep?.promise;
-      const { ended, fault } = await this.#connect().catch(notEvenTried);
+      const { ended, fault } = await this.#connect().catch(failedToOpen);
       if (this.#isClosed) return;
       if (fault !== undefined) this.#count(fault);
       else if (ended.joinedMs !== null) this.#faults = 0;
@@ -213,7 +213,7 @@ export class ReconnectingConnection implements CoordinatorConnection {
 }
 
 /** An address that Node rejects: others may be valid. */
-const notEvenTried = (error: unknown): { readonly ended: Ended; readonly fault: unknown } => {
+const failedToOpen = (error: unknown): { readonly ended: Ended; readonly fault: unknown } => {
   const why = error instanceof Error ? error.message : String(error);
   return { ended: { why, heardMs: null, joinedMs: null, silent: false, retryAfterS: null }, fault: undefined };
 };

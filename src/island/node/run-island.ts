@@ -86,7 +86,7 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
   } finally {
     options.signal.removeEventListener('abort', leave);
     connection.close();
-    giveAccount(session.work, receipts.account, options.log);
+    reportWork(session.work, receipts.account, options.log);
     trace?.flush();
     await exchange.release();
     await trainer.release().catch(() => {});
@@ -95,7 +95,7 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
 }
 
 /** Tells the owner what the island did, and where its receipts are. */
-function giveAccount(
+function reportWork(
   { steps, tokens, unit, computeS }: IslandSession['work'],
   receipts: ReceiptFile['account'],
   log: (sentence: string) => void,

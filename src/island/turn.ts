@@ -25,7 +25,7 @@ export class Turn {
 }
 
 export const noSuchFragment = (fragment: number): HelioError =>
-  senseless(`spoke of fragment ${fragment}, which does not exist`);
+  malformedMessage(`spoke of fragment ${fragment}, which does not exist`);
 
-export const senseless = (did: string): HelioError =>
+export const malformedMessage = (did: string): HelioError =>
   new HelioError('HELIO-4004', `The coordinator ${did}.`, 'Both sides must run the same version of Heliotrope.');

@@ -160,6 +160,12 @@ export function gelu(g: Builder, x: Value): Value {
   });
 }
 
+/** GELU as it is defined, x · Φ(x) with the normal distribution's Φ (arXiv 1606.08415, section 2). */
+export function exactGelu(g: Builder, x: Value): Value {
+  const error = g.one('Erf', [g.one('Mul', [x, g.scalar(Math.SQRT1_2)])]);
+  return g.one('Mul', [x, g.one('Add', [g.one('Mul', [error, g.scalar(0.5)]), g.scalar(0.5)])]);
+}
+
 /** Rows of queries that are taken together; keys that all of them are blind to are left out. */
 const ATTENTION_BLOCK = 128;
 

@@ -1,5 +1,5 @@
 import { HelioError } from '../../errors.ts';
-import { gelu, head, layerNorm } from '../engine/functions.ts';
+import { exactGelu, gelu, head, layerNorm } from '../engine/functions.ts';
 import type { Value } from '../engine/ir.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
 import { HARMLESS } from './config-reader.ts';
@@ -19,6 +19,8 @@ export interface Gpt2Config extends LanguageSizes {
   readonly scaledAttention?: boolean;
   /** Whether scores are divided by the layer's number, from 1 on, too. */
   readonly scaledByLayer?: boolean;
+  /** true: GELU by the error function; otherwise in its tanh form, as GPT-2 has it. */
+  readonly exactGelu?: boolean;
 }
 
 const LAYER_NORM_EPSILON = 1e-5;
@@ -91,8 +93,9 @@ export function gpt2Logits(pass: ForwardPass, config: Gpt2Config, tokens: Value)
     const query = scale === 1 ? q! : g.one('Mul', [q!, g.scalar(scale)]);
     return pass.dropout(pass.dense(pass.attend(query, k!, v!), `${name}.c_proj`));
   };
+  const activation = config.exactGelu === true ? exactGelu : gelu;
   const transform = (x: Value, name: string): Value =>
-    pass.dropout(pass.dense(gelu(g, pass.dense(x, `${name}.c_fc`)), `${name}.c_proj`));
+    pass.dropout(pass.dense(activation(g, pass.dense(x, `${name}.c_fc`)), `${name}.c_proj`));
 
   const embedded = g.one('Gather', [parameter('transformer.wte.weight'), tokens]);
   const table = parameter('transformer.wpe.weight');
@@ -141,7 +144,7 @@ export const gpt2: LanguageFamily<Gpt2Config> = {
   keyValueWidth: ({ width }) => width,
   huggingFaceConfig: (config) => ({
     architectures: ['GPT2LMHeadModel'],
-    activation_function: 'gelu_new',
+    activation_function: config.exactGelu === true ? 'gelu' : 'gelu_new',
     vocab_size: config.vocabularySize,
     n_positions: positionsOf(config),
     n_embd: config.width,
@@ -158,7 +161,7 @@ export const gpt2: LanguageFamily<Gpt2Config> = {
     tie_word_embeddings: config.tied ?? true,
   }),
   readConfig(config) {
-    config.expect('activation_function', ['gelu_new', 'gelu_pytorch_tanh']);
+    config.expect('activation_function', ['gelu_new', 'gelu_pytorch_tanh', 'gelu']);
     for (const key of ['is_encoder_decoder', 'add_cross_attention']) config.expect(key, [false, null]);
     config.expect('cross_attention_hidden_size', [null]);
     const width = config.size('n_embd', MOST_WIDTH);
@@ -176,10 +179,12 @@ export const gpt2: LanguageFamily<Gpt2Config> = {
       ...(config.flag('tie_word_embeddings', true) ? {} : { tied: false }),
       ...(config.flag('scale_attn_weights', true) ? {} : { scaledAttention: false }),
       ...(config.flag('scale_attn_by_inverse_layer_idx', false) ? { scaledByLayer: true } : {}),
+      ...(config.value('activation_function') === 'gelu' ? { exactGelu: true } : {}),
       notes: config.rest(GPT2_HARMLESS),
     };
   },
   gguf(config) {
+    if (config.exactGelu === true) throw noGguf('GELU by the error function');
     if (config.scaledAttention === false || config.scaledByLayer === true) throw noGguf('another scale of attention');
     return {
       architecture: 'gpt2',

@@ -13,7 +13,7 @@ export interface Safetensors {
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   /** As the format calls them: F32, BF16, U8 … */
   readonly types: ReadonlyMap<string, string>;
-  /** As float32. Halves are widened; who reads another type is refused: files may hold masks and counters that nobody needs. */
+  /** As float32. Halves are widened, doubles rounded; who reads another type is refused: files may hold masks and counters that nobody needs. */
   readonly tensors: ReadonlyMap<string, TensorSource>;
   /** A whole tensor. */
   read(name: string): Float32Array;
@@ -25,7 +25,7 @@ const MAX_HEADER_BYTES = 100_000_000;
 
 /** Bytes of one read at most: the system takes less than 2 GiB. */
 const READ_BYTES = 2 ** 30;
-/** Halves that are widened at a time. */
+/** Numbers of another type that are converted at a time. */
 const WIDEN_ELEMENTS = 2 ** 24;
 
 /** Bytes of a number of each type of the format. */
@@ -36,7 +36,7 @@ const BYTES: ReadonlyMap<unknown, number> = new Map([
   ...['BOOL', 'U8', 'I8', 'F8_E4M3', 'F8_E5M2', 'F8_E8M0'].map((type) => [type, 1] as const),
 ]);
 /** Types that are read. */
-export const FLOAT_TYPES: readonly string[] = ['F32', 'F16', 'BF16'];
+export const FLOAT_TYPES: readonly string[] = ['F32', 'F16', 'BF16', 'F64'];
 
 /**
  * A file that is in memory; what is read of it is a copy.
@@ -141,19 +141,26 @@ function tensorAt(bytes: ByteSource, { dtype, shape, begin }: Entry, name: strin
   }
   if (dtype === 'F32')
     return { shape, read: (from, to) => new Float32Array(bytes.read(begin + 4 * from, begin + 4 * to).buffer) };
-  const widen = dtype === 'F16' ? float16ToFloat32 : bfloat16ToFloat32;
+  const [width, widen] = OTHER_FLOATS[dtype as keyof typeof OTHER_FLOATS];
   return {
     shape,
     read(from, to) {
       const wide = new Float32Array(to - from);
       for (let at = from; at < to; at += WIDEN_ELEMENTS) {
-        const { buffer } = bytes.read(begin + 2 * at, begin + 2 * Math.min(to, at + WIDEN_ELEMENTS));
-        wide.set(widen(new Uint16Array(buffer)), at - from);
+        const { buffer } = bytes.read(begin + width * at, begin + width * Math.min(to, at + WIDEN_ELEMENTS));
+        wide.set(widen(buffer), at - from);
       }
       return wide;
     },
   };
 }
+
+/** Bytes of a number, and how they become float32. */
+const OTHER_FLOATS = {
+  F16: [2, (buffer: ArrayBuffer) => float16ToFloat32(new Uint16Array(buffer))],
+  BF16: [2, (buffer: ArrayBuffer) => bfloat16ToFloat32(new Uint16Array(buffer))],
+  F64: [8, (buffer: ArrayBuffer) => new Float64Array(buffer)],
+} as const;
 
 function readHeader(json: Uint8Array, body: number, fileBytes: number, source: string) {
   let header: Record<string, unknown>;

@@ -4,6 +4,7 @@ import { crossEntropySum } from '../../../src/ml/engine/cross-entropy.ts';
 import {
   attention,
   dropout,
+  exactGelu,
   gelu,
   globalAveragePool,
   groupNorm,
@@ -147,6 +148,7 @@ const cases: readonly Case[] = [
   },
   { name: 'linear', covers: [], shapes: [[3, 4], [4, 5], [5]], build: (g, [x, w, b]) => linear(g, x!, w!, b!) },
   { name: 'gelu', covers: [], shapes: [[3, 4]], build: (g, [x]) => gelu(g, x!), range: [-3, 3] },
+  { name: 'exact gelu', covers: ['Erf'], shapes: [[3, 4]], build: (g, [x]) => exactGelu(g, x!), range: [-3, 3] },
   {
     name: 'attention',
     covers: [],

@@ -18,7 +18,7 @@ import { FIXTURES } from './reference.ts';
 
 const ROOT = path.resolve(FIXTURES, '../..');
 /** Forms that llama.cpp has no words for. */
-const NO_GGUF = ['gpt2-by-layer', 'gpt2-unscaled', 'llama-yarn-set', 'qwen2-yarn', 'qwen3-biases'];
+const NO_GGUF = ['gpt2-by-layer', 'gpt2-erf', 'gpt2-unscaled', 'llama-yarn-set', 'qwen2-yarn', 'qwen3-biases'];
 
 describe.each(BASE_NAMES)('the base %s that transformers made', (name) => {
   it('computes, trains, adapts, is saved, exported and generates as it should', { timeout: 120_000 }, async () => {

@@ -145,7 +145,7 @@ describe('a folder that does not fit', () => {
       const file = encodeSafetensors(weightsOf(folder));
       writeFileSync(path.join(folder, 'model.safetensors'), retyped(file, name, 'I8'));
     });
-    expect(load).toThrow(/transformer\.ln_f\.bias is of type I8, and F32, F16, BF16 are read/);
+    expect(load).toThrow(/transformer\.ln_f\.bias is of type I8, and F32, F16, BF16, F64 are read/);
   });
 
   it.each([

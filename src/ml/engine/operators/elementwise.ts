@@ -58,6 +58,11 @@ export const elementwise: Readonly<Record<string, Operator>> = {
         ? { opType: 'FastGelu', domain: 'com.microsoft', attributes: {} }
         : { opType: 'Gelu', attributes: { approximate: text('tanh') } },
   },
+  // erf′(x) = 2/√π · exp(−x²)
+  Erf: unary((g, dy, [x]) => {
+    const slope = g.one('Mul', [g.one('Exp', [negative(g, g.one('Mul', [x!, x!]))]), g.scalar(2 / Math.sqrt(Math.PI))]);
+    return [g.one('Mul', [dy, slope])];
+  }),
   Sigmoid: unary((g, dy, _x, y) => [g.one('Mul', [dy, g.one('Sub', [y, g.one('Mul', [y, y])])])]),
   Tanh: unary((g, dy, _x, y) => [g.one('Mul', [dy, g.one('Sub', [g.scalar(1), g.one('Mul', [y, y])])])]),
   Sqrt: unary((g, dy, _x, y) => [g.one('Div', [g.one('Mul', [dy, g.scalar(0.5)]), y])]),

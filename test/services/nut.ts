@@ -45,29 +45,31 @@ export async function nut(variables: Readonly<Record<string, string>>): Promise<
   const user = process.getuid?.() === 0 ? ['-u', 'root'] : [];
   const env = { ...process.env, NUT_CONFPATH: folder, NUT_STATEPATH: state, NUT_ALTPIDPATH: state };
   const options = { env, stdio: 'ignore' as const };
-  // -D keeps them in the foreground.
-  const ups = spawn(driver, ['-a', 'attic', '-D', ...user], options);
-  await sleep(300);
-  const server = spawn(upsd, ['-D', ...user], options);
-  await listening(port);
-  // Until the driver has told it all, the server's UPS has the status WAIT.
-  for (let tries = 0; !(await answer(port, 'GET VAR attic battery.charge')).startsWith('VAR'); tries++) {
-    if (tries === 100) throw new Error('upsd does not hear of its driver');
-    await sleep(100);
-  }
   const end = async (child: ChildProcess): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
     await ended;
   };
-  return {
-    port,
-    pullCable: () => end(ups),
-    async stop() {
-      await end(server);
-      await end(ups);
-      rmSync(folder, { recursive: true, force: true });
-    },
+  // -D keeps them in the foreground.
+  const ups = spawn(driver, ['-a', 'attic', '-D', ...user], options);
+  await sleep(300);
+  const server = spawn(upsd, ['-D', ...user], options);
+  const stop = async (): Promise<void> => {
+    await end(server);
+    await end(ups);
+    rmSync(folder, { recursive: true, force: true });
   };
+  try {
+    await listening(port);
+    // Until the driver has told it all, the server's UPS has the status WAIT.
+    for (let tries = 0; !(await answer(port, 'GET VAR attic battery.charge')).startsWith('VAR'); tries++) {
+      if (tries === 100) throw new Error('upsd does not hear of its driver');
+      await sleep(100);
+    }
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { port, pullCable: () => end(ups), stop };
 }

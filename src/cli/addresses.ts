@@ -43,7 +43,7 @@ export function readServed(folder: string): Served {
   if (served !== undefined) return served;
   throw new HelioError(
     'HELIO-1005',
-    `The run in ${folder} has not been served yet, so nobody can be invited to it.`,
+    `The run in ${folder} has not been served yet, so there is no address for an invitation.`,
     'Start it first: `heliotrope serve`.',
   );
 }

@@ -284,7 +284,7 @@ class IslandKeeper {
       new HelioError(
         'HELIO-5002',
         `${name} cannot run (${how}`,
-        `Mend that, and go on with \`heliotrope train --resume ${path.basename(folder)}\`.`,
+        `Fix that, and resume: \`heliotrope train --resume ${path.basename(folder)}\`.`,
       ),
     );
   }

@@ -98,6 +98,6 @@ export function requireWeights(folder: string): void {
   throw new HelioError(
     'HELIO-1005',
     `${folder} has no model yet: its run has not ended.`,
-    `Go on with it: \`${resumeCommand(folder)}\`.`,
+    `Resume it: \`${resumeCommand(folder)}\`.`,
   );
 }

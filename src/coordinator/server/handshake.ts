@@ -97,7 +97,7 @@ export class Handshake {
   /** It says what it has of the run. @throws HelioError HELIO-4004 when it said so before */
   resume(peer: Peer, island: string, { run, holds, beginnings }: Resume): void {
     if (peer.stage !== 'admitted')
-      throw new HelioError('HELIO-4004', 'The island said twice what it has.', 'Say it once a connection.');
+      throw new HelioError('HELIO-4004', 'The island sent resume twice.', 'Send it once on each connection.');
     this.#arrived(peer);
     peer.stage = 'joined';
     peer.beginnings = beginnings;
@@ -163,7 +163,7 @@ export class Handshake {
   }
 
   #expire(peer: Peer): void {
-    const what = 'The island has not said what it has of the run.';
+    const what = 'The island has not sent resume in time.';
     this.#context.refuse(peer, new RefusedForNow(what, 'It comes again by itself.', AGAIN_S));
   }
 

@@ -43,11 +43,11 @@ const ROUTES = {
   begin: createRoute({
     method: 'post',
     path: CODE_PATHS.begin,
-    summary: "The first message of who says to know the run's code (OPAQUE, RFC 9807: KE1); answers with KE2.",
+    summary: "Starts an exchange with the run's code (OPAQUE, RFC 9807: KE1); answers with KE2.",
     request: body(z.strictObject({ request: message })),
     responses: {
       200: json(beginAnswerSchema, 'The exchange has begun.'),
-      400: json(problem, 'It is no such message.'),
+      400: json(problem, 'Malformed message.'),
       403: json(problem, 'Codes are taken on the local network alone.'),
       429: json(problem, 'There were too many guesses.'),
     },
@@ -79,7 +79,7 @@ export function codeRoutes(app: OpenAPIHono, server: JoinCodeServer): void {
           403,
         );
       case 'malformed':
-        return c.json({ error: 'This is no first message of an exchange.' }, 400);
+        return c.json({ error: 'This is not the first message of an exchange.' }, 400);
     }
   });
   app.openapi(ROUTES.finish, async (c) => {

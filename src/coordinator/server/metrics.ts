@@ -51,7 +51,7 @@ export class RunMetrics {
   });
   readonly faults = new Counter({
     name: 'heliotrope_faults_total',
-    help: 'Errors that nobody foresaw; each closed the connection that it came of.',
+    help: 'Internal errors; each closed the connection that caused it.',
     registers: [this.#registry],
   });
 

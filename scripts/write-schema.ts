@@ -3,10 +3,12 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { templateSchema } from '../src/energy/meters/template.ts';
+import { siteSchema } from '../src/energy/site/site-schema.ts';
 import { runFileSchema } from '../src/protocol/run-file.ts';
 
 const SCHEMAS = {
   'run.schema.json': { title: 'Heliotrope run file', schema: runFileSchema, reused: 'inline' },
+  'site.schema.json': { title: 'Heliotrope site file', schema: siteSchema, reused: 'inline' },
   // A term stands in sums, products and alternatives of five sources: it is written once.
   'meter-template.schema.json': { title: 'Heliotrope meter template', schema: templateSchema, reused: 'ref' },
 } as const;

@@ -6,9 +6,10 @@ import { emptyView, etaS, fold, shareDone } from '../../src/cli/live/view.ts';
 import { buildProgram } from '../../src/cli/program.ts';
 import type { LiveRecord } from '../../src/cli/records.ts';
 import { lineChart } from '../../src/cli/report/chart.ts';
-import { editDistance, parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
+import { parseRunFile, resolveJob } from '../../src/cli/run-file.ts';
 import { ERROR_CODES } from '../../src/errors.ts';
 import { jobSchema } from '../../src/protocol/run-file.ts';
+import { editDistance } from '../../src/yaml-document.ts';
 
 describe('run file', () => {
   it('needs one line, and makes every other choice', () => {

@@ -1,0 +1,13 @@
+/** When a site's machine trains: one pure function. docs/energy-policy.md. */
+export { countdown, type Decision, decide, type Policies } from './decide.ts';
+export { clockTime } from './local-time.ts';
+export { DEFAULT_POLICY, type Hours, MODES, type Mode, type Policy, policySchema } from './policy-schema.ts';
+export {
+  newMemory,
+  type Override,
+  type PolicyMemory,
+  type Signal,
+  type SiteForecast,
+  type SiteNow,
+} from './site-now.ts';
+export { surplusW } from './surplus.ts';

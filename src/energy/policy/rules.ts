@@ -1,0 +1,184 @@
+import type { Reason } from '../../protocol/standing.ts';
+import { meanOver, type Series } from '../series.ts';
+import { clockTime, endOf, isWithin, localTime } from './local-time.ts';
+import type { Policy } from './policy-schema.ts';
+import type { SiteForecast, SiteNow } from './site-now.ts';
+
+/** Why the machine may not train, whatever the sun does. */
+export interface Stop {
+  readonly reason: Reason;
+  /** One sentence for the owner. */
+  readonly what: string;
+  /** When it is expected to be over, Unix ms; null where nobody knows. */
+  readonly untilMs: number | null;
+  /** The command that changes it. */
+  readonly fix?: string;
+}
+
+export interface Situation {
+  readonly site: SiteNow;
+  readonly forecast: SiteForecast;
+  readonly policy: Policy;
+  readonly timeZone: string;
+  readonly nowMs: number;
+}
+
+type Rule = (situation: Situation) => Stop | null;
+
+/** A meter that is silent for so long is no hiccup. */
+const SILENT_MS = 120_000;
+const GB = 1e9;
+
+/** In the order of their rank: of several that apply the first is named. What the owner says by hand comes first. */
+export const HARD_RULES: readonly Rule[] = [
+  ({ site, nowMs, timeZone }) => {
+    const { override } = site;
+    if (override === null || override.kind === 'resume' || isOver(override.untilMs, nowMs)) return null;
+    const until = override.untilMs === null ? 'until you resume it' : `until ${clockTime(override.untilMs, timeZone)}`;
+    return {
+      reason: 'paused-by-owner',
+      what: `Paused by you ${until}.`,
+      untilMs: override.untilMs,
+      fix: 'heliotrope resume',
+    };
+  },
+  ({ policy }) =>
+    policy.mode === 'off'
+      ? { reason: 'switched-off', what: 'Its mode is off.', untilMs: null, fix: 'heliotrope provide --mode sun' }
+      : null,
+  ({ site, nowMs, timeZone }) => {
+    const signal = strictestSignal(site, nowMs);
+    if (signal === null || signal.limitW >= site.machine.leastW) return null;
+    const until = signal.untilMs === null ? '' : ` until ${clockTime(signal.untilMs, timeZone)}`;
+    return {
+      reason: 'grid-signal',
+      what: `${signal.from} allows ${watts(signal.limitW)}${until}, and training needs ${watts(site.machine.leastW)}.`,
+      untilMs: signal.untilMs,
+    };
+  },
+  ({ site, policy }) => {
+    if (site.isGridConnected) return null;
+    if (policy.trainInOutage) return null;
+    return { reason: 'grid-outage', what: 'The grid is down: what the home has is for the home.', untilMs: null };
+  },
+  ({ site, policy }) => {
+    const { maxTemperatureC } = policy;
+    const { temperatureC } = site;
+    if (maxTemperatureC === undefined || temperatureC === undefined || temperatureC <= maxTemperatureC) return null;
+    return {
+      reason: 'too-hot',
+      what: `It has ${temperatureC.toFixed(0)} °C, and may have ${maxTemperatureC} °C.`,
+      untilMs: null,
+    };
+  },
+];
+
+/** Rules that the owner's `resume` lifts for a while. */
+export const SOFT_RULES: readonly Rule[] = [
+  ({ site, policy, nowMs }) => {
+    const { idleSinceMs } = site;
+    if (!policy.idleOnly || idleSinceMs === undefined) return null;
+    const idleMs = 1000 * policy.idleAfterS;
+    if (nowMs - idleSinceMs >= idleMs) return null;
+    return {
+      reason: 'owner-active',
+      what: 'Somebody uses the machine.',
+      untilMs: idleSinceMs + idleMs,
+    };
+  },
+  ({ policy, timeZone, nowMs }) => {
+    if (policy.quietHours.length === 0) return null;
+    const local = localTime(nowMs, timeZone);
+    if (!policy.quietHours.some((hours) => isWithin(hours, local))) return null;
+    const untilMs = endOf(policy.quietHours, nowMs, timeZone);
+    const until = untilMs === null ? '' : ` until ${clockTime(untilMs, timeZone)}`;
+    return { reason: 'quiet-hours', what: `Quiet hours${until}.`, untilMs };
+  },
+  ({ site, policy, nowMs }) => {
+    const { monthlyDataGB } = policy;
+    if (monthlyDataGB === undefined || site.dataThisMonthBytes < monthlyDataGB * GB) return null;
+    const now = new Date(nowMs);
+    return {
+      reason: 'data-budget',
+      what: `It has used the ${monthlyDataGB} GB that it may send and receive in a month.`,
+      untilMs: Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1),
+    };
+  },
+];
+
+/** Rules about power from the grid: they do not hold where training takes none. */
+export const GRID_RULES: readonly Rule[] = [
+  ({ site, forecast, policy, nowMs, timeZone }) => {
+    const { maxIntensityGPerKWh: most } = policy;
+    if (most === undefined) return null;
+    const { intensityGPerKWh: now } = site;
+    if (now !== undefined && now < most) return null;
+    const untilMs = firstBelow(forecast.intensityGPerKWh, most, nowMs);
+    const have =
+      now === undefined ? 'Nobody knows the carbon intensity of the grid now' : `The grid has ${now.toFixed(0)} g/kWh`;
+    return {
+      reason: 'dirty-power',
+      what: `${have}; it trains below ${most} g/kWh${expected(untilMs, timeZone)}.`,
+      untilMs,
+    };
+  },
+  ({ site, forecast, policy, nowMs, timeZone }) => {
+    const { maxPricePerKWh: most } = policy;
+    if (most === undefined) return null;
+    const { pricePerKWh: now } = site;
+    if (now !== undefined && now <= most) return null;
+    const untilMs = firstBelow(forecast.pricePerKWh, most, nowMs);
+    const have = now === undefined ? 'Nobody knows the price of power now' : `A kWh costs ${now.toFixed(2)}`;
+    return {
+      reason: 'dear-power',
+      what: `${have}; it trains at ${most} or less${expected(untilMs, timeZone)}.`,
+      untilMs,
+    };
+  },
+];
+
+/** The sun modes need to know what the home has. */
+export const meterRule: Rule = ({ site, nowMs }) => {
+  const { silentMeter } = site;
+  if (silentMeter === undefined || nowMs - silentMeter.sinceMs < SILENT_MS) return null;
+  return {
+    reason: 'meter-silent',
+    what: `The meter ${silentMeter.name} has said nothing for ${Math.round((nowMs - silentMeter.sinceMs) / 60_000)} min: nobody knows what the home has.`,
+    untilMs: null,
+    fix: `heliotrope meters check ${silentMeter.name}`,
+  };
+};
+
+export const firstOf = (rules: readonly Rule[], situation: Situation): Stop | null => {
+  for (const rule of rules) {
+    const stop = rule(situation);
+    if (stop !== null) return stop;
+  }
+  return null;
+};
+
+const isOver = (untilMs: number | null, nowMs: number): boolean => untilMs !== null && untilMs <= nowMs;
+
+/** What is allowed at most from outside, if anything is. */
+export function strictestSignal({ signals }: SiteNow, nowMs: number): SiteNow['signals'][number] | null {
+  return signals
+    .filter(({ untilMs }) => !isOver(untilMs, nowMs))
+    .reduce<SiteNow['signals'][number] | null>(
+      (strictest, signal) => (strictest === null || signal.limitW < strictest.limitW ? signal : strictest),
+      null,
+    );
+}
+
+/** The first moment from now at which a forecast is below a limit; null where it never is. */
+function firstBelow(series: Series | undefined, limit: number, nowMs: number): number | null {
+  if (series === undefined) return null;
+  const { startMs, stepMs, values } = series;
+  for (let i = Math.max(0, Math.floor((nowMs - startMs) / stepMs)); i < values.length; i++)
+    if (meanOver(series, Math.max(nowMs, startMs + i * stepMs), startMs + (i + 1) * stepMs) <= limit)
+      return Math.max(nowMs, startMs + i * stepMs);
+  return null;
+}
+
+export const watts = (powerW: number): string => `${Math.round(powerW)} W`;
+export const expected = (atMs: number | null, timeZone: string): string =>
+  atMs === null ? '' : `, expected at ${clockTime(atMs, timeZone)}`;

@@ -1,0 +1,28 @@
+import type { Policy } from './policy-schema.ts';
+import type { SiteNow } from './site-now.ts';
+
+/**
+ * What a home has left for training, after evcc's law (core/loadpoint.go `pvMaxCurrent`, core/site.go `sitePower`) with the battery's evening in mind: an island
+ * that takes what would have filled the battery buys it back from the grid after sunset.
+ */
+
+/** Charge from which on the battery counts as full. */
+const FULL_PERCENT = 95;
+
+/**
+ * Power that training may take without taking from anybody: what goes to the grid or is thrown away, what it draws itself already, and
+ * what charges the battery where that comes second or the battery is full.
+ *
+ * @returns W; undefined where nobody knows
+ */
+export function surplusW({ power, batteryPercent }: SiteNow, { batteryFirst }: Policy): number | undefined {
+  const { pvW, gridW, batteryW = 0, loadW, computeW, curtailedW = 0 } = power;
+  const chargingW = Math.max(0, -batteryW);
+  const dischargingW = Math.max(0, batteryW);
+  const isFull = batteryPercent !== undefined && batteryPercent >= FULL_PERCENT;
+  const yieldsW = batteryFirst && !isFull ? 0 : chargingW;
+  if (gridW !== undefined) return computeW - gridW - dischargingW + yieldsW + curtailedW;
+  if (pvW === undefined || loadW === undefined) return undefined;
+  // Without a meter at the grid: what the panels give beyond the home, the battery's charge left out.
+  return pvW - loadW - (batteryFirst && !isFull ? chargingW : 0) + curtailedW;
+}

@@ -306,7 +306,10 @@ function checkQuorum(step: Step): void {
     );
   if (phase === 'paused' && hasQuorum) enter(step, 'training', 'quorum reached again');
   if (there > 0) return;
-  if (isAnyoneExpectedBack(step.state, step.nowMs)) return step.update({ aloneSinceMs: null });
+  if (isAnyoneExpectedBack(step.state, step.nowMs)) {
+    if (step.state.aloneSinceMs !== null) step.update({ aloneSinceMs: null });
+    return;
+  }
   if (step.state.aloneSinceMs === null) step.update({ aloneSinceMs: step.nowMs });
   else if (step.nowMs - step.state.aloneSinceMs >= step.settings.gatherMs) {
     fail(step, `no island came back within ${step.settings.gatherMs / 1000} s`);

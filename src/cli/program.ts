@@ -10,6 +10,7 @@ import { EXPORT_FORMATS, type ExportOptions, exportModel } from './commands/expo
 import { type InviteOptions, invite } from './commands/invite.ts';
 import { type JoinOptions, join } from './commands/join.ts';
 import { type CheckOptions, checkMeter, listMeters } from './commands/meters.ts';
+import { type OwnerOptions, owner } from './commands/owner.ts';
 import { quickstart } from './commands/quickstart.ts';
 import { type ReceiptsOptions, receipts } from './commands/receipts.ts';
 import { runs } from './commands/runs.ts';
@@ -167,6 +168,7 @@ export function buildProgram(finish: (status: number) => void): Command {
       '--state <folder>',
       "folder for this island's key and checkpoints; default: in $HELIOTROPE_HOME, or ~/.local/state/heliotrope",
     )
+    .option('--site <file>', 'site.yaml: train only when sun, battery, grid and owner allow it')
     .option('--data <path>', 'train on all of these files, instead of the files of the run; may be repeated', collect)
     .option(
       '--data-root <folder>',
@@ -210,6 +212,15 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--island <name>', 'receipts of this island only')
     .option('--host <key>', 'public key of the host that must have signed them')
     .action(async (run: string, options: ReceiptsOptions) => finish(await receipts(run, options, context())));
+  for (const [kind, what] of [
+    ['pause', 'stop training on this machine'],
+    ['resume', 'take back a pause; with a time: train until then, whatever the sun does'],
+    ['drain', 'hand in what is trained, then stop training on this machine'],
+  ] as const)
+    command(kind, what, `  heliotrope ${kind}\n  heliotrope ${kind} --for 2h\n  heliotrope ${kind} --until 18:00`)
+      .option('--for <time>', 'for so long: 30m, 2h, 7d', duration)
+      .option('--until <time>', 'until then: 18:00, today or tomorrow')
+      .action((options: OwnerOptions) => finish(owner(kind, options, context())));
   command('status <run>', 'show the state of a run and of its islands', '  heliotrope status my-run').action(
     async (run: string) => finish(await status(run, context())),
   );

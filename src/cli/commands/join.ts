@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
 import { HelioError } from '../../errors.ts';
+import { type OpenSite, openSite } from '../../island/node/owner/open-site.ts';
 import type { Route } from '../../island/node/route-search.ts';
 import { runIsland } from '../../island/node/run-island.ts';
 import { stateFolder } from '../../island/node/state-folder.ts';
@@ -15,7 +16,9 @@ import { keptIdentity } from '../identity-file.ts';
 import { linkByCode, type Search } from '../lan/by-code.ts';
 import { type FoundRun, findRuns } from '../lan/discovery.ts';
 import { CODE_PATTERN } from '../lan/join-code.ts';
+import { readSiteFile } from '../site-file.ts';
 import { sanitized } from '../terminal-text.ts';
+import { siteFolder } from './owner.ts';
 
 export interface JoinOptions {
   readonly name?: string;
@@ -31,6 +34,7 @@ export interface JoinOptions {
   readonly quiet?: boolean;
   readonly trace?: string;
   readonly uplink?: readonly string[];
+  readonly site?: string;
 }
 
 /** Takes part in a run as one island, until the run is over. */
@@ -72,7 +76,10 @@ export async function join(
         ? "it trains on all of its own data, and validates on the run's held-out data"
         : "it trains on all of its own data; others validate, on the run's held-out data",
     );
+  // A site file that is wrong is told before anything is connected.
+  const home = options.site === undefined ? undefined : await openHome(options.site, log, context);
   const ending = await runIsland({
+    rules: home?.governor,
     routes: routesOf(addresses, secure, fingerprint, options.uplink ?? []),
     name,
     identity,
@@ -87,11 +94,15 @@ export async function join(
     log,
     traceFile: options.trace,
     signal: controller.signal,
-  });
+  }).finally(() => home?.close());
   const isStopped = ending === 'interrupted' && controller.signal.aborted;
   log(isStopped ? 'stopped; the same command joins again' : `the run is over for this island: ${ending}`);
   if (context.json) printJson({ island: name, ending });
   return ending === 'failed' ? 1 : isStopped ? 130 : 0;
+}
+
+async function openHome(file: string, log: (sentence: string) => void, context: CommandContext): Promise<OpenSite> {
+  return openSite({ site: readSiteFile(file), folder: siteFolder(context.environment), say: log });
 }
 
 /** What the owner named: his own files to train on, folders for what the run names. With neither, nothing is read that a host names. */

@@ -2,7 +2,7 @@ import { operatorsOnProcessor } from '../../ml/engine/capabilities.ts';
 import type { Provider } from '../../ml/engine/session.ts';
 import type { Content, Sink } from '../../protocol/frame.ts';
 import type { Identity } from '../../protocol/identity.ts';
-import type { CoordinatorConnection, IslandHost } from '../host.ts';
+import type { CoordinatorConnection, IslandHost, OwnerRules } from '../host.ts';
 import { leaveReason } from '../leave-reason.ts';
 import type { DataAccess } from '../own-data.ts';
 import { type Ending, IslandSession } from '../runtime.ts';
@@ -32,6 +32,8 @@ export interface NodeIslandOptions {
   readonly log: (sentence: string) => void;
   /** Where the island's timeline goes, if anywhere. */
   readonly traceFile: string | undefined;
+  /** What its owner allows; nothing where it may always train. */
+  readonly rules?: OwnerRules | undefined;
   /** When aborted, the island leaves the run and ends. */
   readonly signal: AbortSignal;
   /** Wraps the connection to the coordinator, for tests. */
@@ -58,6 +60,7 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
     stateFolder: options.stateFolder,
     data: options.data,
     evaluates: options.evaluates,
+    rules: options.rules,
     kind: 'process',
     keepReceipt: (receipt, signature, host) => receipts.add({ ...receipt, signature, host }),
     nowMs: () => performance.now(),

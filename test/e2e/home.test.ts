@@ -1,0 +1,93 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { run, scratch, start, tinyRun } from './command.ts';
+
+/** An island in a home: its owner's rules, and what the host sees of them. */
+
+interface Status {
+  readonly phase: string;
+  readonly merges: number;
+  readonly islands: readonly {
+    readonly island: string;
+    readonly status: string;
+    readonly tokens: number;
+    readonly standing: {
+      readonly reason: string;
+      readonly next: { readonly what: string; readonly atS: number | null } | null;
+    };
+  }[];
+}
+
+const siteFile = (folder: string, more: string): string => {
+  const file = path.join(folder, 'site.yaml');
+  writeFileSync(file, `location: { latitudeDeg: 48, longitudeDeg: 7.85, timeZone: Europe/Berlin }\n${more}`);
+  return file;
+};
+
+describe('an island in a home', { timeout: 180_000 }, () => {
+  it('is paused and resumed by its owner; the host sees it away, and the run goes on', async () => {
+    const folder = scratch();
+    const site = siteFile(folder, 'policy: { mode: always }\n');
+    const file = tinyRun(folder, 'sunny', { islands: 2, stop: { steps: 5_000 }, outer: { quorum: 1 } });
+    const serving = start(['serve', file, '--port', '0'], folder);
+    const link = /heliotrope join '(https?:[^']+)'/;
+    await serving.said(link);
+    const url = link.exec(serving.stderr())![1]!;
+    const lab = start(['join', url, '--name', 'lab', '--threads', '1', '--state', path.join(folder, 'lab')], folder);
+    const home = start(
+      ['join', url, '--name', 'attic', '--threads', '1', '--site', site, '--state', path.join(folder, 'attic')],
+      folder,
+    );
+    const status = async (): Promise<Status> =>
+      JSON.parse((await run(['status', 'sunny', '--json'], folder)).stdout) as Status;
+    const attic = async () => (await status()).islands.find(({ island }) => island === 'attic');
+    await serving.said('attic is training');
+    await expect.poll(async () => (await attic())?.tokens, { timeout: 30_000, interval: 500 }).toBeGreaterThan(0);
+    const paused = await run(['pause', '--for', '2h'], folder);
+    expect([paused.status, paused.stdout]).toEqual([
+      0,
+      expect.stringMatching(/^Paused until \w+ \d\d:\d\d; sooner with heliotrope resume/),
+    ]);
+    await home.said('does not train: Paused by you until');
+    await expect.poll(async () => (await attic())?.status, { timeout: 20_000, interval: 300 }).toBe('away');
+    const away = (await attic())!;
+    expect(away.standing).toMatchObject({
+      reason: 'paused-by-owner',
+      next: { what: expect.stringMatching(/^Paused by you until \d\d:\d\d\.$/) },
+    });
+    expect(away.standing.next!.atS! - Date.now() / 1000).toBeGreaterThan(7_000);
+    const merges = (await status()).merges;
+    await expect
+      .poll(async () => (await status()).merges, { timeout: 30_000, interval: 500 })
+      .toBeGreaterThan(merges + 1);
+    const later = (await attic())!;
+    expect(later.status).toBe('away');
+    const resumed = await run(['resume'], folder);
+    expect(resumed.stdout).toBe('The policy decides again.\n');
+    await expect.poll(async () => (await attic())?.status, { timeout: 30_000, interval: 300 }).toBe('training');
+    await expect
+      .poll(async () => (await attic())?.tokens, { timeout: 30_000, interval: 500 })
+      .toBeGreaterThan(later.tokens);
+    for (const each of [home, lab, serving]) each.child.kill('SIGINT');
+    await Promise.all([home.done, lab.done, serving.done]);
+  });
+
+  it('a site file that is wrong is told with its line before anything is connected', async () => {
+    const folder = scratch();
+    const site = siteFile(folder, 'solar:\n  arrays: [{ peakW: 8, tiltDeg: 30, azimuthDeg: 180 }]\n');
+    const outcome = await run(['join', 'http://127.0.0.1:9/join', '--site', site], folder);
+    expect([outcome.status, outcome.stderr]).toEqual([2, expect.stringContaining('If you meant 8 kW, write 8000.')]);
+    const none = await run(['join', 'http://127.0.0.1:9/join', '--site', 'nowhere.yaml'], folder);
+    expect([none.status, none.stderr]).toEqual([2, expect.stringContaining('nowhere.yaml cannot be read (ENOENT)')]);
+  });
+
+  it.each([
+    [['pause', '--for', '2h', '--until', '18:00'], 'Give one of them'],
+    [['pause', '--until', 'tomorrow'], 'Give it like 18:00'],
+    [['drain', '--for', '60d'], 'longer than 31 days'],
+  ])('%j says what is wrong', async (args, message) => {
+    const outcome = await run(args, scratch());
+    expect([outcome.status, outcome.stderr]).toEqual([2, expect.stringContaining(message)]);
+  });
+});

@@ -14,12 +14,14 @@ import type { Site } from './site-schema.ts';
 
 /** Inverters are built this much smaller than the panels, as a rule (PVWatts' DC to AC ratio). */
 const DC_TO_AC = 1.2;
+/** A panel on a balcony has one as large as itself. */
+const LEAST_INVERTER_W = 50;
 
 /** @returns undefined for a site without panels */
 export function solarSystemOf({ solar }: Site): SolarSystem | undefined {
   if (solar === undefined) return undefined;
   const peakW = solar.arrays.reduce((sum, array) => sum + array.peakW, 0);
-  const { arrays, inverterW = peakW / DC_TO_AC, lossPercent, exportLimitW } = solar;
+  const { arrays, inverterW = Math.max(LEAST_INVERTER_W, peakW / DC_TO_AC), lossPercent, exportLimitW } = solar;
   return {
     arrays: arrays.map(({ module, horizonDeg, ...array }) => ({
       ...array,

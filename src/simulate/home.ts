@@ -1,0 +1,180 @@
+import {
+  balanceInto,
+  batteryOf,
+  checkHome,
+  emptyFlows,
+  type FlowsBuffer,
+  type Home,
+  NO_BATTERY,
+  reserveWh,
+} from '../energy/home/index.ts';
+import type { SiteForecast, SiteNow } from '../energy/policy/index.ts';
+import { localTime } from '../energy/policy/local-time.ts';
+import { leastTrainW } from '../energy/site/site-file.ts';
+import type { Site } from '../energy/site/site-schema.ts';
+import { modelledPvW, plantOf, pvForecast, type WeatherAt } from '../energy/site/solar.ts';
+import type { SolarPlant } from '../energy/sun/index.ts';
+
+/** A home that is simulated: real sun and physics, clouds and a household from a seed. Its machine's draw comes from outside. */
+
+/** Longest step of the balance: clouds and batteries move within minutes. */
+const STEP_MS = 5 * 60_000;
+const HOUR_MS = 3_600_000;
+/** The charge that it begins with. */
+const START_SHARE = 0.5;
+
+/** Mean powers and where each watt-hour went, between two moments. */
+export interface HomeSpan {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly pvW: number;
+  readonly loadW: number;
+  readonly flows: Readonly<FlowsBuffer>;
+}
+
+/** Grid and weather around a simulated home. */
+export interface Around {
+  readonly weatherAt: WeatherAt;
+  intensityGPerKWh(atMs: number): number;
+}
+
+export class SimulatedHome {
+  readonly site: Site;
+  readonly #plant: SolarPlant | undefined;
+  readonly #home: Home;
+  readonly #around: Around;
+  readonly #visit: (span: HomeSpan) => void;
+  readonly #flows: FlowsBuffer;
+  #nowMs: number;
+  #last = { pvW: 0, loadW: 0, gridW: 0, batteryW: 0, curtailedW: 0 };
+  #forecast: { readonly atMs: number; readonly is: SiteForecast } | undefined;
+
+  /** @param visit told of every step of the balance; what it is given is its own @throws HelioError HELIO-1008, HELIO-1010 for a home that cannot be */
+  constructor(site: Site, startMs: number, around: Around, visit: (span: HomeSpan) => void = () => {}) {
+    this.site = site;
+    this.#plant = plantOf(site);
+    this.#around = around;
+    this.#visit = visit;
+    this.#nowMs = startMs;
+    const { battery: has, household, solar, grid } = site;
+    const battery =
+      has === undefined ? NO_BATTERY : batteryOf(has.capacityWh, has.chargeW, has.dischargeW, has.roundTripEfficiency);
+    this.#home = {
+      battery,
+      reserveWh:
+        has === undefined
+          ? 0
+          : reserveWh(battery, {
+              minimumShare: has.reservePercent / 100,
+              outageHours: has.outageHours,
+              baseLoadW: household.averageW,
+            }),
+      exportLimitW: solar?.exportLimitW ?? Number.POSITIVE_INFINITY,
+      importLimitW: grid.importLimitW ?? Number.POSITIVE_INFINITY,
+    };
+    checkHome(this.#home);
+    this.#flows = emptyFlows(has === undefined ? 0 : START_SHARE * has.capacityWh);
+  }
+
+  get batteryPercent(): number | undefined {
+    const { battery } = this.site;
+    return battery === undefined ? undefined : (100 * this.#flows.energyWh) / battery.capacityWh;
+  }
+
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
+  get powers(): { readonly pvW: number; readonly loadW: number; readonly gridW: number; readonly batteryW: number } {
+    return this.#last;
+  }
+
+  /** Lets time pass, with a machine that draws so much beyond what it draws idle (that is the household's). */
+  advance(toMs: number, computeW: number): void {
+    while (this.#nowMs < toMs) {
+      const endMs = Math.min(toMs, this.#nowMs + STEP_MS);
+      this.#step(endMs, computeW);
+      this.#nowMs = endMs;
+    }
+  }
+
+  #step(endMs: number, computeW: number): void {
+    const fromMs = this.#nowMs;
+    const atMs = (fromMs + endMs) / 2;
+    const hours = (endMs - fromMs) / HOUR_MS;
+    const pvW = this.#plant === undefined ? 0 : (modelledPvW(this.#plant, this.#around.weatherAt, atMs) ?? 0);
+    const loadW = this.site.household.averageW * loadShape(atMs, this.site.location.timeZone);
+    const { mode, batteryFirst } = this.site.policy;
+    const flows = this.#flows;
+    balanceInto(
+      this.#home,
+      {
+        hours,
+        pvW,
+        loadW,
+        computeW,
+        computeMayUse: { pv: true, battery: mode === 'sun-and-battery', grid: true },
+        pvOrder: batteryFirst && mode === 'sun' ? 'battery-first' : 'compute-first',
+        gridChargeW: 0,
+        gridConnected: true,
+      },
+      flows,
+    );
+    this.#last = {
+      pvW,
+      loadW,
+      gridW: (flows.gridToLoadWh + flows.gridToComputeWh + flows.gridToBatteryWh - flows.pvToGridWh) / hours,
+      batteryW:
+        (flows.batteryToLoadWh + flows.batteryToComputeWh - flows.pvToBatteryWh - flows.gridToBatteryWh) / hours,
+      curtailedW: flows.curtailedWh / hours,
+    };
+    this.#visit({ fromMs, toMs: endMs, pvW, loadW, flows: { ...flows } });
+  }
+
+  /** What the home's meters would say now. */
+  now(nowMs: number, computeW: number): SiteNow {
+    const { machine } = this.site;
+    const { battery } = this.site;
+    return {
+      power: { ...this.#last, computeW },
+      ...(battery === undefined ? {} : { batteryPercent: this.batteryPercent }),
+      reservePercent: battery === undefined ? 0 : (100 * this.#home.reserveWh) / battery.capacityWh,
+      isGridConnected: true,
+      machine: { idleW: machine.idleW, leastW: leastTrainW(machine), mostW: machine.trainW },
+      intensityGPerKWh: this.#around.intensityGPerKWh(nowMs),
+      pricePerKWh: this.site.grid.tariff?.kind === 'constant' ? this.site.grid.tariff.perKWh : undefined,
+      dataThisMonthBytes: 0,
+      signals: [],
+      override: null,
+    };
+  }
+
+  forecast(nowMs: number): SiteForecast {
+    if (this.#plant === undefined) return {};
+    if (this.#forecast === undefined || nowMs - this.#forecast.atMs > HOUR_MS)
+      this.#forecast = {
+        atMs: nowMs,
+        is: {
+          pvW: pvForecast(this.#plant, this.#around.weatherAt, nowMs, 36, {
+            quality: 'modelled',
+            method: 'PVWatts v5 on simulated weather',
+          }),
+        },
+      };
+    return this.#forecast.is;
+  }
+}
+
+/** A household's day, mean 1: low at night, a little more in the morning, most in the evening (the shape of CityLearn's homes). */
+const LOAD_BY_HOUR = [
+  0.62, 0.55, 0.52, 0.5, 0.52, 0.6, 0.8, 1.0, 1.02, 0.95, 0.92, 0.95, 1.0, 0.98, 0.95, 1.0, 1.12, 1.35, 1.6, 1.68, 1.55,
+  1.35, 1.1, 0.87,
+];
+const MEAN_LOAD = LOAD_BY_HOUR.reduce((sum, share) => sum + share, 0) / 24;
+
+function loadShape(atMs: number, timeZone: string): number {
+  const { minute } = localTime(atMs, timeZone);
+  const hour = Math.floor(minute / 60);
+  const part = (minute % 60) / 60;
+  return ((1 - part) * LOAD_BY_HOUR[hour]! + part * LOAD_BY_HOUR[(hour + 1) % 24]!) / MEAN_LOAD;
+}

@@ -92,7 +92,7 @@ it('every watt-hour of a simulated home has a place, whatever its machine draws'
         capacityWh: fc.integer({ min: 200, max: 40_000 }),
         cloud: fc.double({ min: 0.05, max: 1, noNaN: true }),
         draws: fc.array(fc.integer({ min: 0, max: 3_000 }), { minLength: 1, maxLength: 24 }),
-        exportLimitW: fc.option(fc.nat(5_000), { nil: undefined }),
+        exportLimitW: fc.option(fc.constantFrom(0, 50, 600, 5_000), { nil: undefined }),
       }),
       ({ latitudeDeg, longitudeDeg, peakW, capacityWh, cloud, draws, exportLimitW }) => {
         const site = siteOf({

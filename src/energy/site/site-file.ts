@@ -1,6 +1,7 @@
 import { HelioError } from '../../errors.ts';
 import { parseYaml } from '../../yaml-document.ts';
 import { type Site, siteSchema } from './site-schema.ts';
+import { plantOf } from './solar.ts';
 
 /** Longest site file that is read. */
 const SITE_BYTES = 200_000;
@@ -27,6 +28,15 @@ const wrong = (what: string, remedy: string): HelioError => new HelioError('HELI
 
 /** What no single key shows: kW where W was meant, and settings that contradict. */
 const CHECKS: readonly ((site: Site, file: string) => void)[] = [
+  // The rooms that compute with it know more of what cannot be.
+  (site, file) => {
+    try {
+      plantOf(site);
+    } catch (error) {
+      if (error instanceof HelioError) throw wrong(`${file}: solar: ${error.what}`, error.remedy);
+      throw error;
+    }
+  },
   ({ solar }, file) => {
     for (const [i, { peakW }] of (solar?.arrays ?? []).entries())
       if (peakW < 50)

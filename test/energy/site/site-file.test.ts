@@ -34,6 +34,7 @@ describe('says where it is wrong, and what to do', () => {
     ['a time zone that is none', HOME.replace('Europe/Berlin', 'Europe/Freiburg'), /timeZone.*IANA time zone/],
     ['no YAML', `${HOME}  x: [`, /site\.yaml:\d+:\d+/],
     ['kW of panels', HOME.replace('8000', '8'), /peakW is 8.*If you meant 8 kW, write 8000/s],
+    ['kW of export', HOME.replace('solar:', 'solar:\n  exportLimitW: 5'), /exportLimitW is 5 W.*5000 for 5 kW/s],
     ['kWh of battery', HOME.replace('10000', '10'), /capacityWh is 10.*If you meant 10 kWh, write 10000/s],
     ['a battery that is not there', HOME.replace(/^battery.*$/m, ''), /no battery/],
     ['sun without panels', 'location: { latitudeDeg: 1, longitudeDeg: 1 }', /no solar panels/],

@@ -28,15 +28,6 @@ const wrong = (what: string, remedy: string): HelioError => new HelioError('HELI
 
 /** What no single key shows: kW where W was meant, and settings that contradict. */
 const CHECKS: readonly ((site: Site, file: string) => void)[] = [
-  // The rooms that compute with it know more of what cannot be.
-  (site, file) => {
-    try {
-      plantOf(site);
-    } catch (error) {
-      if (error instanceof HelioError) throw wrong(`${file}: solar: ${error.what}`, error.remedy);
-      throw error;
-    }
-  },
   ({ solar }, file) => {
     for (const [i, { peakW }] of (solar?.arrays ?? []).entries())
       if (peakW < 50)
@@ -95,6 +86,15 @@ const CHECKS: readonly ((site: Site, file: string) => void)[] = [
         `${file}: policy.powerCapW is ${powerCapW}, and the machine does not train below ${least} W.`,
         `Set it to ${least} or more, or machine.minTrainW lower.`,
       );
+  },
+  // The rooms that compute with it know more of what cannot be.
+  (site, file) => {
+    try {
+      plantOf(site);
+    } catch (error) {
+      if (error instanceof HelioError) throw wrong(`${file}: solar: ${error.what}`, error.remedy);
+      throw error;
+    }
   },
 ];
 

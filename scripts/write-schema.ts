@@ -5,10 +5,12 @@ import { z } from 'zod';
 import { templateSchema } from '../src/energy/meters/template.ts';
 import { siteSchema } from '../src/energy/site/site-schema.ts';
 import { runFileSchema } from '../src/protocol/run-file.ts';
+import { homesSchema } from '../src/simulate/homes-file.ts';
 
 const SCHEMAS = {
   'run.schema.json': { title: 'Heliotrope run file', schema: runFileSchema, reused: 'inline' },
   'site.schema.json': { title: 'Heliotrope site file', schema: siteSchema, reused: 'inline' },
+  'homes.schema.json': { title: 'Heliotrope homes file', schema: homesSchema, reused: 'inline' },
   // A term stands in sums, products and alternatives of five sources: it is written once.
   'meter-template.schema.json': { title: 'Heliotrope meter template', schema: templateSchema, reused: 'ref' },
 } as const;

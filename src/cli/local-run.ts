@@ -17,6 +17,8 @@ export interface LocalRunOptions {
   readonly serveArguments: readonly string[];
   /** Where islands compute. */
   readonly device: string;
+  /** Names of the islands, and what each is started with beside; island-1, island-2 … when left out. */
+  readonly homes?: readonly { readonly name: string; readonly joinArguments: readonly string[] }[];
   /** Of each island; left out, its share of this machine's. */
   readonly threads?: number;
   readonly onServing: (line: Serving) => void;
@@ -42,7 +44,7 @@ const SHUTDOWN_MS = 10_000;
 export async function runLocally(
   options: LocalRunOptions,
 ): Promise<{ readonly summary: Summary; readonly folder: string }> {
-  const islands = new IslandKeeper(options.device, options.threads, options.onNotice);
+  const islands = new IslandKeeper(options);
   const coordinator = new CoordinatorKeeper(options, islands);
   const onStop = (): void => {
     islands.noMoreRestarts();
@@ -181,6 +183,7 @@ const ended = (how: string, folder: string | undefined): HelioError =>
 class IslandKeeper {
   readonly #device: string;
   readonly #threads: number | undefined;
+  readonly #homes: LocalRunOptions['homes'];
   readonly #notice: (sentence: string) => void;
   readonly #running = new Map<string, ChildProcess>();
   readonly #hopeless = Promise.withResolvers<HelioError>();
@@ -188,10 +191,11 @@ class IslandKeeper {
   readonly #lastWords = new Map<string, { readonly words: string; readonly times: number }>();
   #restarting = true;
 
-  constructor(device: string, threads: number | undefined, notice: (sentence: string) => void) {
+  constructor({ device, threads, homes, onNotice }: LocalRunOptions) {
     this.#device = device;
     this.#threads = threads;
-    this.#notice = notice;
+    this.#homes = homes;
+    this.#notice = onNotice;
   }
 
   /** Resolves when an island ended with something that a restart does not mend. */
@@ -201,7 +205,8 @@ class IslandKeeper {
 
   start(serving: Serving): void {
     const threads = this.#threads ?? Math.max(1, Math.floor(availableParallelism() / serving.islands));
-    for (let i = 1; i <= serving.islands; i++) this.#launch(`island-${i}`, serving, threads);
+    const plain = Array.from({ length: serving.islands }, (_, i) => ({ name: `island-${i + 1}`, joinArguments: [] }));
+    for (const { name, joinArguments } of this.#homes ?? plain) this.#launch(name, serving, threads, joinArguments);
   }
 
   noMoreRestarts(): void {
@@ -220,7 +225,7 @@ class IslandKeeper {
     clearTimeout(timer);
   }
 
-  #launch(name: string, serving: Serving, threads: number): void {
+  #launch(name: string, serving: Serving, threads: number, more: readonly string[]): void {
     const { invitation, folder, dataRoot } = serving;
     const state = path.join(folder, 'islands', name);
     makeFolder(state);
@@ -242,6 +247,7 @@ class IslandKeeper {
         dataRoot,
         '--parent',
         '--quiet',
+        ...more,
       ],
       'pipe',
       { HELIOTROPE_INVITATION: invitation },
@@ -266,7 +272,7 @@ class IslandKeeper {
       if (++this.#restarts > MAX_RESTARTS) return giveUp(`${how}) after ${MAX_RESTARTS} restarts`);
       this.#notice(`${name} crashed (${how}); the run goes on without it; starting it again`);
       setTimeout(() => {
-        if (this.#restarting) this.#launch(name, serving, threads);
+        if (this.#restarting) this.#launch(name, serving, threads, more);
       }, RESTART_MS);
     });
   }

@@ -11,7 +11,7 @@ import { type InviteOptions, invite } from './commands/invite.ts';
 import { type JoinOptions, join } from './commands/join.ts';
 import { type CheckOptions, checkMeter, listMeters } from './commands/meters.ts';
 import { type OwnerOptions, owner } from './commands/owner.ts';
-import { quickstart } from './commands/quickstart.ts';
+import { type QuickstartOptions, quickstart } from './commands/quickstart.ts';
 import { type ReceiptsOptions, receipts } from './commands/receipts.ts';
 import { runs } from './commands/runs.ts';
 import { type SampleCommandOptions, sample } from './commands/sample.ts';
@@ -100,8 +100,9 @@ export function buildProgram(finish: (status: number) => void): Command {
     'train a small model on six novels across four islands, on this machine',
     '  heliotrope quickstart\n  heliotrope quickstart --compare',
   )
+    .option('--sun', 'in five simulated homes around the globe: training follows the sun')
     .option('--compare', 'also train one island alone and a synchronous run, and compare their curves in the report')
-    .action(async (options: { compare?: boolean }) => finish(await quickstart(options, context())));
+    .action(async (options: QuickstartOptions) => finish(await quickstart(options, context())));
   command(
     'train [run.yaml]',
     'train on this machine: a coordinator and its islands',
@@ -110,6 +111,8 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option(...islands)
     .option('--resume <run>', 'resume an interrupted run from its last checkpoint')
     .addOption(device())
+    .option('--homes <file>', 'islands live in these simulated homes: they train when sun, battery and grid say so')
+    .option('--speed <times>', 'with --homes: how much faster their clock is; default: 1440x, a day in a minute')
     .option('--dry-run', 'train nothing; print an estimate of memory, bytes, time and energy, with warnings')
     .action(async (file: string | undefined, options: TrainOptions) => finish(await train(file, options, context())));
   command(
@@ -169,6 +172,8 @@ export function buildProgram(finish: (status: number) => void): Command {
       "folder for this island's key and checkpoints; default: in $HELIOTROPE_HOME, or ~/.local/state/heliotrope",
     )
     .option('--site <file>', 'site.yaml: train only when sun, battery, grid and owner allow it')
+    .addOption(new Option('--home <file#name>').hideHelp())
+    .addOption(new Option('--clock <clock>').hideHelp())
     .option('--data <path>', 'train on all of these files, instead of the files of the run; may be repeated', collect)
     .option(
       '--data-root <folder>',

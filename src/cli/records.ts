@@ -1,5 +1,6 @@
 import type { RunRecord } from '../coordinator/state.ts';
 import type { Unit } from '../protocol/job.ts';
+import type { HomeTotals } from '../simulate/home-records.ts';
 import type { CodeTried } from './lan/opaque-server.ts';
 
 /** A record as it is written to metrics.jsonl and told to whoever watches: when, and with the bytes so far. */
@@ -80,6 +81,8 @@ export interface Summary {
   readonly carbonMethod: string;
   /** Most memory of the process that hosted the run last. Summaries of earlier versions have none. */
   readonly coordinatorMemoryBytes?: number;
+  /** Of a run in homes: what each took, from where, and what it cost. */
+  readonly homes?: readonly HomeTotals[];
   readonly samples: { readonly before: string; readonly after: string } | null;
   readonly islandDetails: readonly IslandDetail[];
 }

@@ -1,4 +1,4 @@
-import type { Reason } from '../protocol/standing.ts';
+import type { Reason, Standing } from '../protocol/standing.ts';
 import { startingAt } from './claims.ts';
 import { releaseEvaluation, wakeEvaluation } from './evaluation.ts';
 import { keysOf } from './persistent-map.ts';
@@ -38,7 +38,7 @@ function goAway(step: Step, name: string, event: Event & { readonly kind: 'stand
     overdue: false,
   });
   releaseEvaluation(step, name);
-  step.record({ kind: 'island', island: name, status: 'away', reason: event.standing.reason });
+  step.record({ kind: 'island', island: name, status: 'away', reason: why(event.standing) });
 }
 
 /** It was connected all the time, and has what was merged meanwhile. As a newcomer it is not waited for before its next merge. */
@@ -72,6 +72,8 @@ export const asleepAfterRestart = (nowMs: number) => ({ sinceMs: nowMs, untilMs:
 /** Whether somebody is away who is believed to come back: then a run without islands waits, and does not fail. */
 export const isAnyoneExpectedBack = ({ islands }: RunState, nowMs: number): boolean =>
   keysOf(islands.away).some((name) => islandOf(islands, name)!.rest!.untilMs > nowMs);
+
+const why = ({ reason, next }: Standing): string => (next === null ? reason : `${reason}: ${next.what}`);
 
 const believedUntilMs = (nowMs: number, { backInMs }: Event & { readonly kind: 'standing' }): number =>
   nowMs + (backInMs === undefined ? UNSAID_MS : Math.min(LONGEST_MS, Math.max(0, backInMs) + LATE_MS));

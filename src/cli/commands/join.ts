@@ -11,11 +11,13 @@ import { requireProvider } from '../../ml/engine/node-runtime.ts';
 import type { Provider } from '../../ml/engine/session.ts';
 import { type InvitationLink, readLink, writeLink } from '../../protocol/invitation.ts';
 import { RUN_PATH } from '../../protocol/messages.ts';
+import { readClock } from '../../simulate/site-clock.ts';
 import { type CommandContext, onParentGone, print, printJson, stopSignal, tell, VERSION } from '../context.ts';
 import { keptIdentity } from '../identity-file.ts';
 import { linkByCode, type Search } from '../lan/by-code.ts';
 import { type FoundRun, findRuns } from '../lan/discovery.ts';
 import { CODE_PATTERN } from '../lan/join-code.ts';
+import { openSimulatedHome } from '../simulated-home.ts';
 import { readSiteFile } from '../site-file.ts';
 import { sanitized } from '../terminal-text.ts';
 import { siteFolder } from './owner.ts';
@@ -35,6 +37,9 @@ export interface JoinOptions {
   readonly trace?: string;
   readonly uplink?: readonly string[];
   readonly site?: string;
+  /** FILE#NAME of a simulated home, and the clock that it lives by; `train --homes` sets them. */
+  readonly home?: string;
+  readonly clock?: string;
 }
 
 /** Takes part in a run as one island, until the run is over. */
@@ -77,7 +82,7 @@ export async function join(
         : "it trains on all of its own data; others validate, on the run's held-out data",
     );
   // A site file that is wrong is told before anything is connected.
-  const home = options.site === undefined ? undefined : await openHome(options.site, log, context);
+  const home = await openHome(options, log, context);
   const ending = await runIsland({
     rules: home?.governor,
     routes: routesOf(addresses, secure, fingerprint, options.uplink ?? []),
@@ -101,8 +106,13 @@ export async function join(
   return ending === 'failed' ? 1 : isStopped ? 130 : 0;
 }
 
-async function openHome(file: string, log: (sentence: string) => void, context: CommandContext): Promise<OpenSite> {
-  return openSite({ site: readSiteFile(file), folder: siteFolder(context.environment), say: log });
+async function openHome(
+  { site, home, clock, state }: JoinOptions,
+  say: (sentence: string) => void,
+  { environment }: CommandContext,
+): Promise<Pick<OpenSite, 'governor' | 'close'> | undefined> {
+  if (home !== undefined) return openSimulatedHome(home, readClock(clock ?? ''), state ?? siteFolder(environment));
+  return site === undefined ? undefined : openSite({ site: readSiteFile(site), folder: siteFolder(environment), say });
 }
 
 /** What the owner named: his own files to train on, folders for what the run names. With neither, nothing is read that a host names. */

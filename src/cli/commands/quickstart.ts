@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { HelioError } from '../../errors.ts';
 import { writeWhole } from '../../files.ts';
 import { type CommandContext, colorful, PACKAGE_FOLDER, print, printJson, stopSignal, tell } from '../context.ts';
 import { bytes } from '../live/format.ts';
@@ -19,12 +20,22 @@ const BESIDE = [
   },
 ];
 
+export interface QuickstartOptions {
+  readonly compare?: boolean;
+  readonly sun?: boolean;
+}
+
 /** Trains the example model on six novels across four islands; with `compare`, two others beside it. */
-export async function quickstart(options: { readonly compare?: boolean }, context: CommandContext): Promise<number> {
+export async function quickstart(options: QuickstartOptions, context: CommandContext): Promise<number> {
   const example = (file: string): string => path.join(PACKAGE_FOLDER, 'examples', file);
   const signal = stopSignal();
   const show = (folder: string): string => path.relative('', folder) || '.';
-  const { summary, folder } = await trainLocally(example('quickstart.yaml'), {}, context, signal);
+  if (options.sun === true && options.compare === true)
+    throw new HelioError('HELIO-1006', '--sun and --compare are both given.', 'Give one of them.');
+  const { summary, folder } =
+    options.sun === true
+      ? await trainLocally(example('quickstart-sun.yaml'), { homes: example('homes.yaml') }, context, signal)
+      : await trainLocally(example('quickstart.yaml'), {}, context, signal);
   const runs: ReportedRun[] = [{ title: 'quickstart', summary, curves: await readCurves(folder) }];
   if (!context.json) for (const line of reportLines(summary, show(folder), colorful(context.environment))) print(line);
   for (const { file, title, exchanged } of options.compare === true ? BESIDE : []) {

@@ -6,6 +6,7 @@ import type { Provider } from '../../ml/engine/session.ts';
 import { type CommandContext, colorful, print, printJson, stopSignal, tell } from '../context.ts';
 import { count, duration, integer } from '../live/format.ts';
 import { ProgressDisplay } from '../live/progress-display.ts';
+import { livingHomes } from '../living-homes.ts';
 import { runLocally } from '../local-run.ts';
 import { planLines, planRun } from '../plan.ts';
 import type { Summary } from '../records.ts';
@@ -18,6 +19,9 @@ export interface TrainOptions {
   readonly dryRun?: boolean;
   /** Where the islands compute; the CPU when left out. */
   readonly device?: Provider;
+  /** A file of simulated homes, and how much faster their clock is. */
+  readonly homes?: string;
+  readonly speed?: string;
 }
 
 /** Trains a run file on this machine, or goes on with an interrupted run. @returns the exit status */
@@ -29,12 +33,15 @@ export async function train(file: string | undefined, options: TrainOptions, con
       'For example: `heliotrope train examples/minimal.yaml`.',
     );
   }
+  if (options.speed !== undefined && options.homes === undefined)
+    throw new HelioError('HELIO-1006', '--speed is given without --homes.', 'It is the speed of the clock of homes.');
   if (options.dryRun === true && file !== undefined) return dryRun(file, options, context);
   const { summary, folder } = await trainLocally(file, options, context, stopSignal());
   if (context.json) printJson({ ...summary, folder });
-  else
+  else {
     for (const line of reportLines(summary, path.relative('', folder) || '.', colorful(context.environment)))
       print(line);
+  }
   if (summary.status === 'interrupted') {
     tell(`Stopped with a checkpoint. To resume: heliotrope train --resume ${path.basename(folder)}`);
   }
@@ -59,17 +66,21 @@ export async function trainLocally(
       'Check its name; examples/ holds some to start from.',
     );
   }
-  const islands = options.islands === undefined ? [] : ['--islands', String(options.islands)];
+  const living = options.homes === undefined ? undefined : livingHomes(options, context);
+  const expected = living?.islands ?? options.islands;
+  const islands = expected === undefined ? [] : ['--islands', String(expected)];
   let display = new ProgressDisplay(process.stderr, 1, 'tokens', context.environment);
   const stopping = (): void => display.say('stopping with a checkpoint; press Ctrl-C again to stop without one');
   signal.addEventListener('abort', stopping);
   try {
-    return await runLocally({
+    const done = await runLocally({
       device: options.device ?? 'cpu',
+      ...(living === undefined ? {} : { homes: living.homes, threads: living.threads }),
       serveArguments: [...source, ...islands, '--runs', context.runs],
       signal,
       onServing: (line) => {
-        display = new ProgressDisplay(process.stderr, line.steps, line.unit, context.environment);
+        living?.begins(line.folder);
+        display = new ProgressDisplay(process.stderr, line.steps, line.unit, context.environment, living?.view);
         if (line.keptAs !== null) display.say(`the earlier run is kept in ${path.relative('', line.keptAs)}`);
         display.say(
           `${count(line.islands, 'island')}, ${integer(line.parameters)} parameters, folder ${path.relative('', line.folder) || '.'}`,
@@ -79,6 +90,7 @@ export async function trainLocally(
       onRecord: (record) => display.take(record),
       onNotice: (sentence) => display.say(sentence),
     });
+    return living === undefined ? done : { ...done, summary: await living.summarized(done) };
   } finally {
     signal.removeEventListener('abort', stopping);
     display.finish();

@@ -13,6 +13,7 @@ import { emptyView, etaS, fold, shareDone, type View } from './view.ts';
 export class ProgressDisplay {
   readonly #out: NodeJS.WriteStream;
   readonly #unit: Unit;
+  readonly #beside: Beside | undefined;
   readonly #live: boolean;
   readonly #colors: ReturnType<typeof pc.createColors>;
   readonly #startMs = performance.now();
@@ -22,7 +23,14 @@ export class ProgressDisplay {
   #saidStep = -1;
 
   /** @param live redraw in place; off for pipes, CI and `NO_COLOR` with a dumb terminal */
-  constructor(out: NodeJS.WriteStream, totalSteps: number, unit: Unit, environment: NodeJS.ProcessEnv) {
+  constructor(
+    out: NodeJS.WriteStream,
+    totalSteps: number,
+    unit: Unit,
+    environment: NodeJS.ProcessEnv,
+    beside?: Beside,
+  ) {
+    this.#beside = beside;
     this.#out = out;
     this.#unit = unit;
     const colorful = !environment.NO_COLOR && (out.isTTY === true || Boolean(environment.FORCE_COLOR));
@@ -34,7 +42,9 @@ export class ProgressDisplay {
   take(record: LiveRecord): void {
     this.#view = fold(this.#view, record);
     if (!this.#live) return this.#printLine(record);
-    const sentence = record.kind === 'phase' || record.kind === 'island' ? describeRecord(record) : undefined;
+    // What comes and goes with the sun is in the lines beside the table.
+    const said = record.kind === 'phase' || (record.kind === 'island' && this.#beside === undefined);
+    const sentence = said ? describeRecord(record) : undefined;
     if (sentence !== undefined) this.say(sentence);
     else if (performance.now() - this.#drawnAtMs >= REDRAW_MS) this.#draw();
   }
@@ -55,7 +65,9 @@ export class ProgressDisplay {
   }
 
   #printLine(record: LiveRecord): void {
-    if (record.kind === 'phase' || record.kind === 'island') this.say(describeRecord(record)!);
+    for (const sentence of this.#beside?.news() ?? []) this.say(sentence);
+    if (record.kind === 'phase' || (record.kind === 'island' && this.#beside === undefined))
+      this.say(describeRecord(record)!);
     if (record.kind === 'evaluation') this.say(this.#headline());
     if (record.kind === 'merge' && record.runStep - this.#saidStep >= this.#view.totalSteps / 20) {
       this.#saidStep = record.runStep;
@@ -104,7 +116,8 @@ export class ProgressDisplay {
     const filled = Math.round(shareDone(this.#view) * width);
     const bar = green('█'.repeat(filled)) + dim('░'.repeat(width - filled));
     const rows = this.#rows().map((row) => (row.includes('training') ? row : yellow(row)));
-    const lines = ['', `${bar}  ${bold(this.#view.phase)}`, this.#headline(), dim(sparkline(this.#view)), ...rows];
+    const head = ['', `${bar}  ${bold(this.#view.phase)}`, this.#headline(), dim(sparkline(this.#view))];
+    const lines = [...head, ...rows, ...(this.#beside?.lines() ?? [])];
     this.#out.write(`${lines.join('\n')}\n`);
     // A line that is wider than the terminal takes several rows of it.
     const columns = Math.max(20, this.#out.columns ?? 80);
@@ -117,6 +130,12 @@ export class ProgressDisplay {
     if (this.#drawnLines > 0) this.#out.write(`\u001b[${this.#drawnLines}A\u001b[0J`);
     this.#drawnLines = 0;
   }
+}
+
+/** Something that goes on beside the run: lines for a display that redraws, sentences for one that does not. */
+export interface Beside {
+  lines(): readonly string[];
+  news(): readonly string[];
 }
 
 const REDRAW_MS = 200;

@@ -1,6 +1,8 @@
+import type { ReportedHome } from '../homes.ts';
 import { byName, bytes, compact, count, duration, integer, percent } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { escapeHtml, lineChart, type Series } from './chart.ts';
+import { homesSection } from './homes-html.ts';
 import type { Curves } from './metrics.ts';
 import { qualityOf } from './quality.ts';
 
@@ -11,13 +13,15 @@ export interface ReportedRun {
   readonly curves: Curves;
   /** What each island exchanged, where the summary does not say it: a run that only stands for another. */
   readonly exchanged?: string;
+  /** Where its islands lived, if in homes. */
+  readonly homes?: readonly ReportedHome[];
 }
 
 const COLORS = ['#7a4fd0', '#d9822b', '#2b8a6e', '#b83b5e', '#3b6fb8', '#8a7a2b', '#5e5e5e', '#2baab8'];
 
 /** One self-contained page: what was trained, how well, what it cost, and the curves. */
 export function reportHtml(runs: readonly ReportedRun[]): string {
-  const [{ summary, curves, title }, ...others] = runs as readonly [ReportedRun, ...ReportedRun[]];
+  const [{ summary, curves, title, homes }, ...others] = runs as readonly [ReportedRun, ...ReportedRun[]];
   const { validationLoss: loss } = summary;
   const { lossUnit, unit, second } = qualityOf(summary);
   const ratio = summary.bytesPerIslandDataParallel / Math.max(1, summary.bytesPerIsland);
@@ -33,6 +37,7 @@ ${card('Time computing', percent(summary.computeShare), `waiting ${duration(summ
 ${card('Energy', `${summary.energyWh.toPrecision(3)} Wh`, `${summary.gCO2e.toPrecision(3)} gCO₂e, estimated`)}
 </section>
 <section>${lineChart(validationCurves(runs), { title: 'Validation loss of the merged model', xLabel: 'inner steps of each island', yLabel: lossUnit, width: 860, height: 340 })}</section>
+${homes === undefined ? '' : homesSection(homes)}
 ${others.length === 0 ? '' : comparison(runs)}
 <section>${lineChart(trainingCurves(curves), { title: 'Training loss of each island (averaged over 10 steps)', xLabel: 'inner steps', yLabel: lossUnit, width: 860, height: 300 })}</section>
 <section><h2>Where the time went</h2>${timeTable(summary)}</section>

@@ -1,8 +1,10 @@
 import path from 'node:path';
 import pc from 'picocolors';
+import type { HomeTotals } from '../../simulate/home-records.ts';
 import { bytes, compact, count, duration, integer, percent } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { sanitized } from '../terminal-text.ts';
+import { watthours } from './homes-html.ts';
 import { qualityOf, risenSince } from './quality.ts';
 
 /** The report at the end of a run, as lines for a terminal. */
@@ -41,6 +43,7 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
     ),
     fact('energy', `${bold(`${s.energyWh.toPrecision(3)} Wh`)}, ${s.gCO2e.toPrecision(3)} gCO2e`),
     fact('', dim(sanitized(s.energyMethod))),
+    ...(s.homes ?? []).map((home, i) => fact(i === 0 ? 'homes' : '', homeLine(home))),
     ...(s.samples === null
       ? []
       : ['', fact('before', quote(s.samples.before)), fact('after', green(quote(s.samples.after)))]),
@@ -49,6 +52,13 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
     fact('look at it', path.join(folder, 'report.html')),
     fact('try it', `heliotrope ${s.perplexity === null ? 'eval' : 'sample'} ${path.basename(folder)}`),
   ];
+}
+
+function homeLine({ home, trainedHours, hours, computeWh, counterfactualG }: HomeTotals): string {
+  const { pv, battery, grid } = computeWh;
+  const share = (wh: number): string => percent(wh / Math.max(1e-9, pv + battery + grid));
+  const energy = watthours(pv + battery + grid);
+  return `${home.padEnd(12)} trained ${trainedHours.toFixed(1)} of ${hours.toFixed(1)} h, ${energy}: sun ${share(pv)}, battery ${share(battery)}, grid ${share(grid)}; ${counterfactualG.toFixed(0)} gCO2e counterfactual`;
 }
 
 const quote = (text: string): string => `“${sanitized(text.trim(), MOST_QUOTED).replace(/\s+/g, ' ')}”`;

@@ -1,0 +1,108 @@
+import { appendFileSync } from 'node:fs';
+import path from 'node:path';
+import { clearSkyWeather } from '../energy/sun/index.ts';
+import { HelioError } from '../errors.ts';
+import { writeWhole } from '../files.ts';
+import { Governor } from '../island/owner/governor.ts';
+import { cloudFactor } from '../simulate/clouds.ts';
+import { type Around, type HomeSpan, SimulatedHome } from '../simulate/home.ts';
+import { HomeRecorder } from '../simulate/home-records.ts';
+import type { SimulatedSite } from '../simulate/homes-file.ts';
+import { type SiteClock, siteMs } from '../simulate/site-clock.ts';
+import { readHomes } from './homes.ts';
+
+/** How often a simulated home moves and decides, real time. */
+const TICK_MS = 100;
+
+/** What a home shows of itself, in `home.json`. */
+export interface HomeNow {
+  readonly atMs: number;
+  readonly pvW: number;
+  readonly batteryPercent: number | null;
+  readonly powerW: number;
+  readonly state: string;
+  readonly reason: string;
+  readonly what: string;
+}
+
+/**
+ * An island's home that is simulated: its governor decides for a real island, on the homes' clock. What it did goes to `energy.jsonl`, where it stands to
+ * `home.json`.
+ */
+export function openSimulatedHome(
+  argument: string,
+  clock: SiteClock,
+  folder: string,
+): { readonly governor: Governor; close(): Promise<void> } {
+  const at = argument.lastIndexOf('#');
+  const [file, name] = [argument.slice(0, at), argument.slice(at + 1)];
+  const site = readHomes(file).homes.find((home) => home.name === name);
+  if (site === undefined) throw new HelioError('HELIO-1011', `${file} has no home ${name}.`, 'Check its name.');
+  const startMs = siteMs(clock, Date.now());
+  const around = aroundOf(site);
+  const spans: HomeSpan[] = [];
+  const without: HomeSpan[] = [];
+  const home = new SimulatedHome(site, startMs, around, (span) => spans.push(span));
+  // The same home in which nobody trains: what training costs is the difference.
+  const shadow = new SimulatedHome(site, startMs, around, (span) => without.push(span));
+  const recorder = new HomeRecorder((record) =>
+    appendFileSync(path.join(folder, 'energy.jsonl'), `${JSON.stringify(record)}\n`),
+  );
+  home.advance(startMs + 1, 0);
+  shadow.advance(startMs + 1, 0);
+  const governor = new Governor({
+    view: home,
+    policy: site.policy,
+    timeZone: site.location.timeZone,
+    nowMs: () => home.nowMs,
+    speed: clock.speed,
+  });
+  const tick = (): void => {
+    const nowMs = siteMs(clock, Date.now());
+    const { powerW, standing } = governor.decision;
+    home.advance(nowMs, powerW);
+    shadow.advance(nowMs, 0);
+    governor.tick();
+    const started = powerW === 0 && governor.decision.powerW > 0;
+    for (const [i, span] of spans.entries())
+      recorder.add(span, without[i]!, {
+        batteryPercent: home.batteryPercent,
+        intensityGPerKWh: around.intensityGPerKWh(span.fromMs),
+        reason: powerW > 0 ? 'training' : standing.reason,
+        started: started && i === 0,
+      });
+    spans.length = 0;
+    without.length = 0;
+    const now: HomeNow = {
+      atMs: nowMs,
+      pvW: home.powers.pvW,
+      batteryPercent: home.batteryPercent ?? null,
+      powerW: governor.decision.powerW,
+      state: governor.decision.standing.state,
+      reason: governor.decision.standing.reason,
+      what: governor.decision.standing.next?.what ?? '',
+    };
+    writeWhole(path.join(folder, 'home.json'), JSON.stringify(now));
+  };
+  tick();
+  const timer = setInterval(tick, TICK_MS);
+  return {
+    governor,
+    async close() {
+      clearInterval(timer);
+      tick();
+      recorder.flush();
+    },
+  };
+}
+
+const AIR_C = 18;
+const WIND_M_PER_S = 2;
+
+function aroundOf(site: SimulatedSite): Around {
+  const { location, cloudiness, seed, grid } = site;
+  return {
+    weatherAt: (atMs) => clearSkyWeather(location, atMs, AIR_C, WIND_M_PER_S, cloudFactor(seed, atMs, cloudiness)),
+    intensityGPerKWh: () => (grid.intensity.kind === 'constant' ? grid.intensity.gPerKWh : 475),
+  };
+}

@@ -45,6 +45,7 @@ export const ERROR_CODES = {
   'HELIO-1009': 2, // sun: weather that cannot be, or too little of it
   'HELIO-1010': 2, // home: a battery, reserve, limit or power that cannot be
   'HELIO-1011': 2, // site file: syntax, unknown key, a value that cannot be, or settings that contradict
+  'HELIO-1012': 2, // energy accounting: a meter that goes backwards or jumps, a record or factor that cannot be
   'HELIO-2001': 1, // engine: graph or session could not be built or run
   'HELIO-2002': 1, // training diverged (loss or gradient is not finite)
   'HELIO-2003': 2, // engine: a device or precision that this machine does not have

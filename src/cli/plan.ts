@@ -1,5 +1,5 @@
 import { availableParallelism, totalmem } from 'node:os';
-import { estimateEnergy } from '../energy/accounting.ts';
+import { estimateEnergy } from '../energy/accounting/index.ts';
 import { KEPT_CHECKPOINTS } from '../island/node/island-checkpoint.ts';
 import { isLanguage } from '../ml/models/model.ts';
 import { codecFor } from '../outer/codecs/index.ts';

@@ -3,7 +3,7 @@ import { allIslands } from '../coordinator/roster.ts';
 import { runStepOf } from '../coordinator/run.ts';
 import type { Ending } from '../coordinator/server/server.ts';
 import type { RunState } from '../coordinator/state.ts';
-import { estimateEnergy } from '../energy/accounting.ts';
+import { estimateEnergy } from '../energy/accounting/index.ts';
 import { nodeRuntime } from '../ml/engine/node-runtime.ts';
 import { isLanguage } from '../ml/models/model.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';

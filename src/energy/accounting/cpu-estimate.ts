@@ -1,13 +1,17 @@
+import type { Quality } from '../figure.ts';
+
 export interface EnergyEstimate {
   readonly energyWh: number;
   /** How the figure was got, in one sentence for the reader of a report. */
   readonly energyMethod: string;
   readonly gCO2e: number;
   readonly carbonMethod: string;
+  /** Of energy and carbon together: as good as the worse of them. */
+  readonly energyQuality: Quality;
 }
 
 /**
- * Energy of CPU work by the fallback model: busy core seconds × assumed power of a busy core. It leaves out
+ * The last fallback, where no meter and no model of the machine is at hand: busy core seconds × assumed power of a busy core. It leaves out
  * idle power, memory, power supply and network.
  *
  * @param cpuS CPU seconds of all processes of the run
@@ -21,5 +25,6 @@ export function estimateEnergy(cpuS: number, wattsPerCore: number, intensityGPer
     energyMethod: `estimated: ${cpuS.toFixed(0)} CPU seconds × ${wattsPerCore} W for each busy core (assumed; set energy.wattsPerCore)`,
     gCO2e: (energyWh / 1000) * intensityGPerKWh,
     carbonMethod: `location-based: ${intensityGPerKWh} g/kWh (assumed; set energy.intensityGPerKWh), operational only`,
+    energyQuality: 'assumed',
   };
 }

@@ -204,7 +204,7 @@ test('every watt-hour has a place, in any home and step', () => {
         }
       },
     ),
-    { numRuns: 2000 },
+    { numRuns: 600 },
   );
   expect(worst.residual).toBeLessThan(1e-6);
 });

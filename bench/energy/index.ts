@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { type Figure, publish } from '../figures.ts';
+import { homes } from './homes.ts';
 import type { Section } from './section.ts';
 import { sun } from './sun.ts';
 
-const SECTIONS: readonly Section[] = [sun];
+const SECTIONS: readonly Section[] = [sun, homes];
 
 /** Energy: how near its models are to what others publish, and what they cost. `only` names sections; `data` a folder with real traces. */
 export async function energy(options: {

@@ -70,6 +70,10 @@ export const ERROR_CODES = {
   'HELIO-6103': 2, // meter template: syntax, unknown key, wrong type, a setting that is missing
   'HELIO-6104': 4, // meter: it refused, as name, password or token are wrong or missing
   'HELIO-6105': 5, // meter: no answer in time
+  'HELIO-6201': 3, // grid or weather service: cannot be reached, late or busy
+  'HELIO-6202': 1, // grid or weather service: it answered, but with nothing that can be used
+  'HELIO-6203': 2, // grid or weather: a file, zone or token that is wrong or missing
+  'HELIO-6204': 4, // grid or weather service: it refused, as the token is wrong or may not ask this
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

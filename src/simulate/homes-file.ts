@@ -54,6 +54,20 @@ export function parseHomes(source: string, file: string): HomesFile {
     if (names.has(site.name))
       throw new HelioError('HELIO-1011', `${file}: two homes are called ${site.name}.`, 'Give each a name of its own.');
     names.add(site.name);
+    const { intensity, tariff } = site.grid;
+    // A simulated day must not ask a service of today, nor use a figure in its place.
+    if (intensity.kind !== 'constant' || (tariff !== undefined && tariff.kind !== 'constant'))
+      throw new HelioError(
+        'HELIO-1011',
+        `${file}, ${site.name}: a simulated home has an intensity or tariff of another kind than constant.`,
+        'Give `kind: constant` under `grid`.',
+      );
+    if (site.weather.kind !== 'clear-sky')
+      throw new HelioError(
+        'HELIO-1011',
+        `${file}, ${site.name}: weather of kind ${site.weather.kind}; a simulated home has its own.`,
+        'Leave `weather` out; `cloudiness` and `seed` say how its sky is.',
+      );
     // As it would be refused on its own.
     parseSite(JSON.stringify(site), `${file}, ${site.name}`);
   }

@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Origin } from '../../../energy/figure.ts';
 import { MeterSet, openNamedMeter, type Settings } from '../../../energy/meters/index.ts';
 import type { PolicyMemory, Signal, SiteForecast } from '../../../energy/policy/index.ts';
 import type { Site } from '../../../energy/site/site-schema.ts';
-import { assumedWeather, modelledPvW, plantOf, pvForecast } from '../../../energy/site/solar.ts';
+import { modelledPvW, plantOf, pvForecast } from '../../../energy/site/solar.ts';
 import { makeFolder, writeWhole } from '../../../files.ts';
 import { type GovernedSpan, Governor } from '../../owner/governor.ts';
 import { MeasuredSite } from '../../owner/measured-site.ts';
 import { readOverride } from './control-file.ts';
+import { type GridNow, watchGrid } from './grid-now.ts';
 
 /** A site at work: its governor, ticked by a timer, with its meters and its files. */
 export interface OpenSite {
@@ -33,10 +33,11 @@ const TICK_MS = 1_000;
 const FORECAST_MS = 15 * 60_000;
 const FORECAST_HOURS = 48;
 
-/** @throws HelioError HELIO-6103 for a meter whose template or setting is wrong */
+/** @throws HelioError HELIO-6103 for a meter whose template or setting is wrong, HELIO-6203 for a source */
 export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
   const { site, folder } = options;
   makeFolder(folder);
+  const grid = await watchGrid(site, folder, options.say);
   const opened = await Promise.all(
     site.meters.map(({ template, ...settings }) => openNamedMeter(template, settings as Settings)),
   );
@@ -45,9 +46,9 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
   await meters.poll();
   const governor = new Governor({
     view: new MeasuredSite(site, meters, {
-      ...sunOf(site),
-      intensityGPerKWh: () => (site.grid.intensity.kind === 'constant' ? site.grid.intensity.gPerKWh : undefined),
-      pricePerKWh: () => (site.grid.tariff?.kind === 'constant' ? site.grid.tariff.perKWh : undefined),
+      ...sunOf(site, grid),
+      intensityGPerKWh: () => grid.intensityGPerKWh(Date.now()),
+      pricePerKWh: () => grid.pricePerKWh(Date.now()),
       idleSinceMs: options.idleSinceMs ?? (() => undefined),
       signals: options.signals ?? (() => []),
       override: () => readOverride(folder),
@@ -88,24 +89,31 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
     governor,
     async close() {
       clearInterval(timer);
+      grid.close();
       await meters.stop();
     },
   };
 }
 
-/** What the panels should give now and later, by the weather that is assumed. */
-function sunOf(site: Site) {
+/** What the panels should give now and later, by the weather that is known, and what is known of the grid. */
+function sunOf(site: Site, grid: GridNow) {
   const plant = plantOf(site);
-  const cloudFactor = site.weather.kind === 'clear-sky' ? site.weather.cloudFactor : 0.7;
-  const weatherAt = assumedWeather(site, cloudFactor);
-  const origin: Origin = { quality: 'modelled', method: `PVWatts v5 on a clear sky × ${cloudFactor}` };
   let made: { readonly atMs: number; readonly forecast: SiteForecast } | undefined;
+  const make = (nowMs: number): SiteForecast => {
+    const { at, origin: weather } = grid.weather();
+    const origin = { ...weather, quality: 'modelled', method: `PVWatts v5 on ${weather.method}` } as const;
+    const [intensity, price] = [grid.intensity(), grid.price()];
+    return {
+      ...(plant === undefined ? {} : { pvW: pvForecast(plant, at, nowMs, FORECAST_HOURS, origin) }),
+      ...(intensity === undefined ? {} : { intensityGPerKWh: intensity }),
+      ...(price === undefined ? {} : { pricePerKWh: price }),
+    };
+  };
   return {
-    pvW: (nowMs: number) => (plant === undefined ? 0 : modelledPvW(plant, weatherAt, nowMs)),
+    pvW: (nowMs: number) => (plant === undefined ? 0 : modelledPvW(plant, grid.weather().at, nowMs)),
     forecast(nowMs: number): SiteForecast {
-      if (plant === undefined) return {};
       if (made === undefined || Math.abs(nowMs - made.atMs) > FORECAST_MS)
-        made = { atMs: nowMs, forecast: { pvW: pvForecast(plant, weatherAt, nowMs, FORECAST_HOURS, origin) } };
+        made = { atMs: nowMs, forecast: make(nowMs) };
       return made.forecast;
     },
   };

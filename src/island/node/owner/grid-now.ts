@@ -1,0 +1,71 @@
+import path from 'node:path';
+import { HOUR_MS, type Series, valueAt } from '../../../energy/series.ts';
+import type { Site } from '../../../energy/site/site-schema.ts';
+import { type IntensityFigures, openSources, type WeatherFigures } from '../../../energy/sources/index.ts';
+
+/** What is known of a site's grid and weather, refreshed beside the policy, which never waits for a service. */
+export interface GridNow {
+  /** Average where it is known, else marginal; undefined where nobody knows. */
+  intensityGPerKWh(atMs: number): number | undefined;
+  pricePerKWh(atMs: number): number | undefined;
+  /** What comes; absent where nobody knows. */
+  intensity(): Series | undefined;
+  price(): Series | undefined;
+  weather(): WeatherFigures;
+  close(): void;
+}
+
+const REFRESH_MS = 5 * 60_000;
+const AHEAD_MS = 48 * HOUR_MS;
+
+/** @throws HelioError HELIO-6203 for a file or zone of the site that is wrong */
+export async function watchGrid(site: Site, folder: string, say: (sentence: string) => void): Promise<GridNow> {
+  const { grid, location, weather } = site;
+  const sources = openSources(
+    {
+      zone: grid.zone,
+      place: location,
+      timeZone: location.timeZone,
+      intensity: grid.intensity,
+      tariff: grid.tariff,
+      weather,
+    },
+    {
+      nowMs: Date.now,
+      random: Math.random,
+      cacheFolder: path.join(folder, 'sources'),
+      env: process.env,
+      say,
+    },
+  );
+  let intensity: IntensityFigures = {};
+  let price: Series | undefined;
+  let sky: WeatherFigures = { at: () => undefined, origin: { quality: 'assumed', method: 'no weather known' } };
+  const refresh = async (): Promise<void> => {
+    const fromMs = Math.floor(Date.now() / HOUR_MS) * HOUR_MS;
+    const toMs = fromMs + AHEAD_MS;
+    [intensity, price, sky] = await Promise.all([
+      sources.intensity(fromMs, toMs),
+      sources.tariff(fromMs, toMs).then((found) => found?.perKWh),
+      sources.weather(fromMs, toMs),
+    ]);
+  };
+  await refresh();
+  const timer = setInterval(() => {
+    refresh().catch((error: unknown) => say(`Grid and weather were not refreshed: ${String(error)}`));
+  }, REFRESH_MS);
+  timer.unref();
+  const held = (): Series | undefined => intensity.averageG ?? intensity.marginalG;
+  const known = (series: Series | undefined, atMs: number): number | undefined => {
+    const value = series === undefined ? Number.NaN : valueAt(series, atMs);
+    return Number.isNaN(value) ? undefined : value;
+  };
+  return {
+    intensityGPerKWh: (atMs) => known(held(), atMs),
+    pricePerKWh: (atMs) => known(price, atMs),
+    intensity: held,
+    price: () => price,
+    weather: () => sky,
+    close: () => clearInterval(timer),
+  };
+}

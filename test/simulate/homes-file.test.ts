@@ -93,3 +93,11 @@ describe('clouds', () => {
     expect(Math.abs(correlation(24))).toBeLessThan(0.1);
   });
 });
+
+it.each([
+  ['intensity', 'grid: { intensity: { kind: gb-carbon-intensity } }', /intensity or tariff of another kind/],
+  ['weather', 'weather: { kind: open-meteo }', /weather of kind open-meteo/],
+])('refuses a service for the %s of a simulated home', (_, line, words) => {
+  const home = `{ name: a, location: { latitudeDeg: 48, longitudeDeg: 8, timeZone: Europe/Berlin }, ${line} }`;
+  expect(() => parseHomes(`homes: [${home}]`, 'homes.yaml')).toThrow(words);
+});

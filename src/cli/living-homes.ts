@@ -31,7 +31,7 @@ export function livingHomes(
     threads: THREADS,
     homes: homes.homes.map(({ name }) => ({
       name,
-      joinArguments: ['--home', `${file}#${name}`, '--clock', writeClock(clock)],
+      joinArguments: ['--simulated-home', `${file}#${name}`, '--site-clock', writeClock(clock)],
     })),
     view: new HomesView(homes, clock, () => folder, colorful(environment)),
     begins(of: string): void {

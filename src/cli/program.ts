@@ -11,6 +11,7 @@ import { type InviteOptions, invite } from './commands/invite.ts';
 import { type JoinOptions, join } from './commands/join.ts';
 import { type CheckOptions, checkMeter, listMeters } from './commands/meters.ts';
 import { type OwnerOptions, owner } from './commands/owner.ts';
+import { type ProvideOptions, provide } from './commands/provide.ts';
 import { type QuickstartOptions, quickstart } from './commands/quickstart.ts';
 import { type ReceiptsOptions, receipts } from './commands/receipts.ts';
 import { runs } from './commands/runs.ts';
@@ -172,8 +173,8 @@ export function buildProgram(finish: (status: number) => void): Command {
       "folder for this island's key and checkpoints; default: in $HELIOTROPE_HOME, or ~/.local/state/heliotrope",
     )
     .option('--site <file>', 'site.yaml: train only when sun, battery, grid and owner allow it')
-    .addOption(new Option('--home <file#name>').hideHelp())
-    .addOption(new Option('--clock <clock>').hideHelp())
+    .addOption(new Option('--simulated-home <file#name>').hideHelp())
+    .addOption(new Option('--site-clock <clock>').hideHelp())
     .option('--data <path>', 'train on all of these files, instead of the files of the run; may be repeated', collect)
     .option(
       '--data-root <folder>',
@@ -217,6 +218,35 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--island <name>', 'receipts of this island only')
     .option('--host <key>', 'public key of the host that must have signed them')
     .action(async (run: string, options: ReceiptsOptions) => finish(await receipts(run, options, context())));
+  command(
+    'provide [link]',
+    'set this home up: a few questions, then what its sun would have trained, and today and tomorrow',
+    "  heliotrope provide\n  heliotrope provide --roof 8kW --battery 10kWh --quiet 22:00-06:00\n  heliotrope provide --home-assistant http://homeassistant.local:8123 --token-file token.txt\n  heliotrope provide 'https://…' --install    # as a service that starts with this machine",
+  )
+    .option('--name <name>', "the island's name; default: home")
+    .option('--lat <degrees>', 'latitude, north is +; default: from the time zone')
+    .option('--lon <degrees>', 'longitude, east is +')
+    .option('--time-zone <zone>', "like Europe/Berlin; default: this machine's")
+    .option('--roof <power>', 'power of the panels: 8kW; none')
+    .option('--tilt <degrees>', 'how steep they are; default: 30')
+    .option('--facing <direction>', 'where they look: south, east and west, 200')
+    .option('--battery <energy>', '10kWh; none')
+    .option('--reserve <percent>', "of the battery, always the home's; default: 20")
+    .option('--quiet <hours>', 'when it never trains: 22:00-06:00; none')
+    .option('--power <power>', 'what this machine draws when it works hard: 300W')
+    .option('--mode <mode>', 'off, sun, sun-and-battery, always')
+    .option('--idle-only', 'train only while nobody uses this machine')
+    .option('--meter <template,key=value>', 'a device that measures the home; may be repeated', collect)
+    .option('--home-assistant <address>', 'reads grid, panels and battery from its Energy dashboard')
+    .option('--token-file <file>', "file with Home Assistant's access token")
+    .option('--yes', 'ask nothing: take the usual answers')
+    .option('--force', 'begin anew; the old site.yaml is kept as site.yaml.1')
+    .option('--install', 'install the island as a service of this account')
+    .option('--uninstall', 'stop it, and delete everything that provide wrote')
+    .option('--keep-key', "with --uninstall: keep the island's key and its checkpoints")
+    .action(async (link: string | undefined, options: ProvideOptions) =>
+      finish(await provide(link, options, context())),
+    );
   for (const [kind, what] of [
     ['pause', 'stop training on this machine'],
     ['resume', 'take back a pause; with a time: train until then, whatever the sun does'],

@@ -31,6 +31,6 @@ export const writeClock = ({ realStartMs, siteStartMs, speed }: SiteClock): stri
 export function readClock(text: string): SiteClock {
   const [realStartMs, siteStartMs, speed] = text.split(':').map(Number);
   if (![realStartMs, siteStartMs, speed].every((value) => Number.isFinite(value)) || speed! < 1)
-    throw new HelioError('HELIO-1006', `--clock ${text} is no clock.`, '`heliotrope train --homes` makes one.');
+    throw new HelioError('HELIO-1006', `--site-clock ${text} is no clock.`, '`heliotrope train --homes` makes one.');
   return { realStartMs: realStartMs!, siteStartMs: siteStartMs!, speed: speed! };
 }

@@ -73,6 +73,60 @@ describe('an island in a home', { timeout: 180_000 }, () => {
     await Promise.all([home.done, lab.done, serving.done]);
   });
 
+  it('obeys a signal from outside within two seconds, and loses nothing', async () => {
+    const folder = scratch();
+    const site = siteFile(folder, 'signals: { port: 0 }\npolicy: { mode: always }\n');
+    const file = tinyRun(folder, 'dimmed', { islands: 1, stop: { steps: 5_000 } });
+    const serving = start(['serve', file, '--port', '0'], folder);
+    const link = /heliotrope join '(https?:[^']+)'/;
+    await serving.said(link);
+    const home = start(
+      [
+        'join',
+        link.exec(serving.stderr())![1]!,
+        '--name',
+        'attic',
+        '--threads',
+        '1',
+        '--site',
+        site,
+        '--state',
+        path.join(folder, 'attic'),
+      ],
+      folder,
+    );
+    await home.said(/signals are heard at http:\S+/);
+    const url = /signals are heard at (http:\S+)/.exec(home.stderr())![1]!;
+    await serving.said('attic is training');
+    const status = async (): Promise<Status['islands'][number]> =>
+      (JSON.parse((await run(['status', 'dimmed', '--json'], folder)).stdout) as Status).islands[0]!;
+    await expect.poll(async () => (await status()).tokens, { timeout: 30_000, interval: 500 }).toBeGreaterThan(0);
+    const sentMs = Date.now();
+    const answer = await fetch(`${url}/v1/limit`, {
+      method: 'PUT',
+      body: '{"limitW": 0, "from": "The grid operator"}',
+    });
+    expect(answer.status).toBe(200);
+    await home.said('The grid operator allows 0 W');
+    expect(Date.now() - sentMs).toBeLessThan(10_000);
+    await expect.poll(async () => (await status()).status, { timeout: 15_000, interval: 300 }).toBe('away');
+    const { tokens, standing } = await status();
+    expect(standing.reason).toBe('grid-signal');
+    // Everything that it trained is merged: the run has its tokens, and it takes no step more.
+    await expect
+      .poll(
+        async () =>
+          (JSON.parse((await run(['status', 'dimmed', '--json'], folder)).stdout) as { mergedTokens: number })
+            .mergedTokens,
+        { timeout: 15_000, interval: 300 },
+      )
+      .toBe(tokens);
+    await fetch(`${url}/v1/limit`, { method: 'DELETE' });
+    await expect.poll(async () => (await status()).tokens, { timeout: 30_000, interval: 500 }).toBeGreaterThan(tokens);
+    for (const each of [home, serving]) each.child.kill('SIGINT');
+    await Promise.all([home.done, serving.done]);
+  });
+
   it('a site file that is wrong is told with its line before anything is connected', async () => {
     const folder = scratch();
     const site = siteFile(folder, 'solar:\n  arrays: [{ peakW: 8, tiltDeg: 30, azimuthDeg: 180 }]\n');

@@ -38,8 +38,8 @@ export interface JoinOptions {
   readonly uplink?: readonly string[];
   readonly site?: string;
   /** FILE#NAME of a simulated home, and the clock that it lives by; `train --homes` sets them. */
-  readonly home?: string;
-  readonly clock?: string;
+  readonly simulatedHome?: string;
+  readonly siteClock?: string;
 }
 
 /** Takes part in a run as one island, until the run is over. */
@@ -107,11 +107,12 @@ export async function join(
 }
 
 async function openHome(
-  { site, home, clock, state }: JoinOptions,
+  { site, simulatedHome, siteClock, state }: JoinOptions,
   say: (sentence: string) => void,
   { environment }: CommandContext,
 ): Promise<Pick<OpenSite, 'governor' | 'close'> | undefined> {
-  if (home !== undefined) return openSimulatedHome(home, readClock(clock ?? ''), state ?? siteFolder(environment));
+  if (simulatedHome !== undefined)
+    return openSimulatedHome(simulatedHome, readClock(siteClock ?? ''), state ?? siteFolder(environment));
   return site === undefined ? undefined : openSite({ site: readSiteFile(site), folder: siteFolder(environment), say });
 }
 

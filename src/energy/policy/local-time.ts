@@ -54,16 +54,35 @@ export function isWithin({ days = [...WEEKDAYS], from, to }: Hours, { day, minut
 }
 
 const MINUTE_MS = 60_000;
-const WEEK_MINUTES = 7 * 24 * 60;
+const DAY_MINUTES = 24 * 60;
+const WEEK_MINUTES = 7 * DAY_MINUTES;
 
 /** When a stretch of such hours ends, to the minute; null when it never does. */
 export function endOf(hours: readonly Hours[], atMs: number, timeZone: string): number | null {
-  const first = Math.floor(atMs / MINUTE_MS) * MINUTE_MS;
-  for (let minute = 1; minute <= WEEK_MINUTES; minute++) {
-    const ms = first + minute * MINUTE_MS;
-    // Times are whole quarters of an hour in every zone: most minutes need no look at the calendar.
-    const local = localTime(ms, timeZone);
-    if (!hours.some((each) => isWithin(each, local))) return ms;
+  const { day, minute } = localTime(atMs, timeZone);
+  const start = DAY_MINUTES * WEEKDAYS.indexOf(day) + minute;
+  const covered = weekOf(hours);
+  for (let delta = 1; delta <= WEEK_MINUTES; delta++) {
+    const at = (start + delta) % WEEK_MINUTES;
+    if (covered[at] === 1) continue;
+    const ms = (Math.floor(atMs / MINUTE_MS) + delta) * MINUTE_MS;
+    // Where clocks change in between, the wall shows another minute then.
+    const ahead = localTime(ms, timeZone).minute - (at % DAY_MINUTES);
+    return ms - MINUTE_MS * (ahead > 720 ? ahead - DAY_MINUTES : ahead < -720 ? ahead + DAY_MINUTES : ahead);
   }
   return null;
+}
+
+/** Each minute of a week by the wall clock: 1 where the hours cover it. */
+function weekOf(hours: readonly Hours[]): Uint8Array {
+  const week = new Uint8Array(WEEK_MINUTES);
+  for (const { days = WEEKDAYS, from, to } of hours) {
+    const [begin, end] = [minuteOf(from), minuteOf(to)];
+    const length = begin < end ? end - begin : end + DAY_MINUTES - begin;
+    for (const day of days) {
+      const first = DAY_MINUTES * WEEKDAYS.indexOf(day) + begin;
+      for (let i = 0; i < length; i++) week[(first + i) % WEEK_MINUTES] = 1;
+    }
+  }
+  return week;
 }

@@ -56,16 +56,18 @@ const CHECKS: readonly ((site: Site, file: string) => void)[] = [
         'Make it less, or leave it out.',
       );
   },
-  ({ policy, solar, battery }, file) => {
+  ({ policy, solar, battery, meters }, file) => {
     const { mode, batteryStartPercent, batteryStopPercent } = policy;
-    if ((mode === 'sun' || mode === 'sun-and-battery') && solar === undefined)
+    // What a meter says need not be described.
+    const isBlind = meters.length === 0;
+    if ((mode === 'sun' || mode === 'sun-and-battery') && solar === undefined && isBlind)
       throw wrong(
-        `${file}: policy.mode is ${mode}, and the site has no solar panels.`,
+        `${file}: policy.mode is ${mode}, and the site has no solar panels and no meter.`,
         'Describe them under `solar`, or choose mode: always with a rule such as maxIntensityGPerKWh.',
       );
-    if (mode === 'sun-and-battery' && battery === undefined)
+    if (mode === 'sun-and-battery' && battery === undefined && isBlind)
       throw wrong(
-        `${file}: policy.mode is sun-and-battery, and the site has no battery.`,
+        `${file}: policy.mode is sun-and-battery, and the site has no battery and no meter.`,
         'Describe it, or use mode: sun.',
       );
     if (batteryStopPercent >= batteryStartPercent)

@@ -117,6 +117,23 @@ export const siteSchema = z.strictObject({
     .max(16)
     .default([])
     .describe("Devices that tell the home's power. With a template stand its settings, like host."),
+  signals: z
+    .strictObject({
+      port: z
+        .int()
+        .min(0)
+        .max(65_535)
+        .default(7421)
+        .describe('PUT /v1/limit there dims or stops training within a second.'),
+      token: z
+        .string()
+        .min(16)
+        .max(200)
+        .optional()
+        .describe('With it other machines may send; without it this machine alone.'),
+    })
+    .optional()
+    .describe('A switch for an energy manager, evcc or a script of your own.'),
   policy: policySchema.prefault({}),
 });
 export type Site = z.output<typeof siteSchema>;

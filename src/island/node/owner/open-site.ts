@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { MeterSet, openNamedMeter, type Settings } from '../../../energy/meters/index.ts';
-import type { PolicyMemory, Signal, SiteForecast } from '../../../energy/policy/index.ts';
+import type { PolicyMemory, SiteForecast } from '../../../energy/policy/index.ts';
 import type { Site } from '../../../energy/site/site-schema.ts';
 import { modelledPvW, plantOf, pvForecast } from '../../../energy/site/solar.ts';
 import { makeFolder, writeWhole } from '../../../files.ts';
@@ -9,6 +9,8 @@ import { type GovernedSpan, Governor } from '../../owner/governor.ts';
 import { MeasuredSite } from '../../owner/measured-site.ts';
 import { readOverride } from './control-file.ts';
 import { type GridNow, watchGrid } from './grid-now.ts';
+import { IdleWatch } from './idle.ts';
+import { openSwitch } from './signals.ts';
 
 /** A site at work: its governor, ticked by a timer, with its meters and its files. */
 export interface OpenSite {
@@ -21,9 +23,8 @@ export interface OpenSiteOptions {
   /** Where the site keeps its control file, its memory and its standing. */
   readonly folder: string;
   readonly say: (sentence: string) => void;
-  /** Since when nobody has used the machine, Unix ms; undefined where nobody can tell. */
+  /** Since when nobody has used the machine, Unix ms; this machine's own watch when left out. */
   readonly idleSinceMs?: () => number | undefined;
-  readonly signals?: (nowMs: number) => readonly Signal[];
   readonly dataThisMonthBytes?: () => number;
   readonly onDecision?: (span: GovernedSpan) => void;
 }
@@ -44,13 +45,28 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
   const meters = new MeterSet(opened);
   meters.start();
   await meters.poll();
+  const idle = new IdleWatch();
+  const idleSinceMs = options.idleSinceMs ?? (() => idle.idleSinceMs());
+  let changed = (): void => {};
+  const signals =
+    site.signals === undefined
+      ? undefined
+      : await openSwitch({
+          ...site.signals,
+          token: site.signals.token,
+          standing: () => ({ site: site.name, ...governor.decision.standing, powerW: governor.decision.powerW }),
+          changed: () => changed(),
+        }).catch(async (error: unknown) => {
+          await meters.stop();
+          throw error;
+        });
   const governor = new Governor({
     view: new MeasuredSite(site, meters, {
       ...sunOf(site, grid),
       intensityGPerKWh: () => grid.intensityGPerKWh(Date.now()),
       pricePerKWh: () => grid.pricePerKWh(Date.now()),
-      idleSinceMs: options.idleSinceMs ?? (() => undefined),
-      signals: options.signals ?? (() => []),
+      idleSinceMs,
+      signals: (nowMs) => signals?.signals(nowMs) ?? [],
       override: () => readOverride(folder),
       dataThisMonthBytes: options.dataThisMonthBytes ?? (() => 0),
     }),
@@ -60,6 +76,7 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
     memory: readMemory(folder),
     ...(options.onDecision === undefined ? {} : { onDecision: options.onDecision }),
   });
+  if (signals !== undefined) options.say(`signals are heard at http://127.0.0.1:${signals.port}`);
   let said = '';
   const tick = (): void => {
     governor.tick();
@@ -77,6 +94,7 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
     );
   };
   tick();
+  changed = tick;
   const timer = setInterval(() => {
     try {
       tick();
@@ -90,6 +108,7 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
     async close() {
       clearInterval(timer);
       grid.close();
+      await signals?.close();
       await meters.stop();
     },
   };

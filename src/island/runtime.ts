@@ -1,14 +1,16 @@
 import { fragmentsIn } from '../outer/fragments.ts';
-import { type Content, decodeFloats, type EncodedFragment, type Packed } from '../protocol/frame.ts';
+import { decodeFloats, type EncodedFragment } from '../protocol/frame.ts';
 import { contentHash } from '../protocol/hash.ts';
-import { isSignedBy, updateText } from '../protocol/identity.ts';
-import { type Unit, unitOf } from '../protocol/job.ts';
-import { type CoordinatorMessage, type IslandMessage, NO_PROGRESS, type Progress } from '../protocol/messages.ts';
+import { isSignedBy } from '../protocol/identity.ts';
+import { unitOf } from '../protocol/job.ts';
+import type { CoordinatorMessage, IslandMessage } from '../protocol/messages.ts';
 import { receiptText } from '../protocol/receipts.ts';
 import { ConnectionInbox } from './connection-inbox.ts';
+import { Counters } from './counters.ts';
 import { helloOf } from './hello.ts';
 import type { CoordinatorConnection, Incoming, IslandHost, Span } from './host.ts';
 import { activity, isWanted, reactIsland } from './machine.ts';
+import { Outbox, type Outgoing } from './outbox.ts';
 import { isNews } from './rounds.ts';
 import { RuleKeeper } from './rule-keeper.ts';
 import {
@@ -27,9 +29,6 @@ import { readWelcome } from './welcome.ts';
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
 
-/** A contribution that is being sent. */
-type Outgoing = Packed & { readonly content: Content & { readonly kind: 'contribution' } };
-
 /** Whether global parameters are only to be measured. */
 const trainsOn = (keep: Keep): boolean => keep.kind === 'share' && keep.share === 1;
 
@@ -37,9 +36,6 @@ const keyOf = ({ fragment, version }: Pick<Merged, 'fragment' | 'version'>): str
 
 export type Ending = 'finished' | 'interrupted' | 'failed';
 
-const REPORT_MS = 400;
-/** How often the owner is told. */
-const OWNER_MS = 60_000;
 /** Longest single wait: the heartbeat runs beside it. */
 const IDLE_MS = 1_000;
 
@@ -58,12 +54,7 @@ export class IslandSession {
   readonly #received: Float32Array[] = [];
   #preparation = '';
   #base: Assignment['base'] = null;
-  /** What it handed in of each fragment, until the next merge: if the connection breaks meanwhile, the transfer goes on. */
-  readonly #outbox: Outgoing[] = [];
-  /** Contributions are signed one after the other, and so sent in the order in which they were asked for. */
-  #signing: Promise<void> = Promise.resolve();
-  /** What the coordinator had of its transfers when it welcomed the island. */
-  #known: Welcome['beginnings'] = [];
+  readonly #outbox: Outbox;
   #hostKey = '';
   /** Payloads of merged fragments that the machine is to be asked about, by fragment and version. */
   readonly #payloads = new Map<string, EncodedFragment['payload']>();
@@ -72,12 +63,7 @@ export class IslandSession {
   /** The first error of what goes on while the trainer computes. */
   #fault: { readonly error: unknown } | undefined;
   #ending: Ending | undefined;
-  #counters = { ...NO_PROGRESS };
-  #steps = 0;
-  #reportedMs = 0;
-  #toldOwnerMs = 0;
-  #unit: Unit = 'tokens';
-  readonly #cpuBeforeS: number;
+  readonly #counters: Counters;
   readonly #rules: RuleKeeper | undefined;
 
   constructor(host: IslandHost, connection: CoordinatorConnection, trainer: IslandTrainer, exchange: IslandExchange) {
@@ -86,14 +72,14 @@ export class IslandSession {
     this.#inbox = new ConnectionInbox(connection);
     this.#trainer = trainer;
     this.#exchange = exchange;
-    this.#cpuBeforeS = host.cpuS();
+    this.#outbox = new Outbox(host.identity);
+    this.#counters = new Counters(host);
     if (host.rules !== undefined) this.#rules = new RuleKeeper(host.rules, connection, () => host.nowMs());
   }
 
   /** What it has done since it was started. */
-  get work(): { readonly steps: number; readonly tokens: number; readonly unit: Unit; readonly computeS: number } {
-    const { tokens, computeS } = this.#counters;
-    return { steps: this.#steps, tokens, unit: this.#unit, computeS };
+  get work(): Counters['work'] {
+    return this.#counters.work;
   }
 
   /**
@@ -110,7 +96,8 @@ export class IslandSession {
       const waitMs = this.#waitMs(pauseMs);
       const [seconds, item] = await this.#timed('wait', () => this.#inbox.next(waitMs));
       // What its owner's rules cost is no waiting for the run.
-      if (this.#state.training && this.#state.rest === null && waitMs !== pauseMs) this.#counters.waitS += seconds;
+      if (this.#state.training && this.#state.rest === null && waitMs !== pauseMs)
+        this.#counters.took('waitS', seconds);
       if (item === null) return 'interrupted';
       if (item !== 'timeout') await this.#handle(item);
       else if (waitMs === 0) await this.#step();
@@ -143,16 +130,10 @@ export class IslandSession {
 
   async #step(): Promise<void> {
     const [seconds, result] = await this.#timed('step', () => this.#meanwhile(this.#trainer.step()));
-    this.#counters.computeS += seconds;
+    this.#counters.stepped(seconds, result);
     this.#rules?.stepped(1000 * seconds);
-    this.#counters.tokens += result.tokens;
-    this.#steps++;
-    if (result.skipped) this.#counters.skippedSteps++;
-    else Object.assign(this.#counters, { loss: result.loss, gradNorm: result.gradNorm });
-    // A clock may be coarse.
-    if (seconds > 0) this.#counters.tokensPerS = result.tokens / seconds;
     await this.#dispatch({ kind: 'stepped', tokens: result.tokens, stepMs: 1000 * seconds });
-    if (this.#host.nowMs() - this.#reportedMs >= REPORT_MS) this.#report();
+    if (this.#counters.isReportDue) this.#report();
   }
 
   async #handle(item: Incoming): Promise<void> {
@@ -182,7 +163,7 @@ export class IslandSession {
     const { welcome, unknown } = readWelcome(message);
     const left = unknown.join(', ');
     if (left !== '') this.#host.say(`this version of Heliotrope does not know, and leaves out, ${left} of the run`);
-    this.#known = message.beginnings;
+    this.#outbox.welcomed(message.beginnings);
     this.#hostKey = message.hostKey;
     return welcome;
   }
@@ -192,7 +173,7 @@ export class IslandSession {
       const { fragment } = next.content;
       if (isNews(this.#state, next.content)) {
         this.#newest[fragment] = next.parameters;
-        delete this.#outbox[fragment];
+        this.#outbox.merged(fragment);
       }
       await this.#dispatch({ kind: 'opened', content: next.content });
     }
@@ -228,7 +209,7 @@ export class IslandSession {
         const { fragment, place } = effect;
         const take = (): Promise<void> =>
           this.#trainer.take(fragment, this.#newest[fragment]!, this.#kept(effect), place);
-        this.#counters.exchangeS += (await this.#timed('take', take))[0];
+        this.#counters.took('exchangeS', (await this.#timed('take', take))[0]);
         if (this.#state.work!.outer.carryOver && !trainsOn(effect.keep))
           this.#received[fragment] = this.#newest[fragment]!;
         return;
@@ -249,7 +230,7 @@ export class IslandSession {
       case 'contribute':
         return this.#contribute(effect);
       case 'evaluate':
-        this.#counters.evaluateS += (await this.#timed('evaluate', () => this.#evaluate(effect.message)))[0];
+        this.#counters.took('evaluateS', (await this.#timed('evaluate', () => this.#evaluate(effect.message)))[0]);
         return;
       case 'save':
         await this.#timed('checkpoint', () => this.#save(effect));
@@ -281,7 +262,7 @@ export class IslandSession {
   }
 
   async #prepare({ run, job, manifest, shard, restore }: Welcome): Promise<void> {
-    this.#unit = unitOf(job);
+    this.#counters.unit = unitOf(job);
     const fragments = Array.from({ length: job.outer.fragments }, (_, i) => this.#newest[i]!);
     const layout = fragmentsIn(manifest);
     const preparing = this.#trainer.prepare(
@@ -332,21 +313,12 @@ export class IslandSession {
   /** A copy at this step's boundary; packing and sending go on in the background. */
   async #contribute({ content, stepsSinceRead }: IslandEffect & { readonly kind: 'contribute' }): Promise<void> {
     const { fragment, round } = content;
-    const before = this.#outbox[fragment];
-    const there = this.#known.find(({ hash }) => hash === before?.hash);
-    if (before !== undefined && before.content.round === round && there !== undefined) {
-      // Goes on as it was handed in, with the counters and the place of then.
-      this.#known = [];
-      return this.#inBackground(() => this.#upload(before, there.bytes));
-    }
+    const before = this.#outbox.underWay(content);
+    if (before !== undefined) return this.#inBackground(() => this.#upload(before.outgoing, before.from));
     const own = stepsSinceRead === null ? await this.#copy(fragment) : this.#handedIn[fragment]!.slice();
     if (stepsSinceRead === null && this.#state.work!.outer.carryOver) this.#handedIn[fragment] = own.slice();
     const pack = this.#spanned('exchange', 'pack', () => this.#exchange.contribute(fragment, own, round));
-    const signed = this.#signing.then(async () => this.#sign(content, await pack));
-    this.#signing = signed.then(
-      () => {},
-      () => {},
-    );
+    const signed = this.#outbox.sign(this.#state.work!.run, content, pack);
     this.#inBackground(async () => this.#upload(await signed, 0));
     this.#report();
   }
@@ -354,21 +326,8 @@ export class IslandSession {
   /** Where it is with a fragment now. */
   async #copy(fragment: number): Promise<Float32Array> {
     const [seconds, own] = await this.#timed('copy', () => this.#trainer.snapshot(fragment));
-    this.#counters.exchangeS += seconds;
+    this.#counters.took('exchangeS', seconds);
     return own;
-  }
-
-  async #sign(
-    of: Omit<Outgoing['content'], 'form' | 'codec' | 'signature'>,
-    encoded: EncodedFragment,
-  ): Promise<Outgoing> {
-    const { form, codec, payload } = encoded;
-    const update = { ...of, form, codec };
-    const hash = await contentHash(payload);
-    const signature = await this.#host.identity.sign(updateText(this.#state.work!.run, update, hash));
-    const outgoing: Outgoing = { content: { ...update, signature }, payload, hash };
-    this.#outbox[of.fragment] = outgoing;
-    return outgoing;
   }
 
   async #upload(outgoing: Outgoing, from: number): Promise<void> {
@@ -406,22 +365,9 @@ export class IslandSession {
   }
 
   #report(): void {
-    this.#reportedMs = this.#host.nowMs();
-    const progress: Progress = {
-      ...this.#counters,
-      step: this.#state.place,
-      cpuS: this.#host.cpuS() - this.#cpuBeforeS,
-      peakMemoryBytes: this.#host.peakMemoryBytes(),
-    };
+    const progress = this.#counters.report(this.#state.place);
     this.#tell({ kind: 'progress', ...progress });
-    this.#tellOwner(progress);
-  }
-
-  /** Tells the owner now and then that the island is at work. */
-  #tellOwner({ step, loss, tokensPerS }: Progress): void {
-    if (this.#reportedMs - this.#toldOwnerMs < OWNER_MS || !this.#state.training || tokensPerS === 0) return;
-    this.#toldOwnerMs = this.#reportedMs;
-    this.#host.say(`step ${step} · loss ${loss.toFixed(4)} · ${tokensPerS.toFixed(0)} ${this.#unit}/s`);
+    if (this.#state.training) this.#counters.tellOwner(progress);
   }
 
   /** Something that training waits for, and how long it took. */

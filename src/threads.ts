@@ -1,4 +1,4 @@
-import { type MessagePort, type Transferable, Worker } from 'node:worker_threads';
+import { type MessagePort, SHARE_ENV, type Transferable, Worker } from 'node:worker_threads';
 import { type ErrorCode, HelioError } from './errors.ts';
 
 /** Calls of one object's methods from another thread, carried out one after the other in the order in which they came. */
@@ -31,7 +31,8 @@ export class ThreadClient {
   constructor(module: URL, what: string, onNotice: (notice: unknown) => void = () => {}) {
     const ending = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
     this.#what = what;
-    this.#worker = new Worker(new URL(`${module.href}${ending}`));
+    // With its own copy of the environment a thread could not turn off what libraries in C++ do by default.
+    this.#worker = new Worker(new URL(`${module.href}${ending}`), { env: SHARE_ENV });
     this.#worker.on('message', (message: Reply | Notice) => {
       if ('notice' in message) return onNotice(message.notice);
       const { id, result, error } = message;

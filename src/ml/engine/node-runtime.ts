@@ -15,11 +15,21 @@ import { type CompileOptions, floatsOf, type Provider, type Runtime, type Sessio
  */
 export function nodeRuntime(provider: Provider = 'cpu'): Runtime {
   requireProvider(provider);
+  keepToItself();
   return {
     provider,
     sharedMemory: true,
     compile: (graph, name, options) => compile(provider, graph, name, options),
   };
+}
+
+/**
+ * ONNX Runtime's npm builds collect events about sessions and machine for upload to Microsoft, in a database in the home folder, and
+ * leave a log in the temporary one. This variable, read when a process begins its first session, turns that off; whoever has set it
+ * is obeyed. In a thread it only counts when the thread shares its environment (`threads.ts`).
+ */
+function keepToItself(): void {
+  process.env.ORT_DISABLE_TELEMETRY ??= '1';
 }
 
 /** Providers that come with this installation; the CPU's is always among them. */

@@ -5,6 +5,7 @@ import {
   parquetMetadataAsync,
   parquetReadObjects,
   parquetSchema,
+  type RowGroup,
 } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 
@@ -13,8 +14,8 @@ import { compressors } from 'hyparquet-compressors';
 /** Most bytes that one page, and the wanted columns of one row group, may unpack to. */
 const MAX_PAGE_BYTES = 2 ** 29;
 const MAX_GROUP_BYTES = 2 ** 31;
-/** Rows of a group: what its header claims decides what is allocated. */
-const MAX_GROUP_ROWS = 2 ** 26;
+/** Rows of a group, and values of one of its columns: what a header claims decides what is allocated. */
+const MAX_GROUP_ROWS = 2 ** 24;
 
 /**
  * Decompressors that unpack no more than `budgetBytes` together, whatever a page's header claims.
@@ -60,12 +61,7 @@ export async function* parquetLines(file: string, wanted: readonly string[]): As
     );
   let row = 0;
   for (const [number, group] of metadata.row_groups.entries()) {
-    const rows = Number(group.num_rows);
-    const bytes = group.columns
-      .filter(({ meta_data: meta }) => meta !== undefined && columns.includes(meta.path_in_schema[0]!))
-      .reduce((sum, { meta_data: meta }) => sum + Number(meta!.total_uncompressed_size), 0);
-    if (!(rows <= MAX_GROUP_ROWS && bytes <= MAX_GROUP_BYTES))
-      throw new Error(`its row group ${number} has ${rows} rows of ${bytes} bytes: write it with smaller row groups`);
+    const rows = boundedRows(group, number, MAX_GROUP_BYTES, columns);
     const records = await parquetReadObjects({
       file: buffer,
       metadata,
@@ -77,6 +73,35 @@ export async function* parquetLines(file: string, wanted: readonly string[]): As
     row += rows;
     for (const record of records) yield `${JSON.stringify(record, plain)}\n`;
   }
+}
+
+/**
+ * Whole rows of a table, all of which are held in memory.
+ *
+ * @throws Error when it is no Parquet, or larger than `mostBytes` or 2^24 rows
+ */
+export async function parquetRows(file: string, mostBytes: number): Promise<readonly Record<string, unknown>[]> {
+  const buffer = await asyncBufferFromFile(file);
+  const metadata = await parquetMetadataAsync(buffer);
+  const groups = metadata.row_groups.map((group, number) => boundedRows(group, number, mostBytes));
+  const rows = groups.reduce((sum, count) => sum + count, 0);
+  if (rows > MAX_GROUP_ROWS)
+    throw new Error(`it has ${rows} rows, and a table has ${MAX_GROUP_ROWS} at most: leave some out`);
+  return parquetReadObjects({ file: buffer, metadata, compressors: boundedCompressors(mostBytes) });
+}
+
+/** @param columns those that are wanted; left out, all @returns rows of the group @throws Error when it claims more than its bounds */
+function boundedRows(group: RowGroup, number: number, mostBytes: number, columns?: readonly string[]): number {
+  const wanted = group.columns.flatMap(({ meta_data: meta }) =>
+    meta !== undefined && columns?.includes(meta.path_in_schema[0]!) !== false ? [meta] : [],
+  );
+  const rows = Number(group.num_rows);
+  const values = Math.max(0, ...wanted.map((meta) => Number(meta.num_values)));
+  const bytes = wanted.reduce((sum, meta) => sum + Number(meta.total_uncompressed_size), 0);
+  if (rows >= 0 && rows <= MAX_GROUP_ROWS && values <= MAX_GROUP_ROWS && bytes <= mostBytes) return rows;
+  throw new Error(
+    `its row group ${number} has ${rows} rows, ${values} values in a column and ${bytes} bytes, and ${MAX_GROUP_ROWS} rows, as many values and ${mostBytes} bytes are the most: write it with smaller row groups`,
+  );
 }
 
 /** JSON has no integers of 64 bits. */

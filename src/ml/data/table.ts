@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'csv-parse/sync';
-import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { HelioError } from '../../errors.ts';
 import type { ExampleSet } from './examples.ts';
-import { boundedCompressors } from './parquet.ts';
+import { parquetRows } from './parquet.ts';
 
 /** Tables in CSV or Parquet: columns become features, one column (or several) what is to be predicted. */
 
@@ -23,7 +22,7 @@ type Row = Readonly<Record<string, unknown>>;
 
 /** Most values that a column of names may have. */
 const MAX_CATEGORIES = 256;
-/** What the pages of a table in Parquet may unpack to. */
+/** What a table in Parquet may unpack to. */
 const MAX_PARQUET_BYTES = 2 ** 34;
 const MAX_CSV_BYTES = 2 ** 29 - 24;
 
@@ -37,11 +36,7 @@ export async function readRows(files: readonly string[]): Promise<readonly Row[]
 
 async function readFile(file: string): Promise<readonly Row[]> {
   try {
-    if (file.endsWith('.parquet'))
-      return await parquetReadObjects({
-        file: await asyncBufferFromFile(file),
-        compressors: boundedCompressors(MAX_PARQUET_BYTES),
-      });
+    if (file.endsWith('.parquet')) return await parquetRows(file, MAX_PARQUET_BYTES);
     if (!/\.[ct]sv$/.test(file)) throw unusable(file, 'its name ends neither in .csv, .tsv nor .parquet');
     const bytes = readFileSync(file);
     if (bytes.length > MAX_CSV_BYTES)

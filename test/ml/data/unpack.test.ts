@@ -180,6 +180,33 @@ describe('what is hostile or damaged', () => {
     expect(await readRows([table])).toEqual([{ x: 1 }, { x: 2 }, { x: 3 }]);
   });
 
+  /** A file of seven rows whose footer claims 2^40 where it says seven for the `which`-th time: in all, of its column, of its group. */
+  const claiming = (columns: object, which: number): Uint8Array => {
+    const whole = Buffer.from(parquet(columns));
+    const end = whole.length - 8;
+    const footer = end - whole.readUInt32LE(end);
+    // An i64 field of Thrift's compact protocol, whose number is one more than that of the field before: 7 as zigzag is 14.
+    let at = footer - 1;
+    for (let i = 0; i < which; i++) at = whole.indexOf(Buffer.of(0x16, 14), at + 1);
+    expect(at).toBeGreaterThanOrEqual(footer);
+    const claim = Buffer.of(0x80, 0x80, 0x80, 0x80, 0x80, 0x40);
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(end - footer + claim.length - 1);
+    return Buffer.concat([whole.subarray(0, at + 1), claim, whole.subarray(at + 2, end), length, Buffer.from('PAR1')]);
+  };
+  const seven = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+
+  it.each([
+    ['values of a column', 2, `its row group 0 has 7 rows, ${2 ** 40} values in a column`],
+    ['rows of a group', 3, `its row group 0 has ${2 ** 40} rows, 7 values in a column`],
+  ])('is refused before anything is allocated where a Parquet file claims any number of %s', async (_, which, what) => {
+    const texts = file('claims.parquet', claiming({ text: seven }, which));
+    await expect(unpack([texts])).rejects.toThrow(what);
+    const table = file('claims-table.parquet', claiming({ x: seven }, which));
+    await expect(readRows([table])).rejects.toThrow(what);
+    await expect(readRows([table])).rejects.toThrow('write it with smaller row groups');
+  });
+
   it('is refused or read, and never more, for any change of a byte of a Parquet file', async () => {
     const whole = parquet({ text: documents.slice(0, 20) }, 10);
     for (let i = 0; i < 60; i++) {

@@ -2,11 +2,11 @@ import { HelioError } from '../../errors.ts';
 import { END_OF_TEXT } from './bpe-training.ts';
 import { BYTE_TOKEN, decoderOf, hasByteFallback } from './tokenizer/decoders.ts';
 import { encoderOf } from './tokenizer/encoder.ts';
+import { endOfTextOf, type Vocabulary } from './tokenizer/end-of-text.ts';
 import {
   chatTemplateOf,
   configOf,
   type FilesBeside,
-  KNOWN_ENDS,
   type SpecialTokens,
   specialTokensOf,
 } from './tokenizer/special-tokens.ts';
@@ -61,8 +61,12 @@ export interface TokenizerOptions {
  * @throws HelioError HELIO-1004 when it has a part of a kind that is not computed here, or no token that ends a text
  */
 export function loadTokenizer(json: string, source: string, options: TokenizerOptions = {}): Tokenizer {
+  return explained(source, () => tokenizerOf(json, options));
+}
+
+function explained<T>(source: string, work: () => T): T {
   try {
-    return tokenizerOf(json, options);
+    return work();
   } catch (error) {
     if (error instanceof HelioError) throw error;
     throw new HelioError(
@@ -76,7 +80,8 @@ export function loadTokenizer(json: string, source: string, options: TokenizerOp
 
 function tokenizerOf(json: string, { beside = {}, endOfText: given }: TokenizerOptions): Tokenizer {
   const parsed = withDeclared(parseTokenizerJson(json), beside);
-  const { tokens, ids } = tokensOf(parsed);
+  const vocabulary = tokensOf(parsed);
+  const { tokens, ids } = vocabulary;
   const encoder = encoderOf(parsed);
   const spelled = [...tokens];
   for (const token of parsed.added_tokens ?? []) spelled[token.id] = encoder.spelling(token);
@@ -86,8 +91,9 @@ function tokenizerOf(json: string, { beside = {}, endOfText: given }: TokenizerO
   const hidden = new Set((parsed.added_tokens ?? []).filter(({ special: hide }) => hide === true).map(({ id }) => id));
   const bytes = hasByteFallback(parsed.decoder);
 
-  const endOfText = given ?? special.eos ?? impliedEnd(template.after, tokens, ids);
-  if (endOfText === undefined) throw new TypeError(NO_END);
+  const endOfText = given ?? endOfTextOf(vocabulary, special, template.after);
+  if (endOfText === undefined)
+    throw new TypeError('nothing says which token ends a text: name it as eos_token in tokenizer_config.json');
   const endOfTextId = ids.get(endOfText);
   if (endOfTextId === undefined) throw new TypeError(`it has no ${endOfText} token`);
   const ends = template.after.at(-1) === endOfTextId;
@@ -108,8 +114,6 @@ function tokenizerOf(json: string, { beside = {}, endOfText: given }: TokenizerO
   };
 }
 
-const NO_END = 'nothing says which token ends a text: name it as eos_token in tokenizer_config.json';
-
 /** `added_tokens_decoder` of the configuration may have tokens that the file has not, or has otherwise. */
 function withDeclared(json: TokenizerJson, beside: FilesBeside): TokenizerJson {
   const { added_tokens_decoder: declared } = configOf(beside, 'tokenizer_config.json');
@@ -124,8 +128,7 @@ function withDeclared(json: TokenizerJson, beside: FilesBeside): TokenizerJson {
   return { ...json, added_tokens: [...added.values()] };
 }
 
-/** Every token by its id, and the other way round; some ids may have none. */
-function tokensOf({ model, added_tokens: added }: TokenizerJson) {
+function tokensOf({ model, added_tokens: added }: TokenizerJson): Vocabulary {
   const { vocab } = model;
   const ids = new Map<string, number>(
     Array.isArray(vocab)
@@ -138,16 +141,7 @@ function tokensOf({ model, added_tokens: added }: TokenizerJson) {
     ids.set(content, id);
     tokens[id] = content;
   }
-  return { tokens: tokens as readonly (string | undefined)[], ids: ids as ReadonlyMap<string, number> };
-}
-
-function impliedEnd(
-  after: readonly number[],
-  tokens: readonly (string | undefined)[],
-  ids: ReadonlyMap<string, number>,
-): string | undefined {
-  const last = after.at(-1);
-  return last === undefined ? KNOWN_ENDS.find((token) => ids.has(token)) : tokens[last];
+  return { tokens, ids };
 }
 
 /**
@@ -156,15 +150,17 @@ function impliedEnd(
  * @throws HelioError HELIO-1004 as {@link loadTokenizer}
  */
 export function withEndOfText(json: string, source: string, beside: FilesBeside = {}): string {
-  try {
-    loadTokenizer(json, source, { beside });
-    return json;
-  } catch (error) {
-    if (!(error instanceof HelioError) || !error.message.includes(NO_END)) throw error;
-    const parsed = parseTokenizerJson(json);
-    const id = tokensOf(parsed).tokens.length;
-    const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
-    const added = [...(parsed.added_tokens ?? []), { id, content: END_OF_TEXT, ...flags }];
-    return `${JSON.stringify({ ...parsed, added_tokens: added }, null, 2)}\n`;
-  }
+  const complete = explained(source, () => completed(json, beside));
+  loadTokenizer(complete, source, { beside });
+  return complete;
+}
+
+function completed(json: string, beside: FilesBeside): string {
+  const parsed = parseTokenizerJson(json);
+  const vocabulary = tokensOf(withDeclared(parsed, beside));
+  const { after } = templateOf(parsed.post_processor);
+  if (endOfTextOf(vocabulary, specialTokensOf(beside), after) !== undefined) return json;
+  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+  const end = { id: vocabulary.tokens.length, content: END_OF_TEXT, ...flags };
+  return `${JSON.stringify({ ...parsed, added_tokens: [...(parsed.added_tokens ?? []), end] }, null, 2)}\n`;
 }

@@ -72,6 +72,13 @@ describe('the token that ends a text', () => {
     expect(loadTokenizer(json, 'x.json').endOfText).toBe('</s>');
   });
 
+  it('is added behind those that the configuration declares', () => {
+    const declared = { 257: { content: '<|pad|>', special: true } };
+    const beside = { 'tokenizer_config.json': JSON.stringify({ added_tokens_decoder: declared }) };
+    const mended = loadTokenizer(withEndOfText(bare, 'x.json', beside), 'x.json', { beside });
+    expect([mended.tokenOf(257), mended.tokenOf(258), mended.endOfTextId]).toEqual(['<|pad|>', '<|endoftext|>', 258]);
+  });
+
   it('that the configuration names has to be there', () => {
     const beside = { 'tokenizer_config.json': '{"eos_token": "<|nowhere|>"}' };
     expect(() => loadTokenizer(bare, 'x.json', { beside })).toThrow(/it has no <\|nowhere\|> token/);

@@ -47,19 +47,6 @@ export function configOf(beside: FilesBeside, name: (typeof BESIDE)[number]): Re
   return parsed as Readonly<Record<string, unknown>>;
 }
 
-/** Tokens that end a text in the tokenizers of well-known models, where nothing says which does. */
-export const KNOWN_ENDS: readonly string[] = [
-  '<|endoftext|>',
-  '</s>',
-  '<|end_of_text|>',
-  '<eos>',
-  '<|im_end|>',
-  '<|eot_id|>',
-  '<|end|>',
-  '[EOS]',
-  '[SEP]',
-];
-
 /** The template that turns a conversation into text; a file of its own comes before the entry in the configuration. */
 export function chatTemplateOf(beside: FilesBeside): string | undefined {
   const own = beside['chat_template.jinja'];

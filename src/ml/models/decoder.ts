@@ -3,7 +3,7 @@ import { head, rmsNorm, rotary, swiglu } from '../engine/functions.ts';
 import type { Value } from '../engine/ir.ts';
 import type { ParameterSpec } from '../tensor/parameters.ts';
 import { type ConfigReader, HARMLESS } from './config-reader.ts';
-import { float32, type GgufLayout, type LanguageSizes, positionsOf, uint32 } from './family.ts';
+import { float32, type GgufLayout, type LanguageFamily, type LanguageSizes, positionsOf, uint32 } from './family.ts';
 import type { ForwardPass } from './forward-pass.ts';
 import { type Rope, readRope, ropeGguf, ropeHuggingFaceConfig, rotaryTables } from './rope.ts';
 
@@ -30,13 +30,10 @@ export interface DecoderConfig extends LanguageSizes, Rope {
   readonly slidingWindow?: number;
 }
 
-/** Every matrix of attention and MLP. */
-export const DECODER_LORA_TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
-
 export const headWidthOf = ({ headWidth, width, heads }: DecoderConfig): number => headWidth ?? width / heads;
 
 /** @throws HelioError HELIO-1002 when the sizes do not fit together */
-export function checkDecoder(config: DecoderConfig): void {
+function checkDecoder(config: DecoderConfig): void {
   const { width, heads, keyValueHeads, slidingWindow, contextLength } = config;
   const headWidth = headWidthOf(config);
   if (!Number.isInteger(headWidth) || headWidth % 2 !== 0) {
@@ -63,7 +60,7 @@ export function checkDecoder(config: DecoderConfig): void {
   }
 }
 
-export function decoderParameters(config: DecoderConfig): readonly ParameterSpec[] {
+function decoderParameters(config: DecoderConfig): readonly ParameterSpec[] {
   const { width, layers, heads, keyValueHeads, hiddenWidth, vocabularySize, attentionBias, mlpBias = false } = config;
   const normal = { normal: 0.02 };
   // Projections back into the residual stream start smaller, as in GPT-2 (its paper, section 2.3).
@@ -115,7 +112,7 @@ export function decoderParameters(config: DecoderConfig): readonly ParameterSpec
  * @param tokens int64 [batch, sequence]
  * @returns logits float32 [batch · sequence, vocabularySize]
  */
-export function decoderLogits(pass: ForwardPass, config: DecoderConfig, tokens: Value): Value {
+function decoderLogits(pass: ForwardPass, config: DecoderConfig, tokens: Value): Value {
   const { g, parameter } = pass;
   const [batch, sequence] = tokens.shape as readonly [number, number];
   const { width, layers, heads, keyValueHeads, normEpsilon, contextLength } = config;
@@ -154,6 +151,17 @@ export function decoderLogits(pass: ForwardPass, config: DecoderConfig, tokens: 
   const table = config.tied ? 'model.embed_tokens.weight' : 'lm_head.weight';
   return head(g, norm(x, 'model.norm'), parameter(table));
 }
+
+/** What a family's own file begins with, and sets its switches upon. */
+export const decoder = {
+  kind: 'language',
+  // Every matrix of attention and MLP.
+  loraTargets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+  check: checkDecoder,
+  parameters: decoderParameters,
+  outputs: decoderLogits,
+  keyValueWidth: (config) => headWidthOf(config) * config.keyValueHeads,
+} as const satisfies Partial<LanguageFamily<DecoderConfig>>;
 
 /** Keys of config.json that all of them write. */
 export function decoderHuggingFaceConfig(config: DecoderConfig): Readonly<Record<string, unknown>> {
@@ -209,8 +217,6 @@ export function windowed(window: number | undefined, positions: number) {
   if (window === undefined || window >= positions) return {};
   return { slidingWindow: window, contextLength: window, positions };
 }
-
-export const decoderKeyValueWidth = (config: DecoderConfig): number => headWidthOf(config) * config.keyValueHeads;
 
 /**
  * @param pairs how the architecture of llama.cpp turns q and k: numbers half a head apart, as here, or neighbours

@@ -1,13 +1,9 @@
 import {
-  checkDecoder,
   DECODER_HARMLESS,
-  DECODER_LORA_TARGETS,
   type DecoderConfig,
+  decoder,
   decoderGguf,
   decoderHuggingFaceConfig,
-  decoderKeyValueWidth,
-  decoderLogits,
-  decoderParameters,
   readDecoder,
 } from './decoder.ts';
 import type { LanguageFamily } from './family.ts';
@@ -21,14 +17,9 @@ export interface LlamaConfig extends DecoderConfig {
 export const llamaHiddenWidth = (width: number): number => Math.ceil((8 * width) / 3 / 32) * 32;
 
 export const llama: LanguageFamily<LlamaConfig> = {
-  kind: 'language',
+  ...decoder,
   title: 'Llama language model',
   modelType: 'llama',
-  loraTargets: DECODER_LORA_TARGETS,
-  check: checkDecoder,
-  parameters: decoderParameters,
-  outputs: decoderLogits,
-  keyValueWidth: decoderKeyValueWidth,
   huggingFaceConfig: (config) => ({
     architectures: ['LlamaForCausalLM'],
     ...decoderHuggingFaceConfig(config),

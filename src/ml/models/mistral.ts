@@ -1,13 +1,9 @@
 import {
-  checkDecoder,
   DECODER_HARMLESS,
-  DECODER_LORA_TARGETS,
   type DecoderConfig,
+  decoder,
   decoderGguf,
   decoderHuggingFaceConfig,
-  decoderKeyValueWidth,
-  decoderLogits,
-  decoderParameters,
   readDecoder,
   windowed,
 } from './decoder.ts';
@@ -23,14 +19,9 @@ const DEFAULT_WINDOW = 4096;
 const DEFAULT_KEY_VALUE_HEADS = 8;
 
 export const mistral: LanguageFamily<MistralConfig> = {
-  kind: 'language',
+  ...decoder,
   title: 'Mistral language model',
   modelType: 'mistral',
-  loraTargets: DECODER_LORA_TARGETS,
-  check: checkDecoder,
-  parameters: decoderParameters,
-  outputs: decoderLogits,
-  keyValueWidth: decoderKeyValueWidth,
   huggingFaceConfig: (config) => ({
     architectures: ['MistralForCausalLM'],
     ...decoderHuggingFaceConfig(config),

@@ -16,12 +16,10 @@ export type ExampleConfig = AnyFamily extends infer F ? (F extends ExampleFamily
 export type ModelConfig = LanguageConfig | ExampleConfig;
 export type Architecture = ModelConfig['architecture'];
 
-type Asked = LanguageFamily<LanguageConfig> | ExampleFamily<ExampleConfig>;
-/** A config is only ever given to the family that its `architecture` names. */
-const familyOf = ({ architecture }: Pick<ModelConfig, 'architecture'>): Asked =>
-  FAMILIES[architecture] as unknown as Asked;
-type Questions = Omit<LanguageFamily<LanguageConfig>, 'kind'> & Omit<ExampleFamily<ModelConfig>, 'kind'>;
-const ask = (config: ModelConfig): Questions => familyOf(config) as unknown as Questions;
+type Asked = Omit<LanguageFamily<LanguageConfig>, 'kind'> &
+  Omit<ExampleFamily<ModelConfig>, 'kind'> & { readonly kind: 'language' | 'examples' };
+/** A config is only ever given to the family that its `architecture` names, and only a language model is asked what they alone know. */
+const familyOf = ({ architecture }: ModelConfig): Asked => FAMILIES[architecture] as unknown as Asked;
 
 export const isLanguage = (config: ModelConfig): config is LanguageConfig => familyOf(config).kind === 'language';
 
@@ -31,33 +29,33 @@ export const titleOf = (config: ModelConfig): string => familyOf(config).title;
 export const loraOf = (config: ModelConfig): LoraConfig | undefined => (isLanguage(config) ? config.lora : undefined);
 
 /** @throws HelioError HELIO-1002 when the sizes do not fit together */
-export const checkModel = (config: ModelConfig): void => ask(config).check(config as never);
+export const checkModel = (config: ModelConfig): void => familyOf(config).check(config as never);
 
 /** Every parameter in the model's own order; with LoRA the frozen base, then the adapters. */
 export function parametersOf(config: ModelConfig): readonly ParameterSpec[] {
-  const base = ask(config).parameters(config as never);
+  const base = familyOf(config).parameters(config as never);
   const lora = loraOf(config);
   return lora === undefined ? base : withLora(base, lora);
 }
 
 /** Outputs of the forward pass, one row a token or example: logits, or predictions of a regression. */
 export const outputsOf = (pass: ForwardPass, config: ModelConfig, input: Value): Value =>
-  ask(config).outputs(pass, config as never, input);
+  familyOf(config).outputs(pass, config as never, input);
 
 /** Shape of the input for a batch. */
 export const inputShapeOf = (config: ModelConfig, batch: number): readonly number[] =>
-  isLanguage(config) ? [batch, config.contextLength] : ask(config).inputShape(config, batch);
+  isLanguage(config) ? [batch, config.contextLength] : familyOf(config).inputShape(config, batch);
 
 export const isRegression = (config: ModelConfig): boolean =>
   config.architecture === 'mlp' && config.task === 'regression';
 
 /** Numbers that one token's keys, or values, take in a layer. */
-export const keyValueWidth = (config: LanguageConfig): number => ask(config).keyValueWidth(config);
+export const keyValueWidth = (config: LanguageConfig): number => familyOf(config).keyValueWidth(config);
 
 /** Layers that get an adapter where nobody names others. */
-export const loraTargetsOf = (config: LanguageConfig): readonly string[] => ask(config).loraTargets;
+export const loraTargetsOf = (config: LanguageConfig): readonly string[] => familyOf(config).loraTargets;
 
-export const ggufLayoutOf = (config: LanguageConfig): GgufLayout => ask(config).gguf(config);
+export const ggufLayoutOf = (config: LanguageConfig): GgufLayout => familyOf(config).gguf(config);
 
 /** The same model, used at a shorter context. */
 export const withContext = (config: LanguageConfig, contextLength: number): LanguageConfig => ({
@@ -78,7 +76,7 @@ export interface TokenIds {
  * @param special of a model that did not begin with a base; a base's special tokens are kept
  */
 export function huggingFaceConfigOf(config: ModelConfig, special?: TokenIds): Readonly<Record<string, unknown>> {
-  const family = ask(config);
+  const family = familyOf(config);
   const own = { model_type: family.modelType, ...family.huggingFaceConfig(config as never), torch_dtype: 'float32' };
   if (!isLanguage(config)) return own;
   return { ...own, ...special, ...config.notes };

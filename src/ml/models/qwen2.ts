@@ -1,14 +1,10 @@
 import type { ConfigReader } from './config-reader.ts';
 import {
-  checkDecoder,
   DECODER_HARMLESS,
-  DECODER_LORA_TARGETS,
   type DecoderConfig,
+  decoder,
   decoderGguf,
   decoderHuggingFaceConfig,
-  decoderKeyValueWidth,
-  decoderLogits,
-  decoderParameters,
   headWidthOf,
   noGguf,
   readDecoder,
@@ -26,14 +22,9 @@ const DEFAULTS = { keyValueHeads: 32 };
 const [DEFAULT_WINDOW, DEFAULT_FULL_LAYERS] = [4096, 28];
 
 export const qwen2: LanguageFamily<Qwen2Config> = {
-  kind: 'language',
+  ...decoder,
   title: 'Qwen2 language model',
   modelType: 'qwen2',
-  loraTargets: DECODER_LORA_TARGETS,
-  check: checkDecoder,
-  parameters: decoderParameters,
-  outputs: decoderLogits,
-  keyValueWidth: decoderKeyValueWidth,
   huggingFaceConfig: (config) => ({ architectures: ['Qwen2ForCausalLM'], ...decoderHuggingFaceConfig(config) }),
   readConfig(config) {
     const sizes = readDecoder(config, DEFAULTS);

@@ -1,13 +1,9 @@
 import {
-  checkDecoder,
   DECODER_HARMLESS,
-  DECODER_LORA_TARGETS,
   type DecoderConfig,
+  decoder,
   decoderGguf,
   decoderHuggingFaceConfig,
-  decoderKeyValueWidth,
-  decoderLogits,
-  decoderParameters,
   noGguf,
   readDecoder,
   windowed,
@@ -24,14 +20,9 @@ export interface Qwen3Config extends DecoderConfig {
 const DEFAULTS = { headWidth: 128, keyValueHeads: 32 };
 
 export const qwen3: LanguageFamily<Qwen3Config> = {
-  kind: 'language',
+  ...decoder,
   title: 'Qwen3 language model',
   modelType: 'qwen3',
-  loraTargets: DECODER_LORA_TARGETS,
-  check: checkDecoder,
-  parameters: decoderParameters,
-  outputs: decoderLogits,
-  keyValueWidth: decoderKeyValueWidth,
   huggingFaceConfig: (config) => ({
     architectures: ['Qwen3ForCausalLM'],
     ...decoderHuggingFaceConfig(config),

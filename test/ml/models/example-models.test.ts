@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { floatTensor } from '../../../src/ml/engine/session.ts';
 import { checkCnn } from '../../../src/ml/models/cnn.ts';
-import { checkDecoder } from '../../../src/ml/models/decoder.ts';
+import { decoder } from '../../../src/ml/models/decoder.ts';
 import { loadWeights, saveWeights } from '../../../src/ml/models/hugging-face.ts';
 import type { LlamaConfig } from '../../../src/ml/models/llama.ts';
 import { inputShapeOf, type ModelConfig, parametersOf } from '../../../src/ml/models/model.ts';
@@ -63,12 +63,12 @@ describe('sizes that do not fit together', () => {
   it.each([
     [
       'heads of an odd width',
-      () => checkDecoder({ ...llama, heads: 8 }),
+      () => decoder.check({ ...llama, heads: 8 }),
       /width 24 does not divide into model\.heads 8 of an even width.*1, 2, 4/,
     ],
     [
       'key heads that do not divide',
-      () => checkDecoder({ ...llama, keyValueHeads: 3 }),
+      () => decoder.check({ ...llama, keyValueHeads: 3 }),
       /heads 4 is no multiple of model\.keyValueHeads 3/,
     ],
     [

@@ -1,6 +1,7 @@
 import { readFileSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import type { Machine } from '../coordinator/server/peer.ts';
 import type { Traffic } from '../coordinator/server/traffic-counter.ts';
 import { writeWhole } from '../files.ts';
 
@@ -17,6 +18,8 @@ export interface Costs {
   readonly cpuS: number;
   /** By island; sent and received are the coordinator's. */
   readonly traffic: ReadonlyMap<string, Traffic>;
+  /** What each island computed with. */
+  readonly machines: ReadonlyMap<string, Machine>;
 }
 
 const FILE = 'costs.json';
@@ -29,6 +32,14 @@ const costsSchema = z.object({
   wallS: amount,
   cpuS: amount,
   traffic: z.array(z.tuple([z.string(), z.object({ sentBytes: amount, receivedBytes: amount })])),
+  machines: z
+    .array(
+      z.tuple([
+        z.string(),
+        z.object({ host: z.enum(['process', 'tab', 'cluster']), device: z.string(), threads: z.int() }),
+      ]),
+    )
+    .default([]),
 });
 
 /** From when on a process counts. */
@@ -45,6 +56,7 @@ export interface CostCounterOptions {
   readonly since: Since;
   /** Names of the run's islands, and what each exchanged in all. */
   readonly traffic: () => Iterable<readonly [string, Traffic]>;
+  readonly machines: () => Iterable<readonly [string, Machine]>;
   readonly say: (sentence: string) => void;
 }
 
@@ -62,13 +74,14 @@ export class CostCounter {
   }
 
   now(): Costs {
-    const { since, traffic } = this.#options;
+    const { since, traffic, machines } = this.#options;
     const { user, system } = process.cpuUsage(since.cpu);
     return {
       startedAt: this.#earlier?.startedAt ?? since.date.toISOString(),
       wallS: (this.#earlier?.wallS ?? 0) + (performance.now() - since.ms) / 1000,
       cpuS: (this.#earlier?.cpuS ?? 0) + (user + system) / 1e6,
       traffic: new Map(traffic()),
+      machines: new Map(machines()),
     };
   }
 
@@ -81,9 +94,9 @@ export class CostCounter {
   #write(): Costs {
     const { folder, say } = this.#options;
     const costs = this.now();
-    const { traffic, ...rest } = costs;
+    const { traffic, machines, ...rest } = costs;
     try {
-      writeWhole(path.join(folder, FILE), JSON.stringify({ ...rest, traffic: [...traffic] }));
+      writeWhole(path.join(folder, FILE), JSON.stringify({ ...rest, traffic: [...traffic], machines: [...machines] }));
       this.#isFailing = false;
     } catch (error) {
       if (!this.#isFailing) say(`What this run costs could not be written down: ${String(error)}`);
@@ -97,8 +110,8 @@ export class CostCounter {
 export function earlierCosts(folder: string, say: (sentence: string) => void): Costs | undefined {
   const file = path.join(folder, FILE);
   try {
-    const { traffic, ...rest } = costsSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
-    return { ...rest, traffic: new Map(traffic) };
+    const { traffic, machines, ...rest } = costsSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    return { ...rest, traffic: new Map(traffic), machines: new Map(machines) };
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     const without = 'What this run cost before is left out of its report';

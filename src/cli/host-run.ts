@@ -150,6 +150,7 @@ async function host(
     members: readMembers(folder),
     onMembers: membersWriter(folder, say),
     earlierTraffic: spent?.traffic,
+    earlierMachines: spent?.machines,
     onFault: (error, place) => options.emit({ kind: 'fault', place, what: faultText(error) }),
     codes: lan?.server,
     onJoinRequest: (request) => options.emit({ kind: 'join-request', ...request }),
@@ -160,7 +161,10 @@ async function host(
       return saveCheckpoint(blobs, aggregation);
     },
   });
-  const costs = new CostCounter({ folder, since, say, traffic: () => server.traffic }, spent);
+  const costs = new CostCounter(
+    { folder, since, say, traffic: () => server.traffic, machines: () => server.machines },
+    spent,
+  );
   const served: Served = {
     run,
     addresses: addressesOf(options.host, server.port, options.announced),

@@ -55,6 +55,7 @@ export function livingHomes(
         homes: totals,
         energyWh: wh,
         energyMethod: `simulated homes: ${watthours(wh)} in ${((siteMs(clock, Date.now()) - clock.siteStartMs) / 3_600_000).toFixed(0)} hours of their clock; this machine itself: ${summary.energyMethod}`,
+        energyQuality: 'modelled',
         gCO2e: attributionalG,
         carbonMethod: `each watt-hour by its source, in simulated homes; counterfactual ${counterfactualG.toFixed(0)} g (docs/guides/follow-the-sun.md)`,
       };

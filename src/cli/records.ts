@@ -1,4 +1,5 @@
 import type { RunRecord } from '../coordinator/state.ts';
+import type { Quality } from '../energy/figure.ts';
 import type { Unit } from '../protocol/job.ts';
 import type { HomeTotals } from '../simulate/home-records.ts';
 import type { CodeTried } from './lan/opaque-server.ts';
@@ -79,6 +80,12 @@ export interface Summary {
   readonly energyMethod: string;
   readonly gCO2e: number;
   readonly carbonMethod: string;
+  /** As good as the worse of energy and carbon. Summaries of earlier versions have none of the three. */
+  readonly energyQuality?: Quality;
+  /** What the islands that trained computed with, as they say. */
+  readonly hardware?: string;
+  /** Where, as the run file says. */
+  readonly location?: string;
   /** Most memory of the process that hosted the run last. Summaries of earlier versions have none. */
   readonly coordinatorMemoryBytes?: number;
   /** Of a run in homes: what each took, from where, and what it cost. */

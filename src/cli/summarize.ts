@@ -1,6 +1,7 @@
 import { totalProgress } from '../coordinator/membership.ts';
 import { allIslands } from '../coordinator/roster.ts';
 import { runStepOf } from '../coordinator/run.ts';
+import type { Machine } from '../coordinator/server/peer.ts';
 import type { Ending } from '../coordinator/server/server.ts';
 import type { RunState } from '../coordinator/state.ts';
 import { estimateEnergy } from '../energy/accounting/index.ts';
@@ -9,7 +10,7 @@ import { isLanguage } from '../ml/models/model.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import { generate } from '../ml/training/generate.ts';
 import type { Costs } from './costs.ts';
-import { byName } from './live/format.ts';
+import { byName, count } from './live/format.ts';
 import { initialParameters, type PreparedRun } from './prepare-run.ts';
 import type { IslandDetail, Summary } from './records.ts';
 import type { Curves } from './report/metrics.ts';
@@ -101,10 +102,24 @@ export function summarize(
     evaluateS,
     computeShare: computeS / Math.max(1e-9, computeS + waitS + exchangeS + evaluateS),
     ...estimateEnergy(sum((d) => d.cpuS) + costs.cpuS, job.energy.wattsPerCore, job.energy.intensityGPerKWh),
+    hardware: hardwareOf(trained.flatMap(({ island }) => costs.machines.get(island) ?? [])),
+    ...(job.energy.location === undefined ? {} : { location: job.energy.location }),
     coordinatorMemoryBytes: process.resourceUsage().maxRSS * 1024,
     samples,
     islandDetails: details,
   };
+}
+
+const HOSTS = { process: '', tab: ' in a browser tab', cluster: ' of a cluster' } as const;
+
+/** Machines that are alike once, with their number: "3 × cpu with 2 threads". */
+export function hardwareOf(machines: readonly Machine[]): string {
+  const counts = new Map<string, number>();
+  for (const { host, device, threads } of machines) {
+    const words = `${device} with ${count(threads, 'thread')}${HOSTS[host]}`;
+    counts.set(words, (counts.get(words) ?? 0) + 1);
+  }
+  return [...counts].map(([words, n]) => `${n} × ${words}`).join(', ');
 }
 
 type Lowest = NonNullable<Summary['lowestLoss']> | null;

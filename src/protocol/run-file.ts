@@ -141,6 +141,13 @@ const common = {
         .max(5_000)
         .default(475)
         .describe('Carbon intensity of the electricity; default: world average.'),
+      location: z
+        .string()
+        .trim()
+        .min(1)
+        .max(200)
+        .optional()
+        .describe('Where the islands stand, as exactly as you like to tell, for the model card: "Freiburg, Germany".'),
     })
     .prefault({}),
   seed: z

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CostCounter, countFromNow, earlierCosts } from '../../src/cli/costs.ts';
+import type { Machine } from '../../src/coordinator/server/peer.ts';
 import { TrafficCounter } from '../../src/coordinator/server/traffic-counter.ts';
 
 describe("what a run costs over all its host's processes", () => {
@@ -13,7 +14,11 @@ describe("what a run costs over all its host's processes", () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   /** One process: each island of `exchanged` sends and receives that much in it. */
-  function hosted(exchanged: Readonly<Record<string, number>>, isIsland = (_: string) => true) {
+  function hosted(
+    exchanged: Readonly<Record<string, number>>,
+    isIsland = (_: string) => true,
+    machines: readonly (readonly [string, Machine])[] = [],
+  ) {
     const said: string[] = [];
     const earlier = earlierCosts(folder, (sentence) => said.push(sentence));
     const open = new Map(Object.entries(exchanged).map(([name, n]) => [name, { sentBytes: n, receivedBytes: 2 * n }]));
@@ -24,7 +29,13 @@ describe("what a run costs over all its host's processes", () => {
       earlier?.traffic,
     );
     const costs = new CostCounter(
-      { folder, since: countFromNow(), traffic: () => traffic.byIsland(), say: (sentence) => said.push(sentence) },
+      {
+        folder,
+        since: countFromNow(),
+        traffic: () => traffic.byIsland(),
+        machines: () => [...(earlier?.machines ?? []), ...machines],
+        say: (sentence) => said.push(sentence),
+      },
       earlier,
     );
     return { costs: costs.close(), said, traffic };
@@ -43,12 +54,23 @@ describe("what a run costs over all its host's processes", () => {
     ]);
   });
 
+  it('remembers what the islands computed with, also those that do not come again', () => {
+    const cpu = { host: 'process', device: 'cpu', threads: 4 } as const;
+    const tab = { host: 'tab', device: 'webgpu', threads: 8 } as const;
+    hosted({}, undefined, [['a', cpu]]);
+    const { costs } = hosted({}, undefined, [['b', tab]]);
+    expect([...costs.machines]).toEqual([
+      ['a', cpu],
+      ['b', tab],
+    ]);
+  });
+
   it('says once that nothing can be written down, and goes on', () => {
     rmSync(folder, { recursive: true });
     writeFileSync(folder, '');
     const said: string[] = [];
     const costs = new CostCounter(
-      { folder, since: countFromNow(), traffic: () => [], say: (sentence) => said.push(sentence) },
+      { folder, since: countFromNow(), traffic: () => [], machines: () => [], say: (sentence) => said.push(sentence) },
       undefined,
     );
     costs.close();

@@ -66,6 +66,10 @@ describe('heliotrope train', { timeout: 300_000 }, () => {
       expect([name, trace.some((span) => span.ph === 'X' && span.name === name)]).toEqual([name, true]);
     expect(readFileSync(path.join(made, 'report.html'), 'utf8')).toMatch(/<svg[\s\S]*Validation loss/);
     expect(summary.bytesPerIsland).toBeLessThan(summary.bytesPerIslandDataParallel / 5);
+    expect(summary).toMatchObject({ energyQuality: 'assumed', hardware: expect.stringMatching(/^4 × cpu with \d/) });
+    expect(readFileSync(path.join(made, 'README.md'), 'utf8')).toMatch(
+      /co2_eq_emissions:\n {2}emissions: [\d.e+-]+\n {2}source: .*\n {2}training_type: pre-training\n {2}hardware_used: "4 × cpu/,
+    );
     expect(
       summaryIn(made)
         .islandDetails.map((d) => d.island)

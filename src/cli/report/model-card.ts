@@ -19,8 +19,8 @@ tags:
 co2_eq_emissions:
   emissions: ${s.gCO2e.toPrecision(4)}
   source: ${JSON.stringify(`Heliotrope, ${s.energyMethod}; ${s.carbonMethod}`)}
-  training_type: pre-training
----
+  training_type: ${job.model.base === undefined ? 'pre-training' : 'fine-tuning'}
+${s.location === undefined ? '' : `  geographical_location: ${JSON.stringify(s.location)}\n`}${s.hardware === undefined || s.hardware === '' ? '' : `  hardware_used: ${JSON.stringify(s.hardware)}\n`}---
 # ${s.name}
 
 ${sentence(job, model, s)}
@@ -31,7 +31,7 @@ ${sentence(job, model, s)}
 ${second === null ? '' : `| ${second.name} | ${second.before} | ${second.after} |\n`}
 ${risen === null ? '' : `- Validation loss: ${risen}.\n`}- Status: ${s.status}, ${integer(s.steps)} steps, ${integer(s.tokens)} ${unit}, ${duration(s.wallS)}.
 - Exchanged: ${bytes(s.bytesPerIsland)} an island; per-step data-parallel would have taken ${bytes(s.bytesPerIslandDataParallel)}.
-- Energy: ${s.energyWh.toPrecision(3)} Wh, ${s.energyMethod}; ${s.gCO2e.toPrecision(3)} gCO2e, ${s.carbonMethod}.
+- Energy: ${s.energyWh.toPrecision(3)} Wh, ${s.energyMethod}; ${s.gCO2e.toPrecision(3)} gCO2e, ${s.carbonMethod}.${s.energyQuality === undefined ? '' : ` Both together are ${s.energyQuality}.`}
 - Data: ${filesOf(job)
     .map((p) => `\`${p}\``)
     .join(', ')}; ${(100 * job.data.heldOut).toFixed(0)} % held out.

@@ -34,7 +34,7 @@ ${card('Validation loss', number(loss.after, 3), `from ${number(loss.before, 3)}
 ${second === null ? '' : card(second.name === 'right' ? 'Held-out examples right' : 'Perplexity', second.after, `from ${second.before}`)}
 ${card('Bytes an island', bytes(summary.bytesPerIsland), `${ratio.toFixed(0)}× fewer than data-parallel`)}
 ${card('Time computing', percent(summary.computeShare), `waiting ${duration(summary.waitS / Math.max(1, summary.islands))} an island`)}
-${card('Energy', `${summary.energyWh.toPrecision(3)} Wh`, `${summary.gCO2e.toPrecision(3)} gCO₂e, estimated`)}
+${card('Energy', `${summary.energyWh.toPrecision(3)} Wh`, `${summary.gCO2e.toPrecision(3)} gCO₂e, ${summary.energyQuality ?? 'assumed'}`)}
 </section>
 <section>${lineChart(validationCurves(runs), { title: 'Validation loss of the merged model', xLabel: 'inner steps of each island', yLabel: lossUnit, width: 860, height: 340 })}</section>
 ${homes === undefined ? '' : homesSection(homes)}

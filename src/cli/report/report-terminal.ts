@@ -41,7 +41,10 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
       'an island’s time',
       `${bold(percent(s.computeShare))} computing: ${an(s.computeS)} computing, ${an(s.waitS)} waiting, ${an(s.exchangeS)} exchanging, ${an(s.evaluateS)} validating`,
     ),
-    fact('energy', `${bold(`${s.energyWh.toPrecision(3)} Wh`)}, ${s.gCO2e.toPrecision(3)} gCO2e`),
+    fact(
+      'energy',
+      `${bold(`${s.energyWh.toPrecision(3)} Wh`)}, ${s.gCO2e.toPrecision(3)} gCO2e${s.energyQuality === undefined ? '' : `, ${s.energyQuality}`}`,
+    ),
     fact('', dim(sanitized(s.energyMethod))),
     ...(s.homes ?? []).map((home, i) => fact(i === 0 ? 'homes' : '', homeLine(home))),
     ...(s.samples === null

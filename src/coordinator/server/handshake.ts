@@ -176,6 +176,7 @@ export class Handshake {
     peer.name = hello.island;
     peer.key = hello.key;
     peer.evaluates = hello.evaluates;
+    peer.machine = { host: hello.host, device: hello.engine.device, threads: hello.threads };
     peer.invitation = invitation;
     peer.capabilities = hello.capabilities.filter((name) => own.includes(name));
     peer.isOtherVersion = hello.software !== `heliotrope ${version}`;

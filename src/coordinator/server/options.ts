@@ -6,6 +6,7 @@ import type { RunStore } from '../store/run-store.ts';
 import type { JoinRequest } from './http.ts';
 import type { JoinCodeServer } from './join-code-routes.ts';
 import type { ConnectionLimits } from './limits.ts';
+import type { Machine } from './peer.ts';
 import type { Traffic } from './traffic-counter.ts';
 import type { WorkerAggregation } from './worker-aggregation.ts';
 
@@ -42,6 +43,7 @@ export interface ServerOptions {
   readonly onMembers?: (addresses: readonly string[]) => void;
   /** What earlier processes of this run exchanged with each island. */
   readonly earlierTraffic?: ReadonlyMap<string, Traffic> | undefined;
+  readonly earlierMachines?: ReadonlyMap<string, Machine> | undefined;
   /** Something went wrong in one connection that nobody foresaw. */
   readonly onFault?: (error: unknown, place: string) => void;
   /** The host's public key, and a function that signs invitations and receipts with its secret key. */

@@ -14,6 +14,13 @@ export type Resume = IslandMessage & { readonly kind: 'resume' };
  */
 export type Stage = 'stranger' | 'checking' | 'asking' | 'admitted' | 'joined' | 'refused';
 
+/** What an island says that it computes with; nobody checks it. */
+export interface Machine {
+  readonly host: Hello['host'];
+  readonly device: string;
+  readonly threads: number;
+}
+
 /** One open connection. */
 export interface Peer {
   readonly socket: WebSocket;
@@ -43,6 +50,7 @@ export interface Peer {
   isOtherVersion: boolean;
   key: string;
   evaluates: boolean;
+  machine: Machine | undefined;
   /** The invitation that it came with, to be counted. */
   invitation: { readonly id: string; readonly uses: number } | null;
   /** Bytes that had left for it when it was last seen to take any, and when that was. */
@@ -76,6 +84,7 @@ export function newPeer(
     isOtherVersion: false,
     key: '',
     evaluates: true,
+    machine: undefined,
     invitation: null,
     taken: { bytes: 0, atMs: nowMs },
     number: 0,

@@ -21,7 +21,7 @@ import { messageLimit } from './limits.ts';
 import { Listener } from './listener.ts';
 import { RunMetrics } from './metrics.ts';
 import type { ServerOptions } from './options.ts';
-import { isReceiving, isStuck, newPeer, type Peer } from './peer.ts';
+import { isReceiving, isStuck, type Machine, newPeer, type Peer } from './peer.ts';
 import { readiness } from './readiness.ts';
 import { Receipts } from './receipts.ts';
 import { StateMachine } from './state-machine.ts';
@@ -39,6 +39,8 @@ export class RunServer {
   readonly #options: ServerOptions;
   readonly #peers = new Map<string, Peer>();
   readonly #traffic: TrafficCounter;
+  /** Of islands whose connection is gone. */
+  readonly #machines: Map<string, Machine>;
   readonly #listener: Listener;
   readonly #handshake: Handshake;
   readonly #ended = Promise.withResolvers<Ending>();
@@ -56,9 +58,10 @@ export class RunServer {
     this.#traffic = new TrafficCounter(
       (island) => this.#peers.get(island)?.channel,
       () => this.#peers.keys(),
-      (island) => islandOf(this.#machine.state.islands, island) !== undefined,
+      (island) => this.#isIsland(island),
       options.earlierTraffic,
     );
+    this.#machines = new Map(options.earlierMachines);
     this.#leases = new Leases(options.settings.leaseMs);
     this.#listener = listener;
     this.#metrics = new RunMetrics(options.run, () => ({
@@ -173,6 +176,16 @@ export class RunServer {
   get traffic(): ReadonlyMap<string, Traffic> {
     return this.#traffic.byIsland();
   }
+
+  /** What each island computes with, or computed with when it was last there. */
+  get machines(): ReadonlyMap<string, Machine> {
+    const all = new Map(this.#machines);
+    for (const [name, { machine }] of this.#peers)
+      if (machine !== undefined && this.#isIsland(name)) all.set(name, machine);
+    return all;
+  }
+
+  readonly #isIsland = (name: string): boolean => islandOf(this.#machine.state.islands, name) !== undefined;
 
   /** Ends this process's part in good order: what was decided is done and committed, and islands look for the next one. */
   async suspend(): Promise<void> {
@@ -353,6 +366,7 @@ export class RunServer {
   #forget(peer: Peer, reason: string, because: Reason): void {
     if (peer.name === undefined || this.#peers.get(peer.name) !== peer) return;
     this.#traffic.keep(peer.name);
+    if (peer.machine !== undefined && this.#isIsland(peer.name)) this.#machines.set(peer.name, peer.machine);
     this.#interrupted.keep(peer.name, peer.channel.beginnings);
     this.#peers.delete(peer.name);
     this.#leases.end(peer.name);

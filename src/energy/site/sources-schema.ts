@@ -13,7 +13,13 @@ const seed = z
   .max(2 ** 31)
   .default(1)
   .describe('Another seed, another course of the same statistics.');
-const baseUrl = z.url({ protocol: /^https?$/ }).max(300);
+const baseUrl = z
+  .url({ protocol: /^https?$/ })
+  .max(300)
+  .refine((text) => {
+    const { username, password, search, hash } = new URL(text);
+    return username + password + search + hash === '';
+  }, 'no user, password, query or # in it: it is shown in messages. A token stands under `token`');
 const zone = z
   .string()
   .min(1)

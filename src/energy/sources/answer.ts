@@ -14,6 +14,9 @@ export class NoAnswer extends HelioError {
   }
 }
 
+/** An address of a service whose base URL may have a path of its own, as behind a proxy. */
+export const under = (baseUrl: string, path: string): URL => new URL(baseUrl.replace(/\/+$/, '') + path);
+
 const AGAIN = 'It is asked again later, ever more rarely; until then the fallback stands in.';
 
 /**
@@ -23,7 +26,11 @@ const AGAIN = 'It is asked again later, ever more rarely; until then the fallbac
 export async function fetchJson(
   name: string,
   url: URL,
-  options: { readonly headers?: Readonly<Record<string, string>>; readonly timeoutMs: number },
+  options: {
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly timeoutMs: number;
+    readonly nowMs: () => number;
+  },
 ): Promise<unknown> {
   const at = `${name} at ${url.host}`;
   let text: string;
@@ -37,7 +44,7 @@ export async function fetchJson(
     const { status } = response;
     if (status !== 200) {
       await response.body?.cancel();
-      throw refusal(at, url, status, response.headers.get('retry-after'));
+      throw refusal(at, url, status, response.headers.get('retry-after'), options.nowMs());
     }
     text = await bounded(at, response);
   } catch (error) {
@@ -58,11 +65,11 @@ export async function fetchJson(
   }
 }
 
-function refusal(at: string, url: URL, status: number, retryAfter: string | null): NoAnswer {
+function refusal(at: string, url: URL, status: number, retryAfter: string | null, nowMs: number): NoAnswer {
   if (status === 401 || status === 403)
     return new NoAnswer('HELIO-6204', `${at} refused (${status}).`, 'Check the token, and what the account may ask.');
   const seconds = Number(retryAfter);
-  const afterMs = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(retryAfter!) - Date.now();
+  const afterMs = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(retryAfter!) - nowMs;
   if (status === 429 || status >= 500)
     return new NoAnswer(
       'HELIO-6201',

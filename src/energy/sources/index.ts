@@ -8,7 +8,7 @@ import type { Fed, Feed, SourceDeps } from './feed.ts';
 import { openMeteoFeed } from './open-meteo.ts';
 import { INTENSITY, type Points, PRICE, seriesFrom } from './points.ts';
 import { electricityMapsFeed, G_PER_KWH_OF_LB_PER_MWH, gbFeed, wattTimeFeed } from './services.ts';
-import { readTable } from './table-file.ts';
+import { readTable, type TableFile } from './table-file.ts';
 
 export type { SourceDeps } from './feed.ts';
 
@@ -131,7 +131,7 @@ function intensityOf(config: IntensityConfig, site: SourcesConfig, deps: SourceD
       return async (fromMs, toMs) => ({ averageG: constantSeries(config.gPerKWh, fromMs, toMs, origin) });
     }
     case 'file': {
-      const points = readTable(config, G_PER_KWH_OF.get(config.unit)!);
+      const points = pointsOf(config, G_PER_KWH_OF.get(config.unit)!);
       const origin: Origin = { quality: 'modelled', method: `${config.path}, ${config.unit}` };
       return async (fromMs, toMs) => {
         const series = seriesFrom(points, INTENSITY, fromMs, toMs, origin);
@@ -146,6 +146,12 @@ function intensityOf(config: IntensityConfig, site: SourcesConfig, deps: SourceD
       };
     }
     case 'gb-carbon-intensity':
+      if (site.zone !== undefined && !/^(GB|UK)(?!-NIR)(-|$)/i.test(site.zone))
+        throw new HelioError(
+          'HELIO-6203',
+          `gb-carbon-intensity is of Great Britain alone, and grid.zone is ${site.zone}.`,
+          'Use another kind of intensity, or set zone: GB.',
+        );
       return served(gbFeed(config, deps), 'GB Carbon Intensity API, average', (averageG) => ({ averageG }));
     case 'electricity-maps': {
       const zone = realZone(config.zone ?? site.zone, config.kind);
@@ -158,6 +164,12 @@ function intensityOf(config: IntensityConfig, site: SourcesConfig, deps: SourceD
     }
   }
 }
+
+/** @param factor from the file's unit to ours */
+const pointsOf = (file: TableFile & { readonly value: string }, factor: number): Points => ({
+  stepMs: file.stepMinutes * 60_000,
+  points: readTable(file, [file.value]).map(([atMs, value]) => [atMs, value! * factor]),
+});
 
 /** Outward to the hour, so that what was kept answers for the whole hour. */
 const served =
@@ -190,7 +202,7 @@ function tariffOf(config: TariffConfig, site: SourcesConfig): Get<TariffFigures>
       return async (fromMs, toMs) => ({ perKWh: priceSeries(tariff, fromMs, toMs, origin), currency });
     }
     case 'file': {
-      const points = readTable(config, config.unit === 'MWh' ? 0.001 : 1);
+      const points = pointsOf(config, config.unit === 'MWh' ? 0.001 : 1);
       const origin: Origin = { quality: 'assumed', method: config.path };
       return async (fromMs, toMs) => ({ perKWh: seriesFrom(points, PRICE, fromMs, toMs, origin), currency });
     }

@@ -46,7 +46,7 @@ export function openMeteoFeed(baseUrl: string, place: Place, deps: SourceDeps): 
       name: 'open-meteo',
       about: url.href,
       async ask(fromMs) {
-        const answer = await fetchJson(NAME, url, { timeoutMs: deps.timeoutMs ?? 10_000 });
+        const answer = await fetchJson(NAME, url, { timeoutMs: deps.timeoutMs ?? 10_000, nowMs: deps.nowMs });
         const { hours } = parse(answer);
         if (![...hours.keys()].some((ms) => ms + HOUR_MS > fromMs))
           throw new NoAnswer('HELIO-6202', `${NAME}: its answer is stale.`, 'It is asked again later.');

@@ -5,6 +5,8 @@ import type { Series } from '../series.ts';
 export interface Points {
   readonly stepMs: number;
   readonly points: readonly (readonly [startMs: number, value: number])[];
+  /** What whoever reads them should know of them. */
+  readonly remark?: string;
 }
 
 export interface Bounds {
@@ -20,17 +22,19 @@ export const PRICE: Bounds = { least: -10, most: 100 };
 const MOST_VALUES = 200_000;
 
 /**
- * On a grid of time from `fromMs` to `toMs`. A gap stays one; a value out of bounds is one, and is counted; of two for the same time the
+ * On a grid of time from `fromMs` to `toMs`, whose steps begin where those of the points do: not every zone's hours begin at a whole hour
+ * UTC. A gap stays one; a value out of bounds is one, and is counted; of two for the same time the
  * later one holds.
  */
 export function seriesFrom(
-  { stepMs, points }: Points,
+  { stepMs, points, remark }: Points,
   { least, most }: Bounds,
   fromMs: number,
   toMs: number,
   origin: Origin,
 ): Series {
-  const startMs = Math.floor(fromMs / stepMs) * stepMs;
+  const phaseMs = (points[0]?.[0] ?? 0) % stepMs;
+  const startMs = Math.floor((fromMs - phaseMs) / stepMs) * stepMs + phaseMs;
   const count = Math.min(MOST_VALUES, Math.max(0, Math.ceil((toMs - startMs) / stepMs)));
   const values = new Float64Array(count).fill(Number.NaN);
   let refused = 0;
@@ -40,6 +44,7 @@ export function seriesFrom(
     if (value >= least && value <= most) values[i] = value;
     else refused++;
   }
-  const method = refused === 0 ? origin.method : `${origin.method}; ${refused} impossible values left out`;
+  const remarks = [remark ?? [], refused === 0 ? [] : `${refused} impossible values left out`].flat();
+  const method = [origin.method, ...remarks].join('; ');
   return { startMs, stepMs, values, origin: { ...origin, method } };
 }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { HelioError } from '../../errors.ts';
 import { HOUR_MS } from '../series.ts';
 import type { IntensityConfig } from '../site/sources-schema.ts';
-import { fetchJson, NoAnswer } from './answer.ts';
+import { fetchJson, NoAnswer, under } from './answer.ts';
 import { Feed, type SourceDeps } from './feed.ts';
 import type { Points } from './points.ts';
 
@@ -49,11 +49,24 @@ export function secret(from: { env?: string | undefined; file?: string | undefin
 }
 
 /** What a service says must reach the hours that were asked for: old hours alone are no answer. */
-function notOld(name: string, points: Points, fromMs: number): Points {
+function notOld(name: string, points: Points, fromMs: number, nowMs: number): void {
   const last = points.points.reduce((most, [atMs]) => Math.max(most, atMs + points.stepMs), Number.NEGATIVE_INFINITY);
-  if (last > fromMs) return points;
+  if (last > fromMs) return;
   const until = Number.isFinite(last) ? `ends at ${iso(last)}` : 'is empty';
-  throw new NoAnswer('HELIO-6202', `${name}: its answer is stale: it ${until}.`, 'It is asked again later.');
+  throw new NoAnswer(
+    'HELIO-6202',
+    `${name}: its answer is stale: it ${until}, and the clock here says ${iso(nowMs)}.`,
+    'If that clock is wrong, set it. The service is asked again later.',
+  );
+}
+
+function aboutZone(name: string, said: string | undefined, asked: string): void {
+  if (said === undefined || said.toUpperCase() === asked.toUpperCase()) return;
+  throw new NoAnswer(
+    'HELIO-6202',
+    `${name} answered for ${said.slice(0, 60)}, and was asked for ${asked}.`,
+    'Check `zone` and the base URL.',
+  );
 }
 
 const gbSchema = z.object({
@@ -74,9 +87,12 @@ export function gbFeed({ baseUrl }: ConfigOf<'gb-carbon-intensity'>, deps: Sourc
     {
       name: 'gb-carbon-intensity',
       about: baseUrl,
+      // What the service gives at once.
+      mostMs: 14 * 24 * HOUR_MS,
       async ask(fromMs, toMs) {
-        const answer = await fetchJson(name, new URL(`/intensity/${iso(fromMs)}/${iso(toMs)}`, baseUrl), { timeoutMs });
-        notOld(name, this.parse(answer), fromMs);
+        const url = under(baseUrl, `/intensity/${iso(fromMs)}/${iso(toMs)}`);
+        const answer = await fetchJson(name, url, { timeoutMs, nowMs: deps.nowMs });
+        notOld(name, this.parse(answer), fromMs, deps.nowMs());
         return answer;
       },
       parse: (answer) => ({
@@ -91,13 +107,18 @@ export function gbFeed({ baseUrl }: ConfigOf<'gb-carbon-intensity'>, deps: Sourc
   );
 }
 
-const emPoint = z.object({ carbonIntensity: z.number().nullable(), datetime: moment });
+const emPoint = z.object({
+  carbonIntensity: z.number().nullable(),
+  datetime: moment,
+  isEstimated: z.boolean().nullish(),
+});
+const emZone = z.object({ zone: z.string().optional() });
 const emSchema = z
   .array(
     z.union([
-      z.object({ forecast: z.array(emPoint).max(MOST_ROWS) }),
-      z.object({ history: z.array(emPoint).max(MOST_ROWS) }),
-      emPoint,
+      emZone.extend({ forecast: z.array(emPoint).max(MOST_ROWS) }),
+      emZone.extend({ history: z.array(emPoint).max(MOST_ROWS) }),
+      emZone.extend(emPoint.shape),
     ]),
   )
   .max(3);
@@ -117,19 +138,27 @@ export function electricityMapsFeed(
         const headers = { 'auth-token': secret(token, deps) };
         const answers: unknown[] = [];
         for (const product of products) {
-          const url = new URL(`/v3/carbon-intensity/${product}`, baseUrl);
+          const url = under(baseUrl, `/v3/carbon-intensity/${product}`);
           url.searchParams.set('zone', zone);
-          answers.push(await fetchJson(name, url, { headers, timeoutMs }));
+          url.searchParams.set('emissionFactorType', 'lifecycle');
+          answers.push(await fetchJson(name, url, { headers, timeoutMs, nowMs: deps.nowMs }));
         }
-        notOld(name, this.parse(answers), fromMs);
+        notOld(name, this.parse(answers), fromMs, deps.nowMs());
         return answers;
       },
-      parse: (answer) => ({
-        stepMs: HOUR_MS,
-        points: shaped(name, emSchema, answer)
-          .flatMap((each) => ('forecast' in each ? each.forecast : 'history' in each ? each.history : [each]))
-          .map((point) => [Date.parse(point.datetime), point.carbonIntensity ?? Number.NaN]),
-      }),
+      parse(answer) {
+        const parts = shaped(name, emSchema, answer);
+        for (const part of parts) aboutZone(name, part.zone, zone);
+        const all = parts.flatMap((each) =>
+          'forecast' in each ? each.forecast : 'history' in each ? each.history : [each],
+        );
+        const estimated = all.filter(({ isEstimated }) => isEstimated === true).length;
+        return {
+          stepMs: HOUR_MS,
+          points: all.map((point) => [Date.parse(point.datetime), point.carbonIntensity ?? Number.NaN]),
+          ...(estimated === 0 ? {} : { remark: `${estimated} of ${all.length} hours estimated` }),
+        };
+      },
     },
     deps,
   );
@@ -139,6 +168,7 @@ const wtLogin = z.object({ token: z.string().min(1).max(8_192) });
 const wtSchema = z.object({
   data: z.array(z.object({ point_time: moment, value: z.number() })).max(MOST_ROWS),
   meta: z.object({
+    region: z.string().optional(),
     units: z.literal('lbs_co2_per_mwh'),
     data_point_period_seconds: z.number().min(60).max(86_400).default(300),
   }),
@@ -155,19 +185,25 @@ export function wattTimeFeed(
   const logIn = async (): Promise<string> => {
     const pair = Buffer.from(`${user}:${secret(password, deps)}`).toString('base64');
     const headers = { authorization: `Basic ${pair}` };
-    return shaped(name, wtLogin, await fetchJson(name, new URL('/login', baseUrl), { headers, timeoutMs })).token;
+    return shaped(
+      name,
+      wtLogin,
+      await fetchJson(name, under(baseUrl, '/login'), { headers, timeoutMs, nowMs: deps.nowMs }),
+    ).token;
   };
   return new Feed(
     {
       name: 'watttime',
       about: `${baseUrl} ${region}`,
+      // What it forecasts.
+      mostMs: 72 * HOUR_MS,
       async ask(fromMs, toMs) {
-        const url = new URL('/v3/forecast', baseUrl);
+        const url = under(baseUrl, '/v3/forecast');
         const hours = Math.min(72, Math.max(1, Math.ceil((toMs - deps.nowMs()) / HOUR_MS)));
         const query = { region, signal_type: 'co2_moer', horizon_hours: String(hours) };
         for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
         const ask = (): Promise<unknown> =>
-          fetchJson(name, url, { headers: { authorization: `Bearer ${token}` }, timeoutMs });
+          fetchJson(name, url, { headers: { authorization: `Bearer ${token}` }, timeoutMs, nowMs: deps.nowMs });
         const isNew = token === undefined;
         token ??= await logIn();
         let answer: unknown;
@@ -179,11 +215,12 @@ export function wattTimeFeed(
           token = await logIn();
           answer = await ask();
         }
-        notOld(name, this.parse(answer), fromMs);
+        notOld(name, this.parse(answer), fromMs, deps.nowMs());
         return answer;
       },
       parse(answer) {
         const { data, meta } = shaped(name, wtSchema, answer);
+        aboutZone(name, meta.region, region);
         return {
           stepMs: meta.data_point_period_seconds * 1000,
           points: data.map(({ point_time, value }) => [Date.parse(point_time), value * G_PER_KWH_OF_LB_PER_MWH]),

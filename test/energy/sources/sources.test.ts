@@ -1,67 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { HOUR_MS, valueAt } from '../../../src/energy/series.ts';
-import { intensitySchema, tariffSchema, weatherSchema } from '../../../src/energy/site/sources-schema.ts';
-import { openSources, type SourceDeps } from '../../../src/energy/sources/index.ts';
+import type { Sources } from '../../../src/energy/sources/index.ts';
+import { json, localService, NOW, type Reply } from './local-service.ts';
 
-const NOW = Date.parse('2026-03-10T12:00Z');
-const PLACE = { latitudeDeg: 51.5, longitudeDeg: -0.1, altitudeM: 20 };
-
-type Reply = (request: http.IncomingMessage, response: http.ServerResponse) => void;
-let reply: Reply;
-let asked: string[];
-let server: http.Server;
-let baseUrl: string;
-let folder: string;
-let nowMs: number;
-let said: string[];
-
-beforeEach(async () => {
-  asked = [];
-  said = [];
-  nowMs = NOW;
-  server = http.createServer((request, response) => {
-    asked.push(request.url!);
-    reply(request, response);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  folder = mkdtempSync(path.join(tmpdir(), 'sources-'));
-});
-afterEach(async () => {
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
-  rmSync(folder, { recursive: true });
-});
-
-const deps = (): SourceDeps => ({
-  nowMs: () => nowMs,
-  random: () => 0.5,
-  cacheFolder: folder,
-  env: { TOKEN: 'top-secret' },
-  say: (sentence) => said.push(sentence),
-  timeoutMs: 400,
-});
-const open = (parts: { intensity?: unknown; weather?: unknown; tariff?: unknown; zone?: string }) =>
-  openSources(
-    {
-      zone: parts.zone ?? 'GB',
-      place: PLACE,
-      timeZone: 'Europe/London',
-      intensity: intensitySchema.parse(parts.intensity ?? { kind: 'constant' }),
-      weather: weatherSchema.parse(parts.weather ?? { kind: 'clear-sky' }),
-      tariff: parts.tariff === undefined ? undefined : tariffSchema.parse(parts.tariff),
-    },
-    deps(),
-  );
-const json =
-  (value: unknown): Reply =>
-  (_, response) =>
-    response.end(JSON.stringify(value));
+const service = localService();
 
 const gbAnswer = {
   data: [
@@ -79,36 +23,42 @@ const gbAnswer = {
   ],
 };
 const gb = () =>
-  open({ intensity: { kind: 'gb-carbon-intensity', baseUrl, fallback: [{ kind: 'constant', gPerKWh: 200 }] } });
-const ask = (sources: ReturnType<typeof open>) => sources.intensity(NOW, NOW + 2 * HOUR_MS);
+  service.open({
+    intensity: {
+      kind: 'gb-carbon-intensity',
+      baseUrl: service.baseUrl,
+      fallback: [{ kind: 'constant', gPerKWh: 200 }],
+    },
+  });
+const ask = (sources: Sources) => sources.intensity(NOW, NOW + 2 * HOUR_MS);
 
 describe('GB Carbon Intensity', () => {
   it('gives half hours; a gap and an impossible value stay unknown, and are told', async () => {
-    reply = json(gbAnswer);
+    service.reply = json(gbAnswer);
     const { averageG, marginalG } = await ask(gb());
     expect([...averageG!.values]).toEqual([263, 250, Number.NaN, Number.NaN]);
     expect(averageG!.origin.method).toContain('1 impossible');
     expect(averageG!.origin.insteadOf).toBeUndefined();
     expect(marginalG).toBeUndefined();
-    expect(asked).toEqual(['/intensity/2026-03-10T12:00Z/2026-03-10T14:00Z']);
+    expect(service.asked).toEqual(['/intensity/2026-03-10T12:00Z/2026-03-10T14:00Z']);
   });
 
   it('is asked once a quarter of an hour, also after a restart', async () => {
-    reply = json(gbAnswer);
+    service.reply = json(gbAnswer);
     await ask(gb());
     await ask(gb());
-    expect(asked).toHaveLength(1);
-    nowMs += 16 * 60_000;
+    expect(service.asked).toHaveLength(1);
+    service.nowMs += 16 * 60_000;
     await ask(gb());
-    expect(asked).toHaveLength(2);
+    expect(service.asked).toHaveLength(2);
   });
 
   it('asks again when its answer comes from the future, as the clock was set back', async () => {
-    reply = json(gbAnswer);
+    service.reply = json(gbAnswer);
     await ask(gb());
-    nowMs -= HOUR_MS;
+    service.nowMs -= HOUR_MS;
     await ask(gb());
-    expect(asked).toHaveLength(2);
+    expect(service.asked).toHaveLength(2);
   });
 
   const bad: [string, Reply, RegExp][] = [
@@ -119,57 +69,57 @@ describe('GB Carbon Intensity', () => {
     ['something cut short', (_, r) => r.end(JSON.stringify(gbAnswer).slice(0, 60)), /cut short/],
     ['another shape', json({ data: [{ from: 'yesterday' }] }), /another shape: data\.0\.from/],
     ['nothing new', json({ data: [{ ...gbAnswer.data[0], from: '2026-03-09T12:00Z' }] }), /stale/],
-    ['too late', (_, r) => r.write('{'), /within 0.4 s/],
+    ['too late', (_, r) => r.write('{'), /within 1.5 s/],
     ['too much', (_, r) => r.end('1'.repeat(3_000_000)), /more than 2097152 bytes/],
     ['a broken connection', (q) => q.socket.destroy(), /cannot be reached/],
     ['a redirect', (_, r) => r.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(), /says 302/],
   ];
   it.each(bad)('answers %s: the fallback says that it is one, and why', async (_, how, words) => {
-    reply = how;
+    service.reply = how;
     const { averageG } = await ask(gb());
     expect(valueAt(averageG!, NOW)).toBe(200);
     expect(averageG!.origin.quality).toBe('assumed');
     expect(averageG!.origin.insteadOf).toMatch(words);
-    expect(said[0]).toMatch(words);
+    expect(service.said[0]).toMatch(words);
   });
 
   it('is left in peace for as long as it wants', async () => {
-    reply = bad[0]![1];
+    service.reply = bad[0]![1];
     const sources = gb();
     await ask(sources);
-    nowMs += HOUR_MS;
+    service.nowMs += HOUR_MS;
     await ask(sources);
-    expect(asked).toHaveLength(1);
-    nowMs += 1.1 * HOUR_MS;
+    expect(service.asked).toHaveLength(1);
+    service.nowMs += 1.1 * HOUR_MS;
     await ask(sources);
-    expect(asked).toHaveLength(2);
+    expect(service.asked).toHaveLength(2);
   });
 
   it('is asked ever more rarely while it fails, and complained about once', async () => {
-    reply = bad[1]![1];
+    service.reply = bad[1]![1];
     const sources = gb();
-    for (let minute = 0; minute < 60; minute++, nowMs += 60_000) await ask(sources);
-    expect(asked.length).toBeLessThan(9);
-    expect(asked.length).toBeGreaterThan(4);
-    expect(said).toHaveLength(1);
+    for (let minute = 0; minute < 60; minute++, service.nowMs += 60_000) await ask(sources);
+    expect(service.asked.length).toBeLessThan(9);
+    expect(service.asked.length).toBeGreaterThan(4);
+    expect(service.said).toHaveLength(1);
   });
 
   it('keeps its last answer for six hours, and says how old it is', async () => {
-    reply = json(gbAnswer);
+    service.reply = json(gbAnswer);
     const sources = gb();
     await ask(sources);
-    reply = bad[1]![1];
-    nowMs += HOUR_MS;
+    service.reply = bad[1]![1];
+    service.nowMs += HOUR_MS;
     const { averageG } = await ask(sources);
     expect(valueAt(averageG!, NOW)).toBe(263);
     expect(averageG!.origin.insteadOf).toMatch(/60 min old.*500/);
-    nowMs += 6 * HOUR_MS;
+    service.nowMs += 6 * HOUR_MS;
     expect(valueAt((await ask(sources)).averageG!, NOW)).toBe(200);
   });
 
   it('overlooks a file of kept answers that was damaged', async () => {
-    reply = json(gbAnswer);
-    writeFileSync(path.join(folder, 'gb-carbon-intensity.json'), '{"about":');
+    service.reply = json(gbAnswer);
+    writeFileSync(path.join(service.folder, 'gb-carbon-intensity.json'), '{"about":');
     expect(valueAt((await ask(gb())).averageG!, NOW)).toBe(263);
   });
 });
@@ -177,7 +127,7 @@ describe('GB Carbon Intensity', () => {
 describe('Electricity Maps', () => {
   it('takes history and forecast with its token, which is kept nowhere', async () => {
     let token: unknown;
-    reply = (request, response) => {
+    service.reply = (request, response) => {
       token = request.headers['auth-token'];
       const list = [
         {
@@ -191,48 +141,63 @@ describe('Electricity Maps', () => {
           : { zone: 'DE', forecast: list, updatedAt: 'x' },
       )(request, response);
     };
-    const sources = open({
+    const sources = service.open({
       zone: 'DE',
-      intensity: { kind: 'electricity-maps', baseUrl, token: { env: 'TOKEN' }, products: ['history', 'forecast'] },
+      intensity: {
+        kind: 'electricity-maps',
+        baseUrl: service.baseUrl,
+        token: { env: 'TOKEN' },
+        products: ['history', 'forecast'],
+      },
     });
     expect([...(await ask(sources)).averageG!.values]).toEqual([300, 320]);
     expect(token).toBe('top-secret');
-    expect(asked.join()).not.toContain('secret');
-    expect(readFileSync(path.join(folder, 'electricity-maps.json'), 'utf8')).not.toContain('secret');
+    expect(service.asked.join()).not.toContain('secret');
+    expect(readFileSync(path.join(service.folder, 'electricity-maps.json'), 'utf8')).not.toContain('secret');
   });
 
   it('without a token, or with a wrong one, says so and gives nothing', async () => {
-    reply = (_, r) => r.writeHead(401).end();
-    const refused = open({ intensity: { kind: 'electricity-maps', baseUrl, token: { env: 'TOKEN' } } });
+    service.reply = (_, r) => r.writeHead(401).end();
+    const refused = service.open({
+      intensity: { kind: 'electricity-maps', baseUrl: service.baseUrl, token: { env: 'TOKEN' } },
+    });
     expect(await ask(refused)).toEqual({});
-    expect(said.join()).toMatch(/refused \(401\).*Check the token/);
-    const none = open({ intensity: { kind: 'electricity-maps', baseUrl, token: { env: 'NOT_SET' } } });
+    expect(service.said.join()).toMatch(/refused \(401\).*Check the token/);
+    const none = service.open({
+      intensity: { kind: 'electricity-maps', baseUrl: service.baseUrl, token: { env: 'NOT_SET' } },
+    });
     expect(await ask(none)).toEqual({});
-    expect(said.join()).toContain('the variable NOT_SET');
-    expect(said.join()).not.toContain('secret');
+    expect(service.said.join()).toContain('the variable NOT_SET');
+    expect(service.said.join()).not.toContain('secret');
   });
 });
 
 describe('WattTime', () => {
   it('logs in, turns pounds a MWh into grams a kWh, and logs in again when its token has expired', async () => {
     let logins = 0;
-    reply = (request, response) => {
+    service.reply = (request, response) => {
       if (request.url === '/login') {
         expect(request.headers.authorization).toBe(`Basic ${Buffer.from('me:top-secret').toString('base64')}`);
         return json({ token: `t${++logins}` })(request, response);
       }
-      if (request.headers.authorization !== `Bearer t${logins}` || (nowMs > NOW && logins === 1))
+      if (request.headers.authorization !== `Bearer t${logins}` || (service.nowMs > NOW && logins === 1))
         return response.writeHead(401).end();
       const data = [{ point_time: '2026-03-10T12:00:00+00:00', value: 1000 }];
       json({ data, meta: { units: 'lbs_co2_per_mwh', data_point_period_seconds: 300 } })(request, response);
     };
-    const sources = open({
-      intensity: { kind: 'watttime', baseUrl, user: 'me', token: { env: 'TOKEN' }, zone: 'CAISO_NORTH' },
+    const sources = service.open({
+      intensity: {
+        kind: 'watttime',
+        baseUrl: service.baseUrl,
+        user: 'me',
+        token: { env: 'TOKEN' },
+        zone: 'CAISO_NORTH',
+      },
     });
     const { averageG, marginalG } = await ask(sources);
     expect(averageG).toBeUndefined();
     expect(marginalG!.values[0]).toBeCloseTo(453.59237, 6);
-    nowMs += 16 * 60_000;
+    service.nowMs += 16 * 60_000;
     expect((await ask(sources)).marginalG!.origin.insteadOf).toBeUndefined();
     expect(logins).toBe(2);
   });
@@ -241,7 +206,7 @@ describe('WattTime', () => {
 describe('Open-Meteo', () => {
   const hour = (end: string) => Date.parse(end) / 1000;
   it('takes the hour that ends at its time, clamps negative irradiance and says so; a gap is no weather', async () => {
-    reply = json({
+    service.reply = json({
       hourly: {
         time: [hour('2026-03-10T13:00Z'), hour('2026-03-10T14:00Z'), hour('2026-03-10T15:00Z')],
         shortwave_radiation: [400, -3, null],
@@ -251,7 +216,9 @@ describe('Open-Meteo', () => {
         wind_speed_10m: [3, 3, 3],
       },
     });
-    const { at, origin } = await open({ weather: { kind: 'open-meteo', baseUrl } }).weather(NOW, NOW + 3 * HOUR_MS);
+    const { at, origin } = await service
+      .open({ weather: { kind: 'open-meteo', baseUrl: service.baseUrl } })
+      .weather(NOW, NOW + 3 * HOUR_MS);
     expect(at(NOW + 60_000)).toEqual({ ghiWPerM2: 400, dniWPerM2: 500, dhiWPerM2: 100, airC: 9, windMPerS: 3 });
     expect(at(NOW + HOUR_MS)!.ghiWPerM2).toBe(0);
     expect(at(NOW + 2 * HOUR_MS)).toBeUndefined();
@@ -259,8 +226,10 @@ describe('Open-Meteo', () => {
   });
 
   it('stands back for a clear sky with clouds, which says that it stands in', async () => {
-    reply = (_, r) => r.writeHead(503).end();
-    const { at, origin } = await open({ weather: { kind: 'open-meteo', baseUrl } }).weather(NOW, NOW + HOUR_MS);
+    service.reply = (_, r) => r.writeHead(503).end();
+    const { at, origin } = await service
+      .open({ weather: { kind: 'open-meteo', baseUrl: service.baseUrl } })
+      .weather(NOW, NOW + HOUR_MS);
     expect(at(NOW)!.ghiWPerM2).toBeGreaterThan(100);
     expect(origin).toMatchObject({ quality: 'assumed', method: expect.stringContaining('clear sky × 0.7') });
     expect(origin.insteadOf).toContain('503');
@@ -269,10 +238,12 @@ describe('Open-Meteo', () => {
 
 describe('a file', () => {
   it('has its unit turned into g/kWh, through the day of 25 hours, and its gaps stay', async () => {
-    const file = path.join(folder, 'ci.csv');
+    const file = path.join(service.folder, 'ci.csv');
     const rows = ['2026-10-25T02:00+02:00,0.3', '2026-10-25T02:00+01:00,0.4', '2026-10-25T03:00+01:00,'];
     writeFileSync(file, ['when,kg', ...rows].join('\n'));
-    const sources = open({ intensity: { kind: 'file', path: file, time: 'when', value: 'kg', unit: 'kg/kWh' } });
+    const sources = service.open({
+      intensity: { kind: 'file', path: file, time: 'when', value: 'kg', unit: 'kg/kWh' },
+    });
     const from = Date.parse('2026-10-25T00:00Z');
     expect([...(await sources.intensity(from, from + 3 * HOUR_MS)).averageG!.values]).toEqual([300, 400, Number.NaN]);
   });
@@ -282,21 +253,21 @@ describe('a file', () => {
     ['a word for a number', 'time,value\n2026-10-25T02:00Z,much', /row 1: "much" is no number/],
     ['no such column', 'zeit,value\n', /no column time; it has zeit, value/],
   ])('with %s is refused', (_, text, words) => {
-    const file = path.join(folder, 'ci.csv');
+    const file = path.join(service.folder, 'ci.csv');
     writeFileSync(file, text);
-    expect(() => open({ intensity: { kind: 'file', path: file, unit: 'g/kWh' } })).toThrow(words);
+    expect(() => service.open({ intensity: { kind: 'file', path: file, unit: 'g/kWh' } })).toThrow(words);
   });
 
   it('of prices may be JSON, for a MWh, and below zero', async () => {
-    const file = path.join(folder, 'price.json');
+    const file = path.join(service.folder, 'price.json');
     writeFileSync(file, JSON.stringify([{ time: '2026-03-10T12:00Z', value: -50 }]));
-    const found = await open({ tariff: { kind: 'file', path: file, unit: 'MWh' } }).tariff(NOW, NOW + HOUR_MS);
+    const found = await service.open({ tariff: { kind: 'file', path: file, unit: 'MWh' } }).tariff(NOW, NOW + HOUR_MS);
     expect([...found!.perKWh.values]).toEqual([-0.05]);
   });
 });
 
 it('synthetic sources need no network, and say that nobody measured them', async () => {
-  const sources = open({
+  const sources = service.open({
     intensity: { kind: 'synthetic' },
     weather: { kind: 'synthetic' },
     tariff: { kind: 'synthetic' },
@@ -306,5 +277,7 @@ it('synthetic sources need no network, and say that nobody measured them', async
   expect(marginalG!.origin.quality).toBe('assumed');
   expect((await sources.weather(NOW, NOW + HOUR_MS)).at(NOW)).toBeDefined();
   expect((await sources.tariff(NOW, NOW + HOUR_MS))!.perKWh.values[0]).toBeGreaterThan(0);
-  expect(() => open({ zone: 'ATLANTIS', intensity: { kind: 'synthetic' } })).toThrow(/no synthetic zone ATLANTIS/);
+  expect(() => service.open({ zone: 'ATLANTIS', intensity: { kind: 'synthetic' } })).toThrow(
+    /no synthetic zone ATLANTIS/,
+  );
 });

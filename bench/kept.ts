@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { writeWhole } from '../src/files.ts';
 import type { Figure } from './figures.ts';
 import { describeMachine, thisMachine } from './machine.ts';
 
@@ -32,20 +32,17 @@ export class Kept {
     for (const { id, value, unit, met } of figures)
       console.error(`  ${id}: ${Number(value.toPrecision(4))} ${unit}${met === false ? '  MISSED' : ''}`);
     if (before === undefined && this.#about !== undefined) {
-      mkdirSync(path.dirname(this.#file), { recursive: true });
-      appendFileSync(this.#file, `${JSON.stringify({ key, figures })}\n`);
+      const lines = [...this.#read(), { key, figures }].map((line) => `${JSON.stringify(line)}\n`);
+      writeWhole(this.#file, lines.join(''));
     }
     return figures;
   }
 
   #read(): readonly Line[] {
-    try {
-      return readFileSync(this.#file, 'utf8')
-        .split('\n')
-        .flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Line]));
-    } catch {
-      return [];
-    }
+    if (!existsSync(this.#file)) return [];
+    return readFileSync(this.#file, 'utf8')
+      .split('\n')
+      .flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Line]));
   }
 }
 

@@ -11,6 +11,7 @@ import { quality } from './quality/index.ts';
 import { robust } from './robust.ts';
 import { sampling } from './sampling.ts';
 import { scale } from './scale/index.ts';
+import { sizes } from './sizes/index.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -35,6 +36,7 @@ const benches: Readonly<Record<string, () => Promise<boolean>>> = {
   robust: () => robust(common),
   sampling: () => sampling(common),
   scale: () => scale(common),
+  sizes: () => sizes({ ...common, only: values.only }),
 };
 const bench = benches[positionals[0] ?? ''];
 if (bench === undefined) {
@@ -42,7 +44,7 @@ if (bench === undefined) {
     `Usage: npm run bench NAME -- [--short] [--json FILE]; NAME is one of ${Object.keys(benches).join(', ')}.`,
   );
   console.error(
-    'For engine also: --profile (where the time goes); --only MODEL, for quality and energy --only SECTION, for coordinator --only PART (may be repeated); for energy --data FOLDER with real traces.',
+    'For engine also: --profile (where the time goes); --only MODEL, for quality and energy --only SECTION, for coordinator --only PART, for sizes --only ROAD (may be repeated); for energy --data FOLDER with real traces.',
   );
   process.exitCode = 2;
 } else process.exitCode = (await bench()) ? 0 : 1;

@@ -115,7 +115,13 @@ describe('a tokenizer in GGUF', () => {
     expect([kinds![0], kinds![1]]).toEqual([3, 1]);
   });
 
-  it.each(['llama2', 'mistral', 'gemma', 't5', 'xglm', 'bert', 'roberta', 'odd'])(
+  // Its pieces, scores and kinds: gguf-tokenizer.test.ts.
+  it.each(['llama2', 'mistral', 'gemma'])('is one of SentencePiece: %s', (kind) => {
+    const { model, tokens, scores } = entriesOf(kind, 1024) as Record<string, unknown>;
+    expect([model, (tokens as unknown[]).length, (scores as unknown[]).length]).toEqual(['llama', 1024, 1024]);
+  });
+
+  it.each(['t5', 'xglm', 'bert', 'roberta', 'odd'])(
     'is refused where llama.cpp would read text otherwise: %s',
     (kind) => {
       expect(() => entriesOf(kind, 1024)).toThrow(/GGUF is written for byte-level BPE/);

@@ -30,12 +30,18 @@ const tokenFrom = z.strictObject({
   env: z.string().min(1).max(100).optional().describe('Name of the environment variable that holds it.'),
   file: z.string().min(1).max(1_000).optional().describe('File whose first line it is.'),
 });
+const column = z.string().min(1).max(100);
+const table = {
+  path: z.string().min(1).max(1_000).describe('Ends in .csv, or in .json: an array of objects.'),
+  time: column
+    .default('time')
+    .describe('Column of the times, ISO 8601 with an offset or Z: when what the row says begins.'),
+  stepMinutes: z.number().min(1).max(1_440).default(60).describe('For how long a row holds.'),
+};
 const file = {
   kind: z.literal('file').describe('A CSV or JSON file with a time and a value in each row.'),
-  path: z.string().min(1).max(1_000).describe('Ends in .csv, or in .json: an array of objects.'),
-  time: z.string().max(100).default('time').describe('Column of the times, ISO 8601 with an offset or Z.'),
-  value: z.string().max(100).default('value').describe('Column of the values.'),
-  stepMinutes: z.number().min(1).max(1_440).default(60).describe('For how long a row holds.'),
+  ...table,
+  value: column.default('value').describe('Column of the values.'),
 };
 
 const constantIntensity = z.strictObject({
@@ -127,15 +133,35 @@ const syntheticWeather = z.strictObject({
   climate: z.enum(Object.keys(CLIMATES) as [Climate, ...Climate[]]).default('continental'),
   seed,
 });
+const fileWeather = z.strictObject({
+  kind: z.literal('file').describe('A CSV or JSON file with a time and irradiance in each row.'),
+  ...table,
+  columns: z
+    .strictObject({
+      ghiWPerM2: column.default('ghi').describe('Global irradiance on the level, W/m².'),
+      dniWPerM2: column.optional().describe('Direct irradiance across the beam, W/m²; derived when left out.'),
+      dhiWPerM2: column.optional().describe('Diffuse irradiance on the level, W/m²; derived when left out.'),
+      airC: column.optional().describe('Air, °C; 15 when left out.'),
+      windMPerS: column.optional().describe('Wind, m/s; 2 when left out.'),
+    })
+    .prefault({})
+    .describe('Names of its columns.'),
+});
 export const weatherSchema = z.discriminatedUnion('kind', [
   clearSky,
+  fileWeather,
   syntheticWeather,
   z.strictObject({
     kind: z.literal('open-meteo').describe('Open-Meteo, or a service of the same shape.'),
     baseUrl: baseUrl.default('https://api.open-meteo.com'),
+    stepMinutes: z
+      .literal([15, 60])
+      .default(60)
+      .describe('15 where its models have quarters of an hour, as in Europe and North America.'),
+    token: tokenFrom.optional().describe('Where the key of an account is, for its customers’ base URL.'),
     fallback: z
-      .array(z.discriminatedUnion('kind', [clearSky, syntheticWeather]))
-      .max(2)
+      .array(z.discriminatedUnion('kind', [clearSky, fileWeather, syntheticWeather]))
+      .max(3)
       .default([{ kind: 'clear-sky', cloudFactor: 0.7 }])
       .describe('What stands in, in this order, while the service gives nothing; it is shown as a fallback.'),
   }),

@@ -9,6 +9,8 @@ import { openMeteoFeed } from './open-meteo.ts';
 import { INTENSITY, type Points, PRICE, seriesFrom } from './points.ts';
 import { electricityMapsFeed, G_PER_KWH_OF_LB_PER_MWH, gbFeed, wattTimeFeed } from './services.ts';
 import { readTable, type TableFile } from './table-file.ts';
+import { AIR_C, WIND_M_PER_S, weatherFile } from './weather-file.ts';
+import { weatherIn } from './weather-table.ts';
 
 export type { SourceDeps } from './feed.ts';
 
@@ -44,16 +46,27 @@ export interface Sources {
   weather(fromMs: number, toMs: number): Promise<WeatherFigures>;
 }
 
+/** Two years. */
+const MOST_HOURS = 17_544;
+
 type Get<T> = (fromMs: number, toMs: number) => Promise<T>;
+interface Link<T> {
+  readonly kind: string;
+  readonly get: Get<T>;
+}
 
 /** @throws HelioError HELIO-6203 for a file, zone or token that is wrong or missing */
 export function openSources(config: SourcesConfig, deps: SourceDeps): Sources {
   const { intensity, tariff, weather } = config;
   const fallbacks = 'fallback' in intensity ? intensity.fallback : [];
-  const intensities = [intensity, ...fallbacks].map((each) => intensityOf(each, config, deps));
-  const skies = [weather, ...('fallback' in weather ? weather.fallback : [])].map((each) =>
-    weatherOf(each, config, deps),
-  );
+  const intensities = [intensity, ...fallbacks].map((each) => ({
+    kind: each.kind,
+    get: intensityOf(each, config, deps),
+  }));
+  const skies = [weather, ...('fallback' in weather ? weather.fallback : [])].map((each) => ({
+    kind: each.kind,
+    get: weatherOf(each, config, deps),
+  }));
   const prices = tariff === undefined ? undefined : tariffOf(tariff, config);
   return {
     intensity: (fromMs, toMs) =>
@@ -63,26 +76,23 @@ export function openSources(config: SourcesConfig, deps: SourceDeps): Sources {
       })).then((found) => found ?? {}),
     tariff: async (fromMs, toMs) => prices?.(fromMs, toMs),
     weather: (fromMs, toMs) =>
-      firstOf(
-        skies,
-        fromMs,
-        toMs,
-        () => true,
-        (figures, insteadOf) => ({ ...figures, origin: { ...figures.origin, insteadOf } }),
-      ).then((found) => found ?? { at: () => undefined, origin: { quality: 'assumed', method: 'no weather known' } }),
+      firstOf(skies, fromMs, toMs, isWeather(fromMs, toMs), (figures, insteadOf) => ({
+        ...figures,
+        origin: { ...figures.origin, insteadOf },
+      })).then((found) => found ?? { at: () => undefined, origin: { quality: 'assumed', method: 'no weather known' } }),
   };
 }
 
 /** The first of a chain that has something; whoever stands in says for what, and why. */
 async function firstOf<T>(
-  chain: readonly Get<T>[],
+  chain: readonly Link<T>[],
   fromMs: number,
   toMs: number,
   has: (value: T) => boolean,
   standIn: (value: T, insteadOf: string) => T,
 ): Promise<T | undefined> {
   let insteadOf: string | undefined;
-  for (const get of chain) {
+  for (const { kind, get } of chain) {
     let value: T;
     try {
       value = await get(fromMs, toMs);
@@ -92,13 +102,22 @@ async function firstOf<T>(
       continue;
     }
     if (has(value)) return insteadOf === undefined ? value : standIn(value, insteadOf);
-    insteadOf ??= 'a source that has nothing for these hours';
+    insteadOf ??= `${kind} has nothing for these hours`;
   }
   return undefined;
 }
 
 const hasIntensity = ({ averageG, marginalG }: IntensityFigures): boolean =>
   [averageG, marginalG].some((series) => series?.values.some((value) => !Number.isNaN(value)));
+
+/** Whether it is known at the beginning of any hour. */
+const isWeather =
+  (fromMs: number, toMs: number) =>
+  ({ at }: WeatherFigures): boolean => {
+    const hours = Math.min(MOST_HOURS, Math.ceil((toMs - fromMs) / HOUR_MS));
+    for (let i = 0; i < hours; i++) if (at(fromMs + i * HOUR_MS) !== undefined) return true;
+    return hours <= 0;
+  };
 
 const marked = (series: Series, insteadOf: string): Series => ({ ...series, origin: { ...series.origin, insteadOf } });
 
@@ -132,6 +151,7 @@ function intensityOf(config: IntensityConfig, site: SourcesConfig, deps: SourceD
     }
     case 'file': {
       const points = pointsOf(config, G_PER_KWH_OF.get(config.unit)!);
+      checkUnit(points, config);
       const origin: Origin = { quality: 'modelled', method: `${config.path}, ${config.unit}` };
       return async (fromMs, toMs) => {
         const series = seriesFrom(points, INTENSITY, fromMs, toMs, origin);
@@ -170,6 +190,30 @@ const pointsOf = (file: TableFile & { readonly value: string }, factor: number):
   stepMs: file.stepMinutes * 60_000,
   points: readTable(file, [file.value]).map(([atMs, value]) => [atMs, value! * factor]),
 });
+
+/** Less is no grid's largest of a day. */
+const LEAST_PEAK_G = 2;
+const DAY_VALUES = 24;
+
+/** kg where g was said, or g where kg was said. */
+function checkUnit({ points }: Points, { path, unit }: { readonly path: string; readonly unit: string }): void {
+  const values = points.map(([, value]) => value).filter((value) => value > 0);
+  if (values.length < DAY_VALUES) return;
+  const least = values.reduce((a, b) => Math.min(a, b));
+  const most = values.reduce((a, b) => Math.max(a, b));
+  if (most < LEAST_PEAK_G)
+    throw new HelioError(
+      'HELIO-6203',
+      `${path}: the largest of ${values.length} values is ${most} g/kWh, as its unit is ${unit}.`,
+      'No grid has so little. If they are kilograms, write unit: kg/kWh.',
+    );
+  if (least > INTENSITY.most)
+    throw new HelioError(
+      'HELIO-6203',
+      `${path}: all ${values.length} values are ${least} g/kWh or more, as its unit is ${unit}.`,
+      'No grid has so much. If they are grams, write unit: g/kWh.',
+    );
+}
 
 /** Outward to the hour, so that what was kept answers for the whole hour. */
 const served =
@@ -220,8 +264,14 @@ function weatherOf(config: WeatherConfig, { place }: SourcesConfig, deps: Source
   switch (config.kind) {
     case 'clear-sky': {
       const { cloudFactor } = config;
-      const origin: Origin = { quality: 'assumed', method: `clear sky × ${cloudFactor}, 15 °C, wind 2 m/s` };
-      return async () => ({ at: (atMs) => clearSkyWeather(place, atMs, 15, 2, cloudFactor), origin });
+      const air = `${AIR_C} °C, wind ${WIND_M_PER_S} m/s`;
+      const origin: Origin = { quality: 'assumed', method: `clear sky × ${cloudFactor}, ${air}` };
+      return async () => ({ at: (atMs) => clearSkyWeather(place, atMs, AIR_C, WIND_M_PER_S, cloudFactor), origin });
+    }
+    case 'file': {
+      const table = weatherFile(config);
+      const origin: Origin = { quality: 'modelled', method: [config.path, ...table.remarks].join('; ') };
+      return async () => ({ at: (atMs) => weatherIn(table, atMs), origin });
     }
     case 'synthetic':
       return async (fromMs, toMs) => {
@@ -229,12 +279,11 @@ function weatherOf(config: WeatherConfig, { place }: SourcesConfig, deps: Source
         return { at: (atMs) => weatherUnder(sky, place, atMs), origin: sky.cloudFactor.origin };
       };
     case 'open-meteo': {
-      const feed = openMeteoFeed(config.baseUrl, place, deps);
+      const feed = openMeteoFeed(config, place, deps);
       return async (fromMs, toMs) => {
         const fed = await feed.get(fromMs, toMs);
-        const { hours, clamped } = fed.value;
-        const method = `Open-Meteo${clamped === 0 ? '' : `; ${clamped} hours of negative irradiance taken as 0`}`;
-        return { at: (atMs) => hours.get(Math.floor(atMs / HOUR_MS) * HOUR_MS), origin: originOf(fed, method) };
+        const method = [`Open-Meteo, every ${config.stepMinutes} min`, ...fed.value.remarks].join('; ');
+        return { at: (atMs) => weatherIn(fed.value, atMs), origin: originOf(fed, method) };
       };
     }
   }

@@ -1,39 +1,51 @@
 import { z } from 'zod';
-import { HOUR_MS } from '../series.ts';
-import type { Place, Weather } from '../sun/index.ts';
-import { fetchJson, NoAnswer } from './answer.ts';
+import type { WeatherConfig } from '../site/sources-schema.ts';
+import type { Place } from '../sun/index.ts';
+import { fetchJson, NoAnswer, under } from './answer.ts';
 import { Feed, type SourceDeps } from './feed.ts';
-import { shaped } from './services.ts';
+import { secret, shaped } from './services.ts';
+import { type WeatherTable, weatherTable } from './weather-table.ts';
+
+const UNITS = {
+  shortwave_radiation: 'W/m²',
+  direct_normal_irradiance: 'W/m²',
+  diffuse_radiation: 'W/m²',
+  temperature_2m: '°C',
+  wind_speed_10m: 'm/s',
+} as const;
 
 const column = z.array(z.number().nullable()).max(2_000);
-const schema = z.object({
-  hourly: z.object({
-    time: z.array(z.int()).max(2_000),
-    shortwave_radiation: column,
-    direct_normal_irradiance: column,
-    diffuse_radiation: column,
-    temperature_2m: column,
-    wind_speed_10m: column,
-  }),
+const steps = z.object({
+  time: z.array(z.int()).max(2_000),
+  shortwave_radiation: column,
+  direct_normal_irradiance: column,
+  diffuse_radiation: column,
+  temperature_2m: column,
+  wind_speed_10m: column,
 });
-
-export interface HourlyWeather {
-  /** Unix ms of the beginning of an hour to its weather; hours with a gap are not in it. */
-  readonly hours: ReadonlyMap<number, Weather>;
-  /** Hours whose irradiance was below 0, and was taken as 0. */
-  readonly clamped: number;
-}
+const units = z.record(z.string().max(100), z.string().max(100)).optional();
+const SCHEMAS = {
+  15: z
+    .object({ minutely_15: steps, minutely_15_units: units })
+    .transform(({ minutely_15, minutely_15_units }) => ({ steps: minutely_15, units: minutely_15_units })),
+  60: z
+    .object({ hourly: steps, hourly_units: units })
+    .transform(({ hourly, hourly_units }) => ({ steps: hourly, units: hourly_units })),
+};
 
 const NAME = 'Open-Meteo';
-const MOST_W_PER_M2 = 1_500;
 
-/** Hourly weather of a place: yesterday, today and three days ahead. */
-export function openMeteoFeed(baseUrl: string, place: Place, deps: SourceDeps): Feed<HourlyWeather> {
-  const url = new URL('/v1/forecast', baseUrl);
+/** Weather of a place: yesterday, today and three days ahead. */
+export function openMeteoFeed(
+  { baseUrl, stepMinutes, token }: Extract<WeatherConfig, { kind: 'open-meteo' }>,
+  place: Place,
+  deps: SourceDeps,
+): Feed<WeatherTable> {
+  const url = under(baseUrl, '/v1/forecast');
   const query = {
     latitude: String(place.latitudeDeg),
     longitude: String(place.longitudeDeg),
-    hourly: 'shortwave_radiation,direct_normal_irradiance,diffuse_radiation,temperature_2m,wind_speed_10m',
+    [stepMinutes === 15 ? 'minutely_15' : 'hourly']: Object.keys(UNITS).join(),
     wind_speed_unit: 'ms',
     timeformat: 'unixtime',
     timezone: 'GMT',
@@ -41,15 +53,24 @@ export function openMeteoFeed(baseUrl: string, place: Place, deps: SourceDeps): 
     forecast_days: '4',
   };
   for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
+  const parse = (answer: unknown): WeatherTable => tableOf(answer, stepMinutes);
   return new Feed(
     {
       name: 'open-meteo',
       about: url.href,
       async ask(fromMs) {
-        const answer = await fetchJson(NAME, url, { timeoutMs: deps.timeoutMs ?? 10_000, nowMs: deps.nowMs });
-        const { hours } = parse(answer);
-        if (![...hours.keys()].some((ms) => ms + HOUR_MS > fromMs))
-          throw new NoAnswer('HELIO-6202', `${NAME}: its answer is stale.`, 'It is asked again later.');
+        const asked = new URL(url);
+        if (token !== undefined) asked.searchParams.set('apikey', secret(token, deps));
+        const { timeoutMs = 10_000, nowMs } = deps;
+        const answer = await fetchJson(NAME, asked, { timeoutMs, nowMs });
+        parse(answer);
+        const lastS = shaped(NAME, SCHEMAS[stepMinutes], answer).steps.time.at(-1) ?? 0;
+        if (lastS * 1000 <= fromMs)
+          throw new NoAnswer(
+            'HELIO-6202',
+            `${NAME}: its answer is stale: it ends at ${new Date(lastS * 1000).toISOString()}, and the clock here says ${new Date(nowMs()).toISOString()}.`,
+            'If that clock is wrong, set it. The service is asked again later.',
+          );
         return answer;
       },
       parse,
@@ -58,27 +79,26 @@ export function openMeteoFeed(baseUrl: string, place: Place, deps: SourceDeps): 
   );
 }
 
-function parse(answer: unknown): HourlyWeather {
-  const { hourly } = shaped(NAME, schema, answer);
-  const hours = new Map<number, Weather>();
-  let clamped = 0;
-  for (const [i, endS] of hourly.time.entries()) {
-    const [ghi, dni, dhi] = [hourly.shortwave_radiation, hourly.direct_normal_irradiance, hourly.diffuse_radiation].map(
-      (values) => values[i] ?? Number.NaN,
-    ) as [number, number, number];
-    const airC = hourly.temperature_2m[i] ?? Number.NaN;
-    const windMPerS = hourly.wind_speed_10m[i] ?? Number.NaN;
-    if (!(Math.max(ghi, dni, dhi) <= MOST_W_PER_M2 && airC >= -90 && airC <= 60 && windMPerS >= 0 && windMPerS <= 120))
-      continue;
-    if (Math.min(ghi, dni, dhi) < 0) clamped++;
-    // Radiation there is the mean of the hour that ends at its time.
-    hours.set(endS * 1000 - HOUR_MS, {
-      ghiWPerM2: Math.max(0, ghi),
-      dniWPerM2: Math.max(0, dni),
-      dhiWPerM2: Math.max(0, dhi),
-      airC,
-      windMPerS,
-    });
+function tableOf(answer: unknown, stepMinutes: 15 | 60): WeatherTable {
+  const { steps, units } = shaped(NAME, SCHEMAS[stepMinutes], answer);
+  for (const [name, wanted] of Object.entries(UNITS)) {
+    const unit = units?.[name];
+    if (unit === undefined || unit === wanted) continue;
+    throw new NoAnswer(
+      'HELIO-6202',
+      `${NAME} answered with ${name} in ${unit}, and was asked for ${wanted}.`,
+      'Check the base URL: the service there does not heed units.',
+    );
   }
-  return { hours, clamped };
+  const stepMs = stepMinutes * 60_000;
+  const rows = steps.time.map((endS, i) => ({
+    // Radiation there is the mean of the step that ends at its time.
+    startMs: endS * 1000 - stepMs,
+    ghiWPerM2: steps.shortwave_radiation[i] ?? Number.NaN,
+    dniWPerM2: steps.direct_normal_irradiance[i] ?? Number.NaN,
+    dhiWPerM2: steps.diffuse_radiation[i] ?? Number.NaN,
+    airC: steps.temperature_2m[i] ?? Number.NaN,
+    windMPerS: steps.wind_speed_10m[i] ?? Number.NaN,
+  }));
+  return weatherTable(rows, stepMs);
 }

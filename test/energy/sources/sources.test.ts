@@ -222,7 +222,7 @@ describe('Open-Meteo', () => {
     expect(at(NOW + 60_000)).toEqual({ ghiWPerM2: 400, dniWPerM2: 500, dhiWPerM2: 100, airC: 9, windMPerS: 3 });
     expect(at(NOW + HOUR_MS)!.ghiWPerM2).toBe(0);
     expect(at(NOW + 2 * HOUR_MS)).toBeUndefined();
-    expect(origin.method).toContain('1 hours of negative irradiance taken as 0');
+    expect(origin.method).toContain('1 negative irradiances taken as 0');
   });
 
   it('stands back for a clear sky with clouds, which says that it stands in', async () => {

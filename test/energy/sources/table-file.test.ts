@@ -37,6 +37,18 @@ describe('a table of hours', () => {
   });
 
   it.each([
+    ['kg where g was said', 'g/kWh', 0.33, /largest of 24 values is 0\.33 g\/kWh.*unit: kg\/kWh/],
+    ['g where kg was said', 'kg/kWh', 330, /all 24 values.*330000 g\/kWh.*unit: g\/kWh/],
+  ])('with %s is refused', (_, unit, value, words) => {
+    const rows = Array.from({ length: 24 }, (_, i) => `2026-03-10T${String(i).padStart(2, '0')}:00Z,${value}`);
+    expect(() => of(`time,value\n${rows.join('\n')}`, { unit })).toThrow(words);
+  });
+
+  it('of two hours with much wind and sun may be near 0', () => {
+    expect(() => of('time,value\n2026-03-10T12:00Z,0.5\n2026-03-10T13:00Z,0')).not.toThrow();
+  });
+
+  it.each([
     [
       'finer than its step',
       'time,value\n2026-03-10T12:00Z,1\n2026-03-10T12:15Z,2',

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { HOUR_MS, type Series, valueAt } from '../../../energy/series.ts';
 import type { Site } from '../../../energy/site/site-schema.ts';
 import { type IntensityFigures, openSources, type WeatherFigures } from '../../../energy/sources/index.ts';
+import { standInNotice } from './stand-in-notice.ts';
 
 /** What is known of a site's grid and weather, refreshed beside the policy, which never waits for a service. */
 export interface GridNow {
@@ -41,6 +42,8 @@ export async function watchGrid(site: Site, folder: string, say: (sentence: stri
   let intensity: IntensityFigures = {};
   let price: Series | undefined;
   let sky: WeatherFigures = { at: () => undefined, origin: { quality: 'assumed', method: 'no weather known' } };
+  const notices = { intensity: standInNotice('carbon intensity', say), weather: standInNotice('weather', say) };
+  const held = (): Series | undefined => intensity.averageG ?? intensity.marginalG;
   const refresh = async (): Promise<void> => {
     const fromMs = Math.floor(Date.now() / HOUR_MS) * HOUR_MS;
     const toMs = fromMs + AHEAD_MS;
@@ -49,13 +52,14 @@ export async function watchGrid(site: Site, folder: string, say: (sentence: stri
       sources.tariff(fromMs, toMs).then((found) => found?.perKWh),
       sources.weather(fromMs, toMs),
     ]);
+    notices.intensity(held()?.origin);
+    notices.weather(sky.at(Date.now()) === undefined ? undefined : sky.origin);
   };
   await refresh();
   const timer = setInterval(() => {
     refresh().catch((error: unknown) => say(`Grid and weather were not refreshed: ${String(error)}`));
   }, REFRESH_MS);
   timer.unref();
-  const held = (): Series | undefined => intensity.averageG ?? intensity.marginalG;
   const known = (series: Series | undefined, atMs: number): number | undefined => {
     const value = series === undefined ? Number.NaN : valueAt(series, atMs);
     return Number.isNaN(value) ? undefined : value;

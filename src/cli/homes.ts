@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { type EnergyInterval, readInterval } from '../energy/accounting/index.ts';
 import { HelioError } from '../errors.ts';
 import { type HomeRecord, type HomeTotals, homeRecordSchema, totalsOf } from '../simulate/home-records.ts';
 import { type HomesFile, parseHomes } from '../simulate/homes-file.ts';
@@ -21,17 +22,35 @@ export function readHomes(file: string): HomesFile {
 }
 
 /** What a home of a run did, quarter by quarter. A line that was cut off is left out. */
-export function readHomeRecords(folder: string, home: string): readonly HomeRecord[] {
+export const readHomeRecords = (folder: string, home: string): readonly HomeRecord[] =>
+  readLines(folder, home, 'day.jsonl', (line) => homeRecordSchema.parse(JSON.parse(line)));
+
+/** What a home of a run used and emitted. A line that was cut off is left out, and so is time that a clock that was set back has counted before. */
+export function readHomeIntervals(folder: string, home: string): readonly EnergyInterval[] {
+  let untilMs = 0;
+  return readLines(folder, home, 'energy.jsonl', readInterval).filter(({ startMs, endMs }) => {
+    if (startMs < untilMs) return false;
+    untilMs = endMs;
+    return true;
+  });
+}
+
+function readLines<Line>(
+  folder: string,
+  home: string,
+  name: string,
+  read: (line: string, where: string) => Line,
+): readonly Line[] {
+  const file = path.join(folder, 'islands', home, name);
   let text: string;
   try {
-    text = readFileSync(path.join(folder, 'islands', home, 'energy.jsonl'), 'utf8');
+    text = readFileSync(file, 'utf8');
   } catch {
     return [];
   }
-  return text.split('\n').flatMap((line) => {
+  return text.split('\n').flatMap((line, i) => {
     try {
-      const result = homeRecordSchema.safeParse(JSON.parse(line));
-      return result.success ? [result.data] : [];
+      return [read(line, `${file} line ${i + 1}`)];
     } catch {
       return [];
     }
@@ -48,6 +67,6 @@ export interface ReportedHome {
 export function reportedHomes(folder: string, { homes }: HomesFile): readonly ReportedHome[] {
   return homes.map(({ name, location }) => {
     const records = readHomeRecords(folder, name);
-    return { totals: totalsOf(name, records), timeZone: location.timeZone, records };
+    return { totals: totalsOf(name, records, readHomeIntervals(folder, name)), timeZone: location.timeZone, records };
   });
 }

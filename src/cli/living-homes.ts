@@ -1,5 +1,7 @@
 import path from 'node:path';
+import { totalOf } from '../energy/accounting/index.ts';
 import { writeWhole } from '../files.ts';
+import type { HomeTotals } from '../simulate/home-records.ts';
 import { parseSpeed, type SiteClock, siteMs, writeClock } from '../simulate/site-clock.ts';
 import { type CommandContext, colorful } from './context.ts';
 import { readHomes, reportedHomes } from './homes.ts';
@@ -47,17 +49,18 @@ export function livingHomes(
     }): Promise<Summary> {
       const reported = reportedHomes(of, homes);
       const totals = reported.map(({ totals: each }) => each);
-      const wh = totals.reduce((sum, { computeWh: { pv, battery, grid } }) => sum + pv + battery + grid, 0);
-      const counterfactualG = totals.reduce((sum, each) => sum + each.counterfactualG, 0);
-      const attributionalG = totals.reduce((sum, each) => sum + each.attributionalG, 0);
+      const sum = (of: (home: HomeTotals) => number): number => totals.reduce((total, each) => total + of(each), 0);
+      const wh = sum(({ computeWh }) => totalOf(computeWh));
+      const debtWh = sum(({ storedDebtWh }) => storedDebtWh);
+      const still = Math.abs(debtWh) < 1 ? '' : `, and batteries hold ${watthours(debtWh)} less than without training`;
       const whole: Summary = {
         ...summary,
         homes: totals,
         energyWh: wh,
         energyMethod: `simulated homes: ${watthours(wh)} in ${((siteMs(clock, Date.now()) - clock.siteStartMs) / 3_600_000).toFixed(0)} hours of their clock; this machine itself: ${summary.energyMethod}`,
-        energyQuality: 'modelled',
-        gCO2e: attributionalG,
-        carbonMethod: `each watt-hour by its source, in simulated homes; counterfactual ${counterfactualG.toFixed(0)} g (docs/guides/follow-the-sun.md)`,
+        energyQuality: 'assumed',
+        gCO2e: sum(({ attributionalG }) => attributionalG),
+        carbonMethod: `each watt-hour by its source, in simulated homes; counterfactual ${sum(({ counterfactualG }) => counterfactualG).toFixed(0)} g${still} (docs/guides/follow-the-sun.md)`,
       };
       writeWhole(path.join(of, 'summary.json'), `${JSON.stringify(whole, null, 2)}\n`);
       const curves = await readCurves(of);

@@ -1,5 +1,12 @@
 import { appendFileSync } from 'node:fs';
 import path from 'node:path';
+import {
+  type AverageIntensity,
+  IntervalRecorder,
+  intervalLine,
+  sourcesOf,
+  storedAt,
+} from '../energy/accounting/index.ts';
 import { clearSkyWeather } from '../energy/sun/index.ts';
 import { HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
@@ -26,8 +33,8 @@ export interface HomeNow {
 }
 
 /**
- * An island's home that is simulated: its governor decides for a real island, on the homes' clock. What it did goes to `energy.jsonl`, where it stands to
- * `home.json`.
+ * An island's home that is simulated: its governor decides for a real island, on the homes' clock. Its day goes to `day.jsonl`, what it used and emitted to
+ * `energy.jsonl`, and where it stands to `home.json`.
  */
 export function openSimulatedHome(
   argument: string,
@@ -46,7 +53,11 @@ export function openSimulatedHome(
   // The same home in which nobody trains: what training costs is the difference.
   const shadow = new SimulatedHome(site, startMs, around, (span) => without.push(span));
   const recorder = new HomeRecorder((record) =>
-    appendFileSync(path.join(folder, 'energy.jsonl'), `${JSON.stringify(record)}\n`),
+    appendFileSync(path.join(folder, 'day.jsonl'), `${JSON.stringify(record)}\n`),
+  );
+  const average = averageOf(site, around.intensityGPerKWh(startMs));
+  const books = new IntervalRecorder(home.battery, storedAt(home.energyWh, average.gPerKWh), (record) =>
+    appendFileSync(path.join(folder, 'energy.jsonl'), intervalLine(record)),
   );
   home.advance(startMs + 1, 0);
   shadow.advance(startMs + 1, 0);
@@ -64,13 +75,27 @@ export function openSimulatedHome(
     shadow.advance(nowMs, 0);
     governor.tick();
     const started = powerW === 0 && governor.decision.powerW > 0;
-    for (const [i, span] of spans.entries())
-      recorder.add(span, without[i]!, {
+    for (const [i, span] of spans.entries()) {
+      const { fromMs, toMs, flows: actual } = span;
+      books.add(
+        fromMs,
+        toMs,
+        { actual, shadow: without[i]!.flows, sources: sourcesOf(actual) },
+        {
+          part: 'island',
+          name,
+          tokens: null,
+          energyOrigin: SIMULATED,
+          splitOrigin: SIMULATED,
+          average,
+        },
+      );
+      recorder.add(span, {
         batteryPercent: home.batteryPercent,
-        intensityGPerKWh: around.intensityGPerKWh(span.fromMs),
         reason: powerW > 0 ? 'training' : standing.reason,
         started: started && i === 0,
       });
+    }
     spans.length = 0;
     without.length = 0;
     const now: HomeNow = {
@@ -92,9 +117,21 @@ export function openSimulatedHome(
       clearInterval(timer);
       tick();
       recorder.flush();
+      books.flush();
     },
   };
 }
+
+const SIMULATED = { quality: 'modelled', method: 'simulated home' } as const;
+
+/** Of the site's zone, as `homes.yaml` says it. */
+const averageOf = ({ grid }: SimulatedSite, gPerKWh: number): AverageIntensity => ({
+  kind: 'average',
+  scope: 'lifecycle',
+  gPerKWh,
+  zone: grid.zone ?? 'unnamed',
+  origin: { quality: 'assumed', method: 'constant of the homes file' },
+});
 
 const AIR_C = 18;
 const WIND_M_PER_S = 2;

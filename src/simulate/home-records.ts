@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { type BySource, type EnergyInterval, reportOf } from '../energy/accounting/index.ts';
 import { importWh } from '../energy/home/index.ts';
 import type { HomeSpan } from './home.ts';
 
-/** What a simulated home did in a quarter of an hour, as a line of `energy.jsonl`. Energies in Wh, powers are means. */
+/** What a simulated home did in a quarter of an hour, as a line of `day.jsonl`: its day curve. Energies in Wh, powers are means. What it emitted is in `energy.jsonl`. */
 
 export const homeRecordSchema = z.object({
   fromMs: z.number(),
@@ -15,9 +16,6 @@ export const homeRecordSchema = z.object({
   importWh: z.number(),
   exportWh: z.number(),
   curtailedWh: z.number(),
-  /** What the same home would have imported had nobody trained. */
-  importWithoutWh: z.number(),
-  intensityGPerKWh: z.number(),
   /** Why it trained or not, most of the time. */
   reason: z.string(),
   starts: z.int(),
@@ -26,7 +24,7 @@ export type HomeRecord = z.output<typeof homeRecordSchema>;
 
 const QUARTER_MS = 15 * 60_000;
 
-/** Adds up spans of a home, and of the same home without training, to quarters of an hour. */
+/** Adds up spans of a home to quarters of an hour. */
 export class HomeRecorder {
   readonly #emit: (record: HomeRecord) => void;
   #open: { record: HomeRecord; ms: number; reasons: Map<string, number> } | undefined;
@@ -37,10 +35,8 @@ export class HomeRecorder {
 
   add(
     { fromMs, toMs, pvW, loadW, flows }: HomeSpan,
-    without: HomeSpan,
     now: {
       readonly batteryPercent: number | undefined;
-      readonly intensityGPerKWh: number;
       readonly reason: string;
       readonly started: boolean;
     },
@@ -59,7 +55,6 @@ export class HomeRecorder {
       toMs,
       pvW: mean(record.pvW, pvW),
       loadW: mean(record.loadW, loadW),
-      intensityGPerKWh: mean(record.intensityGPerKWh, now.intensityGPerKWh),
       batteryPercent: now.batteryPercent ?? null,
       computeWh: {
         pv: record.computeWh.pv + flows.pvToComputeWh,
@@ -69,7 +64,6 @@ export class HomeRecorder {
       importWh: record.importWh + importWh(flows),
       exportWh: record.exportWh + flows.pvToGridWh,
       curtailedWh: record.curtailedWh + flows.curtailedWh,
-      importWithoutWh: record.importWithoutWh + importWh(without.flows),
       reason: [...reasons].reduce((most, each) => (each[1] > most[1] ? each : most))[0],
       starts: record.starts + (now.started ? 1 : 0),
     };
@@ -91,14 +85,9 @@ const emptyRecord = (fromMs: number): HomeRecord => ({
   importWh: 0,
   exportWh: 0,
   curtailedWh: 0,
-  importWithoutWh: 0,
-  intensityGPerKWh: 0,
   reason: '',
   starts: 0,
 });
-
-/** Lifecycle emissions of rooftop solar power, gCO2e/kWh: IPCC AR5 WG3 annex III, median. */
-const ROOFTOP_G_PER_KWH = 41;
 
 /** A home's run as a whole. */
 export interface HomeTotals {
@@ -106,37 +95,37 @@ export interface HomeTotals {
   readonly hours: number;
   readonly trainedHours: number;
   readonly starts: number;
-  readonly computeWh: { readonly pv: number; readonly battery: number; readonly grid: number };
-  /** Attributional: each watt-hour by its source; what the battery gave was solar power, with what it lost. */
+  readonly computeWh: BySource;
+  /** Attributional: each watt-hour by its source, the battery's by what had charged it. */
   readonly attributionalG: number;
   /** Counterfactual: what the home imported more because it trained. */
   readonly counterfactualG: number;
   readonly extraImportWh: number;
+  /** What the battery holds less at the end than it would: import that may still come. */
+  readonly storedDebtWh: number;
+  /** Of what would have been thrown away. */
+  readonly usedSpillWh: number;
 }
 
-const BATTERY_EFFICIENCY = 0.9;
-
-export function totalsOf(home: string, records: readonly HomeRecord[]): HomeTotals {
+/** @param intervals the home's books over the same time */
+export function totalsOf(
+  home: string,
+  records: readonly HomeRecord[],
+  intervals: readonly EnergyInterval[],
+): HomeTotals {
   const sum = (of: (record: HomeRecord) => number): number => records.reduce((total, record) => total + of(record), 0);
   const used = (record: HomeRecord): number => record.computeWh.pv + record.computeWh.battery + record.computeWh.grid;
+  const { computeWh, totalG, counterfactual } = reportOf(intervals);
   return {
     home,
     hours: sum(({ fromMs, toMs }) => toMs - fromMs) / 3_600_000,
     trainedHours: sum((r) => (used(r) > 0 ? r.toMs - r.fromMs : 0)) / 3_600_000,
     starts: sum(({ starts }) => starts),
-    computeWh: {
-      pv: sum((r) => r.computeWh.pv),
-      battery: sum((r) => r.computeWh.battery),
-      grid: sum((r) => r.computeWh.grid),
-    },
-    attributionalG:
-      sum(
-        (r) =>
-          r.computeWh.pv * ROOFTOP_G_PER_KWH +
-          (r.computeWh.battery * ROOFTOP_G_PER_KWH) / BATTERY_EFFICIENCY +
-          r.computeWh.grid * r.intensityGPerKWh,
-      ) / 1_000,
-    counterfactualG: sum((r) => (r.importWh - r.importWithoutWh) * r.intensityGPerKWh) / 1_000,
-    extraImportWh: sum((r) => r.importWh - r.importWithoutWh),
+    computeWh,
+    attributionalG: totalG,
+    counterfactualG: counterfactual.averageG,
+    extraImportWh: counterfactual.extraImportWh,
+    storedDebtWh: counterfactual.storedDebtWh,
+    usedSpillWh: counterfactual.usedSpillWh,
   };
 }

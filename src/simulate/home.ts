@@ -1,4 +1,5 @@
 import {
+  type Battery,
   balanceInto,
   batteryOf,
   checkHome,
@@ -74,6 +75,15 @@ export class SimulatedHome {
     };
     checkHome(this.#home);
     this.#flows = emptyFlows(has === undefined ? 0 : START_SHARE * has.capacityWh);
+  }
+
+  get battery(): Battery {
+    return this.#home.battery;
+  }
+
+  /** What the battery holds. */
+  get energyWh(): number {
+    return this.#flows.energyWh;
   }
 
   get batteryPercent(): number | undefined {

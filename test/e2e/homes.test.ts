@@ -1,8 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { readHomeRecords } from '../../src/cli/homes.ts';
+import { readHomeIntervals, readHomeRecords } from '../../src/cli/homes.ts';
 import type { Summary } from '../../src/cli/records.ts';
+import { reportOf } from '../../src/energy/accounting/index.ts';
 import { run, scratch, tinyRun } from './command.ts';
 
 /** Two homes on opposite sides of the globe: real training that goes where the sun is. */
@@ -39,6 +40,20 @@ it('train --homes: only the sunny home trains, the roles change, and the report 
       const hour = (new Date(record.fromMs).getUTCHours() + (i === 0 ? 6 : 18)) % 24;
       if (hour < 5 || hour > 19) expect([i, hour, used(record)]).toEqual([i, hour, 0]);
     }
+  }
+  for (const [i, name] of ['east', 'west'].entries()) {
+    const intervals = readHomeIntervals(summary.folder, name);
+    const total = (of: (record: (typeof seen)[number][number]) => number): number =>
+      seen[i]!.reduce((sum, record) => sum + of(record), 0);
+    const books = reportOf(intervals);
+    expect(books.totalWh).toBeGreaterThan(100);
+    // The books and the day curve are two views of the same watt-hours.
+    expect(books.computeWh.pv).toBeCloseTo(
+      total((r) => r.computeWh.pv),
+      3,
+    );
+    expect(books.counterfactual.averageG).toBeCloseTo(summary.homes![i]!.counterfactualG, 6);
+    expect(summary.homes![i]!.attributionalG).toBeGreaterThan((books.totalWh / 1000) * 40.9);
   }
   expect(summary.homes?.map(({ home }) => home)).toEqual(['east', 'west']);
   for (const each of summary.homes!)

@@ -1,3 +1,4 @@
+import { totalOf } from '../../energy/accounting/index.ts';
 import { clockTime } from '../../energy/policy/index.ts';
 import type { HomeRecord } from '../../simulate/home-records.ts';
 import type { ReportedHome } from '../homes.ts';
@@ -7,15 +8,15 @@ import { escapeHtml } from './chart.ts';
 export function homesSection(homes: readonly ReportedHome[]): string {
   if (homes.every(({ records }) => records.length === 0)) return '';
   const rows = homes.map(({ totals: t }) => {
-    const total = t.computeWh.pv + t.computeWh.battery + t.computeWh.grid;
+    const { unallocated } = t.computeWh;
     const cells = [
       escapeHtml(t.home),
       `${t.trainedHours.toFixed(1)} of ${t.hours.toFixed(1)} h`,
       `${t.starts}`,
-      watthours(total),
+      watthours(totalOf(t.computeWh)),
       watthours(t.computeWh.pv),
       watthours(t.computeWh.battery),
-      watthours(t.computeWh.grid),
+      `${watthours(t.computeWh.grid)}${unallocated < 1 ? '' : ` and ${watthours(unallocated)} unallocated`}`,
       `${t.attributionalG.toFixed(0)} g`,
       `${t.counterfactualG.toFixed(0)} g`,
     ];

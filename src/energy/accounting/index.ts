@@ -2,12 +2,16 @@
 export { type CounterReading, energyBetween } from './counter.ts';
 export { type EnergyEstimate, estimateEnergy } from './cpu-estimate.ts';
 export {
+  accountAfter,
   accountInterval,
+  flowsOf,
   GRID_ONLY,
   gridStep,
   type HomeAccount,
   type IntervalInput,
+  type MeteredStep,
   openAccount,
+  withMeter,
 } from './home-account.ts';
 export {
   type AverageIntensity,
@@ -32,6 +36,8 @@ export {
 } from './interval.ts';
 export { type MeasuredHome, splitMeasured } from './measured-split.ts';
 export { type NetworkAssumption, networkEnergy, SUSTAINABLE_WEB_DESIGN } from './network.ts';
+export { type About, type Flows, sourcesOf } from './record.ts';
+export { IntervalRecorder } from './recorder.ts';
 export { type EnergyReport, reportOf, type Share } from './report.ts';
 export {
   type CarbonRate,

@@ -24,7 +24,8 @@ const fields = z.strictObject({
   startMs: z.int().min(0),
   endMs: z.int().min(0),
   zone: z.string().min(1).max(60),
-  tokens: z.int().min(0),
+  /** Trained in it; null where nobody counted. */
+  tokens: z.int().min(0).nullable(),
   /** What the machine drew. The sum is its meter; `unallocated` is what no source explains. */
   computeWh: bySource,
   /** How the sum was got, and how it was divided. */

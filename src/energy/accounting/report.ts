@@ -77,7 +77,7 @@ export function reportOf(records: Iterable<EnergyInterval>): EnergyReport {
   for (const record of records) {
     checkOrder(record, last);
     intervals++;
-    tokens += record.tokens;
+    tokens += record.tokens ?? 0;
     fromMs = Math.min(fromMs, record.startMs);
     toMs = Math.max(toMs, record.endMs);
     for (const source of SOURCES) {

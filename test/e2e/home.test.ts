@@ -1,6 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { type EnergyInterval, readInterval, reportOf } from '../../src/energy/accounting/index.ts';
 import { run, scratch, start, tinyRun } from './command.ts';
 
 /** An island in a home: its owner's rules, and what the host sees of them. */
@@ -24,6 +25,13 @@ const siteFile = (folder: string, more: string): string => {
   writeFileSync(file, `location: { latitudeDeg: 48, longitudeDeg: 7.85, timeZone: Europe/Berlin }\n${more}`);
   return file;
 };
+
+/** Every record of energy below a folder. */
+const booksIn = (folder: string): readonly EnergyInterval[] =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => /energy[/\\][\d-]+\.jsonl$/.test(file))
+    .flatMap((file) => readFileSync(path.join(folder, file), 'utf8').trim().split('\n'))
+    .map((line) => readInterval(line, 'here'));
 
 describe('an island in a home', { timeout: 180_000 }, () => {
   it('is paused and resumed by its owner; the host sees it away, and the run goes on', async () => {
@@ -71,6 +79,11 @@ describe('an island in a home', { timeout: 180_000 }, () => {
       .toBeGreaterThan(later.tokens);
     for (const each of [home, lab, serving]) each.child.kill('SIGINT');
     await Promise.all([home.done, lab.done, serving.done]);
+    // It has kept its books: 250 W while it trained, by site.yaml, and nothing while it was paused.
+    const { totalWh, fromMs, toMs, quality } = reportOf(booksIn(path.join(folder, 'home')));
+    expect(totalWh).toBeGreaterThan(0);
+    expect(totalWh).toBeLessThan((250 * (toMs - fromMs)) / 3_600_000);
+    expect(quality).toBe('assumed');
   });
 
   it('obeys a signal from outside within two seconds, and loses nothing', async () => {

@@ -16,11 +16,11 @@ const factor = { gPerKWh, zone, origin: originSchema };
 
 /**
  * What the grid's plants emit for each kWh that is consumed. `lifecycle` counts mining, building and scrapping of the plants too; `direct`
- * their fuel alone. For books that are divided among consumers.
+ * their fuel alone; `unstated` is what a service does not say. For books that are divided among consumers.
  */
 export const averageSchema = z.strictObject({
   kind: z.literal('average'),
-  scope: z.enum(['lifecycle', 'direct']),
+  scope: z.enum(['lifecycle', 'direct', 'unstated']),
   ...factor,
 });
 export type AverageIntensity = z.output<typeof averageSchema>;

@@ -18,6 +18,11 @@ export class IntervalRecorder {
     this.#emit = emit;
   }
 
+  /** What the battery holds of carbon, as of the last record. */
+  get stored(): StoredCarbon {
+    return this.#stored;
+  }
+
   /** Of stretches in the order of time, each at most a quarter of an hour. */
   add(fromMs: number, toMs: number, flows: Flows, words: Words): void {
     if (toMs <= fromMs) return;

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { AverageIntensity, MarginalIntensity } from '../../../energy/accounting/index.ts';
 import { HOUR_MS, type Series, valueAt } from '../../../energy/series.ts';
 import type { Site } from '../../../energy/site/site-schema.ts';
 import { type IntensityFigures, openSources, type WeatherFigures } from '../../../energy/sources/index.ts';
@@ -9,6 +10,9 @@ export interface GridNow {
   /** Average where it is known, else marginal; undefined where nobody knows. */
   intensityGPerKWh(atMs: number): number | undefined;
   pricePerKWh(atMs: number): number | undefined;
+  /** The two kinds apart, for the books; the average is the world's where nobody knows it, and says so. */
+  average(atMs: number): AverageIntensity;
+  marginal(atMs: number): MarginalIntensity | undefined;
   /** What comes; absent where nobody knows. */
   intensity(): Series | undefined;
   price(): Series | undefined;
@@ -16,12 +20,24 @@ export interface GridNow {
   close(): void;
 }
 
+const WORLD = {
+  kind: 'average',
+  scope: 'unstated',
+  gPerKWh: 475,
+  origin: {
+    quality: 'assumed',
+    method: "the world's average",
+    insteadOf: 'an intensity of the zone, which nobody told',
+  },
+} as const;
+
 const REFRESH_MS = 5 * 60_000;
 const AHEAD_MS = 48 * HOUR_MS;
 
 /** @throws HelioError HELIO-6203 for a file or zone of the site that is wrong */
 export async function watchGrid(site: Site, folder: string, say: (sentence: string) => void): Promise<GridNow> {
   const { grid, location, weather } = site;
+  const zone = grid.zone ?? 'unnamed';
   const sources = openSources(
     {
       zone: grid.zone,
@@ -67,6 +83,17 @@ export async function watchGrid(site: Site, folder: string, say: (sentence: stri
   return {
     intensityGPerKWh: (atMs) => known(held(), atMs),
     pricePerKWh: (atMs) => known(price, atMs),
+    average: (atMs) => {
+      const gPerKWh = known(intensity.averageG, atMs);
+      if (gPerKWh === undefined) return { ...WORLD, zone };
+      return { kind: 'average', scope: 'unstated', gPerKWh, zone, origin: intensity.averageG!.origin };
+    },
+    marginal: (atMs) => {
+      const gPerKWh = known(intensity.marginalG, atMs);
+      return gPerKWh === undefined
+        ? undefined
+        : { kind: 'marginal', gPerKWh, zone, origin: intensity.marginalG!.origin };
+    },
     intensity: held,
     price: () => price,
     weather: () => sky,

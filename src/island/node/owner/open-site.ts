@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { type EnergyInterval, intervalLine } from '../../../energy/accounting/index.ts';
 import { MeterSet, openNamedMeter, type Settings } from '../../../energy/meters/index.ts';
 import type { PolicyMemory, SiteForecast } from '../../../energy/policy/index.ts';
 import type { Site } from '../../../energy/site/site-schema.ts';
@@ -7,6 +8,7 @@ import { modelledPvW, plantOf, pvForecast } from '../../../energy/site/solar.ts'
 import { makeFolder, writeWhole } from '../../../files.ts';
 import { type GovernedSpan, Governor } from '../../owner/governor.ts';
 import { MeasuredSite } from '../../owner/measured-site.ts';
+import { SiteBooks } from '../../owner/site-books.ts';
 import { readOverride } from './control-file.ts';
 import { type GridNow, watchGrid } from './grid-now.ts';
 import { IdleWatch } from './idle.ts';
@@ -60,6 +62,30 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
           await meters.stop();
           throw error;
         });
+  const books = new SiteBooks(
+    site,
+    {
+      measured: (quantity) => {
+        const origin = meters.value(quantity)?.origin;
+        return origin?.quality === 'measured' ? origin : undefined;
+      },
+      average: grid.average,
+      marginal: grid.marginal,
+      sun: () => grid.weather().origin,
+    },
+    (record) => keepRecord(folder, record),
+  );
+  let isFailing = false;
+  // Books that cannot be kept stop no policy, and are told once.
+  const keepBooks = (act: () => void): void => {
+    try {
+      act();
+      isFailing = false;
+    } catch (error) {
+      if (!isFailing) options.say(`What the machine uses could not be written down: ${String(error)}`);
+      isFailing = true;
+    }
+  };
   const governor = new Governor({
     view: new MeasuredSite(site, meters, {
       ...sunOf(site, grid),
@@ -74,7 +100,10 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
     timeZone: site.location.timeZone,
     nowMs: Date.now,
     memory: readMemory(folder),
-    ...(options.onDecision === undefined ? {} : { onDecision: options.onDecision }),
+    onDecision: (span) => {
+      keepBooks(() => books.add(span));
+      options.onDecision?.(span);
+    },
   });
   if (signals !== undefined) options.say(`signals are heard at http://127.0.0.1:${signals.port}`);
   let said = '';
@@ -107,6 +136,7 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
     governor,
     async close() {
       clearInterval(timer);
+      keepBooks(() => books.flush());
       grid.close();
       await signals?.close();
       await meters.stop();
@@ -136,6 +166,13 @@ function sunOf(site: Site, grid: GridNow) {
       return made.forecast;
     },
   };
+}
+
+/** A file a month: the owner deletes what he does not want to keep. */
+function keepRecord(folder: string, record: EnergyInterval): void {
+  const kept = path.join(folder, 'energy');
+  makeFolder(kept);
+  appendFileSync(path.join(kept, `${new Date(record.startMs).toISOString().slice(0, 7)}.jsonl`), intervalLine(record));
 }
 
 function readMemory(folder: string): PolicyMemory | undefined {

@@ -53,6 +53,7 @@ it('the model card says emissions as Hugging Face reads them', () => {
     hardware_used: '2 × cpu with 1 thread',
   });
   expect(card).toContain('Both together are assumed.');
+  expect(card).toContain('Software Carbon Intensity (ISO/IEC 21031): 2.38 gCO2e for 10⁹ training'); // 0.00000023756 g over 100
 });
 
 it('a base makes it fine-tuning, and what nobody knows is left out', () => {

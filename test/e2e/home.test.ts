@@ -79,10 +79,10 @@ describe('an island in a home', { timeout: 180_000 }, () => {
       .toBeGreaterThan(later.tokens);
     for (const each of [home, lab, serving]) each.child.kill('SIGINT');
     await Promise.all([home.done, lab.done, serving.done]);
-    // It has kept its books: 250 W while it trained, by site.yaml, and nothing while it was paused.
+    // It has kept its books: 200 W while it trained, by site.yaml, and nothing while it was paused.
     const { totalWh, fromMs, toMs, quality } = reportOf(booksIn(path.join(folder, 'home')));
     expect(totalWh).toBeGreaterThan(0);
-    expect(totalWh).toBeLessThan((250 * (toMs - fromMs)) / 3_600_000);
+    expect(totalWh).toBeLessThan((200 * (toMs - fromMs)) / 3_600_000);
     expect(quality).toBe('assumed');
   });
 

@@ -1,0 +1,6 @@
+export { budgetCurves } from './budget.ts';
+export { exclusionAfterRound, participationBalance, type Standing } from './fairness.ts';
+export { planGreedy } from './greedy.ts';
+export { planMilp } from './milp.ts';
+export { ASSUMED_RETURNS, type ScaleJob, type ScalePlan, scaleByCarbon } from './scale.ts';
+export type { Conflict, Gap, LpSolver, PlanIsland, PlanJob, Planned, PlanResult } from './types.ts';

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { type Figure, publish } from '../figures.ts';
 import { homes } from './homes.ts';
+import { schedule } from './schedule.ts';
 import type { Section } from './section.ts';
 import { sun } from './sun.ts';
 
-const SECTIONS: readonly Section[] = [sun, homes];
+const SECTIONS: readonly Section[] = [sun, homes, schedule];
 
 /** Energy: how near its models are to what others publish, and what they cost. `only` names sections; `data` a folder with real traces. */
 export async function energy(options: {

@@ -1,7 +1,7 @@
 import { type Problem, problemOf } from './problem.ts';
 import type { PlanIsland, PlanJob, Planned, PlanResult } from './types.ts';
 
-/** Each bisection halves the uncertainty of the price; 40 leave a 10⁻¹² of it. */
+/** At most; each halves the uncertainty of the price, and a 10⁻⁷ of it is little enough. */
 const BISECTIONS = 40;
 
 /** Slots of each island from cheap to dear, with running sums of tokens and of their price. */
@@ -23,6 +23,8 @@ export function planGreedy(islands: readonly PlanIsland[], job: PlanJob): PlanRe
   if (found.kind !== 'problem') return found;
   const { problem } = found;
   const ladder = ladderOf(problem);
+  const limited = job.minIslands !== undefined || job.maxIslands !== undefined || job.minTokensEach !== undefined;
+  if (!limited) return fill(problem, ladder, [...islands.keys()]);
   let low = 0;
   let high = 1e-12;
   for (let k = 0; k < problem.pricePerToken.length; k++) {
@@ -41,7 +43,7 @@ export function planGreedy(islands: readonly PlanIsland[], job: PlanJob): PlanRe
       ceiling = middle;
       chosen = trial;
     } else floor = middle;
-    if (ceiling - floor < 1e-12 * Math.abs(ceiling)) break;
+    if (ceiling - floor < 1e-7 * Math.abs(ceiling)) break;
   }
   return fill(problem, ladder, chosen.members);
 }

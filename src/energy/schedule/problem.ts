@@ -167,12 +167,20 @@ function badInput(islands: readonly PlanIsland[], job: PlanJob): string | undefi
       if (series.length !== first.values.length)
         return `${name}: ${what} has ${series.length} steps, the forecast ${first.values.length}; give as many.`;
       // A price below 0 is real: some hours pay for what is taken.
-      const at = series.findIndex(
-        (value) => Math.abs(value) === Number.POSITIVE_INFINITY || (what !== 'price' && value < 0),
-      );
+      const at = firstBad(series, what === 'price');
       if (at >= 0)
         return `${name}: ${what} is ${series[at]} in step ${at}; give 0 or more, or NaN where nothing is known.`;
     }
   }
   return undefined;
+}
+
+/** -1 where all are numbers in their range, or gaps. */
+function firstBad(series: Float64Array, mayBeNegative: boolean): number {
+  const least = mayBeNegative ? -Number.MAX_VALUE : 0;
+  for (let at = 0; at < series.length; at++) {
+    const value = series[at]!;
+    if (value < least || value === Number.POSITIVE_INFINITY) return at;
+  }
+  return -1;
 }

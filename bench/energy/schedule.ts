@@ -1,0 +1,75 @@
+import { type PlanJob, planGreedy, planMilp } from '../../src/energy/schedule/index.ts';
+import { loadHighs } from '../../src/energy/schedule/load-highs.ts';
+import { HOUR_MS } from '../../src/energy/series.ts';
+import { randomIslands, reachOf } from '../../test/energy/schedule/islands.ts';
+import type { Figure } from '../figures.ts';
+import type { Section } from './section.ts';
+
+const HOURS = 24;
+const TRIES = 9;
+/** The exact plan of more islands takes minutes. */
+const EXACT_UP_TO = 100;
+
+/** How long a choice of islands takes, and how near the fast plan is to the exact one. */
+export const schedule: Section = {
+  id: 'schedule',
+  figures: async ({ short }) => {
+    const solve = await loadHighs();
+    const figures: Figure[] = [];
+    for (const count of short ? [100] : [100, 1000, 10_000])
+      for (const limited of [false, true]) {
+        const islands = randomIslands(count, HOURS, 5);
+        const job: PlanJob = {
+          tokens: reachOf(islands) * 0.05,
+          deadlineMs: HOURS * HOUR_MS,
+          objective: 'carbon',
+          ...(limited ? { maxIslands: count / 5 } : {}),
+        };
+        const id = `energy.schedule.${count}.${limited ? 'fifth' : 'all'}`;
+        const note = `${count} random islands, ${HOURS} hours, ${limited ? 'at most a fifth take part' : 'all may take part'}`;
+        const times: number[] = [];
+        for (let attempt = 0; attempt < TRIES; attempt++) {
+          const began = performance.now();
+          planGreedy(islands, job);
+          times.push(performance.now() - began);
+        }
+        const median = times.sort((a, b) => a - b)[Math.floor(TRIES / 2)]!;
+        const judged = count === 10_000;
+        figures.push({
+          id: `${id}.greedy`,
+          value: median,
+          unit: 'ms',
+          target: judged ? 'below 20 ms' : null,
+          met: judged ? median < 20 : null,
+          note: `${note}; median of ${TRIES}`,
+        });
+        if (count > EXACT_UP_TO) continue;
+        const began = performance.now();
+        const exact = planMilp(islands, job, solve, 1e-3);
+        const exactMs = performance.now() - began;
+        const fast = planGreedy(islands, job);
+        if (exact.kind !== 'plan' || fast.kind !== 'plan')
+          throw new Error(`No plan of ${count} islands where there must be one.`);
+        const excess = (fast.total / exact.total - 1) * 100;
+        figures.push(
+          {
+            id: `${id}.exact`,
+            value: exactMs,
+            unit: 'ms',
+            target: null,
+            met: null,
+            note: `${note}; gap 0.1 %, one run`,
+          },
+          {
+            id: `${id}.excess`,
+            value: excess,
+            unit: '%',
+            target: 'below 5 %',
+            met: excess < 5,
+            note: `${note}; carbon beyond the exact plan's`,
+          },
+        );
+      }
+    return figures;
+  },
+};

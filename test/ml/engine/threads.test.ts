@@ -71,7 +71,7 @@ const cases: readonly Case[] = [
     op(name, [floats(1031, 1033), positive(1033)], {}, 'with a row'),
     op(name, [floats(1031, 1033), positive(1031, 1)], {}, 'with a column'),
   ]),
-  ...['Identity', 'Floor', 'Neg', 'Exp', 'Relu', 'Gelu', 'Sigmoid', 'Tanh'].map((name) =>
+  ...['Identity', 'Floor', 'Neg', 'Exp', 'Relu', 'Gelu', 'Erf', 'Sigmoid', 'Tanh'].map((name) =>
     op(name, [floats(1031, 1033)]),
   ),
   ...['Log', 'Sqrt', 'Reciprocal'].map((name) => op(name, [positive(1031, 1033)])),

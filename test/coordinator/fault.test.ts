@@ -68,13 +68,12 @@ describe("the coordinator's own disk", () => {
     const before = process.env.TMPDIR;
     writeFileSync(path.join(folder, 'file'), '');
     const settings = settingsFor();
-    process.env.TMPDIR = path.join(folder, 'file');
     const start = { parameters: new Map([['w', new Float32Array(6)]]) };
     const aggregation = await WorkerAggregation.begin([FRAGMENT], settings.outer, start, 8);
-    if (before === undefined) delete process.env.TMPDIR;
-    else process.env.TMPDIR = before;
     try {
       run = await hosted({ aggregation });
+      // The thread that keeps contributions shares this environment: from now on its folder is none.
+      process.env.TMPDIR = path.join(folder, 'file');
       const attic = puppet('attic');
       await attic.untilPulled(run.invite());
       await attic.contribute(six(1));
@@ -84,6 +83,8 @@ describe("the coordinator's own disk", () => {
       expect(records('left-out')).toMatchObject([{ island: 'attic' }]);
       expect([records('offence'), state().banned.size, state().phase]).toEqual([[], 0, 'paused']);
     } finally {
+      if (before === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = before;
       await aggregation.close();
       rmSync(folder, { recursive: true, force: true });
     }

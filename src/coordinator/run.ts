@@ -1,5 +1,5 @@
 import { asleepAfterRestart, isAnyoneExpectedBack, islandStands } from './absence.ts';
-import { beginCheckpoint, islandSaved } from './checkpoint.ts';
+import { beginCheckpoint, islandSaved, waitsForIslands } from './checkpoint.ts';
 import { startingAt, UNKNOWN_PACE } from './claims.ts';
 import { countTraining, firstDue, nextDue, training } from './due.ts';
 import { advanceEvaluation, answerEvaluation, beginEvaluation, wakeEvaluation } from './evaluation.ts';
@@ -340,13 +340,12 @@ function interrupt(step: Step): void {
     return end(step, 'interrupted', 'stopped before training began');
   }
   if (checkpoint === null) beginCheckpoint(step, true);
-  else if (!checkpoint.thenStop && step.nowMs - checkpoint.sinceMs > step.settings.leaseMs) beginCheckpoint(step, true);
 }
 
 function finishCheckpoint(step: Step): void {
   const { checkpoint } = step.state;
   if (checkpoint === null || isOver(step.state.phase)) return;
-  if (checkpoint.open > 0 && step.nowMs - checkpoint.sinceMs < step.settings.leaseMs) return;
+  if (waitsForIslands(step, checkpoint)) return;
   const { id, merges } = checkpoint;
   const missing = keysOf(checkpoint.waiting);
   step.update({ checkpoint: null, committed: { id, merges, missing } });

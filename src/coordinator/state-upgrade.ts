@@ -101,5 +101,6 @@ const openOf = (asked: PersistentMap<true>, arrived: PersistentMap<unknown>, tra
 function checkpointOf(checkpoint: PendingCheckpoint | null, training: PersistentMap<true>): PendingCheckpoint | null {
   if (checkpoint === null) return null;
   const waiting = names(checkpoint.waiting);
-  return { ...checkpoint, waiting, open: openOf(waiting, emptyMap, training) };
+  const { asked = waiting.size, halfMs = null }: Partial<PendingCheckpoint> = checkpoint;
+  return { ...checkpoint, waiting, open: openOf(waiting, emptyMap, training), asked, halfMs };
 }

@@ -254,6 +254,9 @@ export interface PendingCheckpoint {
   readonly waiting: PersistentMap<true>;
   /** How many of those train. */
   readonly open: number;
+  readonly asked: number;
+  /** How long half of them took to save; null while fewer have. */
+  readonly halfMs: number | null;
   readonly thenStop: boolean;
   readonly sinceMs: number;
 }

@@ -67,4 +67,40 @@ describe('a checkpoint', () => {
     )[0]!;
     expect(describeRecord({ ...record, atS: 0 })).toBe('checkpoint 000001 is complete at step 0');
   });
+
+  const afterSaves = (saves: readonly (readonly [number, string])[], thenMs: number): RunState => {
+    const { state, nowMs } = training();
+    let [lastMs, events] = [0, [] as (Event | number)[]];
+    for (const [atMs, island] of saves) {
+      events = [...events, atMs - lastMs, { kind: 'saved', island, checkpoint: '000001' }];
+      lastMs = atMs;
+    }
+    const alive = (fromMs: number, untilMs: number): (Event | number)[] => {
+      const step = 5_000;
+      return fromMs >= untilMs
+        ? []
+        : [Math.min(step, untilMs - fromMs), { kind: 'tick' }, ...alive(fromMs + step, untilMs)];
+    };
+    return play(state, [{ kind: 'stop-requested' }, ...events, ...alive(lastMs, thenMs)], nowMs).state;
+  };
+
+  it('waits for islands that all save for longer than a lease', () => {
+    expect(afterSaves([], 150_000).phase).toBe('training');
+    const saves = [60_000, 61_000, 62_000].map((atMs, i) => [atMs, names[i]!] as const);
+    expect(afterSaves(saves, 62_000).committed).toMatchObject({ missing: [] });
+  });
+
+  it('waits for the last four times as long as half of them took, and no longer', () => {
+    const saves = [
+      [20_000, 'a'],
+      [30_000, 'b'],
+    ] as const;
+    expect(afterSaves(saves, 115_000).committed).toBeNull();
+    expect(afterSaves(saves, 125_000)).toMatchObject({ phase: 'interrupted', committed: { missing: ['c'] } });
+  });
+
+  it('that nobody answers ends after twenty leases', () => {
+    expect(afterSaves([], 195_000).committed).toBeNull();
+    expect(afterSaves([], 205_000)).toMatchObject({ committed: { missing: ['a', 'b', 'c'] } });
+  });
 });

@@ -1,5 +1,6 @@
+import type { Effect, Event } from '../../src/coordinator/events.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
-import type { Effect, Event, RunState } from '../../src/coordinator/state.ts';
+import type { RunState } from '../../src/coordinator/state.ts';
 import { settingsFor } from '../../test/coordinator/world.ts';
 
 /** The pure machine alone, with islands that do what they should: milliseconds of a round of due, contributions and a merge. */

@@ -1,7 +1,8 @@
 import { Aggregation } from '../../src/coordinator/aggregation.ts';
 import { isAwaited, placeOf } from '../../src/coordinator/due.ts';
+import type { Effect, Event } from '../../src/coordinator/events.ts';
 import { initialState, isOver, react } from '../../src/coordinator/run.ts';
-import type { Effect, Event, RunSettings, RunState } from '../../src/coordinator/state.ts';
+import type { RunSettings, RunState } from '../../src/coordinator/state.ts';
 import { FragmentExchange } from '../../src/island/fragment-exchange.ts';
 import { activity, reactIsland } from '../../src/island/machine.ts';
 import {

@@ -1,8 +1,9 @@
 import path from 'node:path';
+import type { RunRecord } from '../coordinator/events.ts';
 import { recover } from '../coordinator/recovery.ts';
 import { initialState, runStepOf } from '../coordinator/run.ts';
 import { WorkerAggregation } from '../coordinator/server/worker-aggregation.ts';
-import type { RunRecord, RunSettings, RunState } from '../coordinator/state.ts';
+import type { RunSettings, RunState } from '../coordinator/state.ts';
 import type { BlobStore } from '../coordinator/store/blobs.ts';
 import type { RunStore } from '../coordinator/store/run-store.ts';
 import { HelioError } from '../errors.ts';

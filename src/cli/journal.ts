@@ -1,5 +1,5 @@
+import type { RunRecord } from '../coordinator/events.ts';
 import type { Traffic } from '../coordinator/server/traffic-counter.ts';
-import type { RunRecord } from '../coordinator/state.ts';
 import type { RunStore } from '../coordinator/store/run-store.ts';
 import { Telemetry } from '../coordinator/store/telemetry.ts';
 import { describeRecord } from './live/describe.ts';

@@ -1,4 +1,4 @@
-import type { RunRecord } from '../coordinator/state.ts';
+import type { RunRecord } from '../coordinator/events.ts';
 import type { Quality } from '../energy/figure.ts';
 import type { Unit } from '../protocol/job.ts';
 import type { HomeTotals } from '../simulate/home-records.ts';

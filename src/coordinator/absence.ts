@@ -1,9 +1,10 @@
 import type { Reason, Standing } from '../protocol/standing.ts';
 import { startingAt } from './claims.ts';
 import { releaseEvaluation, wakeEvaluation } from './evaluation.ts';
+import type { Event } from './events.ts';
 import { keysOf } from './persistent-map.ts';
 import { islandOf } from './roster.ts';
-import type { Event, Island, RunState } from './state.ts';
+import type { Island, RunState } from './state.ts';
 import type { Step } from './step.ts';
 
 /**
@@ -77,3 +78,12 @@ const why = ({ reason, next }: Standing): string => (next === null ? reason : `$
 
 const believedUntilMs = (nowMs: number, { backInMs }: Event & { readonly kind: 'standing' }): number =>
   nowMs + (backInMs === undefined ? UNSAID_MS : Math.min(LONGEST_MS, Math.max(0, backInMs) + LATE_MS));
+
+/**
+ * When an island that is away says it will be back, from now: the machine's own clock is no calendar.
+ * @param nowS seconds since 1970
+ */
+export function backIn({ state, next }: Standing, nowS: number): { readonly backInMs?: number } {
+  const atS = next?.atS ?? null;
+  return state !== 'away' || atS === null ? {} : { backInMs: Math.max(0, Math.round(1000 * (atS - nowS))) };
+}

@@ -1,8 +1,9 @@
 import type { OuterSettings } from '../outer/settings.ts';
 import { mostProgress } from './claims.ts';
+import type { Event } from './events.ts';
 import { entryOf, has, valuesOf } from './persistent-map.ts';
 import { canHandIn, islandOf, trainingNames } from './roster.ts';
-import type { Event, FragmentState, Island, RunSettings, RunState } from './state.ts';
+import type { FragmentState, Island, RunSettings, RunState } from './state.ts';
 import type { Step } from './step.ts';
 
 /** When fragments are due, for the run and for each island, and whether an island's message about a version still counts. */

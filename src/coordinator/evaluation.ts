@@ -1,7 +1,8 @@
 import { countTraining, training } from './due.ts';
 import { acceptedAnswer, doubting, isPlausible, outliers, overall, wantedAtFirst } from './evaluation-answers.ts';
 import type { Evaluation, EvaluationPart, EvaluationRequest } from './evaluation-state.ts';
-import type { Event, Island } from './state.ts';
+import type { Event } from './events.ts';
+import type { Island } from './state.ts';
 import type { Step } from './step.ts';
 
 /**

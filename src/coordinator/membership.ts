@@ -5,10 +5,11 @@ import { fallsAsleep } from './absence.ts';
 import { startingAt, UNKNOWN_PACE } from './claims.ts';
 import { isAdmitted } from './due.ts';
 import { releaseEvaluation } from './evaluation.ts';
+import type { Event } from './events.ts';
 import { emptyMap, entryOf, withEntry } from './persistent-map.ts';
 import { allIslands, countOf, islandOf, mapIslands } from './roster.ts';
 import { freeShard } from './shards.ts';
-import type { Event, Held, Island, RunState } from './state.ts';
+import type { Held, Island, RunState } from './state.ts';
 import type { Step } from './step.ts';
 
 /** Islands a run remembers, gone ones included. */

@@ -1,10 +1,11 @@
 import { HelioError } from '../errors.ts';
+import type { Effect } from './events.ts';
 import { admit, leave } from './membership.ts';
 import { applyMerge } from './merging.ts';
 import { keysOf } from './persistent-map.ts';
 import { islandOf } from './roster.ts';
 import { afterMerge } from './run.ts';
-import type { Effect, RunSettings, RunState } from './state.ts';
+import type { RunSettings, RunState } from './state.ts';
 import { Step } from './step.ts';
 import type { CommittedMerge, MergeRecord } from './store/run-store.ts';
 

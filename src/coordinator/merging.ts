@@ -12,6 +12,7 @@ import {
   training,
   wholeRound,
 } from './due.ts';
+import type { Event } from './events.ts';
 import { type LengthVote, withVotes } from './length-bound.ts';
 import { isConnected, leave } from './membership.ts';
 import {
@@ -26,7 +27,7 @@ import {
   withoutEntry,
 } from './persistent-map.ts';
 import { allIslands, canHandIn } from './roster.ts';
-import type { Event, FragmentState, Island, Merged, RunSettings, RunState } from './state.ts';
+import type { FragmentState, Island, Merged, RunSettings, RunState } from './state.ts';
 import { NEVER_MS, type Step } from './step.ts';
 
 /** A fragment from one merge to the next: who is due, who is asked, how long a merge waits, and what is merged (Decoupled DiLoCo, arXiv 2604.21428). */

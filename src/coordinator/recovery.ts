@@ -1,7 +1,8 @@
 import { HelioError } from '../errors.ts';
+import type { Effect, RunRecord } from './events.ts';
 import { applyRecord, isAsRecorded } from './merge-records.ts';
 import { initialState, react, trainedMsOf } from './run.ts';
-import type { Effect, RunRecord, RunSettings, RunState } from './state.ts';
+import type { RunSettings, RunState } from './state.ts';
 import { upgradeState } from './state-upgrade.ts';
 import type { CommittedMerge, History, LoggedEvent } from './store/run-store.ts';
 

@@ -3,11 +3,12 @@ import { beginCheckpoint, islandSaved, waitsForIslands } from './checkpoint.ts';
 import { startingAt, UNKNOWN_PACE } from './claims.ts';
 import { countTraining, firstDue, nextDue, training } from './due.ts';
 import { advanceEvaluation, answerEvaluation, beginEvaluation, wakeEvaluation } from './evaluation.ts';
+import type { Effect, Event } from './events.ts';
 import { admit, forgetKeys, leave, offend, present, revoke } from './membership.ts';
 import { advanceFragments, contributed, islandDue, leftOut } from './merging.ts';
 import { emptyMap, has, keysOf } from './persistent-map.ts';
 import { emptyRoster, islandOf, mapIslands, trainingNames } from './roster.ts';
-import type { Effect, Event, Phase, RunSettings, RunState } from './state.ts';
+import type { Phase, RunSettings, RunState } from './state.ts';
 import { NEVER_MS, Step } from './step.ts';
 
 /**

@@ -1,6 +1,7 @@
+import type { Effect, RunRecord, Word } from './events.ts';
 import { has } from './persistent-map.ts';
 import { canHandIn, islandOf, withIsland } from './roster.ts';
-import type { Effect, FragmentState, Island, RunRecord, RunSettings, RunState, Word } from './state.ts';
+import type { FragmentState, Island, RunSettings, RunState } from './state.ts';
 
 /** A time that never comes: a number, so that it is JSON. */
 export const NEVER_MS = Number.MAX_SAFE_INTEGER;

@@ -17,7 +17,7 @@ import { describeRecord } from '../../src/cli/live/describe.ts';
 import { LogFile, logParts } from '../../src/cli/log-file.ts';
 import type { LiveRecord } from '../../src/cli/records.ts';
 import { readCurves, streamMetrics } from '../../src/cli/report/metrics.ts';
-import type { RunRecord } from '../../src/coordinator/state.ts';
+import type { RunRecord } from '../../src/coordinator/events.ts';
 import { SqlRunStore } from '../../src/coordinator/store/sql-store.ts';
 import { openSqlite } from '../../src/coordinator/store/sqlite.ts';
 import { NO_PROGRESS } from '../../src/protocol/messages.ts';

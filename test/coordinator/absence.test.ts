@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { RunRecord } from '../../src/coordinator/events.ts';
 import { islandOf } from '../../src/coordinator/roster.ts';
 import { standingOf } from '../../src/coordinator/standing.ts';
-import type { RunRecord } from '../../src/coordinator/state.ts';
 import { seededRandom } from '../../src/ml/tensor/random.ts';
 import { settingsFor, World, type WorldOptions } from './world.ts';
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { describeRecord } from '../../src/cli/live/describe.ts';
+import type { Effect, Event } from '../../src/coordinator/events.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
-import type { Effect, Event, RunState } from '../../src/coordinator/state.ts';
+import type { RunState } from '../../src/coordinator/state.ts';
 import { settingsFor } from './world.ts';
 
 const settings = settingsFor({}, { expectedIslands: 3, leaseMs: 10_000 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { RunRecord } from '../../src/coordinator/events.ts';
 import { islandOf } from '../../src/coordinator/roster.ts';
-import type { RunRecord } from '../../src/coordinator/state.ts';
 import { seededRandom } from '../../src/ml/tensor/random.ts';
 import { LIES, type LieName } from './liars.ts';
 import { settingsFor, World, type WorldOptions } from './world.ts';

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { Effect, Event } from '../../src/coordinator/events.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
-import type { Effect, Event, RunSettings, RunState } from '../../src/coordinator/state.ts';
+import type { RunSettings, RunState } from '../../src/coordinator/state.ts';
 import { NO_PROGRESS } from '../../src/protocol/messages.ts';
 import { Watched } from './watched.ts';
 import { settingsFor } from './world.ts';

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { Event } from '../../src/coordinator/events.ts';
 import { entriesOf } from '../../src/coordinator/persistent-map.ts';
 import { allIslands, islandOf } from '../../src/coordinator/roster.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
-import type { Event, RunState } from '../../src/coordinator/state.ts';
+import type { RunState } from '../../src/coordinator/state.ts';
 import { checkTallies } from './tallies.ts';
 import { settingsFor } from './world.ts';
 

@@ -5,7 +5,7 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FaultProxy } from '../../bench/chaos/fault-proxy.ts';
 import { findPostgres } from '../../scripts/postgres.mjs';
-import type { Event } from '../../src/coordinator/state.ts';
+import type { Event } from '../../src/coordinator/events.ts';
 import { openPostgres } from '../../src/coordinator/store/postgres.ts';
 import type { RetryPolicy } from '../../src/coordinator/store/retry.ts';
 import { SqlRunStore } from '../../src/coordinator/store/sql-store.ts';

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import type { Event } from '../../src/coordinator/events.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
-import type { Event, RunSettings, RunState } from '../../src/coordinator/state.ts';
+import type { RunSettings, RunState } from '../../src/coordinator/state.ts';
 import { NO_PROGRESS } from '../../src/protocol/messages.ts';
 import { checkTallies } from './tallies.ts';
 import { settingsFor } from './world.ts';

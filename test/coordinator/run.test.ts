@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { isAdmitted, isAwaited } from '../../src/coordinator/due.ts';
+import type { RunRecord } from '../../src/coordinator/events.ts';
 import { entriesOf } from '../../src/coordinator/persistent-map.ts';
 import { allIslands, emptyRoster, islandOf } from '../../src/coordinator/roster.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
 import { standingOf } from '../../src/coordinator/standing.ts';
-import type { RunRecord } from '../../src/coordinator/state.ts';
 import { seededRandom } from '../../src/ml/tensor/random.ts';
 import { settingsFor, World, type WorldOptions } from './world.ts';
 

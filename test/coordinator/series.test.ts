@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { RunRecord } from '../../src/coordinator/state.ts';
+import type { RunRecord } from '../../src/coordinator/events.ts';
 import { type Bucket, bucketOf, Downsampler, type Point, RESOLUTIONS } from '../../src/coordinator/store/downsample.ts';
 import type { RunStore } from '../../src/coordinator/store/run-store.ts';
 import { prune } from '../../src/coordinator/store/series.ts';

@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import type { Event } from '../../src/coordinator/events.ts';
 import { entriesOf } from '../../src/coordinator/persistent-map.ts';
 import { recover } from '../../src/coordinator/recovery.ts';
 import { islandOf } from '../../src/coordinator/roster.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
-import type { Event } from '../../src/coordinator/state.ts';
 import type { SignedReceipt } from '../../src/coordinator/store/receipts.ts';
 import type { MergeRecord } from '../../src/coordinator/store/run-store.ts';
 import { SqlRunStore } from '../../src/coordinator/store/sql-store.ts';

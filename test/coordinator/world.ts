@@ -1,5 +1,6 @@
 import { isConsistent, mostLength } from '../../src/coordinator/claims.ts';
 import { isAwaited, placeOf } from '../../src/coordinator/due.ts';
+import type { Effect, Event, RunRecord } from '../../src/coordinator/events.ts';
 import { Leases, silence } from '../../src/coordinator/leases.ts';
 import { recordOf } from '../../src/coordinator/merge-records.ts';
 import { deadlineMs } from '../../src/coordinator/merging.ts';
@@ -7,7 +8,7 @@ import { has } from '../../src/coordinator/persistent-map.ts';
 import { recover } from '../../src/coordinator/recovery.ts';
 import { islandOf } from '../../src/coordinator/roster.ts';
 import { initialState, isOver, react, runStepOf } from '../../src/coordinator/run.ts';
-import type { Effect, Event, RunRecord, RunSettings, RunState } from '../../src/coordinator/state.ts';
+import type { RunSettings, RunState } from '../../src/coordinator/state.ts';
 import type { CommittedMerge, History, LoggedEvent } from '../../src/coordinator/store/run-store.ts';
 import { activity, isWanted, reactIsland } from '../../src/island/machine.ts';
 import { hasHandedIn } from '../../src/island/rest.ts';

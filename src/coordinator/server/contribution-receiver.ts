@@ -3,8 +3,9 @@ import type { Content, EncodedFragment, Transfer } from '../../protocol/frame.ts
 import { isSignedBy, updateText } from '../../protocol/identity.ts';
 import { isConsistent, mostLength } from '../claims.ts';
 import { isAwaited } from '../due.ts';
+import type { Event } from '../events.ts';
 import { islandOf } from '../roster.ts';
-import type { Event, RunState } from '../state.ts';
+import type { RunState } from '../state.ts';
 import type { EffectRunner } from './effect-runner.ts';
 import { faultOf } from './fault.ts';
 import type { ServerOptions } from './options.ts';

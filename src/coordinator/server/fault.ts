@@ -41,3 +41,7 @@ export function faultOf(error: unknown, isOtherVersion = false): Fault {
       return 'ours';
   }
 }
+
+/** A bug of ours, which what an island sent has brought to light. */
+export const unexplained = (cause: unknown): HelioError =>
+  new HelioError('HELIO-4003', `The coordinator could not deal with it: ${cause}`, 'Report this with both versions.');

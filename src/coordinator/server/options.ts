@@ -1,6 +1,7 @@
 import type { Payload } from '../../protocol/frame.ts';
 import type { Job } from '../../protocol/run-file.ts';
-import type { RunRecord, RunSettings, RunState } from '../state.ts';
+import type { RunRecord } from '../events.ts';
+import type { RunSettings, RunState } from '../state.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { RunStore } from '../store/run-store.ts';
 import type { JoinRequest } from './http.ts';

@@ -6,14 +6,16 @@ import { HelioError } from '../../errors.ts';
 import type { Reception } from '../../protocol/frame.ts';
 import { type IslandMessage, MAX_HELLO_BYTES } from '../../protocol/messages.ts';
 import { RefusedForNow } from '../../protocol/refusal.ts';
-import type { Reason, Standing } from '../../protocol/standing.ts';
+import type { Reason } from '../../protocol/standing.ts';
+import { backIn } from '../absence.ts';
+import type { Effect } from '../events.ts';
 import { Leases, silence } from '../leases.ts';
 import { islandOf } from '../roster.ts';
 import { trainedMsOf } from '../run.ts';
-import type { Effect, RunState } from '../state.ts';
+import type { RunState } from '../state.ts';
 import { ContributionReceiver } from './contribution-receiver.ts';
 import { type EffectContext, EffectRunner } from './effect-runner.ts';
-import { faultOf } from './fault.ts';
+import { faultOf, unexplained } from './fault.ts';
 import { Handshake, OWN_VERSIONS, requireVersion } from './handshake.ts';
 import { httpSide } from './http.ts';
 import { InterruptedTransfers } from './interrupted-transfers.ts';
@@ -288,7 +290,7 @@ export class RunServer {
         return this.#handshake.resume(peer, island, message);
       case 'standing': {
         const { kind, due, ...told } = message;
-        return this.#machine.take({ kind, island, standing: told, due, ...backIn(told) });
+        return this.#machine.take({ kind, island, standing: told, due, ...backIn(told, this.#options.nowS()) });
       }
       case 'fetch':
         return void this.#effectRunner.fetch(peer, message.hash).catch((error: unknown) => this.#refuse(peer, error));
@@ -401,14 +403,4 @@ export class RunServer {
     this.#ended.reject(error);
     this.#machine.stop();
   }
-}
-
-/** A bug of ours, which what an island sent has brought to light. */
-const unexplained = (cause: unknown): HelioError =>
-  new HelioError('HELIO-4003', `The coordinator could not deal with it: ${cause}`, 'Report this with both versions.');
-
-/** When an island that is away says it will be back, from now: the machine's clock is no calendar. */
-function backIn({ state, next }: Standing): { readonly backInMs?: number } {
-  const atS = next?.atS ?? null;
-  return state !== 'away' || atS === null ? {} : { backInMs: Math.max(0, Math.round(1000 * atS - Date.now())) };
 }

@@ -1,6 +1,7 @@
+import type { Effect, Event } from '../events.ts';
 import { deadlineMs } from '../merging.ts';
 import { isOver, react } from '../run.ts';
-import type { Effect, Event, RunState } from '../state.ts';
+import type { RunState } from '../state.ts';
 import type { ServerOptions } from './options.ts';
 
 type Given = Pick<ServerOptions, 'settings' | 'state' | 'store' | 'nowMs'>;

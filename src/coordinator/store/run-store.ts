@@ -1,4 +1,5 @@
-import type { Event, Merged, RunSettings, RunState } from '../state.ts';
+import type { Event } from '../events.ts';
+import type { Merged, RunSettings, RunState } from '../state.ts';
 import type { Bucket } from './downsample.ts';
 import type { SignedReceipt } from './receipts.ts';
 import type { KeptRecord, RecordQuery, SeriesPoint, SeriesQuery } from './series.ts';

@@ -1,4 +1,4 @@
-import type { RunRecord } from '../state.ts';
+import type { RunRecord } from '../events.ts';
 import type { Row, Transaction } from './database.ts';
 import {
   type Bucket,

@@ -1,5 +1,6 @@
 import { HelioError } from '../../errors.ts';
-import type { Event, RunSettings, RunState } from '../state.ts';
+import type { Event } from '../events.ts';
+import type { RunSettings, RunState } from '../state.ts';
 import type { Database, Row, Transaction } from './database.ts';
 import type { Bucket } from './downsample.ts';
 import { migrate } from './migrations.ts';

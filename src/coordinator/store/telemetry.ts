@@ -1,4 +1,4 @@
-import type { RunRecord } from '../state.ts';
+import type { RunRecord } from '../events.ts';
 import { Downsampler } from './downsample.ts';
 import type { RunStore } from './run-store.ts';
 import type { KeptRecord } from './series.ts';

@@ -17,7 +17,7 @@ export class NoAnswer extends HelioError {
 /** An address of a service whose base URL may have a path of its own, as behind a proxy. */
 export const under = (baseUrl: string, path: string): URL => new URL(baseUrl.replace(/\/+$/, '') + path);
 
-const AGAIN = 'It is asked again later, ever more rarely; until then the fallback stands in.';
+const AGAIN = 'It is asked again later, ever more rarely; until then a fallback stands in, where the site names one.';
 
 /**
  * @param name of the service, for messages; its address is shown without the query, and no header ever

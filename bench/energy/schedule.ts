@@ -7,7 +7,6 @@ import type { Section } from './section.ts';
 
 const HOURS = 24;
 const TRIES = 9;
-/** The exact plan of more islands takes minutes. */
 const EXACT_UP_TO = 100;
 
 /** How long a choice of islands takes, and how near the fast plan is to the exact one. */

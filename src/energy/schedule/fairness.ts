@@ -18,7 +18,8 @@ export function participationBalance(
   return squares > 0 ? (sum * sum) / (count * squares) : Number.NaN;
 }
 
-export interface Standing {
+/** How an owner has taken part so far, and whether it waits now. */
+export interface Participation {
   readonly name: string;
   readonly participatedRounds: number;
   readonly excluded: boolean;
@@ -31,11 +32,11 @@ export interface Standing {
  * @param random uniform in [0, 1), seeded by the caller
  */
 export function exclusionAfterRound(
-  owners: readonly Standing[],
+  owners: readonly Participation[],
   participants: ReadonlySet<string>,
   random: () => number,
   alpha = 1,
-): readonly Standing[] {
+): readonly Participation[] {
   const rounds = owners.map(({ name, participatedRounds }) => participatedRounds + (participants.has(name) ? 1 : 0));
   const mean = rounds.reduce((a, b) => a + b, 0) / Math.max(1, owners.length);
   return owners.map(({ name, excluded }, i) => {

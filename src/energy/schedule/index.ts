@@ -1,5 +1,5 @@
 export { budgetCurves } from './budget.ts';
-export { exclusionAfterRound, participationBalance, type Standing } from './fairness.ts';
+export { exclusionAfterRound, type Participation, participationBalance } from './fairness.ts';
 export { planGreedy } from './greedy.ts';
 export { planMilp } from './milp.ts';
 export { ASSUMED_RETURNS, type ScaleJob, type ScalePlan, scaleByCarbon } from './scale.ts';

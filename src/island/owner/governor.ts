@@ -49,6 +49,7 @@ export class Governor implements OwnerRules {
   #decision: Decision | undefined;
   #rest: Standing | null = null;
   #decidedMs: number | undefined;
+  #machine: SiteNow['machine'] = { idleW: 0, leastW: 1, mostW: 1 };
 
   constructor(options: GovernorOptions) {
     this.#options = options;
@@ -78,8 +79,6 @@ export class Governor implements OwnerRules {
   watch(changed: () => void): void {
     this.#watchers.push(changed);
   }
-
-  #machine: SiteNow['machine'] = { idleW: 0, leastW: 1, mostW: 1 };
 
   tick(): void {
     const { view, policy, timeZone, onDecision } = this.#options;

@@ -59,21 +59,13 @@ export function decide(
   }
   const soft = firstOf(SOFT_RULES, situation);
   if (soft !== null) return stopped(situation, memory, soft);
-  switch (policy.mode) {
-    case 'off':
-      return stopped(situation, memory, { reason: 'switched-off', what: 'Its mode is off.', untilMs: null });
-    case 'always': {
-      const grid = site.isGridConnected ? firstOf(GRID_RULES, situation) : null;
-      if (grid === null) return trains(situation, memory, 'at-work', 'It always trains.', mostW(situation));
-      // What the home has left is neither dirty nor dear.
-      return (surplusW(site, policy) ?? 0) >= site.machine.leastW
-        ? bySun(situation, memory)
-        : stopped(situation, memory, grid);
-    }
-    case 'sun':
-    case 'sun-and-battery':
-      return bySun(situation, memory);
-  }
+  if (policy.mode !== 'always') return bySun(situation, memory);
+  const grid = site.isGridConnected ? firstOf(GRID_RULES, situation) : null;
+  if (grid === null) return trains(situation, memory, 'at-work', 'It always trains.', mostW(situation));
+  // What the home has left is neither dirty nor dear.
+  return (surplusW(site, policy) ?? 0) >= site.machine.leastW
+    ? bySun(situation, memory)
+    : stopped(situation, memory, grid);
 }
 
 /** The most that the machine may draw now. */

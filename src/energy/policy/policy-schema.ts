@@ -50,7 +50,10 @@ export const policySchema = z.strictObject({
     .optional()
     .describe('Takes grid power only below this carbon intensity.'),
   maxPricePerKWh: z.number().min(-10).max(100).optional().describe('Takes grid power only at or below this price.'),
-  idleOnly: z.boolean().default(false).describe('Trains only while nobody uses the machine; yields within a second.'),
+  idleOnly: z
+    .boolean()
+    .default(false)
+    .describe('Trains only while nobody uses the machine; yields at the end of the step that it trains.'),
   idleAfterS: z.number().min(1).max(86_400).default(120).describe('Nobody uses it: no input for so long.'),
   quietHours: z.array(hoursSchema).max(50).default([]).describe('Hours in which it never trains.'),
   maxTemperatureC: z.number().min(-20).max(120).optional().describe('Stops above this temperature of room or device.'),

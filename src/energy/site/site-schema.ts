@@ -124,7 +124,7 @@ export const siteSchema = z.strictObject({
         .min(0)
         .max(65_535)
         .default(7421)
-        .describe('PUT /v1/limit there dims or stops training within a second.'),
+        .describe('PUT /v1/limit there dims training, or stops it at the end of a step.'),
       token: z
         .string()
         .min(16)

@@ -31,7 +31,7 @@ export interface OpenSiteOptions {
   readonly onDecision?: (span: GovernedSpan) => void;
 }
 
-/** The owner is noticed within a second; the sun does not move so fast. */
+/** An owner at the machine is looked for so often; the sun does not move so fast. */
 const TICK_MS = 1_000;
 const FORECAST_MS = 15 * 60_000;
 const FORECAST_HOURS = 48;

@@ -60,9 +60,7 @@ it('train --homes: only the sunny home trains, the roles change, and the report 
     expect(each.computeWh.pv / (each.computeWh.pv + each.computeWh.grid)).toBeGreaterThan(0.9);
   expect(summary.islandDetails.every(({ tokens }) => tokens > 0)).toBe(true);
   expect(summary.validationLoss.after!).toBeLessThan(summary.validationLoss.before!);
-  expect(readFileSync(path.join(summary.folder, 'report.html'), 'utf8')).toMatch(
-    /<h2>Homes<\/h2>.*<title>|<h2>Homes<\/h2>/s,
-  );
+  expect(readFileSync(path.join(summary.folder, 'report.html'), 'utf8')).toContain('<h2>Homes</h2>');
   expect(JSON.parse(readFileSync(path.join(summary.folder, 'summary.json'), 'utf8'))).toMatchObject({
     homes: [{ home: 'east' }, { home: 'west' }],
   });

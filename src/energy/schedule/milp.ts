@@ -10,8 +10,7 @@ export function planMilp(islands: readonly PlanIsland[], job: PlanJob, solve: Lp
   if (found.kind !== 'problem') return found;
   const { steps, capWh, pricePerToken, gaps, job: full } = found.problem;
   const share = (slot: number): number => (capWh[slot]! * islands[Math.floor(slot / steps)]!.tokensPerWh) / job.tokens;
-  let dearest = 0;
-  for (const price of pricePerToken) dearest = Math.max(dearest, Math.abs(price));
+  const dearest = Math.max(found.problem.dearest, -found.problem.cheapest);
   const scale = dearest > 0 ? 1 / dearest : 1;
   const objective: string[] = [];
   const all: string[] = [];
@@ -22,7 +21,7 @@ export function planMilp(islands: readonly PlanIsland[], job: PlanJob, solve: Lp
     const its: string[] = [];
     let most = 0;
     for (let slot = i * steps; slot < (i + 1) * steps; slot++) {
-      if (capWh[slot] === 0) continue;
+      if (!(capWh[slot]! > 0)) continue;
       objective.push(`${pricePerToken[slot]! < 0 ? '-' : '+'} ${Math.abs(pricePerToken[slot]! * scale)} x${slot}`);
       its.push(`+ x${slot}`);
       bounds.push(`0 <= x${slot} <= ${share(slot)}`);

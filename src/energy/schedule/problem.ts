@@ -8,8 +8,13 @@ export interface Problem {
   readonly steps: number;
   /** Wh that may be used; 0 where nothing may. */
   readonly capWh: Float64Array;
-  /** g, or currency, per token. */
+  /** g, or currency, per token; infinite where nothing may be used. */
   readonly pricePerToken: Float64Array;
+  /** What each island can train in all its slots. */
+  readonly reachTokens: Float64Array;
+  /** Of all slots; 0 among them. */
+  readonly cheapest: number;
+  readonly dearest: number;
   readonly gaps: readonly Gap[];
 }
 
@@ -20,8 +25,10 @@ export function problemOf(
   islands: readonly PlanIsland[],
   given: PlanJob,
 ): { readonly kind: 'problem'; readonly problem: Problem } | Failure {
-  const bad = badInput(islands, given);
-  if (bad !== undefined) return { kind: 'refused', message: bad, fallback: 'rule-control' };
+  const refused = (message: string): Failure => ({ kind: 'refused', message, fallback: 'rule-control' });
+  if (islands.length === 0) return refused('No island was given; a plan needs at least one.');
+  const badGiven = badJob(given);
+  if (badGiven !== undefined) return refused(badGiven);
   const job: Required<PlanJob> = {
     ...given,
     minIslands: given.minIslands ?? 1,
@@ -33,35 +40,52 @@ export function problemOf(
   const hours = stepMs / HOUR_MS;
   const steps = Math.max(0, Math.min(values.length, Math.floor((job.deadlineMs - startMs) / stepMs)));
   const capWh = new Float64Array(islands.length * steps);
-  const pricePerToken = new Float64Array(islands.length * steps);
-  const reach = new Float64Array(islands.length);
+  const pricePerToken = new Float64Array(islands.length * steps).fill(Number.POSITIVE_INFINITY);
+  let cheapest = 0;
+  let dearest = 0;
+  const reachTokens = new Float64Array(islands.length);
   const gaps: Gap[] = [];
   let atFullPower = 0;
   let withoutQuiet = 0;
-  for (const [i, island] of islands.entries()) {
-    const available = island.availableW[job.trust].values;
-    const perKWh = job.objective === 'carbon' ? island.intensityGPerKWh : island.pricePerKWh;
+  for (let i = 0; i < islands.length; i++) {
+    // Read and checked at once: of ten thousand islands, fetching them from memory takes longest.
+    const bad = badIsland(islands[i]!, islands[0]!, job.trust);
+    if (bad !== undefined) return refused(`${islands[i]!.name}: ${bad}`);
+    const { name, availableW, intensityGPerKWh, pricePerKWh, tokensPerWh, minW, maxW, quiet } = islands[i]!;
+    const available = availableW[job.trust].values;
+    const perKWh = job.objective === 'carbon' ? intensityGPerKWh : pricePerKWh;
     let unknown = 0;
+    let awakeWh = 0;
+    let openWh = 0;
     for (let t = 0; t < steps; t++) {
-      atFullPower += island.maxW * hours * island.tokensPerWh;
+      const most = available[t]!;
       const price = perKWh[t]!;
-      if (Number.isNaN(available[t]!) || Number.isNaN(price)) {
+      if (Number.isNaN(most) || Number.isNaN(price)) {
         unknown++;
         continue;
       }
-      const w = Math.min(available[t]!, island.maxW);
-      if (w < island.minW) continue;
-      withoutQuiet += w * hours * island.tokensPerWh;
-      if (island.quiet?.[t] === true) continue;
-      capWh[i * steps + t] = w * hours;
-      pricePerToken[i * steps + t] = price / 1000 / island.tokensPerWh;
-      reach[i]! += w * hours * island.tokensPerWh;
+      if (most < minW) continue;
+      const wh = Math.min(most, maxW) * hours;
+      awakeWh += wh;
+      if (quiet !== undefined && quiet[t] === true) continue;
+      capWh[i * steps + t] = wh;
+      const perToken = price / 1000 / tokensPerWh;
+      pricePerToken[i * steps + t] = perToken;
+      if (perToken > dearest) dearest = perToken;
+      if (perToken < cheapest) cheapest = perToken;
+      openWh += wh;
     }
-    if (unknown > 0) gaps.push({ island: island.name, steps: unknown });
+    atFullPower += maxW * hours * steps * tokensPerWh;
+    withoutQuiet += awakeWh * tokensPerWh;
+    reachTokens[i] = openWh * tokensPerWh;
+    if (unknown > 0) gaps.push({ island: name, steps: unknown });
   }
-  const conflict = conflictOf(job, reach, atFullPower, withoutQuiet);
+  const conflict = conflictOf(job, reachTokens, atFullPower, withoutQuiet);
   if (conflict !== undefined) return infeasible(conflict.rule, conflict.message, gaps);
-  return { kind: 'problem', problem: { islands, job, steps, capWh, pricePerToken, gaps } };
+  return {
+    kind: 'problem',
+    problem: { islands, job, steps, capWh, pricePerToken, reachTokens, cheapest, dearest, gaps },
+  };
 }
 
 export const infeasible = (rule: Conflict, message: string, gaps: readonly Gap[]): Failure => ({
@@ -136,51 +160,43 @@ function conflictOf(
   return undefined;
 }
 
-function badInput(islands: readonly PlanIsland[], job: PlanJob): string | undefined {
-  const first = islands[0]?.availableW.mid;
-  if (first === undefined) return 'No island was given; a plan needs at least one.';
+function badJob(job: PlanJob): string | undefined {
   if (!(job.tokens > 0 && Number.isFinite(job.tokens)))
     return `The job's tokens are ${job.tokens}; give a number above 0.`;
   if (!Number.isFinite(job.deadlineMs)) return `The deadline is ${job.deadlineMs}; give Unix time in ms.`;
-  for (const [field, value] of [
-    ['minIslands', job.minIslands],
-    ['maxIslands', job.maxIslands],
-  ] as const)
+  for (const field of ['minIslands', 'maxIslands'] as const) {
+    const value = job[field];
     if (value !== undefined && !(Number.isInteger(value) && value >= 1))
       return `${field} is ${value}; give a whole number from 1 on.`;
+  }
   if (job.minTokensEach !== undefined && !(job.minTokensEach >= 0 && Number.isFinite(job.minTokensEach)))
     return `minTokensEach is ${job.minTokensEach}; give 0 or more.`;
-  for (const island of islands) {
-    const { name, tokensPerWh, minW, maxW } = island;
-    if (!(tokensPerWh > 0 && Number.isFinite(tokensPerWh)))
-      return `${name}: tokensPerWh is ${tokensPerWh}; give a number above 0.`;
-    if (!(minW >= 0 && maxW >= minW && Number.isFinite(maxW)))
-      return `${name}: power from ${minW} to ${maxW} W; give 0 ≤ minW ≤ maxW.`;
-    const { startMs, stepMs, values } = island.availableW[job.trust ?? 'mid'];
-    if (!(stepMs > 0) || startMs !== first.startMs || stepMs !== first.stepMs || values.length !== first.values.length)
-      return `${name}: its forecast begins, steps or ends otherwise than that of ${islands[0]!.name}; resample both to one grid of time.`;
-    for (const [what, series] of [
-      ['available power', values],
-      ['intensity', island.intensityGPerKWh],
-      ['price', island.pricePerKWh],
-    ] as const) {
-      if (series.length !== first.values.length)
-        return `${name}: ${what} has ${series.length} steps, the forecast ${first.values.length}; give as many.`;
-      // A price below 0 is real: some hours pay for what is taken.
-      const at = firstBad(series, what === 'price');
-      if (at >= 0)
-        return `${name}: ${what} is ${series[at]} in step ${at}; give 0 or more, or NaN where nothing is known.`;
-    }
-  }
   return undefined;
 }
 
-/** -1 where all are numbers in their range, or gaps. */
-function firstBad(series: Float64Array, mayBeNegative: boolean): number {
-  const least = mayBeNegative ? -Number.MAX_VALUE : 0;
-  for (let at = 0; at < series.length; at++) {
-    const value = series[at]!;
-    if (value < least || value === Number.POSITIVE_INFINITY) return at;
-  }
-  return -1;
+/** All islands have the first one's grid of time. */
+function badIsland(island: PlanIsland, first: PlanIsland, trust: Required<PlanJob>['trust']): string | undefined {
+  const { tokensPerWh, minW, maxW, availableW, intensityGPerKWh, pricePerKWh } = island;
+  if (!(tokensPerWh > 0 && Number.isFinite(tokensPerWh)))
+    return `tokensPerWh is ${tokensPerWh}; give a number above 0.`;
+  if (!(minW >= 0 && maxW >= minW && Number.isFinite(maxW)))
+    return `power from ${minW} to ${maxW} W; give 0 ≤ minW ≤ maxW.`;
+  const { startMs, stepMs, values } = availableW[trust];
+  const grid = first.availableW[trust];
+  if (!(stepMs > 0) || startMs !== grid.startMs || stepMs !== grid.stepMs || values.length !== grid.values.length)
+    return `its forecast begins, steps or ends otherwise than that of ${first.name}; resample both to one grid of time.`;
+  return (
+    badSeries('available power', values, values.length, 0) ??
+    badSeries('intensity', intensityGPerKWh, values.length, 0) ??
+    // A price below 0 is real: some hours pay for what is taken.
+    badSeries('price', pricePerKWh, values.length, -Number.MAX_VALUE)
+  );
+}
+
+function badSeries(what: string, series: Float64Array, steps: number, least: number): string | undefined {
+  if (series.length !== steps) return `${what} has ${series.length} steps, the forecast ${steps}; give as many.`;
+  for (let at = 0; at < steps; at++)
+    if (series[at]! < least || series[at] === Number.POSITIVE_INFINITY)
+      return `${what} is ${series[at]} in step ${at}; give ${least === 0 ? '0 or more' : 'a number'}, or NaN where nothing is known.`;
+  return undefined;
 }

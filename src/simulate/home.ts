@@ -1,16 +1,7 @@
-import {
-  type Battery,
-  balanceInto,
-  batteryOf,
-  checkHome,
-  emptyFlows,
-  type FlowsBuffer,
-  type Home,
-  NO_BATTERY,
-  reserveWh,
-} from '../energy/home/index.ts';
+import { type Battery, balanceInto, emptyFlows, type FlowsBuffer, type Home } from '../energy/home/index.ts';
 import type { SiteForecast, SiteNow } from '../energy/policy/index.ts';
 import { localTime } from '../energy/policy/local-time.ts';
+import { homeOf, reservePercentOf } from '../energy/site/home.ts';
 import { leastTrainW } from '../energy/site/site-file.ts';
 import type { Site } from '../energy/site/site-schema.ts';
 import { modelledPvW, plantOf, pvForecast, type WeatherAt } from '../energy/site/solar.ts';
@@ -57,24 +48,8 @@ export class SimulatedHome {
     this.#around = around;
     this.#visit = visit;
     this.#nowMs = startMs;
-    const { battery: has, household, solar, grid } = site;
-    const battery =
-      has === undefined ? NO_BATTERY : batteryOf(has.capacityWh, has.chargeW, has.dischargeW, has.roundTripEfficiency);
-    this.#home = {
-      battery,
-      reserveWh:
-        has === undefined
-          ? 0
-          : reserveWh(battery, {
-              minimumShare: has.reservePercent / 100,
-              outageHours: has.outageHours,
-              baseLoadW: household.averageW,
-            }),
-      exportLimitW: solar?.exportLimitW ?? Number.POSITIVE_INFINITY,
-      importLimitW: grid.importLimitW ?? Number.POSITIVE_INFINITY,
-    };
-    checkHome(this.#home);
-    this.#flows = emptyFlows(has === undefined ? 0 : START_SHARE * has.capacityWh);
+    this.#home = homeOf(site);
+    this.#flows = emptyFlows(START_SHARE * this.#home.battery.capacityWh);
   }
 
   get battery(): Battery {
@@ -148,7 +123,7 @@ export class SimulatedHome {
     return {
       power: { ...this.#last, computeW },
       ...(battery === undefined ? {} : { batteryPercent: this.batteryPercent }),
-      reservePercent: battery === undefined ? 0 : (100 * this.#home.reserveWh) / battery.capacityWh,
+      reservePercent: reservePercentOf(this.#home),
       isGridConnected: true,
       machine: { idleW: machine.idleW, leastW: leastTrainW(machine), mostW: machine.trainW },
       intensityGPerKWh: this.#around.intensityGPerKWh(nowMs),

@@ -1,5 +1,6 @@
 import { HelioError } from '../../errors.ts';
 import { parseYaml } from '../../yaml-document.ts';
+import { homeOf } from './home.ts';
 import { type Site, siteSchema } from './site-schema.ts';
 import { plantOf } from './solar.ts';
 
@@ -91,12 +92,16 @@ const CHECKS: readonly ((site: Site, file: string) => void)[] = [
   },
   // The rooms that compute with it know more of what cannot be.
   (site, file) => {
-    try {
-      plantOf(site);
-    } catch (error) {
-      if (error instanceof HelioError) throw wrong(`${file}: solar: ${error.what}`, error.remedy);
-      throw error;
-    }
+    for (const [part, opened] of [
+      ['solar', plantOf],
+      ['battery', homeOf],
+    ] as const)
+      try {
+        opened(site);
+      } catch (error) {
+        if (error instanceof HelioError) throw wrong(`${file}: ${part}: ${error.what}`, error.remedy);
+        throw error;
+      }
   },
 ];
 

@@ -1,6 +1,6 @@
-import { batteryOf, reserveWh } from '../../energy/home/index.ts';
 import type { MeterSet, Quantity } from '../../energy/meters/index.ts';
 import type { Override, Signal, SiteForecast, SiteNow } from '../../energy/policy/index.ts';
+import { homeOf, reservePercentOf } from '../../energy/site/home.ts';
 import { leastTrainW } from '../../energy/site/site-file.ts';
 import type { Site } from '../../energy/site/site-schema.ts';
 import type { SiteView } from './governor.ts';
@@ -27,12 +27,14 @@ export class MeasuredSite implements SiteView {
   readonly #site: Site;
   readonly #meters: MeterSet;
   readonly #around: Surroundings;
+  readonly #reservePercent: number;
   readonly #silentSinceMs = new Map<string, number>();
 
   constructor(site: Site, meters: MeterSet, around: Surroundings) {
     this.#site = site;
     this.#meters = meters;
     this.#around = around;
+    this.#reservePercent = reservePercentOf(homeOf(site));
   }
 
   now(nowMs: number, computeW: number): SiteNow {
@@ -52,7 +54,7 @@ export class MeasuredSite implements SiteView {
         computeW: ownW,
       },
       batteryPercent: measured('battery-charge'),
-      reservePercent: this.#reservePercent(),
+      reservePercent: this.#reservePercent,
       isGridConnected: mains !== 0,
       machine: { idleW: machine.idleW, leastW: leastTrainW(machine), mostW: machine.trainW },
       temperatureC: measured('temperature'),
@@ -72,14 +74,6 @@ export class MeasuredSite implements SiteView {
 
   #has(quantity: Quantity): boolean {
     return this.#meters.held().some((held) => held.quantity === quantity);
-  }
-
-  #reservePercent(): number {
-    const { battery, household } = this.#site;
-    if (battery === undefined) return 0;
-    const { capacityWh, chargeW, dischargeW, roundTripEfficiency, reservePercent, outageHours } = battery;
-    const wish = { minimumShare: reservePercent / 100, outageHours, baseLoadW: household.averageW };
-    return (100 * reserveWh(batteryOf(capacityWh, chargeW, dischargeW, roundTripEfficiency), wish)) / capacityWh;
   }
 
   /** The first meter of what is needed that is not fresh, and since when. */

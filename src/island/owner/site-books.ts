@@ -5,7 +5,6 @@ import {
   type EnergyInterval,
   type Flows,
   flowsOf,
-  GRID_ONLY,
   gridStep,
   type HomeAccount,
   INTERVAL_MS,
@@ -18,9 +17,10 @@ import {
   withMeter,
 } from '../../energy/accounting/index.ts';
 import type { Origin } from '../../energy/figure.ts';
-import { batteryOf, emptyFlows, type Home, NO_BATTERY, reserveWh } from '../../energy/home/index.ts';
+import { emptyFlows, type Home } from '../../energy/home/index.ts';
 import type { Quantity } from '../../energy/meters/index.ts';
 import type { SiteNow } from '../../energy/policy/index.ts';
+import { homeOf } from '../../energy/site/home.ts';
 import type { Site } from '../../energy/site/site-schema.ts';
 import type { GovernedSpan } from './governor.ts';
 
@@ -155,22 +155,4 @@ const UNKNOWN: Origin = { quality: 'assumed', method: 'neither sun nor household
 function unknownFlows(wh: number): Flows {
   const actual = { ...emptyFlows(), unservedComputeWh: wh };
   return { actual, shadow: emptyFlows(), sources: sourcesOf(actual) };
-}
-
-function homeOf({ battery: has, household, solar, grid }: Site): Home {
-  const battery =
-    has === undefined ? NO_BATTERY : batteryOf(has.capacityWh, has.chargeW, has.dischargeW, has.roundTripEfficiency);
-  return {
-    battery,
-    reserveWh:
-      has === undefined
-        ? 0
-        : reserveWh(battery, {
-            minimumShare: has.reservePercent / 100,
-            outageHours: has.outageHours,
-            baseLoadW: household.averageW,
-          }),
-    exportLimitW: solar?.exportLimitW ?? GRID_ONLY.exportLimitW,
-    importLimitW: grid.importLimitW ?? GRID_ONLY.importLimitW,
-  };
 }

@@ -33,92 +33,128 @@ export function parseYaml<S extends z.ZodType>(
       `${where(syntax.pos[0])}: ${syntax.message.replace(/\.$/, '')}.`,
       'Correct the YAML there.',
     );
-  const result = schema.safeParse(document.toJS({ maxAliasCount: 50 }) ?? {});
+  const value: unknown = document.toJS({ maxAliasCount: 50 }) ?? {};
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
-  // A key that is misspelt is missing as well: that it is unknown says more.
-  const { issues } = result.error;
-  const issue = deepest(issues.find(({ code: kind }) => kind === 'unrecognized_keys') ?? issues[0]!);
-  const key = [...issue.path, ...(issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [])];
-  const node = locate(document.contents, key);
+  const fault = firstFault(result.error);
+  const node = locate(document.contents, fault.key);
   throw new HelioError(
     code,
-    `${where(node?.offset ?? 0)}: ${describe(issue, key, node?.value)}.`,
-    remedy(issue, key, schema, published),
+    `${where(node?.offset ?? 0)}: ${describeFault(fault, node?.value)}.`,
+    remedy(fault, knownKeys(schema as unknown as Part, value, fault.issue.path), published),
   );
 }
 
 type Issue = z.core.$ZodIssue;
 
-/** Of the alternatives of a union, the one that got furthest says most. */
-function deepest(issue: Issue): Issue {
-  if (issue.code !== 'invalid_union' || issue.errors.length === 0) return issue;
-  const candidates = issue.errors.map((issues) => issues[0]!).filter((i) => i !== undefined);
-  const best = candidates.toSorted((a, b) => rank(b) - rank(a))[0];
-  return best === undefined ? issue : deepest({ ...best, path: [...issue.path, ...best.path] });
+/** Of all that a schema refuses, what says most. */
+export interface Fault {
+  /** From the outermost key to the one that is wrong. */
+  readonly key: readonly PropertyKey[];
+  readonly issue: Issue;
 }
 
-const rank = (issue: Issue): number => issue.path.length * 2 + (issue.code === 'unrecognized_keys' ? 0 : 1);
+/** What to tell of a value that a schema refused; of unions within unions, of the alternative that was meant. */
+export function firstFault({ issues }: z.ZodError): Fault {
+  const issue = telling(issues)!;
+  return { issue, key: keyOf(issue) };
+}
 
-/** The place and value of a key, or of the nearest parent that is there. */
+/** A key that is misspelt is missing as well: that it is unknown says more. Of alternatives, the one that got furthest says most. */
+function telling(issues: readonly Issue[]): Issue | undefined {
+  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0];
+  if (issue?.code !== 'invalid_union') return issue;
+  const leaves = issue.errors.flatMap((alternative) => telling(alternative) ?? []);
+  const [best] = leaves.toSorted((a, b) => rank(b) - rank(a));
+  return best === undefined ? issue : { ...best, path: [...issue.path, ...best.path] };
+}
+
+/** As deep as it goes; at one depth a wrong value, before a key that is missing, before keys that belong to another alternative. */
+function rank(issue: Issue): number {
+  const says = issue.code === 'unrecognized_keys' ? 1 / (1 + issue.keys.length) : isMissing(issue) ? 1 : 2;
+  return keyOf(issue).length * 3 + says;
+}
+
+const keyOf = (issue: Issue): readonly PropertyKey[] =>
+  issue.code === 'unrecognized_keys' ? [...issue.path, ...issue.keys.slice(0, 1)] : issue.path;
+
+const isMissing = ({ message }: Issue): boolean => message.endsWith('received undefined');
+
+/** One sentence without its full stop. @param value what stands there, where that is no list and no mapping */
+export function describeFault({ key, issue }: Fault, value?: unknown): string {
+  const name = key.join('.') || 'the file';
+  if (issue.code === 'unrecognized_keys') return `unknown key ${name}`;
+  if (isMissing(issue)) return `${name} is missing`;
+  const shown = value === undefined ? '' : ` is ${JSON.stringify(value)}`;
+  const message = issue.message.replace(/^Invalid [a-z ]+[:.] [Ee]xpected/, 'expected').replace(/^Too/, 'too');
+  return `${name}${shown}: ${message}`;
+}
+
+/** The place and value of a key, or the place of the nearest parent that is there. */
 function locate(
   root: unknown,
-  keys: readonly PropertyKey[],
+  key: readonly PropertyKey[],
 ): { readonly offset: number; readonly value: unknown } | undefined {
   let node = root as Node | null;
   let offset = node?.range?.[0];
   let value: unknown;
-  for (const key of keys) {
+  for (const part of key) {
+    value = undefined;
     if (isMap(node)) {
-      const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(key));
+      const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(part));
       if (pair === undefined) break;
       offset = (pair.key as Node).range?.[0] ?? offset;
       node = pair.value as Node | null;
     } else if (isSeq(node)) {
-      node = (node.items[Number(key)] as Node | undefined) ?? null;
+      node = (node.items[Number(part)] as Node | undefined) ?? null;
       offset = node?.range?.[0] ?? offset;
-    }
+    } else break;
     value = isScalar(node) ? node.value : undefined;
   }
   return offset === undefined ? undefined : { offset, value };
 }
 
-function describe(issue: Issue, key: readonly PropertyKey[], value: unknown): string {
-  const name = key.join('.') || 'the file';
-  if (issue.code === 'unrecognized_keys') return `unknown key ${name}`;
-  if (value === undefined && issue.code === 'invalid_type') return `${name} is missing or no ${issue.expected}`;
-  const shown = value === undefined ? '' : ` is ${JSON.stringify(value)}`;
-  return `${name}${shown}: ${issue.message.replace(/^Invalid input: /, '').replace(/^Too/, 'too')}`;
+function remedy({ key, issue }: Fault, known: readonly string[], published: string): string {
+  const see = `See ${key[0] === undefined ? 'what there may be' : `"${String(key[0])}"`} in ${published}.`;
+  if (issue.code !== 'unrecognized_keys' || known.length === 0) return see;
+  const given = issue.keys[0]!;
+  const nearest = known.toSorted((a, b) => editDistance(a, given) - editDistance(b, given))[0]!;
+  const distance = editDistance(nearest, given);
+  return distance <= 3 && distance < given.length ? `Did you mean ${nearest}?` : `Known here: ${known.join(', ')}.`;
 }
 
-function remedy(issue: Issue, key: readonly PropertyKey[], schema: unknown, published: string): string {
-  if (issue.code !== 'unrecognized_keys')
-    return `See ${key[0] === undefined ? 'what there may be' : `"${String(key[0])}"`} in ${published}.`;
-  const known = knownKeys(schema, issue.path);
-  const nearest = known.toSorted((a, b) => editDistance(a, issue.keys[0]!) - editDistance(b, issue.keys[0]!))[0];
-  const close = nearest !== undefined && editDistance(nearest, issue.keys[0]!) <= 3;
-  return close ? `Did you mean ${nearest}?` : `Known here: ${known.join(', ')}.`;
+/** What a schema of zod is made of, as far as keys go. */
+interface Part {
+  readonly shape?: Readonly<Record<string, Part>>;
+  readonly def: {
+    readonly innerType?: Part;
+    readonly element?: Part;
+    readonly options?: readonly Part[];
+    readonly discriminator?: string;
+  };
+  safeParse(value: unknown): { readonly success: boolean };
 }
 
-/** Keys that the schema has at `path`. */
-function knownKeys(root: unknown, path: readonly PropertyKey[]): readonly string[] {
-  let schema = root;
-  const open = (s: unknown): unknown => {
-    const def = (s as { def?: { innerType?: unknown; element?: unknown } } | undefined)?.def;
-    const inner = def?.innerType ?? def?.element;
-    return inner === undefined ? s : open(inner);
-  };
-  // A place in a list has no name.
-  for (const key of path)
-    if (typeof key !== 'number')
-      schema = open((open(schema) as { shape?: Record<string, unknown> } | undefined)?.shape?.[String(key)]);
-  const shaped = (open(schema) ?? {}) as {
-    shape?: Record<string, unknown>;
-    options?: readonly { shape: Record<string, unknown> }[];
-  };
-  return shaped.shape !== undefined
-    ? Object.keys(shaped.shape)
-    : (shaped.options ?? []).flatMap((o) => Object.keys(o.shape ?? {}));
+/** Keys that the schema has at `path`, of the alternatives that the value there has chosen. */
+function knownKeys(part: Part | undefined, value: unknown, path: readonly PropertyKey[]): readonly string[] {
+  if (part === undefined) return [];
+  const { shape, def } = part;
+  if (def.innerType !== undefined) return knownKeys(def.innerType, value, path);
+  if (def.options !== undefined)
+    return [...new Set(chosen(def.options, def.discriminator, value).flatMap((each) => knownKeys(each, value, path)))];
+  const [key, ...rest] = path;
+  if (key === undefined) return Object.keys(shape ?? {});
+  return knownKeys(typeof key === 'number' ? def.element : shape?.[String(key)], within(value, key), rest);
 }
+
+/** Of a union by one key those that have its value; else all. */
+function chosen(options: readonly Part[], discriminator: string | undefined, value: unknown): readonly Part[] {
+  if (discriminator === undefined) return options;
+  return options.filter(({ shape }) => shape?.[discriminator]?.safeParse(within(value, discriminator)).success);
+}
+
+const within = (value: unknown, key: PropertyKey): unknown =>
+  (value as Readonly<Record<PropertyKey, unknown>> | null | undefined)?.[key];
 
 /** Levenshtein's distance. */
 export function editDistance(a: string, b: string): number {

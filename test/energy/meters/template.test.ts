@@ -34,6 +34,11 @@ describe('a template file that is wrong is told with line and column', () => {
       changed('unit: kW, sign', 'unit: kW, sgin'),
       /^box\.yaml:12:39: unknown key values\.1\.sgin/,
     ],
+    [
+      'an unknown key in a union within a union',
+      changed('{ get: /v, path: c }', '{ get: /v, pth: c }'),
+      /^box\.yaml:12:98: unknown key values\.1\.from\.first\.1\.pth/,
+    ],
     ['an unknown source', changed('source: http', 'source: zigbee'), /^box\.yaml:3:1: source is "zigbee"/],
     [
       'an unknown quantity',

@@ -1,24 +1,14 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type EnergyInterval, readInterval } from '../energy/accounting/index.ts';
-import { HelioError } from '../errors.ts';
 import { type HomeRecord, type HomeTotals, homeRecordSchema, totalsOf } from '../simulate/home-records.ts';
 import { type HomesFile, parseHomes } from '../simulate/homes-file.ts';
+import { readSource } from './source-file.ts';
 
 /** @throws HelioError HELIO-1011 with file, line and column, or why it cannot be read */
 export function readHomes(file: string): HomesFile {
-  let source: string;
-  try {
-    source = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new HelioError(
-      'HELIO-1011',
-      `The homes file ${file} cannot be read (${(error as NodeJS.ErrnoException).code}).`,
-      'examples/homes.yaml is one to start from.',
-      { cause: error },
-    );
-  }
-  return parseHomes(source, file);
+  const where = 'examples/homes.yaml is one to start from.';
+  return parseHomes(readSource(file, { code: 'HELIO-1011', what: 'homes file', where }), file);
 }
 
 /** What a home of a run did, quarter by quarter. A line that was cut off is left out. */

@@ -1,33 +1,24 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { HelioError } from '../errors.ts';
 import { configReader } from '../ml/models/config-reader.ts';
 import { isLanguage, readModelConfig } from '../ml/models/model.ts';
 import { STRATEGIES } from '../outer/settings.ts';
 import { type Job, jobSchema, type RunFile, runFileSchema } from '../protocol/run-file.ts';
 import { parseYaml } from '../yaml-document.ts';
+import { readSource } from './source-file.ts';
 
 /**
  * Reads and validates a run file, and makes every choice that it leaves open.
  *
- * @throws HelioError HELIO-1001 with file, line and column
+ * @throws HelioError HELIO-1001 with file, line and column, or why it cannot be read
  */
 export function readRunFile(file: string): { readonly job: Job; readonly folder: string } {
-  let source: string;
-  try {
-    source = readFileSync(file, 'utf8');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    throw new HelioError(
-      'HELIO-1001',
-      `The run file ${file} cannot be read (${code}).`,
-      code === 'ENOENT'
-        ? 'Check its name; `heliotrope train --help` shows a file to start from.'
-        : 'Check its permissions.',
-      { cause: error },
-    );
-  }
+  const source = readSource(file, {
+    code: 'HELIO-1001',
+    what: 'run file',
+    where: 'Check its name; `heliotrope train --help` shows a file to start from.',
+  });
   const name = path
     .basename(file)
     .replace(/\.ya?ml$/, '')

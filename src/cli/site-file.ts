@@ -1,23 +1,11 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseSite } from '../energy/site/site-file.ts';
 import type { Site } from '../energy/site/site-schema.ts';
-import { HelioError } from '../errors.ts';
+import { readSource } from './source-file.ts';
 
 /** @throws HelioError HELIO-1011 with file, line and column, or why it cannot be read */
 export function readSiteFile(file: string): Site {
-  let source: string;
-  try {
-    source = readFileSync(file, 'utf8');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    throw new HelioError(
-      'HELIO-1011',
-      `The site file ${file} cannot be read (${code}).`,
-      code === 'ENOENT' ? '`heliotrope provide` writes one.' : 'Check its permissions.',
-      { cause: error },
-    );
-  }
+  const source = readSource(file, { code: 'HELIO-1011', what: 'site file', where: '`heliotrope provide` writes one.' });
   const site = parseSite(source, file);
   const at = <T extends Part>(part: T): T => resolved(part, path.dirname(path.resolve(file)));
   const { intensity, tariff } = site.grid;

@@ -1,4 +1,5 @@
 import type { Provider } from '../ml/engine/session.ts';
+import type { EnergyHandIn } from '../protocol/energy.ts';
 import type { Packed, Transfer } from '../protocol/frame.ts';
 import type { Identity } from '../protocol/identity.ts';
 import type { CoordinatorMessage, IslandMessage } from '../protocol/messages.ts';
@@ -25,6 +26,8 @@ export interface IslandHost {
   readonly evaluates: boolean;
   /** What its owner allows; nothing where it may always train. */
   readonly rules?: OwnerRules | undefined;
+  /** Where the owner keeps energy books of the machine; nothing where nobody does. */
+  readonly books?: EnergyBooks | undefined;
   /** What runs it: a hidden tab may keep silent for longer than a process. */
   readonly kind: 'process' | 'tab' | 'cluster';
   /** Keeps what the host has signed of its merged work. */
@@ -45,6 +48,19 @@ export interface OwnerRules {
   readonly dutyShare: number;
   /** @param changed called when either is another */
   watch(changed: () => void): void;
+}
+
+/** The energy books of the machine's owner, as far as a run goes. */
+export interface EnergyBooks {
+  /** From now on what the machine uses is for this run. */
+  begin(run: string, island: string): void;
+  trained(tokens: number): void;
+  /** What the host may know by now; undefined before the run began. Its totals are another object when they are others. */
+  readonly handIn: EnergyHandIn | undefined;
+  /** Writes down what was used until now. @param rest why the machine rests from now on, and until when; null when its part in the run is over */
+  settle(rest: Standing | null): void;
+  /** What the machine uses from now on is for no run. */
+  end(): void;
 }
 
 /** The connection to the coordinator. It may break and be opened again; what is sent in between is lost, and is asked for again. */

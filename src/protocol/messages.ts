@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { HelioError } from '../errors.ts';
+import { handInSchema } from './energy.ts';
 import { HASH_PATTERN } from './hash.ts';
 import { KEY_PATTERN, SIGNATURE_PATTERN } from './identity.ts';
 import { MAX_INVITATION_CHARS } from './invitation.ts';
@@ -124,6 +125,8 @@ export const islandMessageSchema = z.discriminatedUnion('kind', [
       .max(1_000)
       .optional(),
   }),
+  /** What its owner's energy books say that it has used for this run: sums, never less than before. */
+  z.object({ kind: z.literal('energy'), ...handInSchema.shape }),
   z.object({ kind: z.literal('alive') }),
   z.object({ kind: z.literal('leaving'), reason: sentence }),
 ]);

@@ -25,6 +25,7 @@ import { beginRun } from './begin-run.ts';
 import { watchCertificate } from './certificate-watch.ts';
 import { VERSION } from './context.ts';
 import { CostCounter, countFromNow, earlierCosts, type Since } from './costs.ts';
+import { energyPlanNotices } from './energy-plan-checks.ts';
 import { keptIdentity } from './identity-file.ts';
 import { standingInvitation } from './invitations-file.ts';
 import { Journal } from './journal.ts';
@@ -189,7 +190,7 @@ async function host(
     unit: unitOf(prepared.job),
     parameters: prepared.parameterCount,
     keptAs: keptAs ?? null,
-    notices: [...prepared.notices, ...outerNotices(prepared.job)],
+    notices: [...prepared.notices, ...outerNotices(prepared.job), ...energyPlanNotices(prepared.job, Date.now())],
   });
   const { tlsCert, tlsKey } = options.tls;
   const forget =
@@ -215,7 +216,6 @@ async function host(
       await store.close();
       return undefined;
     }
-    await server.lastWords();
     await server.close();
     await journal.close();
     await store.close();

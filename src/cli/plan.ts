@@ -5,6 +5,7 @@ import { isLanguage } from '../ml/models/model.ts';
 import { codecFor } from '../outer/codecs/index.ts';
 import { sendsWhole } from '../outer/settings.ts';
 import type { Job } from '../protocol/run-file.ts';
+import { energyPlanNotices } from './energy-plan-checks.ts';
 import { bytes, count, integer } from './live/format.ts';
 import { outerNotices } from './outer-checks.ts';
 import { type PreparedRun, prepareRun } from './prepare-run.ts';
@@ -122,6 +123,7 @@ function warningsOf(
   return [
     ...notices,
     ...outerNotices(job),
+    ...energyPlanNotices(job, Date.now()),
     ...when(job.islands > 8, `${job.islands} islands: beyond 8, each further one adds less.`),
     ...when(job.islands > cores, `${job.islands} islands share ${cores} cores: they take turns.`),
     ...when(epochs > 4, `The data are read ${epochs.toFixed(1)} times over: expect overfitting.`),

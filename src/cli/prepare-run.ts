@@ -11,6 +11,7 @@ import { layOutSafetensors, type SafetensorsLayout } from '../ml/tensor/safetens
 import { LazyArrays, lazySources } from '../ml/tensor/tensor-source.ts';
 import type { Fragment } from '../outer/fragments.ts';
 import type { Job } from '../protocol/run-file.ts';
+import { checkEnergyPlan } from './energy-plan-checks.ts';
 import { checkOuter } from './outer-checks.ts';
 
 /** Everything of a run that is settled before the first island comes. */
@@ -43,6 +44,7 @@ export interface PreparedRun {
  */
 export async function prepareRun(read: Job, dataFolder: string, given?: Preparation): Promise<PreparedRun> {
   checkOuter(read);
+  checkEnergyPlan(read);
   checkInner(read);
   const base = loadBase(read, dataFolder);
   const sized = base === undefined ? read : withBaseSizes(read, base.model);

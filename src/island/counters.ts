@@ -30,6 +30,11 @@ export class Counters {
     return { steps: this.#steps, tokens, unit: this.unit, computeS };
   }
 
+  /** Of the newest step; 0 before the first. */
+  get tokensPerS(): number {
+    return this.#counters.tokensPerS;
+  }
+
   took(what: Counted, seconds: number): void {
     this.#counters[what] += seconds;
   }

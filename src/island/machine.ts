@@ -114,6 +114,8 @@ function told(turn: Turn, message: Told): void {
       return turn.update({ places: withPlace(turn.state.places, message) });
     case 'receipt':
       return turn.effect({ kind: 'receipt', message });
+    case 'plan':
+      return turn.effect({ kind: 'planned', plan: message.plan });
     case 'welcome':
       return welcomed(turn, message);
     case 'start':

@@ -1,4 +1,5 @@
 import type { OuterSettings } from '../outer/settings.ts';
+import type { GridPlan } from '../protocol/forecast.ts';
 import type { Content } from '../protocol/frame.ts';
 import type { CoordinatorMessage, IslandMessage } from '../protocol/messages.ts';
 import type { Job } from '../protocol/run-file.ts';
@@ -80,6 +81,8 @@ export type IslandEffect =
   | { readonly kind: 'resume'; readonly run: string | null; readonly holds: readonly Held[] }
   /** Keeps what the host signed. */
   | { readonly kind: 'receipt'; readonly message: CoordinatorMessage & { readonly kind: 'receipt' } }
+  /** The run has planned when it takes power from the grid. */
+  | { readonly kind: 'planned'; readonly plan: GridPlan | null }
   /** For the island's owner. */
   | { readonly kind: 'say'; readonly sentence: string }
   | { readonly kind: 'send'; readonly message: IslandMessage }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { HelioError } from '../errors.ts';
-import { handInSchema } from './energy.ts';
+import { gridPlanSchema, islandForecastSchema } from './forecast.ts';
 import { HASH_PATTERN } from './hash.ts';
 import { KEY_PATTERN, SIGNATURE_PATTERN } from './identity.ts';
 import { MAX_INVITATION_CHARS } from './invitation.ts';
@@ -125,8 +125,8 @@ export const islandMessageSchema = z.discriminatedUnion('kind', [
       .max(1_000)
       .optional(),
   }),
-  /** What its owner's energy books say that it has used for this run: sums, never less than before. */
-  z.object({ kind: z.literal('energy'), ...handInSchema.shape }),
+  /** With the capability `plan`: what it expects to have for training. */
+  z.object({ kind: z.literal('forecast'), forecast: islandForecastSchema }),
   z.object({ kind: z.literal('alive') }),
   z.object({ kind: z.literal('leaving'), reason: sentence }),
 ]);
@@ -195,6 +195,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion('kind', [
     receipt: receiptSchema,
     signature: z.string().regex(SIGNATURE_PATTERN),
   }),
+  /** To islands with the capability `plan`: when it should take power from the grid; null: by its owner's rules alone. */
+  z.object({ kind: z.literal('plan'), plan: gridPlanSchema.nullable() }),
   z.object({ kind: z.literal('pull'), fragment, version: counter }),
   z.object({
     kind: z.literal('evaluate'),

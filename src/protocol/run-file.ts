@@ -148,6 +148,22 @@ const common = {
         .max(200)
         .optional()
         .describe('Where the islands stand, as exactly as you like to tell, for the model card: "Freiburg, Germany".'),
+      plan: z
+        .strictObject({
+          deadline: z.iso
+            .datetime({ offset: true })
+            .describe('When stop.tokens should be trained, like 2027-03-01T08:00:00Z or 2027-03-01T09:00:00+01:00.'),
+          objective: z
+            .enum(['carbon', 'cost'])
+            .default('carbon')
+            .describe('What power from the grid should have least of.'),
+          trust: z
+            .enum(['low', 'mid', 'high'])
+            .default('mid')
+            .describe("How much of the sun's forecast is counted on: the 10th percentile, the likeliest, the 90th."),
+        })
+        .optional()
+        .describe('Plans when islands that may take power from the grid do so. Needs stop.tokens.'),
     })
     .prefault({}),
   seed: z

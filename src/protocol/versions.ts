@@ -9,8 +9,9 @@ export const OLDEST_PROTOCOL = 6;
  *
  * receipts: it takes what the host signs of its merged work.
  * fetch: payloads may be asked for by their hash.
+ * plan: it says what energy it expects, and keeps to what the run plans of the grid's.
  */
-export const CAPABILITIES = ['receipts', 'fetch'] as const;
+export const CAPABILITIES = ['receipts', 'fetch', 'plan'] as const;
 export type Capability = (typeof CAPABILITIES)[number];
 
 export interface Versions {

@@ -487,6 +487,7 @@ describe('the HTTP side', () => {
       '/v1/invitations',
       '/v1/invitations/{invitation}/revoke',
       '/v1/receipts',
+      '/v1/plan',
     ]);
   });
 });

@@ -138,6 +138,68 @@ describe('an island in a home', { timeout: 180_000 }, () => {
     await Promise.all([home.done, serving.done]);
   });
 
+  it('keeps to what the run plans: off a grid that will be cleaner, and back at its owner’s word', async () => {
+    const folder = scratch();
+    const startMs = Math.floor(Date.now() / 3_600_000) * 3_600_000;
+    const rows = Array.from({ length: 48 }, (_, hour) => {
+      const grams = hour < 3 ? 700 : 50;
+      return `${new Date(startMs + hour * 3_600_000).toISOString()},${grams}`;
+    });
+    writeFileSync(path.join(folder, 'intensity.csv'), `time,gPerKWh\n${rows.join('\n')}\n`);
+    const site = siteFile(
+      folder,
+      'grid: { intensity: { kind: file, path: intensity.csv, value: gPerKWh, unit: g/kWh } }\npolicy: { mode: always }\n',
+    );
+    const deadline = new Date(startMs + 40 * 3_600_000).toISOString();
+    const file = tinyRun(folder, 'planned', {
+      islands: 1,
+      stop: { steps: 100_000, tokens: 20_000_000 },
+      energy: { plan: { deadline } },
+    });
+    const serving = start(['serve', file, '--port', '0'], folder);
+    const link = /heliotrope join '(https?:[^']+)'/;
+    await serving.said(link);
+    const home = start(
+      [
+        'join',
+        link.exec(serving.stderr())![1]!,
+        '--name',
+        'attic',
+        '--threads',
+        '1',
+        '--site',
+        site,
+        '--state',
+        path.join(folder, 'attic'),
+      ],
+      folder,
+    );
+    const attic = async (): Promise<Status['islands'][number]> =>
+      (JSON.parse((await run(['status', 'planned', '--json'], folder)).stdout) as Status).islands[0]!;
+    // It trains until it is known how fast it is; then the plan is made.
+    await home.said('The run plans power from its grid for');
+    await expect.poll(async () => (await attic()).status, { timeout: 20_000, interval: 300 }).toBe('away');
+    const { standing, tokens } = await attic();
+    expect([standing.reason, standing.next!.atS]).toEqual(['planned-later', startMs / 1000 + 3 * 3600]);
+    expect(tokens).toBeGreaterThan(0);
+    const told = await run(['status', 'planned'], folder);
+    expect(told.stdout).toMatch(/plan: .* of the next \d+ h by the sun/);
+    expect((await run(['resume', '--for', '1h'], folder)).status).toBe(0);
+    await expect.poll(async () => (await attic()).tokens, { timeout: 30_000, interval: 500 }).toBeGreaterThan(tokens);
+    for (const each of [home, serving]) each.child.kill('SIGINT');
+    await Promise.all([home.done, serving.done]);
+  });
+
+  it('a plan without a goal is refused', async () => {
+    const folder = scratch();
+    const file = tinyRun(folder, 'aimless', { energy: { plan: { deadline: '2030-01-01T00:00:00Z' } } });
+    const outcome = await run(['serve', file], folder);
+    expect([outcome.status, outcome.stderr]).toEqual([2, expect.stringContaining('Set stop.tokens')]);
+    const wrong = tinyRun(folder, 'wrong', { energy: { plan: { deadline: 'tomorrow' } } });
+    const refused = await run(['serve', wrong], folder);
+    expect([refused.status, refused.stderr]).toEqual([2, expect.stringContaining('energy.plan.deadline')]);
+  });
+
   it('a site file that is wrong is told with its line before anything is connected', async () => {
     const folder = scratch();
     const site = siteFile(folder, 'solar:\n  arrays: [{ peakW: 8, tiltDeg: 30, azimuthDeg: 180 }]\n');

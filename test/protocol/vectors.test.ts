@@ -65,7 +65,6 @@ describe('the recorded session', async () => {
       'coordinator preparation',
       'coordinator global',
       'coordinator start',
-      'island energy',
       'island due',
       'coordinator pull',
       'island contribution',

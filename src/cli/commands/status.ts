@@ -58,6 +58,8 @@ export async function status(run: string, context: CommandContext): Promise<numb
     );
     if (now.checkpoint !== null && now.checkpointMissing.length > 0)
       print(`  checkpoint ${now.checkpoint} is without ${severalOf(now.checkpointMissing)}`);
+    const plan = await askCoordinator<{ readonly message: string }>(folder, 'GET', '/v1/plan').catch(() => undefined);
+    if (plan !== undefined) print(`  plan: ${plan.message}`);
     const unit = unitOf(readRunFile(path.join(folder, 'run.yaml')).job);
     for (const { island, step, tokens, offences, standing } of now.islands) {
       const offended = offences > 0 ? ` · ${count(offences, 'offence')}` : '';

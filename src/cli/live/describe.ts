@@ -25,6 +25,8 @@ function sentenceOf(record: LiveRecord): string | undefined {
       return `checkpoint ${record.checkpoint} is complete at step ${record.runStep}${without(record.missing)}`;
     case 'took-records':
       return `${count(record.merges, 'merge')}, from version ${record.version} of fragment ${record.fragment} on: replayed as recorded, though this version of Heliotrope would decide otherwise`;
+    case 'plan':
+      return `${record.rule === null ? 'planned' : `no plan (${record.rule})`}: ${record.message}`;
     case 'evaluation-given-up':
       return `not validated at step ${record.runStep}: ${record.reason}`;
     case 'doubted':
@@ -33,9 +35,6 @@ function sentenceOf(record: LiveRecord): string | undefined {
       return `a contribution of ${record.island} to fragment ${record.fragment} was left out: ${record.reason}`;
     case 'offence':
       return `${record.island} did what no honest island does (${record.offences}): ${record.reason}${record.banned ? ' It is banned.' : ''}`;
-    case 'energy-refused':
-      return `energy of ${record.island} is not counted (${record.rule}): ${record.reason}`;
-    case 'energy':
     case 'progress':
       return undefined;
   }

@@ -67,11 +67,10 @@ export function fold(view: View, record: LiveRecord): View {
       return { ...next, validation: [...view.validation, { runStep: record.runStep, loss: record.loss }] };
     case 'evaluation-given-up':
     case 'took-records':
+    case 'plan':
     case 'doubted':
     case 'left-out':
     case 'checkpoint':
-    case 'energy':
-    case 'energy-refused':
     case 'offence':
       return next;
   }

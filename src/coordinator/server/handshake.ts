@@ -104,15 +104,7 @@ export class Handshake {
     peer.beginnings = beginnings;
     const { key, invitation, evaluates } = peer;
     const joined = (held: readonly Held[]): void =>
-      this.#context.take({
-        kind: 'joined',
-        island,
-        key,
-        invitation,
-        evaluates,
-        holds: held,
-        atS: this.#options.nowS(),
-      });
+      this.#context.take({ kind: 'joined', island, key, invitation, evaluates, holds: held });
     if (run !== this.#options.run || holds.length === 0) return joined([]);
     this.#compare(peer, holds)
       .then((held) => this.#context.isThere(peer) && joined(held))

@@ -10,9 +10,11 @@ import { allIslands } from '../roster.ts';
 import { isOver, runStepOf } from '../run.ts';
 import { standingOf } from '../standing.ts';
 import type { Island, RunSettings, RunState } from '../state.ts';
+import type { PlanView } from './energy-planner.ts';
 import { addHostRoutes, HOST_PATHS, type HostRouteHandlers } from './host-routes.ts';
 import { codeRoutes, type JoinCodeServer } from './join-code-routes.ts';
 import type { RunMetrics } from './metrics.ts';
+import { addPlanRoute, PLAN_PATH } from './plan-routes.ts';
 
 /** An unknown island without an invitation asks to be let in. */
 export interface JoinRequest {
@@ -40,6 +42,8 @@ export interface HttpOptions {
   /** Why the run cannot go on now; null where it can. */
   readonly ready: () => Promise<string | null>;
   readonly codes?: JoinCodeServer | undefined;
+  /** Undefined where there is none. */
+  readonly plan: () => PlanView | undefined;
 }
 
 const problem = z.object({ error: z.string() }).openapi('Problem');
@@ -146,7 +150,7 @@ export function httpSide(options: HttpOptions): OpenAPIHono {
       return true;
     },
   });
-  for (const path of ['/metrics', '/v1/status', '/v1/join-requests', '/v1/join-requests/*', ...HOST_PATHS])
+  for (const path of ['/metrics', '/v1/status', '/v1/join-requests', '/v1/join-requests/*', PLAN_PATH, ...HOST_PATHS])
     app.use(path, host);
   app.use(bodyLimit({ maxSize: 4_096 }));
   app.openAPIRegistry.registerComponent('securitySchemes', 'host', {
@@ -178,6 +182,7 @@ export function httpSide(options: HttpOptions): OpenAPIHono {
     return c.json({ error: `No island ${name} asks to join.` }, 404);
   });
   addHostRoutes(app, options.host);
+  addPlanRoute(app, options.plan);
   if (options.codes !== undefined) codeRoutes(app, options.codes);
   // Made once: it costs a hundred times what a request costs, and anybody may ask for it.
   let description: string | undefined;

@@ -15,11 +15,11 @@ import { trainedMsOf } from '../run.ts';
 import type { RunState } from '../state.ts';
 import { ContributionReceiver } from './contribution-receiver.ts';
 import { type EffectContext, EffectRunner } from './effect-runner.ts';
+import { EnergyPlanner } from './energy-planner.ts';
 import { faultOf, unexplained } from './fault.ts';
 import { Handshake, OWN_VERSIONS, requireVersion } from './handshake.ts';
 import { httpSide } from './http.ts';
 import { InterruptedTransfers } from './interrupted-transfers.ts';
-import { lastWords } from './last-words.ts';
 import { messageLimit } from './limits.ts';
 import { Listener } from './listener.ts';
 import { RunMetrics } from './metrics.ts';
@@ -55,6 +55,8 @@ export class RunServer {
   #hellos = 0;
   readonly #leases: Leases;
   readonly #metrics: RunMetrics;
+  /** Where the run file asks for a plan. */
+  readonly #planner: EnergyPlanner | undefined;
 
   private constructor(options: ServerOptions, listener: Listener) {
     this.#options = options;
@@ -75,7 +77,10 @@ export class RunServer {
     }));
     const context: EffectContext = {
       peer: (island) => this.#peers.get(island),
-      record: (record) => options.onRecord(record, (island) => this.#traffic.of(island)),
+      record: (record) => {
+        this.#planner?.saw(record, options.settings.outer.fragments);
+        options.onRecord(record, (island) => this.#traffic.of(island));
+      },
       logProgress: () => this.#machine.logProgress(options.nowMs()),
       ended: (effect) => this.#ended.resolve(effect),
       failed: (error) => this.#fail(error),
@@ -84,6 +89,14 @@ export class RunServer {
         peer.socket.terminate();
       },
     };
+    this.#planner = EnergyPlanner.of(options, {
+      state: () => this.#machine.state,
+      record: context.record,
+      tell: (island, plan) => {
+        const peer = this.#peers.get(island);
+        if (peer?.stage === 'joined' && peer.capabilities.includes('plan')) peer.channel.send({ kind: 'plan', plan });
+      },
+    });
     this.#receipts = new Receipts(options);
     this.#effectRunner = new EffectRunner(options, context, this.#metrics, this.#receipts);
     this.#receiver = new ContributionReceiver(options, this.#effectRunner, this.#receipts, {
@@ -111,6 +124,7 @@ export class RunServer {
         receipts: (island) => options.store.receipts(island),
       },
       codes: options.codes,
+      plan: () => this.#planner?.view,
     });
     this.#handshake = new Handshake(options, {
       state: () => this.#machine.state,
@@ -128,6 +142,7 @@ export class RunServer {
       failed: (error) => this.#fail(error),
       beforeTick: () => {
         listener.tick();
+        this.#planner?.tick();
         this.#expire();
       },
     });
@@ -212,14 +227,6 @@ export class RunServer {
     await store.saveSuspended({ state: { ...state, trainedMs: trainedMsOf(state, now), trainingSinceMs }, blobs });
   }
 
-  /** When the run is over: islands that keep energy books hand in what they have used since the last quarter of an hour. */
-  async lastWords(): Promise<void> {
-    const keepsBooks = (name: string): boolean => islandOf(this.#machine.state.islands, name)?.energy !== undefined;
-    await lastWords(() => [...this.#peers.keys()].some(keepsBooks));
-    this.#machine.logProgress(this.#options.nowMs());
-    await this.#options.store.flush();
-  }
-
   /** Stops deciding, and carries out what was decided. */
   async #finishWork(): Promise<void> {
     this.#machine.suspend();
@@ -301,15 +308,13 @@ export class RunServer {
         const { kind, due, ...told } = message;
         return this.#machine.take({ kind, island, standing: told, due, ...backIn(told, this.#options.nowS()) });
       }
+      case 'forecast':
+        return this.#planner?.hear(island, message.forecast);
       case 'fetch':
         return void this.#effectRunner.fetch(peer, message.hash).catch((error: unknown) => this.#refuse(peer, error));
       case 'progress': {
         const { kind, ...progress } = message;
         return this.#machine.take({ kind, island, progress });
-      }
-      case 'energy': {
-        const host = peer.machine?.host ?? 'process';
-        return this.#machine.take({ ...message, island, host, atS: this.#options.nowS() });
       }
       case 'leaving':
         this.#machine.take({ kind: 'left', island, reason: message.reason });

@@ -135,6 +135,24 @@ export const GRID_RULES: readonly Rule[] = [
       untilMs,
     };
   },
+  ({ site: { plan }, nowMs, timeZone }) => {
+    const hour = plan === undefined ? -1 : Math.floor((nowMs / 1000 - plan.startS) / 3600);
+    // A plan that is over binds nobody.
+    if (plan === undefined || hour < 0 || hour >= plan.gridWh.length || plan.gridWh[hour]! > 0) return null;
+    const next = plan.gridWh.findIndex((wh, at) => at > hour && wh > 0);
+    const untilMs = 1000 * (plan.startS + 3600 * (next < 0 ? plan.gridWh.length : next));
+    const better = plan.objective === 'carbon' ? 'cleaner' : 'cheaper';
+    const at = clockTime(untilMs, timeZone);
+    return {
+      reason: 'planned-later',
+      what:
+        next < 0
+          ? `The run needs no power from its grid until ${at}.`
+          : `The run plans power from its grid for ${at}, when it is ${better}.`,
+      untilMs,
+      fix: 'heliotrope resume',
+    };
+  },
 ];
 
 /** The sun modes need to know what the home has. */

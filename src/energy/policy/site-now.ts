@@ -1,3 +1,4 @@
+import type { GridPlan } from '../../protocol/forecast.ts';
 import type { Band, Series } from '../series.ts';
 
 /** A site at one moment, as far as anybody knows: what is not known is not there, and never 0. */
@@ -32,6 +33,8 @@ export interface SiteNow {
   readonly signals: readonly Signal[];
   /** What the owner last said by hand. */
   readonly override: Override | null;
+  /** When the run plans that it takes power from the grid; undefined where it plans nothing. */
+  readonly plan?: GridPlan | undefined;
   /** A meter that the mode needs and that says nothing: its name, and since when. */
   readonly silentMeter?: { readonly name: string; readonly sinceMs: number } | undefined;
 }

@@ -167,7 +167,8 @@ function fill(problem: Problem, members: Int32Array): Planned {
     if (open.price[k]! < below) take(open.island[k]!, slot, Number.POSITIVE_INFINITY);
     else if (open.price[k]! <= upTo) dear.push(k);
   }
-  dear.sort((a, b) => open.price[a]! - open.price[b]!);
+  // At one price the earlier hour is the better one.
+  dear.sort((a, b) => open.price[a]! - open.price[b]! || (open.slot[a]! % steps) - (open.slot[b]! % steps));
   for (const k of dear) if (left > 0) take(open.island[k]!, open.slot[k]!, left);
   const energyWh: Float64Array[] = [];
   for (let at = 0; at < usedWh.length; at += steps) energyWh.push(usedWh.subarray(at, at + steps));

@@ -6,7 +6,10 @@ import {
   type PolicyMemory,
   type SiteForecast,
   type SiteNow,
+  shareOf,
 } from '../../energy/policy/index.ts';
+import { HOUR_MS } from '../../energy/series.ts';
+import type { GridPlan, SiteShare } from '../../protocol/forecast.ts';
 import type { Standing } from '../../protocol/standing.ts';
 import type { OwnerRules } from '../host.ts';
 
@@ -49,11 +52,23 @@ export class Governor implements OwnerRules {
   #decision: Decision | undefined;
   #rest: Standing | null = null;
   #decidedMs: number | undefined;
+  #plan: GridPlan | undefined;
+  #share: { readonly forecast: SiteForecast; readonly hour: number; readonly share: SiteShare } | undefined;
   #machine: SiteNow['machine'] = { idleW: 0, leastW: 1, mostW: 1 };
 
   constructor(options: GovernorOptions) {
     this.#options = options;
     this.#memory = options.memory ?? newMemory(options.nowMs());
+    this.tick();
+  }
+
+  /** Of a simulated home, whose hours are moments, no plan can be made. */
+  get share(): SiteShare | undefined {
+    return (this.#options.speed ?? 1) === 1 ? this.#share?.share : undefined;
+  }
+
+  planned(plan: GridPlan | null): void {
+    this.#plan = plan ?? undefined;
     this.tick();
   }
 
@@ -85,9 +100,11 @@ export class Governor implements OwnerRules {
     const nowMs = this.#options.nowMs();
     const before = this.#decision;
     const idleW = this.#machine.idleW;
-    const site = view.now(nowMs, Math.max(idleW, before?.powerW ?? idleW));
+    const site = { ...view.now(nowMs, Math.max(idleW, before?.powerW ?? idleW)), plan: this.#plan };
+    const forecast = view.forecast(nowMs);
+    this.#keepShare(site, forecast, nowMs);
     this.#machine = site.machine;
-    const decision = decide(site, view.forecast(nowMs), { policy, timeZone }, this.#memory, nowMs);
+    const decision = decide(site, forecast, { policy, timeZone }, this.#memory, nowMs);
     this.#memory = decision.memory;
     this.#decision = decision;
     const fromMs = this.#decidedMs ?? nowMs;
@@ -95,6 +112,13 @@ export class Governor implements OwnerRules {
     // What it drew until now it drew by the decision before.
     onDecision?.({ fromMs, toMs: nowMs, site, decision: before ?? decision });
     this.#announce(before, decision, nowMs);
+  }
+
+  /** Made anew with each forecast and each hour: not for each watt of the home. */
+  #keepShare(site: SiteNow, forecast: SiteForecast, nowMs: number): void {
+    const hour = Math.floor(nowMs / HOUR_MS);
+    if (this.#share?.forecast === forecast && this.#share.hour === hour) return;
+    this.#share = { forecast, hour, share: shareOf(site, forecast, this.#options, nowMs) };
   }
 
   /** The coordinator hears of another rule or another time, and not of each watt. */

@@ -216,6 +216,7 @@ async function host(
       await store.close();
       return undefined;
     }
+    await server.lastWords();
     await server.close();
     await journal.close();
     await store.close();

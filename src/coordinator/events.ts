@@ -1,5 +1,7 @@
+import type { EnergyTotals } from '../protocol/energy.ts';
 import type { CoordinatorMessage, Progress } from '../protocol/messages.ts';
 import type { Reason, Standing } from '../protocol/standing.ts';
+import type { EnergyClaim, Refusal } from './energy-state.ts';
 import type { Evaluation } from './evaluation-state.ts';
 import type { Held, Island, Merged, Phase, RunState } from './state.ts';
 
@@ -16,6 +18,8 @@ export type Event =
       /** Whether it can measure the model; one that does not say so can. */
       readonly evaluates?: boolean;
       readonly holds: readonly Held[];
+      /** When, in seconds since 1970; logs of earlier versions do not say. */
+      readonly atS?: number;
     }
   /** It did what no honest island does: a broken frame, a foreign signature, numbers that are not finite. */
   | { readonly kind: 'offended'; readonly island: string; readonly reason: string }
@@ -71,6 +75,7 @@ export type Event =
       /** Of what it has steps that it hands in at the next merge, where it is away. */
       readonly due?: readonly { readonly fragment: number; readonly version: number }[] | undefined;
     }
+  | ({ readonly kind: 'energy'; readonly island: string } & EnergyClaim)
   /** The host takes an invitation back; with `islands`, also those that came with it. */
   | { readonly kind: 'revoked'; readonly invitation: string; readonly islands: boolean }
   /** The coordinator begins again after it ended, by itself or not: nobody is there, and nothing is under way. */
@@ -149,6 +154,15 @@ export type RunRecord =
     }
   /** Merges were committed that this version of Heliotrope would have decided otherwise: they stand as they are, from this one on. */
   | { readonly kind: 'took-records'; readonly merges: number; readonly fragment: number; readonly version: number }
+  /** What an island has used for the run so far: its own claim, within the rules of `energy-rules.ts`. */
+  | { readonly kind: 'energy'; readonly island: string; readonly totals: EnergyTotals }
+  /** A claim that cannot be, and so is not in the sums. */
+  | {
+      readonly kind: 'energy-refused';
+      readonly island: string;
+      readonly rule: Refusal['rule'];
+      readonly reason: string;
+    }
   /** When the islands take power from the grid was planned anew, or cannot be: `rule` names what forbids it. */
   | {
       readonly kind: 'plan';

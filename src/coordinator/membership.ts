@@ -121,6 +121,8 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
       ? { progress: known.progress, past: known.past }
       : { progress: null, past: known === undefined ? null : totalProgress(known) }),
     joins: (known?.joins ?? 0) + 1,
+    ...sinceOf(known, event),
+    ...(known?.energy === undefined ? {} : { energy: known.energy }),
   };
   step.put(island);
   const reason = known === undefined ? 'new' : holds.length > 0 ? 'connected again' : 'back';
@@ -132,6 +134,12 @@ export function admit(step: Step, event: Event & { readonly kind: 'joined' }): v
     fragments: fragments.flatMap((_, index) => (kept[index] ? [] : [index])),
     state: step.state,
   });
+}
+
+/** Of one that came to an earlier version nobody knows since when. */
+function sinceOf(known: Island | undefined, { atS }: Event & { readonly kind: 'joined' }): Pick<Island, 'sinceS'> {
+  const sinceS = known === undefined ? atS : known.sinceS;
+  return sinceS === undefined ? {} : { sinceS };
 }
 
 /**

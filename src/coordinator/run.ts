@@ -2,6 +2,7 @@ import { asleepAfterRestart, isAnyoneExpectedBack, islandStands } from './absenc
 import { beginCheckpoint, islandSaved, waitsForIslands } from './checkpoint.ts';
 import { startingAt, UNKNOWN_PACE } from './claims.ts';
 import { countTraining, firstDue, nextDue, training } from './due.ts';
+import { islandClaimsEnergy } from './energy.ts';
 import { advanceEvaluation, answerEvaluation, beginEvaluation, wakeEvaluation } from './evaluation.ts';
 import type { Effect, Event } from './events.ts';
 import { admit, forgetKeys, leave, offend, present, revoke } from './membership.ts';
@@ -27,6 +28,8 @@ export function react(
   const step = new Step(settings, state, nowMs, mayMerge);
   if (event.kind === 'recovered') recover(step, event.trainedMs);
   else if (event.kind === 'keys-forgotten') forgetKeys(step);
+  // Also when the run is over: the last words of those who are told to stop. It decides nothing.
+  else if (event.kind === 'energy') accept(step, event);
   else if (!isOver(state.phase)) {
     accept(step, event);
     // Counters are logged later than they come, and so must not decide anything themselves. Nor does what an island says of itself, unless it goes away.
@@ -142,6 +145,8 @@ function accept(step: Step, event: Exclude<Event, { readonly kind: 'recovered' |
     case 'progress':
       step.island(event.island, { progress: event.progress });
       return step.record({ kind: 'progress', island: event.island, progress: event.progress });
+    case 'energy':
+      return islandClaimsEnergy(step, event);
     case 'due':
       return islandDue(step, event);
     case 'contributed':

@@ -1,6 +1,7 @@
 import type { OuterSettings } from '../outer/settings.ts';
 import type { Progress } from '../protocol/messages.ts';
 import type { Reason, Standing } from '../protocol/standing.ts';
+import type { IslandEnergy } from './energy-state.ts';
 import type { Evaluation } from './evaluation-state.ts';
 import type { LengthVote } from './length-bound.ts';
 import type { PersistentMap } from './persistent-map.ts';
@@ -154,6 +155,10 @@ export interface Island {
   /** Sums of its earlier connections. */
   readonly past: Progress | null;
   readonly joins: number;
+  /** When it first came, in seconds since 1970; nothing of islands that came to earlier versions. */
+  readonly sinceS?: number;
+  /** What it has used, by its owner's books; nothing of one that keeps none. */
+  readonly energy?: IslandEnergy;
   /** What it last said of itself. */
   readonly told?: Standing;
   /** Why it is gone. */

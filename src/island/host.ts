@@ -1,4 +1,5 @@
 import type { Provider } from '../ml/engine/session.ts';
+import type { EnergyHandIn } from '../protocol/energy.ts';
 import type { GridPlan, SiteShare } from '../protocol/forecast.ts';
 import type { Packed, Transfer } from '../protocol/frame.ts';
 import type { Identity } from '../protocol/identity.ts';
@@ -26,6 +27,8 @@ export interface IslandHost {
   readonly evaluates: boolean;
   /** What its owner allows; nothing where it may always train. */
   readonly rules?: OwnerRules | undefined;
+  /** Where the owner keeps energy books of the machine; nothing where nobody does. */
+  readonly books?: EnergyBooks | undefined;
   /** What runs it: a hidden tab may keep silent for longer than a process. */
   readonly kind: 'process' | 'tab' | 'cluster';
   /** Keeps what the host has signed of its merged work. */
@@ -50,6 +53,19 @@ export interface OwnerRules {
   planned?(plan: GridPlan | null): void;
   /** @param changed called when what it may do is another */
   watch(changed: () => void): void;
+}
+
+/** The energy books of the machine's owner, as far as a run goes. */
+export interface EnergyBooks {
+  /** From now on what the machine uses is for this run. */
+  begin(run: string, island: string): void;
+  trained(tokens: number): void;
+  /** What the host may know by now; undefined before the run began. Its totals are another object when they are others. */
+  readonly handIn: EnergyHandIn | undefined;
+  /** Writes down what was used until now. @param rest why the machine rests from now on, and until when; null when its part in the run is over */
+  settle(rest: Standing | null): void;
+  /** What the machine uses from now on is for no run. */
+  end(): void;
 }
 
 /** The connection to the coordinator. It may break and be opened again; what is sent in between is lost, and is asked for again. */

@@ -1,16 +1,16 @@
 import { fragmentsIn } from '../outer/fragments.ts';
 import { decodeFloats, type EncodedFragment } from '../protocol/frame.ts';
 import { contentHash } from '../protocol/hash.ts';
-import { isSignedBy } from '../protocol/identity.ts';
 import { unitOf } from '../protocol/job.ts';
 import type { CoordinatorMessage, IslandMessage } from '../protocol/messages.ts';
-import { receiptText } from '../protocol/receipts.ts';
+import { BooksReporter } from './books-reporter.ts';
 import { ConnectionInbox } from './connection-inbox.ts';
 import { Counters } from './counters.ts';
 import { helloOf } from './hello.ts';
 import type { CoordinatorConnection, Incoming, IslandHost, Span } from './host.ts';
 import { activity, isWanted, reactIsland } from './machine.ts';
 import { Outbox, type Outgoing } from './outbox.ts';
+import { keepReceipt } from './own-receipt.ts';
 import { isNews } from './rounds.ts';
 import { RuleKeeper } from './rule-keeper.ts';
 import {
@@ -65,6 +65,7 @@ export class IslandSession {
   #ending: Ending | undefined;
   readonly #counters: Counters;
   readonly #rules: RuleKeeper | undefined;
+  readonly #books: BooksReporter | undefined;
   /** Whether the run plans when its islands take power from the grid: others are told nothing of a home. */
   #runPlans = false;
 
@@ -77,11 +78,19 @@ export class IslandSession {
     this.#outbox = new Outbox(host.identity);
     this.#counters = new Counters(host);
     if (host.rules !== undefined) this.#rules = new RuleKeeper(host.rules, connection, () => host.nowMs());
+    if (host.books !== undefined) this.#books = new BooksReporter(host.books, (message) => this.#tell(message));
   }
 
   /** What it has done since it was started. */
   get work(): Counters['work'] {
     return this.#counters.work;
+  }
+
+  /** Says goodbye, whatever it is doing, and ends the connection. */
+  leave(reason: string): void {
+    this.#books?.leaves();
+    this.#connection.send({ kind: 'leaving', reason });
+    this.#connection.close();
   }
 
   /**
@@ -125,6 +134,7 @@ export class IslandSession {
     const rest = this.#rules.news(this.#state);
     if (rest !== undefined) {
       this.#report();
+      if (rest !== null) this.#books?.rests(rest);
       await this.#dispatch({ kind: 'ruled', rest });
     }
     this.#rules.keepTo(this.#state);
@@ -136,6 +146,7 @@ export class IslandSession {
     const [seconds, result] = await this.#timed('step', () => this.#meanwhile(this.#trainer.step()));
     this.#counters.stepped(seconds, result);
     this.#rules?.stepped(1000 * seconds);
+    this.#books?.trained(result.tokens);
     await this.#dispatch({ kind: 'stepped', tokens: result.tokens, stepMs: 1000 * seconds });
     if (this.#counters.isReportDue) this.#report();
   }
@@ -198,15 +209,20 @@ export class IslandSession {
       case 'resume':
         return this.#resume(effect);
       case 'receipt':
-        return this.#keepReceipt(effect.message);
+        return keepReceipt(this.#host, this.#hostKey, effect.message);
       case 'planned':
         return this.#rules?.planned(effect.plan);
       case 'say':
         return this.#host.say(effect.sentence);
       case 'send':
         // Whoever hears that it is due also knows how fast it is.
-        if (effect.message.kind === 'due') this.#report();
-        return this.#connection.send(effect.message);
+        if (effect.message.kind === 'due') {
+          this.#report();
+          this.#books?.news();
+        }
+        this.#connection.send(effect.message);
+        if (effect.message.kind === 'ready') this.#books?.connected();
+        return;
       case 'prepare':
         return this.#prepare(effect.welcome);
       case 'open':
@@ -242,6 +258,7 @@ export class IslandSession {
         await this.#timed('checkpoint', () => this.#save(effect));
         return;
       case 'end':
+        this.#books?.leaves();
         this.#ending = effect.reason;
         return;
     }
@@ -258,17 +275,9 @@ export class IslandSession {
     this.#connection.send({ kind: 'resume', run, holds: hashed, beginnings: this.#connection.beginnings });
   }
 
-  /** A receipt that is not this island's, or that the host has not signed, is worth nothing. */
-  async #keepReceipt({ receipt, signature }: CoordinatorMessage & { readonly kind: 'receipt' }): Promise<void> {
-    const { name, identity } = this.#host;
-    const mine = receipt.island === name && receipt.key === identity.publicKey;
-    if (mine && (await isSignedBy(this.#hostKey, receiptText(receipt), signature)))
-      this.#host.keepReceipt(receipt, signature, this.#hostKey);
-    else this.#host.say('the coordinator sent a receipt that its host has not signed');
-  }
-
   async #prepare({ run, job, manifest, shard, restore }: Welcome): Promise<void> {
     this.#counters.unit = unitOf(job);
+    this.#books?.begin(run, this.#host.name);
     this.#runPlans = job.energy.plan !== undefined;
     const fragments = Array.from({ length: job.outer.fragments }, (_, i) => this.#newest[i]!);
     const layout = fragmentsIn(manifest);

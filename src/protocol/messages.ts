@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { HelioError } from '../errors.ts';
+import { handInSchema } from './energy.ts';
 import { gridPlanSchema, islandForecastSchema } from './forecast.ts';
 import { HASH_PATTERN } from './hash.ts';
 import { KEY_PATTERN, SIGNATURE_PATTERN } from './identity.ts';
@@ -125,6 +126,8 @@ export const islandMessageSchema = z.discriminatedUnion('kind', [
       .max(1_000)
       .optional(),
   }),
+  /** What its owner's energy books say that it has used for this run: sums, never less than before. */
+  z.object({ kind: z.literal('energy'), ...handInSchema.shape }),
   /** With the capability `plan`: what it expects to have for training. */
   z.object({ kind: z.literal('forecast'), forecast: islandForecastSchema }),
   z.object({ kind: z.literal('alive') }),

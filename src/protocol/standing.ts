@@ -26,6 +26,7 @@ export const REASONS = [
   'connected-again',
   'model-differs',
   'contribution-left-out',
+  'energy-refused',
   'at-work',
   'run-gathers',
   'run-validates',

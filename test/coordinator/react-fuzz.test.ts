@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import type { Event } from '../../src/coordinator/events.ts';
 import { initialState, react } from '../../src/coordinator/run.ts';
 import type { RunSettings, RunState } from '../../src/coordinator/state.ts';
+import { NO_TOTALS } from '../../src/energy/accounting/index.ts';
 import { NO_PROGRESS } from '../../src/protocol/messages.ts';
 import { checkTallies } from './tallies.ts';
 import { settingsFor } from './world.ts';
@@ -45,6 +46,17 @@ const event: fc.Arbitrary<Event> = fc.oneof(
         ...NO_PROGRESS,
         ...said,
       })),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('energy' as const),
+      island,
+      account: fc.constantFrom('aaaaaaaa', 'bbbbbbbb', 'constructor'),
+      totals: fc.record({ coveredS: count, tokens: count }).map((said) => ({ ...NO_TOTALS, ...said })),
+      host: fc.constantFrom('process' as const, 'tab' as const),
+      atS: real,
     }),
   },
   {

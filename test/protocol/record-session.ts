@@ -1,5 +1,6 @@
 import { WebSocket } from 'ws';
 import { Channel, overWebSocket } from '../../src/protocol/channel.ts';
+import type { EnergyTotals } from '../../src/protocol/energy.ts';
 import { joined } from '../../src/protocol/frame.ts';
 import { contentHash } from '../../src/protocol/hash.ts';
 import { identityFromPem, updateText } from '../../src/protocol/identity.ts';
@@ -19,7 +20,30 @@ export interface SessionLine {
   readonly frame?: string;
 }
 
-/** An island joins a real coordinator, measures the model, is merged once, is signed for, and leaves. */
+/** A minute at 300 W, 210 of them from the panels of a home. */
+const ENERGY: EnergyTotals = {
+  coveredS: 60,
+  drawingS: 60,
+  tokens: 50,
+  computeWh: { pv: 3.5, battery: 0, grid: 1.5, unallocated: 0 },
+  qualityWh: { measured: 5, modelled: 0, assumed: 0 },
+  attributionalG: 0.75,
+  counterfactual: {
+    extraImportWh: 1.5,
+    lostExportWh: 3.5,
+    usedSpillWh: 0,
+    fromBatteryWh: 0,
+    fromHouseholdWh: 0,
+    averageG: 0.5,
+    storedDebtWh: 0,
+  },
+  marginal: { extraImportWh: 1.5, g: 1.25, lostExportG: 2.5 },
+  market: { wh: 0, g: 0 },
+  cost: [{ currency: 'EUR', wh: 1.5, amount: 0.0005 }],
+  embodiedG: null,
+};
+
+/** An island joins a real coordinator, hands in energy, measures the model, is merged once, is signed for, and leaves. */
 export async function recordSession(): Promise<readonly SessionLine[]> {
   const run = await hosted({ dataFolder: '' });
   const identity = await identityFromPem(TEST_KEY);
@@ -79,6 +103,7 @@ export async function recordSession(): Promise<readonly SessionLine[]> {
           return;
         case 'start':
           channel.send({ kind: 'progress', ...progress });
+          channel.send({ kind: 'energy', account: '0123456789abcdef', totals: ENERGY });
           return channel.send({ kind: 'due', fragment: 0, version: 0, slackMs: 0 });
         case 'pull':
           return contribute();

@@ -65,6 +65,7 @@ describe('the recorded session', async () => {
       'coordinator preparation',
       'coordinator global',
       'coordinator start',
+      'island energy',
       'island due',
       'coordinator pull',
       'island contribution',

@@ -85,6 +85,7 @@ export async function join(
   const home = await openHome(options, log, context);
   const ending = await runIsland({
     rules: home?.governor,
+    books: home?.books,
     routes: routesOf(addresses, secure, fingerprint, options.uplink ?? []),
     name,
     identity,
@@ -110,7 +111,7 @@ async function openHome(
   { site, simulatedHome, siteClock, state }: JoinOptions,
   say: (sentence: string) => void,
   { environment }: CommandContext,
-): Promise<Pick<OpenSite, 'governor' | 'close'> | undefined> {
+): Promise<(Pick<OpenSite, 'governor' | 'close'> & Partial<Pick<OpenSite, 'books'>>) | undefined> {
   if (simulatedHome !== undefined)
     return openSimulatedHome(simulatedHome, readClock(siteClock ?? ''), state ?? siteFolder(environment));
   return site === undefined ? undefined : openSite({ site: readSiteFile(site), folder: siteFolder(environment), say });

@@ -35,6 +35,9 @@ function sentenceOf(record: LiveRecord): string | undefined {
       return `a contribution of ${record.island} to fragment ${record.fragment} was left out: ${record.reason}`;
     case 'offence':
       return `${record.island} did what no honest island does (${record.offences}): ${record.reason}${record.banned ? ' It is banned.' : ''}`;
+    case 'energy-refused':
+      return `energy of ${record.island} is not counted (${record.rule}): ${record.reason}`;
+    case 'energy':
     case 'progress':
       return undefined;
   }

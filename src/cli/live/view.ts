@@ -71,6 +71,8 @@ export function fold(view: View, record: LiveRecord): View {
     case 'doubted':
     case 'left-out':
     case 'checkpoint':
+    case 'energy':
+    case 'energy-refused':
     case 'offence':
       return next;
   }

@@ -104,7 +104,15 @@ export class Handshake {
     peer.beginnings = beginnings;
     const { key, invitation, evaluates } = peer;
     const joined = (held: readonly Held[]): void =>
-      this.#context.take({ kind: 'joined', island, key, invitation, evaluates, holds: held });
+      this.#context.take({
+        kind: 'joined',
+        island,
+        key,
+        invitation,
+        evaluates,
+        holds: held,
+        atS: this.#options.nowS(),
+      });
     if (run !== this.#options.run || holds.length === 0) return joined([]);
     this.#compare(peer, holds)
       .then((held) => this.#context.isThere(peer) && joined(held))

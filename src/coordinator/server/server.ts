@@ -20,6 +20,7 @@ import { faultOf, unexplained } from './fault.ts';
 import { Handshake, OWN_VERSIONS, requireVersion } from './handshake.ts';
 import { httpSide } from './http.ts';
 import { InterruptedTransfers } from './interrupted-transfers.ts';
+import { lastWords } from './last-words.ts';
 import { messageLimit } from './limits.ts';
 import { Listener } from './listener.ts';
 import { RunMetrics } from './metrics.ts';
@@ -227,6 +228,14 @@ export class RunServer {
     await store.saveSuspended({ state: { ...state, trainedMs: trainedMsOf(state, now), trainingSinceMs }, blobs });
   }
 
+  /** When the run is over: islands that keep energy books hand in what they have used since the last quarter of an hour. */
+  async lastWords(): Promise<void> {
+    const keepsBooks = (name: string): boolean => islandOf(this.#machine.state.islands, name)?.energy !== undefined;
+    await lastWords(() => [...this.#peers.keys()].some(keepsBooks));
+    this.#machine.logProgress(this.#options.nowMs());
+    await this.#options.store.flush();
+  }
+
   /** Stops deciding, and carries out what was decided. */
   async #finishWork(): Promise<void> {
     this.#machine.suspend();
@@ -315,6 +324,10 @@ export class RunServer {
       case 'progress': {
         const { kind, ...progress } = message;
         return this.#machine.take({ kind, island, progress });
+      }
+      case 'energy': {
+        const host = peer.machine?.host ?? 'process';
+        return this.#machine.take({ ...message, island, host, atS: this.#options.nowS() });
       }
       case 'leaving':
         this.#machine.take({ kind: 'left', island, reason: message.reason });

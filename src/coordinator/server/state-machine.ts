@@ -16,6 +16,7 @@ export interface Outcome {
 interface Latest {
   readonly progress?: Event;
   readonly standing?: Event;
+  readonly energy?: Event;
 }
 
 const TICK_MS = 250;
@@ -30,7 +31,7 @@ export class StateMachine {
   #state: RunState;
   #suspended = false;
   #stopped = false;
-  /** The newest counters and standing of each island. They change no decision, so they are logged with the next event that does. */
+  /** The newest counters, standing and energy of each island. They change no decision, so they are logged with the next event that does. */
   readonly #latest = new Map<string, Latest>();
 
   constructor(
@@ -77,7 +78,8 @@ export class StateMachine {
   }
 
   take(event: Event): void {
-    if (this.#suspended || (isOver(this.#state.phase) && event.kind !== 'recovered')) return;
+    const isLate = isOver(this.#state.phase) && event.kind !== 'recovered' && event.kind !== 'energy';
+    if (this.#suspended || isLate) return;
     const { settings, nowMs } = this.#given;
     const now = nowMs();
     try {
@@ -97,9 +99,8 @@ export class StateMachine {
   /** Logs what was said and not logged yet: by one island, or by all. */
   logProgress(now: number, islands: Iterable<string> = this.#latest.keys()): void {
     for (const island of islands) {
-      const { progress, standing } = this.#latest.get(island) ?? {};
-      if (progress !== undefined) this.#given.store.append(now, progress);
-      if (standing !== undefined) this.#given.store.append(now, standing);
+      const { progress, standing, energy } = this.#latest.get(island) ?? {};
+      for (const event of [progress, standing, energy]) if (event !== undefined) this.#given.store.append(now, event);
       this.#latest.delete(island);
     }
   }
@@ -114,7 +115,7 @@ export class StateMachine {
 
   /** Remembers what decided something; what decides nothing waits for the next such event of its island, or the next merge. */
   #log(now: number, event: Event, decided: boolean): number {
-    if (event.kind === 'progress' || (event.kind === 'standing' && !decided)) {
+    if (event.kind === 'progress' || event.kind === 'energy' || (event.kind === 'standing' && !decided)) {
       this.#latest.set(event.island, { ...this.#latest.get(event.island), [event.kind]: event });
       return 0;
     }

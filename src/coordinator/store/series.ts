@@ -27,6 +27,8 @@ const RECORD_KINDS: Readonly<Record<RecordKind, true>> = {
   'left-out': true,
   checkpoint: true,
   offence: true,
+  energy: true,
+  'energy-refused': true,
 };
 /** The newest of each kind are kept, and this many characters of one. */
 const MOST_RECORDS = 20_000;

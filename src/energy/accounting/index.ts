@@ -36,7 +36,7 @@ export {
 } from './interval.ts';
 export { type MeasuredHome, splitMeasured } from './measured-split.ts';
 export { type NetworkAssumption, networkEnergy, SUSTAINABLE_WEB_DESIGN } from './network.ts';
-export { type About, type Flows, sourcesOf } from './record.ts';
+export { type About, type Flows, sourcesOf, type Tariff } from './record.ts';
 export { IntervalRecorder } from './recorder.ts';
 export { type EnergyReport, reportOf, type Share } from './report.ts';
 export {
@@ -48,3 +48,4 @@ export {
   softwareCarbonIntensity,
 } from './sci.ts';
 export { type StoredCarbon, storedAt } from './stored-carbon.ts';
+export { drawnWh, type MachineMade, NO_TOTALS, sumOfTotals, totalsOfRecord } from './totals.ts';

@@ -13,6 +13,8 @@ export const PARTS = ['island', 'coordinator', 'network'] as const;
 
 const amount = z.number().min(0).max(1e12);
 const change = z.number().min(-1e12).max(1e12);
+/** Of any currency; below 0 where the grid has too much. */
+const price = z.number().min(-1e6).max(1e6);
 const bySource = z.strictObject({ pv: amount, battery: amount, grid: amount, unallocated: amount });
 export type BySource = z.output<typeof bySource>;
 
@@ -41,6 +43,10 @@ const fields = z.strictObject({
   attributionalG: bySource,
   /** Market-based: grid and unallocated by contract, the home's own sources as above. Null without a contract. */
   marketG: amount.nullable(),
+  /** What grid and unallocated energy cost, by the tariff; absent where nobody told one. */
+  cost: z
+    .strictObject({ perKWh: price, currency: z.string().regex(/^[A-Z]{3}$/), wh: amount, amount: change })
+    .exactOptional(),
   /** The same home without compute: what is different. The first five add up to what the machine drew. */
   counterfactual: z.strictObject({
     extraImportWh: change,
@@ -86,6 +92,12 @@ export const intervalSchema = fields.check(({ value: r, issues }) => {
   if ((r.marginal === null) !== (c.marginalG === null))
     say('counterfactual', 'marginalG goes with a marginal intensity');
   if ((r.contract === null) !== (r.marketG === null)) say('marketG', 'goes with a contract');
+  const { cost } = r;
+  if (
+    cost !== undefined &&
+    !(near(cost.wh, wh.grid + wh.unallocated) && near(cost.amount, (cost.wh / 1000) * cost.perKWh))
+  )
+    say('cost', "is not the grid's energy × its price");
   if (r.quality !== qualityOf(r)) say('quality', 'is not the worst of its parts');
 });
 export type EnergyInterval = z.output<typeof fields>;

@@ -51,6 +51,12 @@ function added(a: HomeFlows, b: HomeFlows): HomeFlows {
   return sum;
 }
 
+export interface Tariff {
+  readonly perKWh: number;
+  /** ISO 4217. */
+  readonly currency: string;
+}
+
 /** What a record says beside its energy. */
 export interface About {
   readonly part: EnergyInterval['part'];
@@ -64,6 +70,8 @@ export interface About {
   readonly average: AverageIntensity;
   readonly marginal?: MarginalIntensity;
   readonly contract?: ContractIntensity;
+  /** What a kWh of the grid costs. */
+  readonly tariff?: Tariff;
   /** Default {@link ROOFTOP_PV}. */
   readonly pv?: AverageIntensity;
 }
@@ -118,10 +126,13 @@ export function recordOf(
       contract === undefined
         ? null
         : attributionalG.pv + attributionalG.battery + contractG(wh.grid + wh.unallocated, contract),
+    ...(about.tariff === undefined ? {} : { cost: costOf(wh.grid + wh.unallocated, about.tariff) }),
     counterfactual: counterfactualOf(actual, shadow, about),
   };
   return { stored: taken.stored, record: { ...record, quality: qualityOf(record) } };
 }
+
+const costOf = (wh: number, { perKWh, currency }: Tariff) => ({ perKWh, currency, wh, amount: (wh / 1000) * perKWh });
 
 function counterfactualOf(
   actual: HomeFlows,

@@ -36,13 +36,22 @@ export class IntervalRecorder {
       };
   }
 
+  /** What is open, as the record that it would be now; it stays open. */
+  get open(): EnergyInterval | undefined {
+    return this.#ended()?.record;
+  }
+
   /** What is open becomes a record, however short. */
   flush(): void {
-    if (this.#open === undefined) return;
-    const { stored, record } = recordOf(this.#battery, this.#stored, this.#open.flows, this.#open.about);
-    this.#stored = stored;
+    const ended = this.#ended();
+    if (ended === undefined) return;
+    this.#stored = ended.stored;
     this.#open = undefined;
-    this.#emit(record);
+    this.#emit(ended.record);
+  }
+
+  #ended(): ReturnType<typeof recordOf> | undefined {
+    return this.#open && recordOf(this.#battery, this.#stored, this.#open.flows, this.#open.about);
   }
 }
 

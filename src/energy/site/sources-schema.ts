@@ -6,7 +6,10 @@ import { hoursSchema } from '../policy/policy-schema.ts';
 
 const gPerKWh = z.number().min(0).max(5_000);
 const price = z.number().min(-10).max(100);
-const currency = z.string().length(3).default('EUR');
+const currency = z
+  .string()
+  .regex(/^[A-Z]{3}$/, 'three capital letters, like EUR')
+  .default('EUR');
 const seed = z
   .int()
   .min(0)

@@ -2,7 +2,7 @@ import { operatorsOnProcessor } from '../../ml/engine/capabilities.ts';
 import type { Provider } from '../../ml/engine/session.ts';
 import type { Content, Sink } from '../../protocol/frame.ts';
 import type { Identity } from '../../protocol/identity.ts';
-import type { CoordinatorConnection, IslandHost, OwnerRules } from '../host.ts';
+import type { CoordinatorConnection, EnergyBooks, IslandHost, OwnerRules } from '../host.ts';
 import { leaveReason } from '../leave-reason.ts';
 import type { DataAccess } from '../own-data.ts';
 import { type Ending, IslandSession } from '../runtime.ts';
@@ -34,6 +34,8 @@ export interface NodeIslandOptions {
   readonly traceFile: string | undefined;
   /** What its owner allows; nothing where it may always train. */
   readonly rules?: OwnerRules | undefined;
+  /** Where its owner keeps energy books. */
+  readonly books?: EnergyBooks | undefined;
   /** When aborted, the island leaves the run and ends. */
   readonly signal: AbortSignal;
   /** Wraps the connection to the coordinator, for tests. */
@@ -61,6 +63,7 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
     data: options.data,
     evaluates: options.evaluates,
     rules: options.rules,
+    books: options.books,
     kind: 'process',
     keepReceipt: (receipt, signature, host) => receipts.add({ ...receipt, signature, host }),
     nowMs: () => performance.now(),
@@ -74,17 +77,14 @@ export async function runIsland(options: NodeIslandOptions): Promise<Ending> {
   const sink = ({ kind }: Content, bytes: number): Sink =>
     kind === 'base' ? bases.make(bytes) : new Uint8Array(bytes);
   const connection = over(new ReconnectingConnection({ ...options, sink }));
-  const leave = (): void => {
-    connection.send({ kind: 'leaving', reason: 'stopped by its owner' });
-    connection.close();
-  };
+  const session = new IslandSession(host, connection, trainer, exchange);
+  const leave = (): void => session.leave('stopped by its owner');
   options.signal.addEventListener('abort', leave);
   if (options.signal.aborted) leave();
-  const session = new IslandSession(host, connection, trainer, exchange);
   try {
     return await session.run();
   } catch (error) {
-    connection.send({ kind: 'leaving', reason: leaveReason(error) });
+    session.leave(leaveReason(error));
     throw error;
   } finally {
     options.signal.removeEventListener('abort', leave);

@@ -14,6 +14,7 @@ import {
   type MeteredStep,
   openAccount,
   sourcesOf,
+  type Tariff,
   withMeter,
 } from '../../energy/accounting/index.ts';
 import type { Origin } from '../../energy/figure.ts';
@@ -30,6 +31,7 @@ export interface Known {
   measured(quantity: Quantity): Origin | undefined;
   average(atMs: number): AverageIntensity;
   marginal(atMs: number): MarginalIntensity | undefined;
+  tariff(atMs: number): Tariff | undefined;
   /** How the sun is known where no meter says it. */
   sun(): Origin;
 }
@@ -46,12 +48,18 @@ export class SiteBooks {
   #account: HomeAccount | undefined;
   #recorder: IntervalRecorder | undefined;
   #quarter = Number.NaN;
+  /** Trained since the last stretch of time. */
+  #tokens = 0;
 
   constructor(site: Site, known: Known, emit: (record: EnergyInterval) => void) {
     this.#site = site;
     this.#known = known;
     this.#home = homeOf(site);
     this.#emit = emit;
+  }
+
+  trained(tokens: number): void {
+    this.#tokens += tokens;
   }
 
   add({ fromMs, toMs, site, decision }: GovernedSpan): void {
@@ -64,19 +72,28 @@ export class SiteBooks {
     const computeW = decision.powerW > 0 ? site.power.computeW : 0;
     const { flows, splitOrigin, isKnown } = this.#flowsOf(account, site, computeW, (toMs - fromMs) / 3_600_000);
     const marginal = this.#known.marginal(fromMs);
+    const tariff = this.#known.tariff(fromMs);
     const about: Omit<About, 'startMs' | 'endMs'> = {
       part: 'island',
       name: this.#site.name,
-      tokens: null,
+      tokens: this.#tokens,
       energyOrigin: this.#known.measured('compute-power') ?? BY_RATING,
       splitOrigin,
       average,
       ...(marginal === undefined ? {} : { marginal }),
+      ...(tariff === undefined ? {} : { tariff }),
     };
     this.#recorder!.add(fromMs, toMs, flows, about);
+    this.#tokens = 0;
     if (isKnown) this.#account = accountAfter(flows, account.stored);
   }
 
+  /** The record under way, as it is so far. */
+  get open(): EnergyInterval | undefined {
+    return this.#recorder?.open;
+  }
+
+  /** The record under way ends. */
   flush(): void {
     this.#recorder?.flush();
   }

@@ -1,8 +1,13 @@
 import path from 'node:path';
-import type { AverageIntensity, MarginalIntensity } from '../../../energy/accounting/index.ts';
+import type { AverageIntensity, MarginalIntensity, Tariff } from '../../../energy/accounting/index.ts';
 import { HOUR_MS, type Series, valueAt } from '../../../energy/series.ts';
 import type { Site } from '../../../energy/site/site-schema.ts';
-import { type IntensityFigures, openSources, type WeatherFigures } from '../../../energy/sources/index.ts';
+import {
+  type IntensityFigures,
+  openSources,
+  type TariffFigures,
+  type WeatherFigures,
+} from '../../../energy/sources/index.ts';
 import { standInNotice } from './stand-in-notice.ts';
 
 /** What is known of a site's grid and weather, refreshed beside the policy, which never waits for a service. */
@@ -13,6 +18,7 @@ export interface GridNow {
   /** The two kinds apart, for the books; the average is the world's where nobody knows it, and says so. */
   average(atMs: number): AverageIntensity;
   marginal(atMs: number): MarginalIntensity | undefined;
+  tariff(atMs: number): Tariff | undefined;
   /** What comes; absent where nobody knows. */
   intensity(): Series | undefined;
   price(): Series | undefined;
@@ -56,16 +62,16 @@ export async function watchGrid(site: Site, folder: string, say: (sentence: stri
     },
   );
   let intensity: IntensityFigures = {};
-  let price: Series | undefined;
+  let tariff: TariffFigures | undefined;
   let sky: WeatherFigures = { at: () => undefined, origin: { quality: 'assumed', method: 'no weather known' } };
   const notices = { intensity: standInNotice('carbon intensity', say), weather: standInNotice('weather', say) };
   const held = (): Series | undefined => intensity.averageG ?? intensity.marginalG;
   const refresh = async (): Promise<void> => {
     const fromMs = Math.floor(Date.now() / HOUR_MS) * HOUR_MS;
     const toMs = fromMs + AHEAD_MS;
-    [intensity, price, sky] = await Promise.all([
+    [intensity, tariff, sky] = await Promise.all([
       sources.intensity(fromMs, toMs),
-      sources.tariff(fromMs, toMs).then((found) => found?.perKWh),
+      sources.tariff(fromMs, toMs),
       sources.weather(fromMs, toMs),
     ]);
     notices.intensity(held()?.origin);
@@ -82,7 +88,7 @@ export async function watchGrid(site: Site, folder: string, say: (sentence: stri
   };
   return {
     intensityGPerKWh: (atMs) => known(held(), atMs),
-    pricePerKWh: (atMs) => known(price, atMs),
+    pricePerKWh: (atMs) => known(tariff?.perKWh, atMs),
     average: (atMs) => {
       const gPerKWh = known(intensity.averageG, atMs);
       if (gPerKWh === undefined) return { ...WORLD, zone };
@@ -94,8 +100,12 @@ export async function watchGrid(site: Site, folder: string, say: (sentence: stri
         ? undefined
         : { kind: 'marginal', gPerKWh, zone, origin: intensity.marginalG!.origin };
     },
+    tariff: (atMs) => {
+      const perKWh = known(tariff?.perKWh, atMs);
+      return perKWh === undefined ? undefined : { perKWh, currency: tariff!.currency };
+    },
     intensity: held,
-    price: () => price,
+    price: () => tariff?.perKWh,
     weather: () => sky,
     close: () => clearInterval(timer),
   };

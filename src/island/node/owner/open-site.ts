@@ -1,14 +1,17 @@
-import { appendFileSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { type EnergyInterval, intervalLine } from '../../../energy/accounting/index.ts';
+import type { MachineMade } from '../../../energy/accounting/index.ts';
 import { MeterSet, openNamedMeter, type Settings } from '../../../energy/meters/index.ts';
 import type { PolicyMemory, SiteForecast } from '../../../energy/policy/index.ts';
 import type { Site } from '../../../energy/site/site-schema.ts';
 import { modelledPvW, plantOf, pvForecast } from '../../../energy/site/solar.ts';
 import { makeFolder, writeWhole } from '../../../files.ts';
+import type { Standing } from '../../../protocol/standing.ts';
+import type { EnergyBooks } from '../../host.ts';
 import { type GovernedSpan, Governor } from '../../owner/governor.ts';
 import { MeasuredSite } from '../../owner/measured-site.ts';
 import { SiteBooks } from '../../owner/site-books.ts';
+import { BooksFile } from './books-file.ts';
 import { readOverride } from './control-file.ts';
 import { type GridNow, watchGrid } from './grid-now.ts';
 import { IdleWatch } from './idle.ts';
@@ -17,6 +20,7 @@ import { openSwitch } from './signals.ts';
 /** A site at work: its governor, ticked by a timer, with its meters and its files. */
 export interface OpenSite {
   readonly governor: Governor;
+  readonly books: EnergyBooks;
   close(): Promise<void>;
 }
 
@@ -33,6 +37,8 @@ export interface OpenSiteOptions {
 
 /** An owner at the machine is looked for so often; the sun does not move so fast. */
 const TICK_MS = 1_000;
+/** What a process that is killed may forget of its books. */
+const REMEMBER_MS = 60_000;
 const FORECAST_MS = 15 * 60_000;
 const FORECAST_HOURS = 48;
 
@@ -62,6 +68,7 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
           await meters.stop();
           throw error;
         });
+  const file = new BooksFile(folder, madeOf(site));
   const books = new SiteBooks(
     site,
     {
@@ -71,10 +78,12 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
       },
       average: grid.average,
       marginal: grid.marginal,
+      tariff: grid.tariff,
       sun: () => grid.weather().origin,
     },
-    (record) => keepRecord(folder, record),
+    (record) => file.keep(record),
   );
+  let isOver = false;
   let isFailing = false;
   // Books that cannot be kept stop no policy, and are told once.
   const keepBooks = (act: () => void): void => {
@@ -101,7 +110,7 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
     nowMs: Date.now,
     memory: readMemory(folder),
     onDecision: (span) => {
-      keepBooks(() => books.add(span));
+      if (!isOver) keepBooks(() => books.add(span));
       options.onDecision?.(span);
     },
   });
@@ -132,10 +141,35 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
       options.say(`the site's files could not be written: ${String(error)}`);
     }
   }, TICK_MS);
+  const remembering = setInterval(() => keepBooks(() => file.remember(books.open)), REMEMBER_MS);
+  const settle = (rest: Standing | null): void =>
+    keepBooks(() => {
+      governor.tick();
+      books.flush();
+      file.release(Date.now(), rest);
+    });
   return {
     governor,
+    books: {
+      begin: (run, island) =>
+        keepBooks(() => {
+          books.flush();
+          file.begin(run, island, Date.now());
+          isOver = false;
+        }),
+      trained: (tokens) => books.trained(tokens),
+      get handIn() {
+        return file.handIn;
+      },
+      settle,
+      end() {
+        isOver = true;
+        file.end();
+      },
+    },
     async close() {
       clearInterval(timer);
+      clearInterval(remembering);
       keepBooks(() => books.flush());
       grid.close();
       await signals?.close();
@@ -168,11 +202,8 @@ function sunOf(site: Site, grid: GridNow) {
   };
 }
 
-/** A file a month: the owner deletes what he does not want to keep. */
-function keepRecord(folder: string, record: EnergyInterval): void {
-  const kept = path.join(folder, 'energy');
-  makeFolder(kept);
-  appendFileSync(path.join(kept, `${new Date(record.startMs).toISOString().slice(0, 7)}.jsonl`), intervalLine(record));
+function madeOf({ machine: { embodiedKg, lifetimeYears } }: Site): MachineMade | undefined {
+  return embodiedKg === undefined ? undefined : { totalG: 1000 * embodiedKg, lifeHours: lifetimeYears * 365.25 * 24 };
 }
 
 function readMemory(folder: string): PolicyMemory | undefined {

@@ -1,3 +1,4 @@
+export { type BatteryJob, type BatteryPlan, type HomeOutlook, planBattery } from './battery.ts';
 export { budgetCurves } from './budget.ts';
 export { exclusionAfterRound, type Participation, participationBalance } from './fairness.ts';
 export { planGreedy } from './greedy.ts';

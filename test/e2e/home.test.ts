@@ -190,6 +190,43 @@ describe('an island in a home', { timeout: 180_000 }, () => {
     await Promise.all([home.done, serving.done]);
   });
 
+  it('stops when its month’s data are used, and stays so after a restart', async () => {
+    const folder = scratch();
+    const site = siteFile(folder, 'policy: { mode: always, monthlyDataGB: 0.0001 }\n');
+    const file = tinyRun(folder, 'metered', { islands: 1, stop: { steps: 5_000 } });
+    const serving = start(['serve', file, '--port', '0'], folder);
+    const link = /heliotrope join '(https?:[^']+)'/;
+    await serving.said(link);
+    const url = link.exec(serving.stderr())![1]!;
+    const join = () =>
+      start(
+        ['join', url, '--name', 'attic', '--threads', '1', '--site', site, '--state', path.join(folder, 'attic')],
+        folder,
+      );
+    const used = 'It has used the 0.0001 GB that it may send and receive in a month.';
+    const home = join();
+    await home.said(used);
+    const attic = async (): Promise<Status['islands'][number]> =>
+      (JSON.parse((await run(['status', 'metered', '--json'], folder)).stdout) as Status).islands[0]!;
+    await expect
+      .poll(async () => (await attic()).standing.reason, { timeout: 20_000, interval: 300 })
+      .toBe('data-budget');
+    const { tokens } = await attic();
+    home.child.kill('SIGINT');
+    await home.done;
+    const [data] = readdirSync(path.join(folder, 'home'), { recursive: true, encoding: 'utf8' }).filter((each) =>
+      each.endsWith('data.json'),
+    );
+    const kept = JSON.parse(readFileSync(path.join(folder, 'home', data!), 'utf8')) as { bytes: number };
+    expect(kept.bytes).toBeGreaterThan(100_000);
+    const again = join();
+    await again.said(used);
+    await expect.poll(async () => (await attic()).status, { timeout: 20_000, interval: 300 }).toBe('away');
+    expect((await attic()).tokens).toBe(tokens);
+    for (const each of [again, serving]) each.child.kill('SIGINT');
+    await Promise.all([again.done, serving.done]);
+  });
+
   it('a plan without a goal is refused', async () => {
     const folder = scratch();
     const file = tinyRun(folder, 'aimless', { energy: { plan: { deadline: '2030-01-01T00:00:00Z' } } });

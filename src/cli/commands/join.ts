@@ -86,6 +86,7 @@ export async function join(
   const ending = await runIsland({
     rules: home?.governor,
     books: home?.books,
+    onBytes: home?.onBytes,
     routes: routesOf(addresses, secure, fingerprint, options.uplink ?? []),
     name,
     identity,
@@ -111,7 +112,7 @@ async function openHome(
   { site, simulatedHome, siteClock, state }: JoinOptions,
   say: (sentence: string) => void,
   { environment }: CommandContext,
-): Promise<(Pick<OpenSite, 'governor' | 'close'> & Partial<Pick<OpenSite, 'books'>>) | undefined> {
+): Promise<(Pick<OpenSite, 'governor' | 'close'> & Partial<Pick<OpenSite, 'books' | 'onBytes'>>) | undefined> {
   if (simulatedHome !== undefined)
     return openSimulatedHome(simulatedHome, readClock(siteClock ?? ''), state ?? siteFolder(environment));
   return site === undefined ? undefined : openSite({ site: readSiteFile(site), folder: siteFolder(environment), say });

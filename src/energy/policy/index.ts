@@ -7,6 +7,7 @@ export {
   newMemory,
   type Override,
   type PolicyMemory,
+  policyMemorySchema,
   type Signal,
   type SiteForecast,
   type SiteNow,

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { GridPlan } from '../../protocol/forecast.ts';
 import type { Band, Series } from '../series.ts';
 
@@ -63,19 +64,24 @@ export interface SiteForecast {
   readonly pricePerKWh?: Series;
 }
 
+const ms = z.number().min(0).max(8.64e15);
+
 /** What the controller remembers from one decision to the next. Plain data: it is saved, so that a restart starts nothing twice. */
-export interface PolicyMemory {
-  readonly isOn: boolean;
-  /** Since when it is on, or off. */
-  readonly sinceMs: number;
-  /** Since when there has been enough (while off) or too little (while on); null while that is not so. */
-  readonly timerSinceMs: number | null;
-  /** Energy that it took beyond what it may, Wh; it is paid back by surplus. */
-  readonly importWh: number;
-  /** When it started within the last hour. */
-  readonly startsMs: readonly number[];
-  readonly decidedMs: number;
-}
+export const policyMemorySchema = z
+  .strictObject({
+    isOn: z.boolean(),
+    /** Since when it is on, or off. */
+    sinceMs: ms,
+    /** Since when there has been enough (while off) or too little (while on); null while that is not so. */
+    timerSinceMs: ms.nullable(),
+    /** Energy that it took beyond what it may, Wh; it is paid back by surplus. */
+    importWh: z.number().min(0).max(1e9),
+    /** When it started within the last hour. */
+    startsMs: z.array(ms).max(1_000).readonly(),
+    decidedMs: ms,
+  })
+  .readonly();
+export type PolicyMemory = z.output<typeof policyMemorySchema>;
 
 /** A machine that was off for ever. */
 export const newMemory = (nowMs: number): PolicyMemory => ({

@@ -61,7 +61,7 @@ export class WebSocketConnection {
   readonly #giveUp = new AbortController();
   readonly #connecting: NodeJS.Timeout;
   #heartbeat: NodeJS.Timeout | undefined;
-  #wire: { readonly bytesRead: number } = { bytesRead: 0 };
+  #wire: { readonly bytesRead: number; readonly bytesWritten: number } = { bytesRead: 0, bytesWritten: 0 };
   #heardBytes = 0;
   #isAnswered = false;
   #greeted = false;
@@ -187,6 +187,11 @@ export class WebSocketConnection {
 
   async transfer(packed: Packed, from: number): Promise<void> {
     if (this.#socket.readyState === WebSocket.OPEN) await this.#channel.transfer(packed, from);
+  }
+
+  /** Sent and received so far, without what TLS and the network add. */
+  get bytes(): number {
+    return this.#wire.bytesRead + this.#wire.bytesWritten;
   }
 
   get beginnings(): readonly Beginning[] {

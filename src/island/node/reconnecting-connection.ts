@@ -24,6 +24,8 @@ export interface ReconnectingConnectionOptions {
   readonly log: (sentence: string) => void;
   /** Where what comes is put together; in memory when left out. */
   readonly sink?: Reception['sink'];
+  /** Told now and then how many bytes were sent and received since. */
+  readonly onBytes?: ((bytes: number) => void) | undefined;
 }
 
 /** A connection with an inbox. It reconnects until its patience is over. */
@@ -31,11 +33,16 @@ export class ReconnectingConnection implements CoordinatorConnection {
   readonly #options: ReconnectingConnectionOptions;
   #search: RouteSearch;
   readonly #clock = new ListeningClock(MOST_TICK_MS, performance.now());
-  readonly #ticker = setInterval(() => this.#clock.tick(performance.now()), TICK_MS);
+  readonly #ticker = setInterval(() => {
+    this.#clock.tick(performance.now());
+    this.#tellBytes(this.#connection);
+  }, TICK_MS);
   readonly #inbox: { readonly item: Incoming; readonly connection: WebSocketConnection }[] = [];
   readonly #closing = new AbortController();
   /** The connection that is open, and the one that the session has been told of: only on that it speaks. */
   #connection: WebSocketConnection | undefined;
+  /** Of what it has sent and received, how much was told. */
+  #toldBytes = 0;
   #known: WebSocketConnection | undefined;
   /** What came of transfers before the last connection broke. */
   #beginnings: readonly Beginning[] = [];
@@ -148,6 +155,8 @@ export class ReconnectingConnection implements CoordinatorConnection {
             this.#deliver(item, connection);
           },
           ended: (ended, fault) => {
+            this.#tellBytes(connection);
+            this.#toldBytes = 0;
             this.#connection = undefined;
             resolve({ ended, fault });
           },
@@ -156,6 +165,13 @@ export class ReconnectingConnection implements CoordinatorConnection {
       // Before it is open, so that close() ends the attempt.
       this.#connection = connection;
     });
+  }
+
+  #tellBytes(connection: WebSocketConnection | undefined): void {
+    const bytes = connection?.bytes ?? 0;
+    if (bytes <= this.#toldBytes) return;
+    this.#options.onBytes?.(bytes - this.#toldBytes);
+    this.#toldBytes = bytes;
   }
 
   #admitted(route: Route, isDetour: boolean): void {

@@ -36,6 +36,8 @@ export interface NodeIslandOptions {
   readonly rules?: OwnerRules | undefined;
   /** Where its owner keeps energy books. */
   readonly books?: EnergyBooks | undefined;
+  /** Told now and then how many bytes it has sent and received since. */
+  readonly onBytes?: ((bytes: number) => void) | undefined;
   /** When aborted, the island leaves the run and ends. */
   readonly signal: AbortSignal;
   /** Wraps the connection to the coordinator, for tests. */

@@ -1,26 +1,28 @@
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import type { MachineMade } from '../../../energy/accounting/index.ts';
 import { MeterSet, openNamedMeter, type Settings } from '../../../energy/meters/index.ts';
-import type { PolicyMemory, SiteForecast } from '../../../energy/policy/index.ts';
+import type { SiteForecast } from '../../../energy/policy/index.ts';
 import type { Site } from '../../../energy/site/site-schema.ts';
 import { modelledPvW, plantOf, pvForecast } from '../../../energy/site/solar.ts';
-import { makeFolder, writeWhole } from '../../../files.ts';
+import { makeFolder } from '../../../files.ts';
 import type { Standing } from '../../../protocol/standing.ts';
 import type { EnergyBooks } from '../../host.ts';
-import { type GovernedSpan, Governor } from '../../owner/governor.ts';
+import { Governor } from '../../owner/governor.ts';
 import { MeasuredSite } from '../../owner/measured-site.ts';
 import { SiteBooks } from '../../owner/site-books.ts';
 import { BooksFile } from './books-file.ts';
 import { readOverride } from './control-file.ts';
+import { DataMeter } from './data-meter.ts';
 import { type GridNow, watchGrid } from './grid-now.ts';
 import { IdleWatch } from './idle.ts';
 import { openSwitch } from './signals.ts';
+import { readMemory, StandingFile } from './standing-file.ts';
 
 /** A site at work: its governor, ticked by a timer, with its meters and its files. */
 export interface OpenSite {
   readonly governor: Governor;
   readonly books: EnergyBooks;
+  /** Sent and received by its island, for the month's budget. */
+  readonly onBytes: (bytes: number) => void;
   close(): Promise<void>;
 }
 
@@ -29,10 +31,6 @@ export interface OpenSiteOptions {
   /** Where the site keeps its control file, its memory and its standing. */
   readonly folder: string;
   readonly say: (sentence: string) => void;
-  /** Since when nobody has used the machine, Unix ms; this machine's own watch when left out. */
-  readonly idleSinceMs?: () => number | undefined;
-  readonly dataThisMonthBytes?: () => number;
-  readonly onDecision?: (span: GovernedSpan) => void;
 }
 
 /** An owner at the machine is looked for so often; the sun does not move so fast. */
@@ -54,7 +52,7 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
   meters.start();
   await meters.poll();
   const idle = new IdleWatch();
-  const idleSinceMs = options.idleSinceMs ?? (() => idle.idleSinceMs());
+  const data = new DataMeter(folder, Date.now, options.say);
   let changed = (): void => {};
   const signals =
     site.signals === undefined
@@ -84,46 +82,33 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
     (record) => file.keep(record),
   );
   let isOver = false;
-  let isFailing = false;
-  // Books that cannot be kept stop no policy, and are told once.
-  const keepBooks = (act: () => void): void => {
-    try {
-      act();
-      isFailing = false;
-    } catch (error) {
-      if (!isFailing) options.say(`What the machine uses could not be written down: ${String(error)}`);
-      isFailing = true;
-    }
-  };
+  const keepBooks = writer('What the machine uses', options.say);
+  const keepStanding = writer('Where the site stands', options.say);
   const governor = new Governor({
     view: new MeasuredSite(site, meters, {
       ...sunOf(site, grid),
       intensityGPerKWh: () => grid.intensityGPerKWh(Date.now()),
       pricePerKWh: () => grid.pricePerKWh(Date.now()),
-      idleSinceMs,
+      idleSinceMs: () => idle.idleSinceMs(),
       signals: (nowMs) => signals?.signals(nowMs) ?? [],
       override: () => readOverride(folder),
-      dataThisMonthBytes: options.dataThisMonthBytes ?? (() => 0),
+      dataThisMonthBytes: () => data.thisMonthBytes,
     }),
     policy: site.policy,
     timeZone: site.location.timeZone,
     nowMs: Date.now,
-    memory: readMemory(folder),
+    memory: readMemory(folder, options.say),
     onDecision: (span) => {
       if (!isOver) keepBooks(() => books.add(span));
-      options.onDecision?.(span);
     },
   });
   if (signals !== undefined) options.say(`signals are heard at http://127.0.0.1:${signals.port}`);
+  const shown = new StandingFile(folder, site.name);
   let said = '';
   const tick = (): void => {
     governor.tick();
-    const { standing, powerW } = governor.decision;
-    writeWhole(
-      path.join(folder, 'standing.json'),
-      `${JSON.stringify({ site: site.name, atMs: Date.now(), standing, powerW, meters: meters.held().length })}\n`,
-    );
-    writeWhole(path.join(folder, 'memory.json'), `${JSON.stringify(governor.memory)}\n`);
+    const { standing } = governor.decision;
+    keepStanding(() => shown.write(governor, meters.held().length, Date.now()));
     const words = `${standing.state} ${standing.reason}`;
     if (words === said) return;
     said = words;
@@ -133,14 +118,7 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
   };
   tick();
   changed = tick;
-  const timer = setInterval(() => {
-    try {
-      tick();
-    } catch (error) {
-      // A disk that is full stops no policy.
-      options.say(`the site's files could not be written: ${String(error)}`);
-    }
-  }, TICK_MS);
+  const timer = setInterval(tick, TICK_MS);
   const remembering = setInterval(() => keepBooks(() => file.remember(books.open)), REMEMBER_MS);
   const settle = (rest: Standing | null): void =>
     keepBooks(() => {
@@ -150,6 +128,7 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
     });
   return {
     governor,
+    onBytes: (bytes) => data.add(bytes),
     books: {
       begin: (run, island) =>
         keepBooks(() => {
@@ -171,10 +150,25 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
       clearInterval(timer);
       clearInterval(remembering);
       keepBooks(() => books.flush());
+      data.save();
       grid.close();
       await signals?.close();
       await meters.stop();
     },
+  };
+}
+
+/** A disk that is full stops no policy and no signal, and is told of once. */
+function writer(what: string, say: (sentence: string) => void): (write: () => void) => void {
+  let isFailing = false;
+  return (write) => {
+    try {
+      write();
+      isFailing = false;
+    } catch (error) {
+      if (!isFailing) say(`${what} could not be written down: ${String(error)}`);
+      isFailing = true;
+    }
   };
 }
 
@@ -204,13 +198,4 @@ function sunOf(site: Site, grid: GridNow) {
 
 function madeOf({ machine: { embodiedKg, lifetimeYears } }: Site): MachineMade | undefined {
   return embodiedKg === undefined ? undefined : { totalG: 1000 * embodiedKg, lifeHours: lifetimeYears * 365.25 * 24 };
-}
-
-function readMemory(folder: string): PolicyMemory | undefined {
-  try {
-    const memory = JSON.parse(readFileSync(path.join(folder, 'memory.json'), 'utf8')) as PolicyMemory;
-    return typeof memory.isOn === 'boolean' && Array.isArray(memory.startsMs) ? memory : undefined;
-  } catch {
-    return undefined;
-  }
 }

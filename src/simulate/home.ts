@@ -1,4 +1,11 @@
-import { type Battery, balanceInto, emptyFlows, type FlowsBuffer, type Home } from '../energy/home/index.ts';
+import {
+  type Battery,
+  balanceInto,
+  emptyFlows,
+  type FlowsBuffer,
+  type Home,
+  householdShare,
+} from '../energy/home/index.ts';
 import type { SiteForecast, SiteNow } from '../energy/policy/index.ts';
 import { localTime } from '../energy/policy/local-time.ts';
 import { homeOf, reservePercentOf } from '../energy/site/home.ts';
@@ -88,7 +95,8 @@ export class SimulatedHome {
     const atMs = (fromMs + endMs) / 2;
     const hours = (endMs - fromMs) / HOUR_MS;
     const pvW = this.#plant === undefined ? 0 : (modelledPvW(this.#plant, this.#around.weatherAt, atMs) ?? 0);
-    const loadW = this.site.household.averageW * loadShape(atMs, this.site.location.timeZone);
+    const loadW =
+      this.site.household.averageW * householdShare(localTime(atMs, this.site.location.timeZone).minute / 60);
     const { mode, batteryFirst } = this.site.policy;
     const flows = this.#flows;
     balanceInto(
@@ -148,18 +156,4 @@ export class SimulatedHome {
       };
     return this.#forecast.is;
   }
-}
-
-/** A household's day, mean 1: low at night, a little more in the morning, most in the evening (the shape of CityLearn's homes). */
-const LOAD_BY_HOUR = [
-  0.62, 0.55, 0.52, 0.5, 0.52, 0.6, 0.8, 1.0, 1.02, 0.95, 0.92, 0.95, 1.0, 0.98, 0.95, 1.0, 1.12, 1.35, 1.6, 1.68, 1.55,
-  1.35, 1.1, 0.87,
-];
-const MEAN_LOAD = LOAD_BY_HOUR.reduce((sum, share) => sum + share, 0) / 24;
-
-function loadShape(atMs: number, timeZone: string): number {
-  const { minute } = localTime(atMs, timeZone);
-  const hour = Math.floor(minute / 60);
-  const part = (minute % 60) / 60;
-  return ((1 - part) * LOAD_BY_HOUR[hour]! + part * LOAD_BY_HOUR[(hour + 1) % 24]!) / MEAN_LOAD;
 }

@@ -14,5 +14,6 @@ export {
   type PvOrder,
 } from './balance.ts';
 export { type Battery, type BatteryState, batteryOf, checkBattery, checkStored, NO_BATTERY } from './battery.ts';
+export { householdShare } from './household.ts';
 export { hoursLeft, type ReserveWish, reserveWh } from './reserve.ts';
 export { ALL_SOURCES, type ComputeRule, type HomeTraces, runHome } from './run.ts';

@@ -1,5 +1,6 @@
 export { type BatteryJob, type BatteryPlan, type HomeOutlook, planBattery } from './battery.ts';
 export { budgetCurves } from './budget.ts';
+export { HomeAhead, type Outlook } from './caused.ts';
 export { exclusionAfterRound, type Participation, participationBalance } from './fairness.ts';
 export { planGreedy } from './greedy.ts';
 export { planMilp } from './milp.ts';

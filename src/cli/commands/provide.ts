@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { openNamedMeter, type Quantity, type Settings } from '../../energy/meters/index.ts';
@@ -11,9 +11,11 @@ import { makeFolder, writeWhole } from '../../files.ts';
 import { stateFolder } from '../../island/node/state-folder.ts';
 import { readLink } from '../../protocol/invitation.ts';
 import { type CommandContext, colorful, ENTRY, print, printJson, tell } from '../context.ts';
+import { count } from '../live/format.ts';
 import { dayChart } from '../provide/chart.ts';
+import { forgetIsland, type Remaining } from '../provide/forget-island.ts';
 import { type Ask, askAll, type Flags, type Metered } from '../provide/questions.ts';
-import { type Rehearsal, rehearse, SLOT_MS } from '../provide/rehearsal.ts';
+import { assumedCloudFactor, type Rehearsal, rehearse, SLOT_MS } from '../provide/rehearsal.ts';
 import { type Service, serviceFor } from '../provide/service.ts';
 import { siteText } from '../provide/site-text.ts';
 import { watthours } from '../report/homes-html.ts';
@@ -156,7 +158,7 @@ function show(site: Site, folder: string, file: string, context: CommandContext)
         print(line);
     }
     print(
-      `\nBy sun and an average household, with ${site.weather.kind === 'clear-sky' ? `${Math.round(100 * site.weather.cloudFactor)} % of a clear sky (assumed)` : 'its weather'}; who uses the machine is not foreseen.`,
+      `\nBy sun and an average household, with ${Math.round(100 * assumedCloudFactor(site))} % of a clear sky (assumed${site.weather.kind === 'clear-sky' ? '' : ': its weather service cannot be asked of the past'}); who uses the machine is not foreseen.`,
     );
   }
   return {
@@ -289,21 +291,31 @@ function uninstall(folder: string, { keepKey }: ProvideOptions, { json, environm
   const known = readInstalled(folder);
   if (known.length > 0) for (const [program, ...args] of service.uninstall) runOrSay(program!, args);
   for (const file of known) rmSync(file, { force: true });
+  // Before its file is gone.
+  const name = siteNameIn(folder);
   rmSync(folder, { recursive: true, force: true });
-  const state = stateFolder(environment);
-  if (keepKey !== true) {
-    rmSync(path.join(state, 'island.key'), { force: true });
-    rmSync(path.join(state, 'islands'), { recursive: true, force: true });
-    if (existsSync(state) && readdirSync(state).length === 0) rmSync(state, { recursive: true });
-  }
-  if (json) printJson({ uninstalled: true });
-  else
-    print(
-      keepKey === true
-        ? 'Gone, but for the key of this island.'
-        : 'Gone, without a trace. Islands that ran here have no key any more: --keep-key keeps it.',
-    );
+  const kept = keepKey === true ? undefined : forgetIsland(stateFolder(environment), name);
+  if (json) printJson({ uninstalled: true, keyKept: kept?.isKeyKept ?? true, otherIslands: kept?.folders ?? null });
+  else print(farewell(name, kept));
   return 0;
+}
+
+function farewell(name: string | undefined, kept: Remaining | undefined): string {
+  if (kept === undefined) return 'Gone, but for the key of this machine and what its islands kept of their runs.';
+  if (name === undefined)
+    return 'Gone, but for the key of this machine: site.yaml cannot be read, so nobody knows which island was its.';
+  if (kept.folders > 0)
+    return `Gone, with all of the island ${name}. The key of this machine stays: other islands of it have ${count(kept.folders, 'run')}.`;
+  return `Gone, without a trace. The island ${name} has no key any more: --keep-key keeps it.`;
+}
+
+/** What its site file says; undefined where there is none that can be read. */
+function siteNameIn(folder: string): string | undefined {
+  try {
+    return readSiteFile(path.join(folder, 'site.yaml')).name;
+  } catch {
+    return undefined;
+  }
 }
 
 function readInstalled(folder: string): readonly string[] {

@@ -24,12 +24,16 @@ export interface Rehearsal {
   readonly computeWh: { readonly pv: number; readonly battery: number; readonly grid: number };
 }
 
+/** What clouds let through: as the site file says, and as usual where it names a service. */
+export const assumedCloudFactor = ({ weather }: Site): number =>
+  weather.kind === 'clear-sky' ? weather.cloudFactor : 0.7;
+
 /**
  * What a site's machine would do between two moments, by its policy, the sun, an average household and clouds that let a stated share through. The battery begins
  * half full, a day before, so that its charge is its own.
  */
 export function rehearse(site: Site, fromMs: number, toMs: number): Rehearsal {
-  const cloudFactor = site.weather.kind === 'clear-sky' ? site.weather.cloudFactor : 0.7;
+  const cloudFactor = assumedCloudFactor(site);
   const { intensity } = site.grid;
   const around = {
     weatherAt: assumedWeather(site, cloudFactor),

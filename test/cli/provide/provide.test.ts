@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
@@ -198,11 +207,40 @@ describe('the service', () => {
       expect.stringContaining(invitation),
     ]);
     expect(readFileSync(calls, 'utf8')).toMatch(/--user daemon-reload\n--user enable --now heliotrope-home\.service/);
+    mkdirSync(path.join(folder, 'state/islands/tiny-0123abcd-home'), { recursive: true });
+    writeFileSync(path.join(folder, 'state/island.key'), 'key');
     const gone = await run(['provide', '--uninstall'], folder, env);
     expect([gone.status, gone.stdout]).toEqual([0, expect.stringContaining('without a trace')]);
     expect(readFileSync(calls, 'utf8')).toMatch(/--user disable --now heliotrope-home\.service/);
     expect([existsSync(unit), existsSync(path.join(folder, 'state'))]).toEqual([false, false]);
     expect(readdirSync(path.join(folder, 'user/.config/systemd/user'))).toEqual([]);
+  }, 60_000);
+
+  it('takes nothing of other islands with it, nor the key that they need', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'heliotrope-provide-'));
+    const env = { HOME: folder, HELIOTROPE_HOME: path.join(folder, 'state') };
+    const islands = path.join(folder, 'state/islands');
+    const set = await run(
+      ['provide', '--yes', '--lat', '48', '--lon', '8', '--roof', '8kW', '--name', 'attic'],
+      folder,
+      env,
+    );
+    expect(set.status).toBe(0);
+    const others = ['tiny-0123abcd-lab', 'tiny-0123abcd-my-attic', 'attic-0123abcd-lab'];
+    for (const each of ['tiny-0123abcd-attic', 'big-89abcdef-attic', ...others])
+      mkdirSync(path.join(islands, each), { recursive: true });
+    const key = path.join(folder, 'state/island.key');
+    writeFileSync(key, 'key');
+    const gone = await run(['provide', '--uninstall'], folder, env);
+    expect([gone.status, gone.stdout]).toEqual([
+      0,
+      'Gone, with all of the island attic. The key of this machine stays: other islands of it have 3 runs.\n',
+    ]);
+    expect(readdirSync(islands).toSorted()).toEqual(others.toSorted());
+    expect(existsSync(key)).toBe(true);
+    // A second time there is no site file that would say whose anything is.
+    const again = await run(['provide', '--uninstall'], folder, env);
+    expect([again.status, readdirSync(islands).length, existsSync(key)]).toEqual([0, 3, true]);
   }, 60_000);
 });
 

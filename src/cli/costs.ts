@@ -51,6 +51,11 @@ export interface Since {
 
 export const countFromNow = (): Since => ({ date: new Date(), ms: performance.now(), cpu: process.cpuUsage() });
 
+export function cpuSecondsSince({ cpu }: Since): number {
+  const { user, system } = process.cpuUsage(cpu);
+  return (user + system) / 1e6;
+}
+
 export interface CostCounterOptions {
   readonly folder: string;
   readonly since: Since;
@@ -75,11 +80,10 @@ export class CostCounter {
 
   now(): Costs {
     const { since, traffic, machines } = this.#options;
-    const { user, system } = process.cpuUsage(since.cpu);
     return {
       startedAt: this.#earlier?.startedAt ?? since.date.toISOString(),
       wallS: (this.#earlier?.wallS ?? 0) + (performance.now() - since.ms) / 1000,
-      cpuS: (this.#earlier?.cpuS ?? 0) + (user + system) / 1e6,
+      cpuS: (this.#earlier?.cpuS ?? 0) + cpuSecondsSince(since),
       traffic: new Map(traffic()),
       machines: new Map(machines()),
     };

@@ -24,7 +24,7 @@ import {
 import { beginRun } from './begin-run.ts';
 import { watchCertificate } from './certificate-watch.ts';
 import { VERSION } from './context.ts';
-import { CostCounter, countFromNow, earlierCosts, type Since } from './costs.ts';
+import { CostCounter, countFromNow, cpuSecondsSince, earlierCosts, type Since } from './costs.ts';
 import { energyPlanNotices } from './energy-plan-checks.ts';
 import { keptIdentity } from './identity-file.ts';
 import { standingInvitation } from './invitations-file.ts';
@@ -152,6 +152,8 @@ async function host(
     onMembers: membersWriter(folder, say),
     earlierTraffic: spent?.traffic,
     earlierMachines: spent?.machines,
+    hostCpuS: () => (spent?.cpuS ?? 0) + cpuSecondsSince(since),
+    isLocal: isLoopback(options.host) && options.announced.length === 0,
     onFault: (error, place) => options.emit({ kind: 'fault', place, what: faultText(error) }),
     codes: lan?.server,
     onJoinRequest: (request) => options.emit({ kind: 'join-request', ...request }),

@@ -53,8 +53,9 @@ export function livingHomes(
       const wh = sum(({ computeWh }) => totalOf(computeWh));
       const debtWh = sum(({ storedDebtWh }) => storedDebtWh);
       const still = Math.abs(debtWh) < 1 ? '' : `, and batteries hold ${watthours(debtWh)} less than without training`;
+      const { energy: _, ...rest } = summary;
       const whole: Summary = {
-        ...summary,
+        ...rest,
         homes: totals,
         energyWh: wh,
         energyMethod: `simulated homes: ${watthours(wh)} in ${((siteMs(clock, Date.now()) - clock.siteStartMs) / 3_600_000).toFixed(0)} hours of their clock; this machine itself: ${summary.energyMethod}`,

@@ -1,4 +1,5 @@
 import type { RunRecord } from '../coordinator/events.ts';
+import type { IslandShare, RunEnergy } from '../coordinator/run-energy.ts';
 import type { Quality } from '../energy/figure.ts';
 import type { Unit } from '../protocol/job.ts';
 import type { HomeTotals } from '../simulate/home-records.ts';
@@ -82,6 +83,8 @@ export interface Summary {
   readonly carbonMethod: string;
   /** As good as the worse of energy and carbon. Summaries of earlier versions have none of the three. */
   readonly energyQuality?: Quality;
+  /** The same in parts: by source, by method, by part of the run, and in the books that are never added. Summaries of earlier versions have none. */
+  readonly energy?: RunEnergy;
   /** What the islands that trained computed with, as they say. */
   readonly hardware?: string;
   /** Where, as the run file says. */
@@ -108,4 +111,5 @@ export interface IslandDetail {
   readonly peakMemoryBytes: number;
   readonly sentBytes: number;
   readonly receivedBytes: number;
+  readonly energy?: IslandShare;
 }

@@ -1,15 +1,16 @@
 import { totalProgress } from '../coordinator/membership.ts';
 import { allIslands } from '../coordinator/roster.ts';
 import { runStepOf } from '../coordinator/run.ts';
+import { islandShare, type RunEnergy } from '../coordinator/run-energy.ts';
 import type { Machine } from '../coordinator/server/peer.ts';
 import type { Ending } from '../coordinator/server/server.ts';
 import type { RunState } from '../coordinator/state.ts';
-import { estimateEnergy } from '../energy/accounting/index.ts';
 import { nodeRuntime } from '../ml/engine/node-runtime.ts';
 import { isLanguage } from '../ml/models/model.ts';
 import type { ParameterArrays } from '../ml/tensor/parameters.ts';
 import { generate } from '../ml/training/generate.ts';
 import type { Costs } from './costs.ts';
+import { energySummary } from './energy-words.ts';
 import { byName, count } from './live/format.ts';
 import { initialParameters, type PreparedRun } from './prepare-run.ts';
 import type { IslandDetail, Summary } from './records.ts';
@@ -30,7 +31,7 @@ export async function sampleBoth(prepared: PreparedRun, after: ParameterArrays):
 /** What a run achieved and cost: from the coordinator's state, and what hosting it has cost over all its processes. */
 export function summarize(
   { job, model, parameterCount, trainedCount }: PreparedRun,
-  { state }: { readonly state: RunState },
+  { state, energy }: { readonly state: RunState; readonly energy: RunEnergy },
   ending: Ending,
   samples: Summary['samples'],
   costs: Costs,
@@ -54,6 +55,7 @@ export function summarize(
       peakMemoryBytes: total?.peakMemoryBytes ?? 0,
       sentBytes: traffic?.receivedBytes ?? 0,
       receivedBytes: traffic?.sentBytes ?? 0,
+      energy: islandShare(island, job.energy),
     };
   });
   const trained = details.filter(({ tokens }) => tokens > 0);
@@ -101,7 +103,8 @@ export function summarize(
     exchangeS,
     evaluateS,
     computeShare: computeS / Math.max(1e-9, computeS + waitS + exchangeS + evaluateS),
-    ...estimateEnergy(sum((d) => d.cpuS) + costs.cpuS, job.energy.wattsPerCore, job.energy.intensityGPerKWh),
+    ...energySummary(energy, sum((d) => d.cpuS) + costs.cpuS, job.energy),
+    energy,
     hardware: hardwareOf(trained.flatMap(({ island }) => costs.machines.get(island) ?? [])),
     ...(job.energy.location === undefined ? {} : { location: job.energy.location }),
     coordinatorMemoryBytes: process.resourceUsage().maxRSS * 1024,

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { energySummary } from '../../src/cli/energy-words.ts';
 import type { Summary } from '../../src/cli/records.ts';
 import { modelCard } from '../../src/cli/report/model-card.ts';
 import { hardwareOf } from '../../src/cli/summarize.ts';
@@ -54,6 +55,44 @@ it('the model card says emissions as Hugging Face reads them', () => {
   });
   expect(card).toContain('Both together are assumed.');
   expect(card).toContain('Software Carbon Intensity (ISO/IEC 21031): 2.38 gCO2e for 10⁹ training'); // 0.00000023756 g over 100
+});
+
+it('books of homes stand beside each other, and the making of the machines is in the rate', () => {
+  const energy = {
+    totalWh: 200,
+    estimatedWh: 50,
+    computeWh: { pv: 100, battery: 0, grid: 50, unallocated: 50 },
+    qualityWh: { measured: 150, modelled: 0, assumed: 50 },
+    attributionalG: 40,
+    counterfactualG: 90,
+    marginal: { extraImportWh: 80, g: 50, lostExportG: 0 },
+    market: { wh: 0, g: 0 },
+    cost: [{ currency: 'EUR', wh: 50, amount: 0.015 }],
+    embodiedG: 60,
+    storedDebtWh: 12,
+    parts: { islandsWh: 160, coordinatorWh: 10, networkWh: 30 },
+    islands: 2,
+    withBooks: 1,
+    withEmbodied: 1,
+  };
+  const summary = { ...SUMMARY, ...energySummary(energy, 100, { wattsPerCore: 10, intensityGPerKWh: 475 }), energy };
+  const card = modelCard(jobOf({}), MODEL, summary);
+  expect(frontMatterOf(card).co2_eq_emissions).toMatchObject({
+    emissions: 40,
+    source: expect.stringContaining('books of 1 of 2 islands, as they claim'),
+  });
+  for (const words of [
+    'by source: sun 50 %, grid 25 %, unallocated 25 %',
+    'by method: measured 75 %, assumed 25 %',
+    'counterfactual, what training caused: 90 gCO2e; batteries hold 12 Wh less than they would',
+    'marginal intensity, where it is known: 50 gCO2e for 80 Wh of import',
+    'where a tariff is known: 0.015 EUR',
+    'the network 30 Wh (assumed: 59 Wh/GB',
+    // 40 + 60 g over 100 tokens.
+    '1.00e+9 gCO2e for 10⁹ training examples of this run; with 60 gCO2e for the making of 1 of 2 machines',
+  ])
+    expect(card).toContain(words);
+  expect(card).not.toMatch(/zero|neutral|free/i);
 });
 
 it('a base makes it fine-tuning, and what nobody knows is left out', () => {

@@ -9,7 +9,7 @@ import { upgradeState } from '../../src/coordinator/state-upgrade.ts';
 import { drawnWh, NO_TOTALS } from '../../src/energy/accounting/index.ts';
 import type { EnergyTotals } from '../../src/protocol/energy.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
-import { type Hosted, hosted, Puppet } from './hosted.ts';
+import { ADMIN, type Hosted, hosted, Puppet } from './hosted.ts';
 import { settingsFor } from './world.ts';
 
 const SETTINGS = settingsFor();
@@ -259,6 +259,34 @@ describe('a message that no honest island sends', () => {
     island.say({ kind: 'energy', account: 'aaaaaaaa', totals: { ...NO_TOTALS, ...change } });
     expect(await island.hears('refused')).toMatchObject({ code: 'HELIO-4004' });
     expect(islandOf(run.server.state.islands, 'attic')!.energy).toBeUndefined();
+    island.close();
+  });
+
+  it('what an honest one hands in is in the API, in Prometheus’ metrics and in the records', async () => {
+    run = await hosted({ hostCpuS: () => 36, isLocal: true });
+    const island = new Puppet(run.server.port, 'attic', await newIdentity());
+    await island.untilPulled(run.invite());
+    const totals: EnergyTotals = JSON.parse(JSON.stringify(times(0.1))) as EnergyTotals;
+    island.say({ kind: 'energy', account: 'aaaaaaaa', totals });
+    island.say({ kind: 'alive' });
+    await island.hears('alive');
+    const ask = async (path: string): Promise<Response> =>
+      fetch(`http://127.0.0.1:${run!.server.port}${path}`, { headers: { authorization: `Bearer ${ADMIN}` } });
+    // 36 s of the coordinator at 10 W.
+    expect(await (await ask('/v1/status')).json()).toMatchObject({
+      energy: {
+        totalWh: expect.closeTo(20.1),
+        parts: { networkWh: 0, coordinatorWh: expect.closeTo(0.1) },
+        qualityWh: { measured: expect.closeTo(15) },
+        withBooks: 1,
+      },
+      islands: [{ island: 'attic', energy: { totalWh: expect.closeTo(20), coveredS: 360, refused: null } }],
+    });
+    const metrics = await (await ask('/metrics')).text();
+    expect(metrics).toMatch(/heliotrope_energy_watt_hours\{quality="measured",run="hosted-00000000"\} 15/);
+    expect(metrics).toMatch(/heliotrope_energy_source_watt_hours\{source="pv",run="hosted-00000000"\} 10\b/);
+    expect(metrics).toMatch(/heliotrope_emissions_grams\{book="counterfactual",run="hosted-00000000"\} 4\.0/);
+    expect(run.records).toContainEqual({ kind: 'energy', island: 'attic', totals });
     island.close();
   });
 

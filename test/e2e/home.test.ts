@@ -1,7 +1,11 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type EnergyInterval, readInterval, reportOf } from '../../src/energy/accounting/index.ts';
+import { parse } from 'yaml';
+import type { LiveRecord, Summary } from '../../src/cli/records.ts';
+import type { IslandShare } from '../../src/coordinator/run-energy.ts';
+import { drawnWh, type EnergyInterval, readInterval, reportOf } from '../../src/energy/accounting/index.ts';
+import type { EnergyHandIn } from '../../src/protocol/energy.ts';
 import { run, scratch, start, tinyRun } from './command.ts';
 
 /** An island in a home: its owner's rules, and what the host sees of them. */
@@ -18,6 +22,10 @@ interface Status {
       readonly next: { readonly what: string; readonly atS: number | null } | null;
     };
   }[];
+}
+
+interface Counted {
+  readonly islands: readonly { readonly island: string; readonly tokens: number; readonly energy: IslandShare }[];
 }
 
 const siteFile = (folder: string, more: string): string => {
@@ -84,6 +92,106 @@ describe('an island in a home', { timeout: 180_000 }, () => {
     expect(totalWh).toBeGreaterThan(0);
     expect(totalWh).toBeLessThan((200 * (toMs - fromMs)) / 3_600_000);
     expect(quality).toBe('assumed');
+  });
+
+  it('a run says what its home used, as the home’s own books say, also when its process was killed on the way', async () => {
+    const folder = scratch();
+    const site = siteFile(
+      folder,
+      `solar: { arrays: [{ peakW: 8000, tiltDeg: 30, azimuthDeg: 180 }] }
+grid: { zone: DE, intensity: { kind: constant, gPerKWh: 380 }, tariff: { kind: constant, perKWh: 0.32 } }
+machine: { idleW: 30, trainW: 150, embodiedKg: 300 }
+policy: { mode: always }
+`,
+    );
+    const file = tinyRun(folder, 'counted', { islands: 2, stop: { steps: 100_000 }, outer: { quorum: 1 } });
+    const serving = start(['serve', file, '--port', '0'], folder);
+    const link = /heliotrope join '(https?:[^']+)'/;
+    await serving.said(link);
+    const url = link.exec(serving.stderr())![1]!;
+    const join = (name: string, more: readonly string[] = []) =>
+      start(['join', url, '--name', name, '--threads', '1', '--state', path.join(folder, name), ...more], folder);
+    const lab = join('lab');
+    const first = join('attic', ['--site', site]);
+    await serving.said('attic is training');
+    const status = async (): Promise<Counted> =>
+      JSON.parse((await run(['status', 'counted', '--json'], folder)).stdout) as Counted;
+    const attic = async () => (await status()).islands.find(({ island }) => island === 'attic')!;
+    await expect.poll(async () => (await attic()).tokens, { timeout: 30_000, interval: 500 }).toBeGreaterThan(0);
+    first.child.kill('SIGKILL');
+    await first.done;
+    await serving.said('attic is gone');
+    const trained = (await attic()).tokens;
+    const home = join('attic', ['--site', site]);
+    await expect.poll(async () => (await attic()).tokens, { timeout: 60_000, interval: 500 }).toBeGreaterThan(trained);
+    // Until something is let out to the host, its work counts by its CPU seconds.
+    expect((await attic()).energy).toMatchObject({ coveredS: 0, qualityWh: { measured: 0, modelled: 0 } });
+    // The owner leaves in good order, and comes again: what he let out stays.
+    home.child.kill('SIGINT');
+    await home.done;
+    const { energy: letOut } = await attic();
+    expect(letOut.coveredS).toBeGreaterThan(0);
+    const shown = await run(['status', 'counted'], folder);
+    expect(shown.stdout).toMatch(
+      /counted: training .*\n {2}\S+ k?Wh, \S+ gCO2e by source, \S+ gCO2e counterfactual \(.*assumed/,
+    );
+    expect(shown.stdout).toMatch(/\n +\S+ k?Wh in [\d.]+ m?s: .*(sun|unallocated|grid)/);
+    const again = join('attic', ['--site', site]);
+    const tokens = (await attic()).tokens;
+    await expect.poll(async () => (await attic()).tokens, { timeout: 60_000, interval: 500 }).toBeGreaterThan(tokens);
+    serving.child.kill('SIGINT');
+    await Promise.all([serving.done, again.done]);
+    lab.child.kill('SIGINT');
+    await lab.done;
+
+    const of = (name: string): string => readFileSync(path.join(folder, 'runs/counted', name), 'utf8');
+    const summary = JSON.parse(of('summary.json')) as Summary;
+    const energy = summary.energy!;
+    const share = summary.islandDetails.find(({ island }) => island === 'attic')!.energy!;
+    // What the host counts is what the home’s own files say, to the last digit.
+    const accounts = readdirSync(path.join(folder, 'home/site/energy/runs'));
+    expect(accounts).toEqual([expect.stringMatching(/^counted-[0-9a-f]{8}-attic\.json$/)]);
+    const { totals } = JSON.parse(
+      readFileSync(path.join(folder, 'home/site/energy/runs', accounts[0]!), 'utf8'),
+    ) as EnergyHandIn;
+    expect(share).toMatchObject({
+      coveredS: totals.coveredS,
+      cost: totals.cost,
+      embodiedG: totals.embodiedG,
+      market: totals.market,
+      refused: null,
+    });
+    expect(share.totalWh - share.estimatedWh).toBeCloseTo(drawnWh(totals), 9);
+    for (const source of ['pv', 'battery', 'grid'] as const)
+      expect(share.computeWh[source]).toBe(totals.computeWh[source]);
+    // And those are the records of the time in which it took part: all that trained anything is in them.
+    const records = booksIn(path.join(folder, 'home'));
+    const trainedIn = reportOf(records.filter((record) => record.tokens! > 0));
+    expect(totals.tokens).toBe(reportOf(records).tokens);
+    expect(totals.tokens).toBeGreaterThan(0);
+    expect(drawnWh(totals)).toBeGreaterThanOrEqual(trainedIn.totalWh - 1e-9);
+    expect(drawnWh(totals)).toBeLessThanOrEqual(reportOf(records).totalWh + 1e-9);
+    // 150 W by site.yaml.
+    expect(drawnWh(totals)).toBeCloseTo((150 * totals.coveredS) / 3600, 6);
+    // Sums of the run: laboratory, coordinator, and what the killed process took with it, are estimated.
+    expect(energy).toMatchObject({ islands: 2, withBooks: 1, withEmbodied: 1 });
+    expect(energy.estimatedWh).toBeGreaterThan(0);
+    expect(energy.parts.coordinatorWh).toBeGreaterThan(0);
+    expect(energy.totalWh).toBeCloseTo(drawnWh(totals) + energy.estimatedWh, 9);
+    expect([summary.energyWh, summary.gCO2e]).toEqual([energy.totalWh, energy.attributionalG]);
+    expect(summary.energyMethod).toMatch(/^books of 1 of 2 islands, as they claim; the rest, .*CPU seconds × 10 W/);
+    // metrics.jsonl, the report and the model card say the same.
+    const handedIn = of('metrics.jsonl')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as LiveRecord);
+    expect(handedIn.findLast((record) => record.kind === 'energy')).toMatchObject({ island: 'attic', totals });
+    expect(handedIn.filter((record) => record.kind === 'energy-refused')).toEqual([]);
+    for (const name of ['report.html', 'README.md']) expect(of(name)).toContain('counterfactual, what training caused');
+    expect(of('README.md')).toContain('for the making of 1 of 2 machines');
+    expect(parse(of('README.md').split('---\n')[1]!)).toMatchObject({
+      co2_eq_emissions: { emissions: Number(energy.attributionalG.toPrecision(4)) },
+    });
   });
 
   it('obeys a signal from outside, and loses nothing', async () => {

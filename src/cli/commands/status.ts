@@ -1,10 +1,12 @@
 import path from 'node:path';
+import type { IslandShare, RunEnergy } from '../../coordinator/run-energy.ts';
 import { HelioError } from '../../errors.ts';
 import { unitOf } from '../../protocol/job.ts';
 import type { Standing } from '../../protocol/standing.ts';
 import { type CommandContext, colorful, print, printJson } from '../context.ts';
+import { energyText, grams, qualityShares, sourceShares } from '../energy-words.ts';
 import { askCoordinator } from '../host-client.ts';
-import { count, integer, severalOf } from '../live/format.ts';
+import { count, duration, integer, severalOf } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { reportLines } from '../report/report-terminal.ts';
 import { readRunFile } from '../run-file.ts';
@@ -20,6 +22,8 @@ interface Status {
   readonly validationLoss: number | null;
   readonly checkpoint: string | null;
   readonly checkpointMissing: readonly string[];
+  /** Coordinators of earlier versions do not say. */
+  readonly energy?: RunEnergy;
   readonly islands: readonly {
     readonly island: string;
     readonly status: string;
@@ -27,6 +31,7 @@ interface Status {
     readonly tokens: number;
     readonly offences: number;
     readonly standing: Standing;
+    readonly energy?: IslandShare;
   }[];
 }
 interface JoinRequest {
@@ -60,14 +65,21 @@ export async function status(run: string, context: CommandContext): Promise<numb
       print(`  checkpoint ${now.checkpoint} is without ${severalOf(now.checkpointMissing)}`);
     const plan = await askCoordinator<{ readonly message: string }>(folder, 'GET', '/v1/plan').catch(() => undefined);
     if (plan !== undefined) print(`  plan: ${plan.message}`);
+    if (now.energy !== undefined) print(`  ${energyLine(now.energy)}`);
     const unit = unitOf(readRunFile(path.join(folder, 'run.yaml')).job);
-    for (const { island, step, tokens, offences, standing } of now.islands) {
+    for (const { island, step, tokens, offences, standing, energy } of now.islands) {
       const offended = offences > 0 ? ` · ${count(offences, 'offence')}` : '';
       const { state, reason, next, fix } = standing;
       const what = next === null ? '' : `: ${sanitized(next.what, MOST_WHAT)}`;
       print(
         `  ${island.padEnd(24)} ${sanitized(state).padEnd(9)} step ${String(step ?? '–').padStart(7)}  ${integer(tokens)} ${unit}${offended}`,
       );
+      if (energy !== undefined && energy.coveredS > 0)
+        print(
+          `  ${' '.repeat(24)} ${energyText(energy.totalWh)} in ${duration(energy.coveredS)}: ${sourceShares(energy)} (${qualityShares(energy)})`,
+        );
+      if ((energy?.refused ?? null) !== null)
+        print(`  ${' '.repeat(24)} its last claim of energy is not counted: ${sanitized(energy!.refused!, MOST_WHAT)}`);
       print(`  ${' '.repeat(24)} ${reason}${what}${fix === null ? '' : ` · ${fix}`}`);
     }
     for (const request of joinRequests)
@@ -75,6 +87,9 @@ export async function status(run: string, context: CommandContext): Promise<numb
   }
   return 0;
 }
+
+const energyLine = (energy: RunEnergy): string =>
+  `${energyText(energy.totalWh)}, ${grams(energy.attributionalG)} by source, ${grams(energy.counterfactualG)} counterfactual (${qualityShares(energy) || 'assumed'})`;
 
 function ended(summary: Summary, folder: string, context: CommandContext): number {
   if (context.json) {

@@ -1,6 +1,7 @@
 import { softwareCarbonIntensity } from '../../energy/accounting/index.ts';
 import { isLanguage, type ModelConfig, titleOf } from '../../ml/models/model.ts';
 import type { Job } from '../../protocol/run-file.ts';
+import { bookLines, grams } from '../energy-words.ts';
 import { bytes, count, duration, integer } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { qualityOf, risenSince } from './quality.ts';
@@ -33,7 +34,13 @@ ${second === null ? '' : `| ${second.name} | ${second.before} | ${second.after} 
 ${risen === null ? '' : `- Validation loss: ${risen}.\n`}- Status: ${s.status}, ${integer(s.steps)} steps, ${integer(s.tokens)} ${unit}, ${duration(s.wallS)}.
 - Exchanged: ${bytes(s.bytesPerIsland)} an island; per-step data-parallel would have taken ${bytes(s.bytesPerIslandDataParallel)}.
 - Energy: ${s.energyWh.toPrecision(3)} Wh, ${s.energyMethod}; ${s.gCO2e.toPrecision(3)} gCO2e, ${s.carbonMethod}.${s.energyQuality === undefined ? '' : ` Both together are ${s.energyQuality}.`}
-${carbonRate(s, unit)}- Data: ${filesOf(job)
+${
+  s.energy === undefined
+    ? ''
+    : bookLines(s.energy)
+        .map((line) => `  - ${line}\n`)
+        .join('')
+}${carbonRate(s, unit)}- Data: ${filesOf(job)
     .map((p) => `\`${p}\``)
     .join(', ')}; ${(100 * job.data.heldOut).toFixed(0)} % held out.
 
@@ -42,10 +49,15 @@ ${isLanguage(model) ? IN_TRANSFORMERS : IN_PYTORCH}
 }
 
 /** ISO/IEC 21031 with a training token as its unit, of this run alone: who published others on the way to the model adds theirs. */
-function carbonRate({ gCO2e, tokens }: Summary, unit: string): string {
+function carbonRate({ gCO2e, tokens, energy }: Summary, unit: string): string {
   if (tokens === 0) return '';
-  const { gPerUnit } = softwareCarbonIntensity(gCO2e, 0, tokens, unit);
-  return `- Software Carbon Intensity (ISO/IEC 21031): ${(gPerUnit * 1e9).toPrecision(3)} gCO2e for 10⁹ training ${unit} of this run; without the making of the machines.\n`;
+  const embodiedG = energy?.embodiedG ?? null;
+  const { gPerUnit } = softwareCarbonIntensity(gCO2e, embodiedG ?? 0, tokens, unit);
+  const made =
+    embodiedG === null
+      ? 'without the making of the machines'
+      : `with ${grams(embodiedG)} for the making of ${energy!.withEmbodied} of ${energy!.islands} machines`;
+  return `- Software Carbon Intensity (ISO/IEC 21031): ${(gPerUnit * 1e9).toPrecision(3)} gCO2e for 10⁹ training ${unit} of this run; ${made}.\n`;
 }
 
 const TASKS = { mlp: 'tabular-classification', cnn: 'image-classification' } as const;

@@ -1,3 +1,5 @@
+import type { IslandShare } from '../../coordinator/run-energy.ts';
+import { bookLines, energyText, qualityShares, sourceShares } from '../energy-words.ts';
 import type { ReportedHome } from '../homes.ts';
 import { byName, bytes, compact, count, duration, integer, percent } from '../live/format.ts';
 import type { Summary } from '../records.ts';
@@ -43,7 +45,7 @@ ${others.length === 0 ? '' : comparison(runs)}
 <section><h2>Where the time went</h2>${timeTable(summary)}</section>
 <section><h2>What travelled</h2>${trafficTable(summary)}<p class="note">${escapeHtml(summary.bytesMethod)}.</p></section>
 ${summary.samples === null ? '' : samples(summary.samples)}
-<section><h2>Energy</h2><p>${summary.energyWh.toPrecision(3)} Wh, ${escapeHtml(summary.energyMethod)}.<br>${summary.gCO2e.toPrecision(3)} gCO₂e, ${escapeHtml(summary.carbonMethod)}.</p></section>
+<section><h2>Energy</h2><p>${summary.energyWh.toPrecision(3)} Wh, ${escapeHtml(summary.energyMethod)}.<br>${summary.gCO2e.toPrecision(3)} gCO₂e, ${escapeHtml(summary.carbonMethod)}.</p>${energyTable(summary)}</section>
 <footer>Made by Heliotrope on ${escapeHtml(summary.startedAt.slice(0, 10))}. Numbers: summary.json and metrics.jsonl beside this file.</footer>
 </main></body></html>
 `;
@@ -136,6 +138,34 @@ function trafficTable({ islandDetails, bytesPerIslandDataParallel }: Summary): s
   );
   return table(['island', 'sent', 'received', 'times joined'], rows);
 }
+
+/** Of a run in which somebody keeps books. */
+function energyTable({ energy, islandDetails }: Summary): string {
+  if (energy === undefined || energy.withBooks === 0) return '';
+  const rows = islandDetails.flatMap(({ island, energy: e }) =>
+    e === undefined || e.totalWh === 0 ? [] : [energyRow(escapeHtml(island), e)],
+  );
+  const { coordinatorWh, networkWh } = energy.parts;
+  rows.push(row(['<em>coordinator</em>', energyText(coordinatorWh), '', '', 'assumed']));
+  if (networkWh > 0) rows.push(row(['<em>network</em>', energyText(networkWh), '', '', 'assumed']));
+  rows.push(energyRow('<b>the run</b>', energy));
+  const heads = ['', 'energy', 'by source', 'gCO₂e by source · counterfactual', 'by method'];
+  const refused = islandDetails.filter(({ energy: e }) => (e?.refused ?? null) !== null);
+  const notes = [
+    ...bookLines(energy),
+    ...refused.map(({ island, energy: e }) => `${island}: its last claim is not counted, ${e!.refused}`),
+  ];
+  return `${table(heads, rows)}<p class="note">${notes.map(escapeHtml).join('<br>')}</p>`;
+}
+
+const energyRow = (name: string, e: Omit<IslandShare, 'coveredS' | 'refused'>): string =>
+  row([
+    name,
+    energyText(e.totalWh),
+    sourceShares(e),
+    `${Number(e.attributionalG.toPrecision(3))} · ${Number(e.counterfactualG.toPrecision(3))}`,
+    qualityShares(e),
+  ]);
 
 const row = (cells: readonly string[]): string => `<tr>${cells.map((c) => `<td>${c}</td>`).join('')}</tr>`;
 

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import pc from 'picocolors';
 import type { HomeTotals } from '../../simulate/home-records.ts';
+import { bookLines } from '../energy-words.ts';
 import { bytes, compact, count, duration, integer, percent } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { sanitized } from '../terminal-text.ts';
@@ -46,6 +47,7 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
       `${bold(`${s.energyWh.toPrecision(3)} Wh`)}, ${s.gCO2e.toPrecision(3)} gCO2e${s.energyQuality === undefined ? '' : `, ${s.energyQuality}`}`,
     ),
     fact('', dim(sanitized(s.energyMethod))),
+    ...(s.energy === undefined ? [] : bookLines(s.energy).map((line) => fact('', line))),
     ...(s.homes ?? []).map((home, i) => fact(i === 0 ? 'homes' : '', homeLine(home))),
     ...(s.samples === null
       ? []

@@ -8,6 +8,7 @@ import { HelioError } from '../../errors.ts';
 import { standingSchema } from '../../protocol/standing.ts';
 import { allIslands } from '../roster.ts';
 import { isOver, runStepOf } from '../run.ts';
+import { type Factors, islandShare, islandShareSchema, type RunEnergy, runEnergySchema } from '../run-energy.ts';
 import { standingOf } from '../standing.ts';
 import type { Island, RunSettings, RunState } from '../state.ts';
 import type { PlanView } from './energy-planner.ts';
@@ -38,6 +39,8 @@ export interface HttpOptions {
   /** The host is at the other end of this connection. */
   readonly isHost: (socket: Socket) => void;
   readonly settings: RunSettings;
+  readonly energy: () => RunEnergy;
+  readonly factors: Factors;
   readonly host: HostRouteHandlers;
   /** Why the run cannot go on now; null where it can. */
   readonly ready: () => Promise<string | null>;
@@ -65,6 +68,7 @@ const statusSchema = z
     checkpoint: z.string().nullable(),
     /** Islands that did not save theirs with it. */
     checkpointMissing: z.array(z.string()),
+    energy: runEnergySchema,
     islands: z.array(
       z.object({
         island: z.string(),
@@ -74,6 +78,7 @@ const statusSchema = z
         tokens: z.int(),
         offences: z.int(),
         standing: standingSchema,
+        energy: islandShareSchema,
       }),
     ),
   })
@@ -195,7 +200,14 @@ export function httpSide(options: HttpOptions): OpenAPIHono {
   return app;
 }
 
-function statusOf({ run, steps, settings, state: stateNow }: HttpOptions): z.output<typeof statusSchema> {
+function statusOf({
+  run,
+  steps,
+  settings,
+  energy,
+  factors,
+  state: stateNow,
+}: HttpOptions): z.output<typeof statusSchema> {
   const state = stateNow();
   return {
     run,
@@ -207,7 +219,12 @@ function statusOf({ run, steps, settings, state: stateNow }: HttpOptions): z.out
     validationLoss: state.lastLoss,
     checkpoint: state.committed?.id ?? null,
     checkpointMissing: [...(state.committed?.missing ?? [])],
-    islands: allIslands(state.islands).map((each) => ({ ...shown(each), standing: standingOf(settings, state, each) })),
+    energy: energy(),
+    islands: allIslands(state.islands).map((each) => ({
+      ...shown(each),
+      standing: standingOf(settings, state, each),
+      energy: islandShare(each, factors),
+    })),
   };
 }
 

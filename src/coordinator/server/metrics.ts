@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { allIslands } from '../roster.ts';
 import { runStepOf } from '../run.ts';
+import type { RunEnergy } from '../run-energy.ts';
 import type { Phase, RunState } from '../state.ts';
 import type { Traffic } from './traffic-counter.ts';
 
@@ -12,6 +13,8 @@ export interface Observed {
   readonly strangers: number;
   /** Of all islands: added up when it is asked for. */
   readonly traffic: () => Traffic;
+  /** The same. */
+  readonly energy: () => RunEnergy;
 }
 
 const PHASES: readonly Phase[] = [
@@ -95,6 +98,27 @@ export class RunMetrics {
       ['joining', 'training', 'away', 'gone'],
       ({ state }, status) =>
         allIslands(state.islands).reduce((sum, island) => sum + (island.status === status ? 1 : 0), 0),
+    );
+    this.#byLabel(
+      'heliotrope_energy_watt_hours',
+      'Energy of the run by how it is known.',
+      'quality',
+      ['measured', 'modelled', 'assumed'],
+      (o, quality) => o.energy().qualityWh[quality as keyof RunEnergy['qualityWh']],
+    );
+    this.#byLabel(
+      'heliotrope_energy_source_watt_hours',
+      'Energy of the run by physical source; unallocated is what no source explains.',
+      'source',
+      ['pv', 'battery', 'grid', 'unallocated'],
+      (o, source) => o.energy().computeWh[source as keyof RunEnergy['computeWh']],
+    );
+    this.#byLabel(
+      'heliotrope_emissions_grams',
+      'gCO2e of the run with average intensity, in two books that are never added.',
+      'book',
+      ['attributional', 'counterfactual'],
+      (o, book) => o.energy()[book === 'attributional' ? 'attributionalG' : 'counterfactualG'],
     );
     this.#byLabel(
       'heliotrope_phase',

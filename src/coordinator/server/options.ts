@@ -47,6 +47,10 @@ export interface ServerOptions {
   readonly earlierMachines?: ReadonlyMap<string, Machine> | undefined;
   /** Something went wrong in one connection that nobody foresaw. */
   readonly onFault?: (error: unknown, place: string) => void;
+  /** CPU seconds of the coordinator over all its processes; this one's own when left out. */
+  readonly hostCpuS?: () => number;
+  /** Whether all islands are on this machine: then nothing goes over a network. */
+  readonly isLocal?: boolean;
   /** The host's public key, and a function that signs invitations and receipts with its secret key. */
   readonly hostKey: string;
   readonly sign: (text: string) => Promise<string>;

@@ -4,30 +4,34 @@ import { getRequestListener } from '@hono/node-server';
 import type { WebSocket } from 'ws';
 import { HelioError } from '../../errors.ts';
 import type { Reception } from '../../protocol/frame.ts';
-import { type IslandMessage, MAX_HELLO_BYTES } from '../../protocol/messages.ts';
+import type { IslandMessage } from '../../protocol/messages.ts';
 import { RefusedForNow } from '../../protocol/refusal.ts';
 import type { Reason } from '../../protocol/standing.ts';
 import { backIn } from '../absence.ts';
 import type { Effect } from '../events.ts';
 import { Leases, silence } from '../leases.ts';
 import { islandOf } from '../roster.ts';
-import { trainedMsOf } from '../run.ts';
+import type { RunEnergy } from '../run-energy.ts';
 import type { RunState } from '../state.ts';
 import { ContributionReceiver } from './contribution-receiver.ts';
 import { type EffectContext, EffectRunner } from './effect-runner.ts';
+import { energyNow } from './energy-now.ts';
 import { EnergyPlanner } from './energy-planner.ts';
 import { faultOf, unexplained } from './fault.ts';
-import { Handshake, OWN_VERSIONS, requireVersion } from './handshake.ts';
+import { Handshake, OWN_VERSIONS } from './handshake.ts';
 import { httpSide } from './http.ts';
 import { InterruptedTransfers } from './interrupted-transfers.ts';
 import { lastWords } from './last-words.ts';
 import { messageLimit } from './limits.ts';
 import { Listener } from './listener.ts';
+import { Machines } from './machines.ts';
 import { RunMetrics } from './metrics.ts';
 import type { ServerOptions } from './options.ts';
 import { isReceiving, isStuck, type Machine, newPeer, type Peer } from './peer.ts';
+import { readMessage } from './read-message.ts';
 import { readiness } from './readiness.ts';
 import { Receipts } from './receipts.ts';
+import { saveState } from './save-state.ts';
 import { StateMachine } from './state-machine.ts';
 import { type Traffic, TrafficCounter } from './traffic-counter.ts';
 
@@ -43,8 +47,7 @@ export class RunServer {
   readonly #options: ServerOptions;
   readonly #peers = new Map<string, Peer>();
   readonly #traffic: TrafficCounter;
-  /** Of islands whose connection is gone. */
-  readonly #machines: Map<string, Machine>;
+  readonly #machines: Machines;
   readonly #listener: Listener;
   readonly #handshake: Handshake;
   readonly #ended = Promise.withResolvers<Ending>();
@@ -67,7 +70,7 @@ export class RunServer {
       (island) => this.#isIsland(island),
       options.earlierTraffic,
     );
-    this.#machines = new Map(options.earlierMachines);
+    this.#machines = new Machines(options.earlierMachines, (island) => this.#isIsland(island));
     this.#leases = new Leases(options.settings.leaseMs);
     this.#listener = listener;
     this.#metrics = new RunMetrics(options.run, () => ({
@@ -75,6 +78,7 @@ export class RunServer {
       connections: listener.clients.size,
       strangers: listener.guard.strangers,
       traffic: () => this.#traffic.all(),
+      energy: () => this.energy,
     }));
     const context: EffectContext = {
       peer: (island) => this.#peers.get(island),
@@ -119,6 +123,8 @@ export class RunServer {
       isHost: (socket) => listener.guard.letIn(socket),
       ready: readiness(options),
       settings,
+      energy: () => this.energy,
+      factors: options.job.energy,
       host: {
         state: () => this.#machine.state,
         revoke: (invitation, islands) => this.#machine.take({ kind: 'revoked', invitation, islands }),
@@ -196,12 +202,14 @@ export class RunServer {
     return this.#traffic.byIsland();
   }
 
+  /** What the run has used and emitted so far. */
+  get energy(): RunEnergy {
+    return energyNow(this.#options, this.#machine.state, this.#traffic.all());
+  }
+
   /** What each island computes with, or computed with when it was last there. */
   get machines(): ReadonlyMap<string, Machine> {
-    const all = new Map(this.#machines);
-    for (const [name, { machine }] of this.#peers)
-      if (machine !== undefined && this.#isIsland(name)) all.set(name, machine);
-    return all;
+    return this.#machines.with(this.#peers.values());
   }
 
   readonly #isIsland = (name: string): boolean => islandOf(this.#machine.state.islands, name) !== undefined;
@@ -209,23 +217,9 @@ export class RunServer {
   /** Ends this process's part in good order: what was decided is done and committed, and islands look for the next one. */
   async suspend(): Promise<void> {
     await this.#finishWork();
-    await this.#saveState();
+    await saveState(this.#options, this.#machine);
     await this.#options.store.flush();
     await this.close(SERVICE_RESTART);
-  }
-
-  /** So that the next coordinator replays nothing: it may be another version, that would decide otherwise. */
-  async #saveState(): Promise<void> {
-    const { store, aggregation, onSave, nowMs } = this.#options;
-    const now = nowMs();
-    const { state } = this.#machine;
-    const versions = await aggregation.steps();
-    // Where a merge could not be committed, the log alone tells what happened.
-    if (state.fragments.some(({ version }, fragment) => version !== versions[fragment])) return;
-    const blobs = await onSave();
-    this.#machine.logProgress(now);
-    const trainingSinceMs = state.trainingSinceMs === null ? null : now;
-    await store.saveSuspended({ state: { ...state, trainedMs: trainedMsOf(state, now), trainingSinceMs }, blobs });
   }
 
   /** When the run is over: islands that keep energy books hand in what they have used since the last quarter of an hour. */
@@ -275,7 +269,7 @@ export class RunServer {
       if (peer.stage === 'refused') return;
       try {
         if (isBinary) this.#receiveFrame(peer, data);
-        else this.#receive(peer, this.#read(peer, data));
+        else this.#receive(peer, readMessage(peer, data, nowMs()));
         if (peer.stage !== 'stranger') clearTimeout(timer);
       } catch (error) {
         this.#refuse(peer, error);
@@ -287,18 +281,6 @@ export class RunServer {
       this.#handshake.forget(peer);
       this.#forget(peer, `connection closed (${code}${reason.length > 0 ? `, ${reason}` : ''})`, 'connection-lost');
     });
-  }
-
-  /** @returns undefined for a kind that is not known @throws HelioError HELIO-4004 when it is malformed, HELIO-4003 when it is one too many, HELIO-4006 when no version is common */
-  #read(peer: Peer, data: Buffer): IslandMessage | undefined {
-    if (!peer.limit.take(this.#options.nowMs()))
-      throw new HelioError('HELIO-4003', 'The island sends more messages than it may.', 'Send fewer.');
-    const isMember = peer.name !== undefined;
-    if (!isMember && data.length > MAX_HELLO_BYTES)
-      throw new HelioError('HELIO-4004', `A first message of ${data.length} bytes came.`, 'Say hello, and no more.');
-    const text = data.toString();
-    if (peer.stage === 'stranger') requireVersion(text);
-    return peer.channel.message(text);
   }
 
   #receive(peer: Peer, message: IslandMessage | undefined): void {
@@ -399,7 +381,7 @@ export class RunServer {
   #forget(peer: Peer, reason: string, because: Reason): void {
     if (peer.name === undefined || this.#peers.get(peer.name) !== peer) return;
     this.#traffic.keep(peer.name);
-    if (peer.machine !== undefined && this.#isIsland(peer.name)) this.#machines.set(peer.name, peer.machine);
+    this.#machines.keep(peer);
     this.#interrupted.keep(peer.name, peer.channel.beginnings);
     this.#peers.delete(peer.name);
     this.#leases.end(peer.name);

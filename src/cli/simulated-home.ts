@@ -1,21 +1,13 @@
 import { appendFileSync } from 'node:fs';
 import path from 'node:path';
-import {
-  type AverageIntensity,
-  IntervalRecorder,
-  intervalLine,
-  sourcesOf,
-  storedAt,
-} from '../energy/accounting/index.ts';
-import { clearSkyWeather } from '../energy/sun/index.ts';
+import { IntervalRecorder, intervalLine, sourcesOf, storedAt } from '../energy/accounting/index.ts';
 import { HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 import { Governor } from '../island/owner/governor.ts';
-import { cloudFactor } from '../simulate/clouds.ts';
-import { type Around, type HomeSpan, SimulatedHome } from '../simulate/home.ts';
+import { type HomeSpan, SimulatedHome } from '../simulate/home.ts';
 import { HomeRecorder } from '../simulate/home-records.ts';
-import type { SimulatedSite } from '../simulate/homes-file.ts';
 import { type SiteClock, siteMs } from '../simulate/site-clock.ts';
+import { surroundingsOf } from '../simulate/surroundings.ts';
 import { readHomes } from './homes.ts';
 
 /** How often a simulated home moves and decides, real time. */
@@ -46,7 +38,7 @@ export function openSimulatedHome(
   const site = readHomes(file).homes.find((home) => home.name === name);
   if (site === undefined) throw new HelioError('HELIO-1011', `${file} has no home ${name}.`, 'Check its name.');
   const startMs = siteMs(clock, Date.now());
-  const around = aroundOf(site);
+  const around = surroundingsOf(site);
   const spans: HomeSpan[] = [];
   const without: HomeSpan[] = [];
   const home = new SimulatedHome(site, startMs, around, (span) => spans.push(span));
@@ -55,9 +47,10 @@ export function openSimulatedHome(
   const recorder = new HomeRecorder((record) =>
     appendFileSync(path.join(folder, 'day.jsonl'), `${JSON.stringify(record)}\n`),
   );
-  const average = averageOf(site, around.intensityGPerKWh(startMs));
-  const books = new IntervalRecorder(home.battery, storedAt(home.energyWh, average.gPerKWh), (record) =>
-    appendFileSync(path.join(folder, 'energy.jsonl'), intervalLine(record)),
+  const books = new IntervalRecorder(
+    home.battery,
+    storedAt(home.energyWh, around.intensityGPerKWh(startMs)),
+    (record) => appendFileSync(path.join(folder, 'energy.jsonl'), intervalLine(record)),
   );
   home.advance(startMs + 1, 0);
   shadow.advance(startMs + 1, 0);
@@ -87,11 +80,12 @@ export function openSimulatedHome(
           tokens: null,
           energyOrigin: SIMULATED,
           splitOrigin: SIMULATED,
-          average,
+          average: around.averageAt(fromMs),
         },
       );
       recorder.add(span, {
         batteryPercent: home.batteryPercent,
+        intensityGPerKWh: around.intensityGPerKWh(fromMs),
         reason: powerW > 0 ? 'training' : standing.reason,
         started: started && i === 0,
       });
@@ -123,23 +117,3 @@ export function openSimulatedHome(
 }
 
 const SIMULATED = { quality: 'modelled', method: 'simulated home' } as const;
-
-/** Of the site's zone, as `homes.yaml` says it. */
-const averageOf = ({ grid }: SimulatedSite, gPerKWh: number): AverageIntensity => ({
-  kind: 'average',
-  scope: 'lifecycle',
-  gPerKWh,
-  zone: grid.zone ?? 'unnamed',
-  origin: { quality: 'assumed', method: 'constant of the homes file' },
-});
-
-const AIR_C = 18;
-const WIND_M_PER_S = 2;
-
-function aroundOf(site: SimulatedSite): Around {
-  const { location, cloudiness, seed, grid } = site;
-  return {
-    weatherAt: (atMs) => clearSkyWeather(location, atMs, AIR_C, WIND_M_PER_S, cloudFactor(seed, atMs, cloudiness)),
-    intensityGPerKWh: () => (grid.intensity.kind === 'constant' ? grid.intensity.gPerKWh : 475),
-  };
-}

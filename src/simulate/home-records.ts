@@ -16,6 +16,8 @@ export const homeRecordSchema = z.object({
   importWh: z.number(),
   exportWh: z.number(),
   curtailedWh: z.number(),
+  /** Of the grid, mean; none in records of earlier versions. */
+  intensityGPerKWh: z.number().optional(),
   /** Why it trained or not, most of the time. */
   reason: z.string(),
   starts: z.int(),
@@ -37,6 +39,7 @@ export class HomeRecorder {
     { fromMs, toMs, pvW, loadW, flows }: HomeSpan,
     now: {
       readonly batteryPercent: number | undefined;
+      readonly intensityGPerKWh: number;
       readonly reason: string;
       readonly started: boolean;
     },
@@ -64,6 +67,7 @@ export class HomeRecorder {
       importWh: record.importWh + importWh(flows),
       exportWh: record.exportWh + flows.pvToGridWh,
       curtailedWh: record.curtailedWh + flows.curtailedWh,
+      intensityGPerKWh: mean(record.intensityGPerKWh ?? 0, now.intensityGPerKWh),
       reason: [...reasons].reduce((most, each) => (each[1] > most[1] ? each : most))[0],
       starts: record.starts + (now.started ? 1 : 0),
     };

@@ -35,6 +35,10 @@ export interface HomeSpan {
 export interface Around {
   readonly weatherAt: WeatherAt;
   intensityGPerKWh(atMs: number): number;
+  /** Undefined where the home has no tariff. */
+  pricePerKWh?(atMs: number): number | undefined;
+  /** What is foreseen of the grid; nothing where left out. */
+  ahead?(nowMs: number): Pick<SiteForecast, 'intensityGPerKWh' | 'pricePerKWh'>;
 }
 
 export class SimulatedHome {
@@ -135,7 +139,7 @@ export class SimulatedHome {
       isGridConnected: true,
       machine: { idleW: machine.idleW, leastW: leastTrainW(machine), mostW: machine.trainW },
       intensityGPerKWh: this.#around.intensityGPerKWh(nowMs),
-      pricePerKWh: this.site.grid.tariff?.kind === 'constant' ? this.site.grid.tariff.perKWh : undefined,
+      pricePerKWh: this.#around.pricePerKWh?.(nowMs),
       dataThisMonthBytes: 0,
       signals: [],
       override: null,
@@ -143,15 +147,19 @@ export class SimulatedHome {
   }
 
   forecast(nowMs: number): SiteForecast {
-    if (this.#plant === undefined) return {};
     if (this.#forecast === undefined || nowMs - this.#forecast.atMs > HOUR_MS)
       this.#forecast = {
         atMs: nowMs,
         is: {
-          pvW: pvForecast(this.#plant, this.#around.weatherAt, nowMs, 36, {
-            quality: 'modelled',
-            method: 'PVWatts v5 on simulated weather',
-          }),
+          ...(this.#plant === undefined
+            ? {}
+            : {
+                pvW: pvForecast(this.#plant, this.#around.weatherAt, nowMs, 36, {
+                  quality: 'modelled',
+                  method: 'PVWatts v5 on simulated weather',
+                }),
+              }),
+          ...this.#around.ahead?.(nowMs),
         },
       };
     return this.#forecast.is;

@@ -3,6 +3,7 @@ import { parseSite } from '../energy/site/site-file.ts';
 import { siteSchema } from '../energy/site/site-schema.ts';
 import { HelioError } from '../errors.ts';
 import { parseYaml } from '../yaml-document.ts';
+import { ZONE_NAMES } from './zone-names.ts';
 
 /** `homes.yaml`: simulated homes, each a site as its owner would describe it, with the clouds above it. */
 
@@ -54,22 +55,40 @@ export function parseHomes(source: string, file: string): HomesFile {
     if (names.has(site.name))
       throw new HelioError('HELIO-1011', `${file}: two homes are called ${site.name}.`, 'Give each a name of its own.');
     names.add(site.name);
-    const { intensity, tariff } = site.grid;
-    // A simulated day must not ask a service of today, nor use a figure in its place.
-    if (intensity.kind !== 'constant' || (tariff !== undefined && tariff.kind !== 'constant'))
-      throw new HelioError(
-        'HELIO-1011',
-        `${file}, ${site.name}: a simulated home has an intensity or tariff of another kind than constant.`,
-        'Give `kind: constant` under `grid`.',
-      );
-    if (site.weather.kind !== 'clear-sky')
-      throw new HelioError(
-        'HELIO-1011',
-        `${file}, ${site.name}: weather of kind ${site.weather.kind}; a simulated home has its own.`,
-        'Leave `weather` out; `cloudiness` and `seed` say how its sky is.',
-      );
+    checkSurroundings(site, `${file}, ${site.name}`);
     // As it would be refused on its own.
     parseSite(JSON.stringify(site), `${file}, ${site.name}`);
   }
   return { fromMs: Date.parse(from), homes };
+}
+
+type Site = Omit<SimulatedSite, 'seed' | 'cloudiness'>;
+
+/** A simulated day must not ask a service of today, nor use a figure in its place. */
+function checkSurroundings({ grid, weather }: Site, where: string): void {
+  const { intensity, tariff, zone } = grid;
+  const refuse = (what: string, remedy: string) => {
+    throw new HelioError('HELIO-1011', `${where}: ${what}`, remedy);
+  };
+  if (intensity.kind !== 'constant' && intensity.kind !== 'synthetic')
+    refuse(
+      `grid.intensity of kind ${intensity.kind}; a simulated home has its own.`,
+      'Give `kind: constant`, or `kind: synthetic` with a zone.',
+    );
+  if (tariff !== undefined && tariff.kind === 'file')
+    refuse('grid.tariff of kind file; a simulated home has its own.', 'Give constant, time-of-use or synthetic.');
+  for (const [place, each] of [
+    ['intensity', intensity],
+    ['tariff', tariff],
+  ] as const)
+    if (each?.kind === 'synthetic' && !ZONE_NAMES.includes(each.zone ?? zone ?? ''))
+      refuse(
+        `grid.${place} is synthetic, and there is no zone ${each.zone ?? zone ?? '(none is named)'}.`,
+        `There are ${ZONE_NAMES.join(', ')}.`,
+      );
+  if (weather.kind !== 'clear-sky' && weather.kind !== 'synthetic')
+    refuse(
+      `weather of kind ${weather.kind}; a simulated home has its own.`,
+      'Leave it out: `cloudiness` and `seed` say how its sky is; or give `kind: synthetic` with a climate.',
+    );
 }

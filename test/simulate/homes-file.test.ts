@@ -95,7 +95,11 @@ describe('clouds', () => {
 });
 
 it.each([
-  ['intensity', 'grid: { intensity: { kind: gb-carbon-intensity } }', /intensity or tariff of another kind/],
+  [
+    'intensity',
+    'grid: { intensity: { kind: gb-carbon-intensity } }',
+    /intensity of kind gb-carbon-intensity; a simulated home has its own/,
+  ],
   ['weather', 'weather: { kind: open-meteo }', /weather of kind open-meteo/],
 ])('refuses a service for the %s of a simulated home', (_, line, words) => {
   const home = `{ name: a, location: { latitudeDeg: 48, longitudeDeg: 8, timeZone: Europe/Berlin }, ${line} }`;

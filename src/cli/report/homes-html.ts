@@ -35,6 +35,7 @@ const BATTERY = '#2b8a6e';
 const GRID = '#b83b5e';
 const CHARGE = '#3b6fb8';
 const LOAD = '#8b86a0';
+const CARBON = '#5b5866';
 const LEGEND = [
   ['panels', PV],
   ['household', LOAD],
@@ -42,6 +43,7 @@ const LEGEND = [
   ['training by the battery', BATTERY],
   ['training by the grid', GRID],
   ['charge of the battery', CHARGE],
+  ['carbon intensity of the grid', CARBON],
 ] as const;
 
 const WIDTH = 860;
@@ -83,6 +85,14 @@ function dayCurve({ totals, records, timeZone }: ReportedHome): string {
   const charge = records.some(({ batteryPercent }) => batteryPercent !== null)
     ? `<path d="${line((r) => ((r.batteryPercent ?? 0) / 100) * most)}" fill="none" stroke="${CHARGE}" stroke-width="1.4" stroke-dasharray="4 3"/>`
     : '';
+  const grams = records.map(({ intensityGPerKWh }) => intensityGPerKWh ?? Number.NaN);
+  const [leastG, mostG] = [Math.min(...grams), Math.max(...grams)];
+  // One that never changes says nothing as a line.
+  const carbon =
+    mostG - leastG >= 1
+      ? `<path d="${line((r) => (most * r.intensityGPerKWh!) / mostG)}" fill="none" stroke="${CARBON}" stroke-width="1" stroke-dasharray="1.5 2.5"/>`
+      : '';
+  const ofGrid = mostG - leastG >= 1 ? `grid ${leastG.toFixed(0)} to ${mostG.toFixed(0)} g/kWh` : '';
   const hourMs = 3_600_000;
   const ticks: string[] = [];
   for (let ms = Math.ceil(first / (3 * hourMs)) * 3 * hourMs; ms <= last; ms += 3 * hourMs)
@@ -90,12 +100,12 @@ function dayCurve({ totals, records, timeZone }: ReportedHome): string {
       `<text x="${x(ms).toFixed(1)}" y="${HEIGHT - 6}" text-anchor="middle">${clockTime(ms, timeZone)}</text>`,
     );
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(totals.home)}: panels, household, training and battery over the run">
-<text x="0" y="16" class="title">${escapeHtml(totals.home)}</text>
+<text x="0" y="16" class="title">${escapeHtml(totals.home)}</text><text x="${WIDTH - 10}" y="16" text-anchor="end">${ofGrid}</text>
 <text x="${LEFT - 6}" y="${y(most) + 4}" text-anchor="end">${(most / 1_000).toFixed(1)} kW</text><text x="${LEFT - 6}" y="${y(0) + 4}" text-anchor="end">0</text>
 <line x1="${LEFT}" x2="${WIDTH - 10}" y1="${y(0)}" y2="${y(0)}" class="grid"/>
 <path d="${area}" fill="${PV}" opacity="0.22"/><path d="${line(({ pvW }) => pvW)}" fill="none" stroke="${PV}" stroke-width="1.6"/>
 ${bars.join('')}
-<path d="${line(({ loadW }) => loadW)}" fill="none" stroke="${LOAD}" stroke-width="1.2"/>${charge}
+<path d="${line(({ loadW }) => loadW)}" fill="none" stroke="${LOAD}" stroke-width="1.2"/>${charge}${carbon}
 ${ticks.join('')}</svg>`;
 }
 

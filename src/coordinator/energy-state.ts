@@ -29,4 +29,4 @@ export interface Refusal {
 
 /** All accounts of an island. */
 export const islandTotals = ({ accounts }: IslandEnergy): EnergyTotals =>
-  accounts.reduce((sum, { totals }) => sumOfTotals(sum, totals), NO_TOTALS);
+  accounts.length === 0 ? NO_TOTALS : accounts.map(({ totals }) => totals).reduce(sumOfTotals);

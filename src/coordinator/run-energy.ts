@@ -79,19 +79,14 @@ type Worker = Pick<Island, 'progress' | 'past' | 'energy'>;
 
 /** What an island has used: by its books, and of work that is not in them by its CPU seconds. */
 export function islandShare(island: Worker, factors: Factors): IslandShare {
-  const { books, estimated } = partsOf(island, factors);
+  const books = island.energy === undefined ? NO_TOTALS : islandTotals(island.energy);
+  const estimated = estimateOf(cpuOutside(totalProgress(island), books), factors);
   return {
     ...shareOf(sumOfTotals(estimated, books)),
     estimatedWh: drawnWh(estimated),
     coveredS: books.coveredS,
     refused: island.energy?.refused?.reason ?? null,
   };
-}
-
-function partsOf(island: Worker, factors: Factors) {
-  const progress = totalProgress(island);
-  const books = island.energy === undefined ? NO_TOTALS : islandTotals(island.energy);
-  return { progress, books, estimated: estimateOf(cpuOutside(progress, books), factors) };
 }
 
 /** CPU seconds of the share of its work for which there are no books (yet). */
@@ -117,33 +112,58 @@ const assumed = (wh: number, g: number, counterfactual: EnergyTotals['counterfac
   counterfactual,
 });
 
-export function runEnergy({ islands, coordinatorCpuS, networkBytes }: Used, factors: Factors): RunEnergy {
-  let sum = NO_TOTALS;
-  let [estimatedWh, storedDebtWh, trained, withBooks, withEmbodied] = [0, 0, 0, 0, 0];
-  for (const island of islands) {
-    const { progress, books, estimated } = partsOf(island, factors);
-    sum = sumOfTotals(sumOfTotals(sum, estimated), books);
-    estimatedWh += drawnWh(estimated);
-    storedDebtWh += books.counterfactual.storedDebtWh;
-    if ((progress?.tokens ?? 0) === 0 && drawnWh(books) === 0) continue;
-    trained++;
-    if (drawnWh(books) > 0) withBooks++;
-    if (books.embodiedG !== null) withEmbodied++;
+export function runEnergy(used: Used, factors: Factors): RunEnergy {
+  return withHost(islandsEnergy(used.islands), used, factors);
+}
+
+/** What all islands have used, before it is known what the coordinator and the network add. */
+export interface IslandsEnergy {
+  readonly books: EnergyTotals;
+  /** CPU seconds of work that is in no books. */
+  readonly outsideCpuS: number;
+  readonly storedDebtWh: number;
+  readonly islands: number;
+  readonly withBooks: number;
+  readonly withEmbodied: number;
+}
+
+export function islandsEnergy(all: Iterable<Worker>): IslandsEnergy {
+  let books = NO_TOTALS;
+  let [outsideCpuS, storedDebtWh, islands, withBooks, withEmbodied] = [0, 0, 0, 0, 0];
+  for (const island of all) {
+    const progress = totalProgress(island);
+    const own = island.energy === undefined ? NO_TOTALS : islandTotals(island.energy);
+    outsideCpuS += cpuOutside(progress, own);
+    if (own !== NO_TOTALS) {
+      books = sumOfTotals(books, own);
+      storedDebtWh += own.counterfactual.storedDebtWh;
+    }
+    const drawn = drawnWh(own);
+    if ((progress?.tokens ?? 0) === 0 && drawn === 0) continue;
+    islands++;
+    if (drawn > 0) withBooks++;
+    if (own.embodiedG !== null) withEmbodied++;
   }
-  const islandsWh = drawnWh(sum);
+  return { books, outsideCpuS, storedDebtWh, islands, withBooks, withEmbodied };
+}
+
+export function withHost(
+  { books, outsideCpuS, storedDebtWh, ...counts }: IslandsEnergy,
+  { coordinatorCpuS, networkBytes }: Omit<Used, 'islands'>,
+  factors: Factors,
+): RunEnergy {
+  const estimated = estimateOf(outsideCpuS, factors);
   const coordinator = estimateOf(coordinatorCpuS, factors);
   const { wh: networkWh } = networkEnergy(networkBytes, SUSTAINABLE_WEB_DESIGN);
   // Networks draw nearly the same with and without our bytes: nothing of it is known to be caused.
   const network = assumed(networkWh, (networkWh / 1000) * factors.intensityGPerKWh, NO_TOTALS.counterfactual);
-  const all = sumOfTotals(sumOfTotals(sum, coordinator), network);
+  const coordinatorWh = drawnWh(coordinator);
   return {
-    ...shareOf(all),
+    ...shareOf([estimated, coordinator, network].reduce(sumOfTotals, books)),
     storedDebtWh,
-    estimatedWh: estimatedWh + drawnWh(coordinator) + networkWh,
-    parts: { islandsWh, coordinatorWh: drawnWh(coordinator), networkWh },
-    islands: trained,
-    withBooks,
-    withEmbodied,
+    estimatedWh: drawnWh(estimated) + coordinatorWh + networkWh,
+    parts: { islandsWh: drawnWh(books) + drawnWh(estimated), coordinatorWh, networkWh },
+    ...counts,
   };
 }
 

@@ -15,7 +15,7 @@ import type { RunEnergy } from '../run-energy.ts';
 import type { RunState } from '../state.ts';
 import { ContributionReceiver } from './contribution-receiver.ts';
 import { type EffectContext, EffectRunner } from './effect-runner.ts';
-import { energyNow } from './energy-now.ts';
+import { EnergyNow } from './energy-now.ts';
 import { EnergyPlanner } from './energy-planner.ts';
 import { faultOf, unexplained } from './fault.ts';
 import { Handshake, OWN_VERSIONS } from './handshake.ts';
@@ -48,6 +48,7 @@ export class RunServer {
   readonly #peers = new Map<string, Peer>();
   readonly #traffic: TrafficCounter;
   readonly #machines: Machines;
+  readonly #energy: EnergyNow;
   readonly #listener: Listener;
   readonly #handshake: Handshake;
   readonly #ended = Promise.withResolvers<Ending>();
@@ -70,6 +71,7 @@ export class RunServer {
       (island) => this.#isIsland(island),
       options.earlierTraffic,
     );
+    this.#energy = new EnergyNow(options);
     this.#machines = new Machines(options.earlierMachines, (island) => this.#isIsland(island));
     this.#leases = new Leases(options.settings.leaseMs);
     this.#listener = listener;
@@ -204,7 +206,7 @@ export class RunServer {
 
   /** What the run has used and emitted so far. */
   get energy(): RunEnergy {
-    return energyNow(this.#options, this.#machine.state, this.#traffic.all());
+    return this.#energy.of(this.#machine.state, this.#traffic.all());
   }
 
   /** What each island computes with, or computed with when it was last there. */

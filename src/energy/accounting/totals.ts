@@ -86,7 +86,9 @@ export function sumOfTotals(a: EnergyTotals, later: EnergyTotals): EnergyTotals 
 }
 
 function added<T extends Readonly<Record<string, number>>>(a: T, b: T): T {
-  return Object.fromEntries(Object.entries(a).map(([key, value]) => [key, value + b[key]!])) as T;
+  const sum: Record<string, number> = { ...a };
+  for (const key of Object.keys(b)) sum[key]! += b[key]!;
+  return sum as T;
 }
 
 function addedCost(a: EnergyTotals['cost'], b: EnergyTotals['cost']): EnergyTotals['cost'] {

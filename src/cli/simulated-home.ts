@@ -3,6 +3,7 @@ import path from 'node:path';
 import { IntervalRecorder, intervalLine, sourcesOf, storedAt } from '../energy/accounting/index.ts';
 import { HelioError } from '../errors.ts';
 import { writeWhole } from '../files.ts';
+import type { EnergyBooks } from '../island/host.ts';
 import { Governor } from '../island/owner/governor.ts';
 import { type HomeSpan, SimulatedHome } from '../simulate/home.ts';
 import { HomeRecorder } from '../simulate/home-records.ts';
@@ -32,7 +33,7 @@ export function openSimulatedHome(
   argument: string,
   clock: SiteClock,
   folder: string,
-): { readonly governor: Governor; close(): Promise<void> } {
+): { readonly governor: Governor; readonly books: EnergyBooks; close(): Promise<void> } {
   const at = argument.lastIndexOf('#');
   const [file, name] = [argument.slice(0, at), argument.slice(at + 1)];
   const site = readHomes(file).homes.find((home) => home.name === name);
@@ -61,6 +62,8 @@ export function openSimulatedHome(
     nowMs: () => home.nowMs,
     speed: clock.speed,
   });
+  /** Trained since the last stretch of time. */
+  let tokens = 0;
   const tick = (): void => {
     const nowMs = siteMs(clock, Date.now());
     const { powerW, standing } = governor.decision;
@@ -77,7 +80,7 @@ export function openSimulatedHome(
         {
           part: 'island',
           name,
-          tokens: null,
+          tokens: i === spans.length - 1 ? tokens : 0,
           energyOrigin: SIMULATED,
           splitOrigin: SIMULATED,
           average: around.averageAt(fromMs),
@@ -90,6 +93,7 @@ export function openSimulatedHome(
         started: started && i === 0,
       });
     }
+    if (spans.length > 0) tokens = 0;
     spans.length = 0;
     without.length = 0;
     const now: HomeNow = {
@@ -107,6 +111,16 @@ export function openSimulatedHome(
   const timer = setInterval(tick, TICK_MS);
   return {
     governor,
+    // An hour of a simulated home is no hour of the run: what it used is in its report, and not handed in.
+    books: {
+      begin() {},
+      trained: (more) => {
+        tokens += more;
+      },
+      handIn: undefined,
+      settle() {},
+      end() {},
+    },
     async close() {
       clearInterval(timer);
       tick();

@@ -1,7 +1,7 @@
 import type { Factors, RunEnergy } from '../coordinator/run-energy.ts';
 import { estimateEnergy, SUSTAINABLE_WEB_DESIGN } from '../energy/accounting/index.ts';
 import { QUALITIES, type Quality, worstQuality } from '../energy/figure.ts';
-import { percent } from './live/format.ts';
+import { gramsCO2e, percent, watthours } from './live/format.ts';
 
 /** What a run used and emitted, in words for the reader of a report: every figure with how it was got. */
 
@@ -33,14 +33,10 @@ const booksWords = ({ islands, withBooks }: RunEnergy): string =>
   `books of ${withBooks} of ${islands} island${islands === 1 ? '' : 's'}, as they claim`;
 
 const restWords = ({ estimatedWh, parts }: RunEnergy, { wattsPerCore }: Factors): string =>
-  `the rest, ${energyText(estimatedWh - parts.networkWh)} with the coordinator's ${energyText(parts.coordinatorWh)}, CPU seconds × ${wattsPerCore} W for each busy core (assumed)`;
+  `the rest, ${watthours(estimatedWh - parts.networkWh)} with the coordinator's ${watthours(parts.coordinatorWh)}, CPU seconds × ${wattsPerCore} W for each busy core (assumed)`;
 
 const networkWords = (wh: number): string =>
-  `the network ${energyText(wh)} (assumed: ${SUSTAINABLE_WEB_DESIGN.whPerGB} Wh/GB, ${SUSTAINABLE_WEB_DESIGN.source})`;
-
-/** 1234.5 → 1.23 kWh */
-export const energyText = (wh: number): string =>
-  Math.abs(wh) >= 999.5 ? `${(wh / 1000).toPrecision(3)} kWh` : `${Number(wh.toPrecision(3))} Wh`;
+  `the network ${watthours(wh)} (assumed: ${SUSTAINABLE_WEB_DESIGN.whPerGB} Wh/GB, ${SUSTAINABLE_WEB_DESIGN.source})`;
 
 /** A total is as good as its worst part. */
 function qualityOfRun({ qualityWh }: RunEnergy): Quality {
@@ -74,23 +70,20 @@ export const costWords = ({ cost }: Pick<RunEnergy, 'cost'>): string =>
 export function bookLines(energy: RunEnergy): readonly string[] {
   if (energy.withBooks === 0) return [];
   const { counterfactualG, storedDebtWh, marginal, market, cost, embodiedG, withEmbodied, islands } = energy;
-  const debt = Math.abs(storedDebtWh) < 1 ? '' : `; batteries hold ${energyText(storedDebtWh)} less than they would`;
+  const debt = Math.abs(storedDebtWh) < 1 ? '' : `; batteries hold ${watthours(storedDebtWh)} less than they would`;
   return [
     `by source: ${sourceShares(energy)}`,
     `by method: ${qualityShares(energy)}`,
-    `counterfactual, what training caused: ${grams(counterfactualG)}${debt}`,
+    `counterfactual, what training caused: ${gramsCO2e(counterfactualG)}${debt}`,
     ...(marginal.extraImportWh === 0 && marginal.g === 0
       ? []
       : [
-          `the same with marginal intensity, where it is known: ${grams(marginal.g)} for ${energyText(marginal.extraImportWh)} of import`,
+          `the same with marginal intensity, where it is known: ${gramsCO2e(marginal.g)} for ${watthours(marginal.extraImportWh)} of import`,
         ]),
-    ...(market.wh === 0 ? [] : [`market-based, by contract: ${grams(market.g)} for ${energyText(market.wh)}`]),
+    ...(market.wh === 0 ? [] : [`market-based, by contract: ${gramsCO2e(market.g)} for ${watthours(market.wh)}`]),
     ...(cost.length === 0 ? [] : [`cost of the grid's part, where a tariff is known: ${costWords(energy)}`]),
     ...(embodiedG === null
       ? []
-      : [`making the machines: ${grams(embodiedG)}, of ${withEmbodied} of ${islands} whose owners say it`]),
+      : [`making the machines: ${gramsCO2e(embodiedG)}, of ${withEmbodied} of ${islands} whose owners say it`]),
   ];
 }
-
-export const grams = (g: number): string =>
-  Math.abs(g) >= 999.5 ? `${(g / 1000).toPrecision(3)} kgCO2e` : `${Number(g.toPrecision(3))} gCO2e`;

@@ -5,9 +5,9 @@ import type { HomeTotals } from '../simulate/home-records.ts';
 import { parseSpeed, type SiteClock, siteMs, writeClock } from '../simulate/site-clock.ts';
 import { type CommandContext, colorful } from './context.ts';
 import { readHomes, reportedHomes } from './homes.ts';
+import { watthours } from './live/format.ts';
 import { HomesView } from './live/homes-view.ts';
 import type { Summary } from './records.ts';
-import { watthours } from './report/homes-html.ts';
 import { readCurves } from './report/metrics.ts';
 import { reportHtml } from './report/report-html.ts';
 

@@ -6,7 +6,7 @@ import { codecFor } from '../outer/codecs/index.ts';
 import { sendsWhole } from '../outer/settings.ts';
 import type { Job } from '../protocol/run-file.ts';
 import { energyPlanNotices } from './energy-plan-checks.ts';
-import { bytes, count, integer } from './live/format.ts';
+import { bytes, count, gramsCO2e, integer, watthours } from './live/format.ts';
 import { outerNotices } from './outer-checks.ts';
 import { type PreparedRun, prepareRun } from './prepare-run.ts';
 import { type RehearsalOptions, rehearse } from './rehearsal.ts';
@@ -170,10 +170,7 @@ export function planLines(plan: Plan, duration: (seconds: number) => string): re
       `${integer(plan.tokensPerS)} ${unit}/s an island on ${count(plan.threadsPerIsland, 'thread')} (measured)`,
     ),
     fact('time', `about ${duration(plan.timeS)}`),
-    fact(
-      'energy',
-      `about ${plan.energyWh.toPrecision(3)} Wh, ${plan.gCO2e.toPrecision(3)} gCO2e (${plan.energyMethod})`,
-    ),
+    fact('energy', `about ${watthours(plan.energyWh)}, ${gramsCO2e(plan.gCO2e)} (${plan.energyMethod})`),
     ...plan.warnings.map((warning) => `  warning: ${warning}`),
   ];
 }

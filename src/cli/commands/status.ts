@@ -4,9 +4,9 @@ import { HelioError } from '../../errors.ts';
 import { unitOf } from '../../protocol/job.ts';
 import type { Standing } from '../../protocol/standing.ts';
 import { type CommandContext, colorful, print, printJson } from '../context.ts';
-import { energyText, grams, qualityShares, sourceShares } from '../energy-words.ts';
+import { qualityShares, sourceShares } from '../energy-words.ts';
 import { askCoordinator } from '../host-client.ts';
-import { count, duration, integer, severalOf } from '../live/format.ts';
+import { count, duration, gramsCO2e, integer, severalOf, watthours } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { reportLines } from '../report/report-terminal.ts';
 import { readRunFile } from '../run-file.ts';
@@ -76,7 +76,7 @@ export async function status(run: string, context: CommandContext): Promise<numb
       );
       if (energy !== undefined && energy.coveredS > 0)
         print(
-          `  ${' '.repeat(24)} ${energyText(energy.totalWh)} in ${duration(energy.coveredS)}: ${sourceShares(energy)} (${qualityShares(energy)})`,
+          `  ${' '.repeat(24)} ${watthours(energy.totalWh)} in ${duration(energy.coveredS)}: ${sourceShares(energy)} (${qualityShares(energy)})`,
         );
       if ((energy?.refused ?? null) !== null)
         print(`  ${' '.repeat(24)} its last claim of energy is not counted: ${sanitized(energy!.refused!, MOST_WHAT)}`);
@@ -89,7 +89,7 @@ export async function status(run: string, context: CommandContext): Promise<numb
 }
 
 const energyLine = (energy: RunEnergy): string =>
-  `${energyText(energy.totalWh)}, ${grams(energy.attributionalG)} by source, ${grams(energy.counterfactualG)} counterfactual (${qualityShares(energy) || 'assumed'})`;
+  `${watthours(energy.totalWh)}, ${gramsCO2e(energy.attributionalG)} by source, ${gramsCO2e(energy.counterfactualG)} counterfactual (${qualityShares(energy) || 'assumed'})`;
 
 function ended(summary: Summary, folder: string, context: CommandContext): number {
   if (context.json) {

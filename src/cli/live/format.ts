@@ -19,6 +19,22 @@ export function duration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
 }
 
+/** 0.512 Wh, 21.3 Wh, 1.27 kWh */
+export const watthours = (wh: number): string => scaled(wh, ['Wh', 'kWh', 'MWh', 'GWh']);
+
+/** 0.512 gCO2e, 6.06 kgCO2e, 1.2 tCO2e */
+export const gramsCO2e = (g: number): string => scaled(g, ['gCO2e', 'kgCO2e', 'tCO2e']);
+
+function scaled(value: number, units: readonly string[]): string {
+  let unit = 0;
+  let left = value;
+  while (Math.abs(left) >= 999.5 && unit < units.length - 1) {
+    left /= 1000;
+    unit++;
+  }
+  return `${Number(left.toPrecision(3))} ${units[unit]}`;
+}
+
 /** 1234567 → 1,234,567 */
 export const integer = (value: number): string => Math.round(value).toLocaleString('en-US');
 

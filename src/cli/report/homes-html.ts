@@ -2,6 +2,7 @@ import { totalOf } from '../../energy/accounting/index.ts';
 import { clockTime } from '../../energy/policy/index.ts';
 import type { HomeRecord } from '../../simulate/home-records.ts';
 import type { ReportedHome } from '../homes.ts';
+import { gramsCO2e, watthours } from '../live/format.ts';
 import { escapeHtml } from './chart.ts';
 
 /** The homes of a run: a day curve each, and what their training took and cost. */
@@ -17,8 +18,8 @@ export function homesSection(homes: readonly ReportedHome[]): string {
       watthours(t.computeWh.pv),
       watthours(t.computeWh.battery),
       `${watthours(t.computeWh.grid)}${unallocated < 1 ? '' : ` and ${watthours(unallocated)} unallocated`}`,
-      `${t.attributionalG.toFixed(0)} g`,
-      `${t.counterfactualG.toFixed(0)} g`,
+      gramsCO2e(t.attributionalG),
+      gramsCO2e(t.counterfactualG),
     ];
     return `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
   });
@@ -51,6 +52,8 @@ const HEIGHT = 168;
 const LEFT = 96;
 const TOP = 40;
 const BOTTOM = 24;
+const MOST_TICKS = 12;
+const EVERY_HOURS = [1, 3, 6, 12, 24, 48, 96, 240];
 
 function dayCurve({ totals, records, timeZone }: ReportedHome): string {
   if (records.length < 2) return '';
@@ -95,7 +98,9 @@ function dayCurve({ totals, records, timeZone }: ReportedHome): string {
   const ofGrid = mostG - leastG >= 1 ? `grid ${leastG.toFixed(0)} to ${mostG.toFixed(0)} g/kWh` : '';
   const hourMs = 3_600_000;
   const ticks: string[] = [];
-  for (let ms = Math.ceil(first / (3 * hourMs)) * 3 * hourMs; ms <= last; ms += 3 * hourMs)
+  // A dozen of them at most: a run may take days.
+  const everyMs = hourMs * (EVERY_HOURS.find((hours) => (last - first) / (hours * hourMs) <= MOST_TICKS) ?? 720);
+  for (let ms = Math.ceil(first / everyMs) * everyMs; ms <= last; ms += everyMs)
     ticks.push(
       `<text x="${x(ms).toFixed(1)}" y="${HEIGHT - 6}" text-anchor="middle">${clockTime(ms, timeZone)}</text>`,
     );
@@ -108,6 +113,3 @@ ${bars.join('')}
 <path d="${line(({ loadW }) => loadW)}" fill="none" stroke="${LOAD}" stroke-width="1.2"/>${charge}${carbon}
 ${ticks.join('')}</svg>`;
 }
-
-export const watthours = (wh: number): string =>
-  Math.abs(wh) >= 1_000 ? `${(wh / 1_000).toFixed(2)} kWh` : `${wh.toFixed(0)} Wh`;

@@ -84,7 +84,8 @@ export async function readCurves(folder: string): Promise<Curves> {
     if (record.kind !== 'progress') continue;
     const { island, progress } = record;
     if (!training.has(island) && training.size < MOST_CURVES) training.set(island, new Thinned());
-    training.get(island)?.add(progress.step, progress.loss);
+    // An island that rests from its first moment on has no loss yet.
+    if (progress.tokens > 0) training.get(island)?.add(progress.step, progress.loss);
   }
   return {
     validation: validation.points,

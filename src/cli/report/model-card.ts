@@ -1,8 +1,8 @@
 import { softwareCarbonIntensity } from '../../energy/accounting/index.ts';
 import { isLanguage, type ModelConfig, titleOf } from '../../ml/models/model.ts';
 import type { Job } from '../../protocol/run-file.ts';
-import { bookLines, grams } from '../energy-words.ts';
-import { bytes, count, duration, integer } from '../live/format.ts';
+import { bookLines } from '../energy-words.ts';
+import { bytes, count, duration, gramsCO2e, integer, watthours } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { qualityOf, risenSince } from './quality.ts';
 
@@ -33,7 +33,7 @@ ${sentence(job, model, s)}
 ${second === null ? '' : `| ${second.name} | ${second.before} | ${second.after} |\n`}
 ${risen === null ? '' : `- Validation loss: ${risen}.\n`}- Status: ${s.status}, ${integer(s.steps)} steps, ${integer(s.tokens)} ${unit}, ${duration(s.wallS)}.
 - Exchanged: ${bytes(s.bytesPerIsland)} an island; per-step data-parallel would have taken ${bytes(s.bytesPerIslandDataParallel)}.
-- Energy: ${s.energyWh.toPrecision(3)} Wh, ${s.energyMethod}; ${s.gCO2e.toPrecision(3)} gCO2e, ${s.carbonMethod}.${s.energyQuality === undefined ? '' : ` Both together are ${s.energyQuality}.`}
+- Energy: ${watthours(s.energyWh)}, ${s.energyMethod}; ${gramsCO2e(s.gCO2e)}, ${s.carbonMethod}.${s.energyQuality === undefined ? '' : ` Both together are ${s.energyQuality}.`}
 ${
   s.energy === undefined
     ? ''
@@ -56,7 +56,7 @@ function carbonRate({ gCO2e, tokens, energy }: Summary, unit: string): string {
   const made =
     embodiedG === null
       ? 'without the making of the machines'
-      : `with ${grams(embodiedG)} for the making of ${energy!.withEmbodied} of ${energy!.islands} machines`;
+      : `with ${gramsCO2e(embodiedG)} for the making of ${energy!.withEmbodied} of ${energy!.islands} machines`;
   return `- Software Carbon Intensity (ISO/IEC 21031): ${(gPerUnit * 1e9).toPrecision(3)} gCO2e for 10⁹ training ${unit} of this run; ${made}.\n`;
 }
 

@@ -1,7 +1,7 @@
 import type { IslandShare } from '../../coordinator/run-energy.ts';
-import { bookLines, energyText, qualityShares, sourceShares } from '../energy-words.ts';
+import { bookLines, qualityShares, sourceShares } from '../energy-words.ts';
 import type { ReportedHome } from '../homes.ts';
-import { byName, bytes, compact, count, duration, integer, percent } from '../live/format.ts';
+import { byName, bytes, compact, count, duration, gramsCO2e, integer, percent, watthours } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { escapeHtml, lineChart, type Series } from './chart.ts';
 import { homesSection } from './homes-html.ts';
@@ -36,7 +36,7 @@ ${card('Validation loss', number(loss.after, 3), `from ${number(loss.before, 3)}
 ${second === null ? '' : card(second.name === 'right' ? 'Held-out examples right' : 'Perplexity', second.after, `from ${second.before}`)}
 ${card('Bytes an island', bytes(summary.bytesPerIsland), `${ratio.toFixed(0)}× fewer than data-parallel`)}
 ${card('Time computing', percent(summary.computeShare), `waiting ${duration(summary.waitS / Math.max(1, summary.islands))} an island`)}
-${card('Energy', `${summary.energyWh.toPrecision(3)} Wh`, `${summary.gCO2e.toPrecision(3)} gCO₂e, ${summary.energyQuality ?? 'assumed'}`)}
+${card('Energy', watthours(summary.energyWh), `${gramsCO2e(summary.gCO2e)}, ${summary.energyQuality ?? 'assumed'}`)}
 </section>
 <section>${lineChart(validationCurves(runs), { title: 'Validation loss of the merged model', xLabel: 'inner steps of each island', yLabel: lossUnit, width: 860, height: 340 })}</section>
 ${homes === undefined ? '' : homesSection(homes)}
@@ -45,7 +45,7 @@ ${others.length === 0 ? '' : comparison(runs)}
 <section><h2>Where the time went</h2>${timeTable(summary)}</section>
 <section><h2>What travelled</h2>${trafficTable(summary)}<p class="note">${escapeHtml(summary.bytesMethod)}.</p></section>
 ${summary.samples === null ? '' : samples(summary.samples)}
-<section><h2>Energy</h2><p>${summary.energyWh.toPrecision(3)} Wh, ${escapeHtml(summary.energyMethod)}.<br>${summary.gCO2e.toPrecision(3)} gCO₂e, ${escapeHtml(summary.carbonMethod)}.</p>${energyTable(summary)}</section>
+<section><h2>Energy</h2><p>${watthours(summary.energyWh)}, ${escapeHtml(summary.energyMethod)}.<br>${gramsCO2e(summary.gCO2e)}, ${escapeHtml(summary.carbonMethod)}.</p>${energyTable(summary)}</section>
 <footer>Made by Heliotrope on ${escapeHtml(summary.startedAt.slice(0, 10))}. Numbers: summary.json and metrics.jsonl beside this file.</footer>
 </main></body></html>
 `;
@@ -146,8 +146,8 @@ function energyTable({ energy, islandDetails }: Summary): string {
     e === undefined || e.totalWh === 0 ? [] : [energyRow(escapeHtml(island), e)],
   );
   const { coordinatorWh, networkWh } = energy.parts;
-  rows.push(row(['<em>coordinator</em>', energyText(coordinatorWh), '', '', 'assumed']));
-  if (networkWh > 0) rows.push(row(['<em>network</em>', energyText(networkWh), '', '', 'assumed']));
+  rows.push(row(['<em>coordinator</em>', watthours(coordinatorWh), '', '', 'assumed']));
+  if (networkWh > 0) rows.push(row(['<em>network</em>', watthours(networkWh), '', '', 'assumed']));
   rows.push(energyRow('<b>the run</b>', energy));
   const heads = ['', 'energy', 'by source', 'gCO₂e by source · counterfactual', 'by method'];
   const refused = islandDetails.filter(({ energy: e }) => (e?.refused ?? null) !== null);
@@ -161,7 +161,7 @@ function energyTable({ energy, islandDetails }: Summary): string {
 const energyRow = (name: string, e: Omit<IslandShare, 'coveredS' | 'refused'>): string =>
   row([
     name,
-    energyText(e.totalWh),
+    watthours(e.totalWh),
     sourceShares(e),
     `${Number(e.attributionalG.toPrecision(3))} · ${Number(e.counterfactualG.toPrecision(3))}`,
     qualityShares(e),

@@ -2,10 +2,9 @@ import path from 'node:path';
 import pc from 'picocolors';
 import type { HomeTotals } from '../../simulate/home-records.ts';
 import { bookLines } from '../energy-words.ts';
-import { bytes, compact, count, duration, integer, percent } from '../live/format.ts';
+import { bytes, compact, count, duration, gramsCO2e, integer, percent, watthours } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { sanitized } from '../terminal-text.ts';
-import { watthours } from './homes-html.ts';
 import { qualityOf, risenSince } from './quality.ts';
 
 /** The report at the end of a run, as lines for a terminal. */
@@ -44,7 +43,7 @@ export function reportLines(s: Summary, folder: string, colorful: boolean): read
     ),
     fact(
       'energy',
-      `${bold(`${s.energyWh.toPrecision(3)} Wh`)}, ${s.gCO2e.toPrecision(3)} gCO2e${s.energyQuality === undefined ? '' : `, ${s.energyQuality}`}`,
+      `${bold(watthours(s.energyWh))}, ${gramsCO2e(s.gCO2e)}${s.energyQuality === undefined ? '' : `, ${s.energyQuality}`}`,
     ),
     fact('', dim(sanitized(s.energyMethod))),
     ...(s.energy === undefined ? [] : bookLines(s.energy).map((line) => fact('', line))),
@@ -63,7 +62,7 @@ function homeLine({ home, trainedHours, hours, computeWh, counterfactualG }: Hom
   const { pv, battery, grid } = computeWh;
   const share = (wh: number): string => percent(wh / Math.max(1e-9, pv + battery + grid));
   const energy = watthours(pv + battery + grid);
-  return `${home.padEnd(12)} trained ${trainedHours.toFixed(1)} of ${hours.toFixed(1)} h, ${energy}: sun ${share(pv)}, battery ${share(battery)}, grid ${share(grid)}; ${counterfactualG.toFixed(0)} gCO2e counterfactual`;
+  return `${home.padEnd(12)} trained ${trainedHours.toFixed(1)} of ${hours.toFixed(1)} h, ${energy}: sun ${share(pv)}, battery ${share(battery)}, grid ${share(grid)}; ${gramsCO2e(counterfactualG)} counterfactual`;
 }
 
 const quote = (text: string): string => `“${sanitized(text.trim(), MOST_QUOTED).replace(/\s+/g, ' ')}”`;

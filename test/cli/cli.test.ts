@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { bytes, compact, duration, percent } from '../../src/cli/live/format.ts';
+import { bytes, compact, duration, gramsCO2e, percent, watthours } from '../../src/cli/live/format.ts';
 import { emptyView, etaS, fold, shareDone } from '../../src/cli/live/view.ts';
 import { buildProgram } from '../../src/cli/program.ts';
 import type { LiveRecord } from '../../src/cli/records.ts';
@@ -189,4 +189,16 @@ describe('chart', () => {
       expect(y).toBeLessThanOrEqual(156);
     }
   });
+});
+
+it.each([
+  [0, '0 Wh', '0 gCO2e'],
+  [0.51234, '0.512 Wh', '0.512 gCO2e'],
+  [999.4, '999 Wh', '999 gCO2e'],
+  [999.6, '1 kWh', '1 kgCO2e'],
+  [126_730, '127 kWh', '127 kgCO2e'],
+  [-3_510, '-3.51 kWh', '-3.51 kgCO2e'],
+  [4e9, '4 GWh', '4000 tCO2e'],
+])('energy and carbon are told in a unit that can be read: %s', (value, wh, g) => {
+  expect([watthours(value), gramsCO2e(value)]).toEqual([wh, g]);
 });

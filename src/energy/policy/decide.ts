@@ -59,8 +59,9 @@ export function decide(
   }
   const soft = firstOf(SOFT_RULES, situation);
   if (soft !== null) return stopped(situation, memory, soft);
-  if (policy.mode !== 'always') return bySun(situation, memory);
-  const grid = site.isGridConnected ? firstOf(GRID_RULES, situation) : null;
+  // Off the grid whoever trains takes from the sun alone, as the battery is the home's.
+  if (policy.mode !== 'always' || !site.isGridConnected) return bySun(situation, memory);
+  const grid = firstOf(GRID_RULES, situation);
   if (grid === null) return trains(situation, memory, 'at-work', 'It always trains.', mostW(situation));
   // What the home has left is neither dirty nor dear.
   return (surplusW(site, policy) ?? 0) >= site.machine.leastW

@@ -12,4 +12,4 @@ export {
   type SiteForecast,
   type SiteNow,
 } from './site-now.ts';
-export { surplusW } from './surplus.ts';
+export { FULL_PERCENT, surplusW } from './surplus.ts';

@@ -59,7 +59,11 @@ export const HARD_RULES: readonly Rule[] = [
   ({ site, policy }) => {
     if (site.isGridConnected) return null;
     if (policy.trainInOutage) return null;
-    return { reason: 'grid-outage', what: 'The grid is down: what the home has is for the home.', untilMs: null };
+    const { batteryPercent, batteryLastsHours: hours } = site;
+    const lasts = hours === undefined || !Number.isFinite(hours) ? '' : `, about ${hours.toFixed(0)} h`;
+    const has =
+      batteryPercent === undefined ? 'what the home has is' : `the battery's ${batteryPercent.toFixed(0)} % are`;
+    return { reason: 'grid-outage', what: `The grid is down: ${has} for the home${lasts}.`, untilMs: null };
   },
   ({ site, policy }) => {
     const { maxTemperatureC } = policy;

@@ -19,7 +19,9 @@ export interface SiteNow {
     readonly curtailedW?: number | undefined;
   };
   readonly batteryPercent?: number | undefined;
-  /** The owner's reserve, raised for outages; 0 without a battery. */
+  /** How long the battery carries an average household by itself; undefined where nobody knows. */
+  readonly batteryLastsHours?: number | undefined;
+  /** The owner's reserve, and all of the battery in an outage; 0 without a battery. */
   readonly reservePercent: number;
   readonly isGridConnected: boolean;
   /** What the machine draws when it does nothing, the least at which it trains, and the most. */

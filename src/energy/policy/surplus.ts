@@ -7,7 +7,7 @@ import type { SiteNow } from './site-now.ts';
  */
 
 /** Charge from which on the battery counts as full. */
-const FULL_PERCENT = 95;
+export const FULL_PERCENT = 95;
 
 /**
  * Power that training may take without taking from anybody: what goes to the grid or is thrown away, what it draws itself already, and
@@ -15,14 +15,19 @@ const FULL_PERCENT = 95;
  *
  * @returns W; undefined where nobody knows
  */
-export function surplusW({ power, batteryPercent }: SiteNow, { batteryFirst }: Policy): number | undefined {
+export function surplusW(
+  { power, batteryPercent, reservePercent }: SiteNow,
+  { batteryFirst }: Policy,
+): number | undefined {
   const { pvW, gridW, batteryW = 0, loadW, computeW, curtailedW = 0 } = power;
   const chargingW = Math.max(0, -batteryW);
   const dischargingW = Math.max(0, batteryW);
   const isFull = batteryPercent !== undefined && batteryPercent >= FULL_PERCENT;
-  const yieldsW = batteryFirst && !isFull ? 0 : chargingW;
+  // Below the owner's reserve the battery comes first, whatever else the owner says.
+  const isBatteryFirst = !isFull && (batteryFirst || (batteryPercent !== undefined && batteryPercent < reservePercent));
+  const yieldsW = isBatteryFirst ? 0 : chargingW;
   if (gridW !== undefined) return computeW - gridW - dischargingW + yieldsW + curtailedW;
   if (pvW === undefined || loadW === undefined) return undefined;
   // Without a meter at the grid: what the panels give beyond the home, the battery's charge left out.
-  return pvW - loadW - (batteryFirst && !isFull ? chargingW : 0) + curtailedW;
+  return pvW - loadW - (isBatteryFirst ? chargingW : 0) + curtailedW;
 }

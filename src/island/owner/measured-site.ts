@@ -1,5 +1,12 @@
+import { type Home, hoursLeft } from '../../energy/home/index.ts';
 import type { MeterSet, Quantity } from '../../energy/meters/index.ts';
-import type { Override, Signal, SiteForecast, SiteNow } from '../../energy/policy/index.ts';
+import {
+  FULL_PERCENT,
+  type Override,
+  type Signal,
+  type SiteForecast,
+  type SiteNow,
+} from '../../energy/policy/index.ts';
 import { homeOf, reservePercentOf } from '../../energy/site/home.ts';
 import { leastTrainW } from '../../energy/site/site-file.ts';
 import type { Site } from '../../energy/site/site-schema.ts';
@@ -22,40 +29,51 @@ export interface Surroundings {
 /** Quantities without which the sun modes are blind, where a meter is there for them. */
 const NEEDED: readonly Quantity[] = ['grid-power', 'pv-power', 'battery-power', 'battery-charge'];
 
+/** An inverter holds its export limit about so closely, W. */
+const AT_LIMIT_W = 50;
+
 /** A real site: what its meters measure, and what sun, weather and an average household make of the rest. */
 export class MeasuredSite implements SiteView {
   readonly #site: Site;
   readonly #meters: MeterSet;
   readonly #around: Surroundings;
-  readonly #reservePercent: number;
+  readonly #home: Home;
   readonly #silentSinceMs = new Map<string, number>();
+  /** As the mains meter last said: one that falls silent in an outage ends no outage. */
+  #isGridConnected = true;
 
   constructor(site: Site, meters: MeterSet, around: Surroundings) {
     this.#site = site;
     this.#meters = meters;
     this.#around = around;
-    this.#reservePercent = reservePercentOf(homeOf(site));
+    this.#home = homeOf(site);
   }
 
   now(nowMs: number, computeW: number): SiteNow {
     const { machine, household } = this.#site;
-    const measured = (quantity: Quantity): number | undefined => this.#meters.value(quantity)?.value;
+    const measured = (quantity: Quantity): number | undefined => this.#value(quantity);
     const ownW = measured('compute-power') ?? computeW;
     const hasGridMeter = this.#has('grid-power');
     const totalW = measured('load-power');
     const mains = measured('mains');
+    if (mains !== undefined) this.#isGridConnected = mains !== 0;
+    const batteryPercent = measured('battery-charge');
+    const pvW = measured('pv-power') ?? (this.#has('pv-power') ? undefined : this.#around.pvW(nowMs));
     return {
       power: {
-        pvW: measured('pv-power') ?? (this.#has('pv-power') ? undefined : this.#around.pvW(nowMs)),
+        pvW,
         gridW: measured('grid-power'),
         batteryW: measured('battery-power'),
         // The device counts this machine as part of the home.
         loadW: totalW === undefined ? (hasGridMeter ? undefined : household.averageW) : Math.max(0, totalW - ownW),
         computeW: ownW,
+        curtailedW: this.#curtailedW(nowMs, batteryPercent),
       },
-      batteryPercent: measured('battery-charge'),
-      reservePercent: this.#reservePercent,
-      isGridConnected: mains !== 0,
+      batteryPercent,
+      // In an outage all of it is the home's.
+      reservePercent: this.#isGridConnected ? reservePercentOf(this.#home) : 100,
+      batteryLastsHours: this.#batteryLastsHours(batteryPercent),
+      isGridConnected: this.#isGridConnected,
       machine: { idleW: machine.idleW, leastW: leastTrainW(machine), mostW: machine.trainW },
       temperatureC: measured('temperature'),
       idleSinceMs: this.#around.idleSinceMs(),
@@ -70,6 +88,31 @@ export class MeasuredSite implements SiteView {
 
   forecast(nowMs: number): SiteForecast {
     return this.#around.forecast(nowMs);
+  }
+
+  /**
+   * What the inverter throws away, W. No device measures it: it is what the panels should give beyond what they do, while export is at its limit, or in an outage
+   * with a full battery. Where training takes it and more, export leaves its limit, and this is 0.
+   */
+  #curtailedW(nowMs: number, batteryPercent: number | undefined): number | undefined {
+    const [measuredW, gridW] = [this.#value('pv-power'), this.#value('grid-power')];
+    const expectedW = this.#around.pvW(nowMs);
+    if (measuredW === undefined || expectedW === undefined) return undefined;
+    const { exportLimitW } = this.#home;
+    const isAtLimit = this.#isGridConnected
+      ? gridW !== undefined && gridW < 0 && gridW <= AT_LIMIT_W - exportLimitW
+      : batteryPercent === undefined || batteryPercent >= FULL_PERCENT;
+    return isAtLimit ? Math.max(0, expectedW - measuredW) : 0;
+  }
+
+  #batteryLastsHours(batteryPercent: number | undefined): number | undefined {
+    const { battery } = this.#home;
+    if (batteryPercent === undefined || battery.capacityWh === 0) return undefined;
+    return hoursLeft(battery, (batteryPercent / 100) * battery.capacityWh, 0, this.#site.household.averageW);
+  }
+
+  #value(quantity: Quantity): number | undefined {
+    return this.#meters.value(quantity)?.value;
   }
 
   #has(quantity: Quantity): boolean {

@@ -194,6 +194,7 @@ describe('HTTP templates', () => {
 
   it('powerwall-2 signs in, and again when its session has ended', async () => {
     let session = 0;
+    let gridStatus = 'SystemGridConnected';
     const device = await httpDevice(({ method, path, headers, body }) => {
       if (method === 'POST' && path === '/api/login/Basic') {
         const { username, password } = JSON.parse(body);
@@ -207,6 +208,7 @@ describe('HTTP templates', () => {
       }
       if (headers.cookie !== `AuthCookie=a${session}; UserRecord=u`) return { status: 403, body: 'denied' };
       if (path === '/api/system_status/soe') return { body: { percentage: 81.4 } };
+      if (path === '/api/system_status/grid_status') return { body: { grid_status: gridStatus } };
       return {
         body: {
           site: { instant_power: -25 },
@@ -218,10 +220,15 @@ describe('HTTP templates', () => {
     }, true);
     const meter = await openMeter(readTemplate('powerwall-2'), { host: device.host, password: 'ABCDE' });
     try {
-      const values = { 'grid-power': -25, 'pv-power': 2461, 'battery-power': -1890, 'battery-charge': 81.4 };
+      const values = { 'grid-power': -25, 'pv-power': 2461, 'battery-power': -1890, 'battery-charge': 81.4, mains: 1 };
       expect(said(await meter.read())).toEqual(values);
       session++;
       expect(said(await meter.read())).toEqual(values);
+      gridStatus = 'SystemIslandedActive';
+      expect(said(await meter.read())).toEqual({ ...values, mains: 0 });
+      // On the way from one to the other it is neither.
+      gridStatus = 'SystemTransitionToGrid';
+      expect(said(await meter.read()).mains).toMatch(/^HELIO-6102/);
       expect((await read('powerwall-2', { host: device.host, password: 'wrong' }))['pv-power']).toMatch(
         /^HELIO-6104 .*its login says 401/,
       );

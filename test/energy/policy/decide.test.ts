@@ -208,6 +208,38 @@ describe('with sun and battery', () => {
   });
 });
 
+describe('in an outage', () => {
+  const outage: Partial<SiteNow> = {
+    isGridConnected: false,
+    batteryPercent: 63,
+    reservePercent: 100,
+    batteryLastsHours: 14.2,
+  };
+
+  it('what the battery has is the home’s, and it says for how long', () => {
+    const { standing } = new Controller({ mode: 'always' }).decide(surplus(1_000, outage)(0));
+    expect(standing.next!.what).toBe(
+      'The grid is down: the battery’s 63 % are for the home, about 14 h.'.replace('’', "'"),
+    );
+  });
+
+  it('whoever always trains trains on the sun alone, where the owner lets it', () => {
+    const home = new Controller({ mode: 'always', trainInOutage: true, startDelayS: 0, minOffMinutes: 0 });
+    const dark = siteOf({ gridW: 0, batteryW: 700 }, outage);
+    expect(home.decide(dark)).toMatchObject({ standing: { reason: 'no-sun' }, powerW: 0 });
+    // The battery is full, and the inverter throws the sun away.
+    const spills = siteOf({ gridW: 0, batteryW: 0, curtailedW: 900 }, { ...outage, batteryPercent: 100 });
+    expect(home.decide(spills).powerW).toBe(250);
+  });
+
+  it('charge of the battery is no surplus below the reserve, whatever comes first otherwise', () => {
+    const home = new Controller({ trainInOutage: true, batteryFirst: false, startDelayS: 0, minOffMinutes: 0 });
+    const charges = siteOf({ gridW: 0, batteryW: -2_000 }, outage);
+    expect(home.decide(charges).powerW).toBe(0);
+    expect(home.decide({ ...charges, isGridConnected: true, reservePercent: 20 }).powerW).toBe(250);
+  });
+});
+
 describe('the rule that wins is named, by rank', () => {
   const busy = surplus(1_000, {
     override: { kind: 'pause', untilMs: NOON + HOUR },

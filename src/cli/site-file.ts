@@ -13,7 +13,14 @@ export function readSiteFile(file: string): Site {
     ...site,
     grid: { ...site.grid, intensity: at(intensity), ...(tariff === undefined ? {} : { tariff: at(tariff) }) },
     weather: at(site.weather),
+    ...(site.gridOperator === undefined ? {} : { gridOperator: withPaths(site.gridOperator, file) }),
   };
+}
+
+function withPaths(operator: NonNullable<Site['gridOperator']>, siteFile: string): NonNullable<Site['gridOperator']> {
+  const at = <T extends { readonly file?: string | undefined }>(from: T): T =>
+    from.file === undefined ? from : { ...from, file: path.resolve(path.dirname(siteFile), from.file) };
+  return { ...operator, clientId: at(operator.clientId), clientSecret: at(operator.clientSecret) };
 }
 
 type Part = Site['grid']['intensity'] | NonNullable<Site['grid']['tariff']> | Site['weather'];

@@ -3,6 +3,7 @@ import { valueAt } from '../series.ts';
 import { clockTime } from './local-time.ts';
 import type { Policy } from './policy-schema.ts';
 import {
+  allowance,
   expected,
   firstOf,
   GRID_RULES,
@@ -49,7 +50,7 @@ export function decide(
   memory: PolicyMemory,
   nowMs: number,
 ): Decision {
-  const situation: Situation = { site, forecast, policy, timeZone, nowMs };
+  const situation: Situation = { site, forecast, policy, timeZone, nowMs, isOn: memory.isOn };
   const hard = firstOf(HARD_RULES, situation);
   if (hard !== null) return stopped(situation, memory, hard);
   const { override } = site;
@@ -72,7 +73,7 @@ export function decide(
 /** The most that the machine may draw now. */
 function mostW({ site, policy, nowMs }: Situation): number {
   const { mostW: most } = site.machine;
-  return Math.min(most, policy.powerCapW ?? most, strictestSignal(site, nowMs)?.limitW ?? most);
+  return Math.min(most, policy.powerCapW ?? most, strictestSignal(site, nowMs)?.allowedW ?? most);
 }
 
 /** With what the home has left, and from the battery where that is allowed. */
@@ -215,11 +216,18 @@ function nextSun(
   return null;
 }
 
-function trains({ nowMs }: Situation, memory: PolicyMemory, reason: Reason, what: string, powerW: number): Decision {
+function trains(situation: Situation, memory: PolicyMemory, reason: Reason, what: string, powerW: number): Decision {
+  const { site, nowMs, timeZone } = situation;
+  const strictest = strictestSignal(site, nowMs);
+  // Whoever is dimmed reads by whom.
+  const isDimmed = strictest !== null && powerW < site.machine.mostW && powerW >= strictest.allowedW;
+  const said = isDimmed
+    ? standing('training', 'grid-signal', `${what} ${allowance(strictest, timeZone)}.`)
+    : standing('training', reason, what);
   const next = memory.isOn
     ? { ...memory, decidedMs: nowMs }
     : { ...memory, isOn: true, sinceMs: nowMs, timerSinceMs: null, importWh: 0, decidedMs: nowMs };
-  return { standing: standing('training', reason, what), powerW, memory: next };
+  return { standing: said, powerW, memory: next };
 }
 
 function stopped({ nowMs }: Situation, memory: PolicyMemory, { reason, what, untilMs, fix }: Stop): Decision {

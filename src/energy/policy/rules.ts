@@ -2,7 +2,7 @@ import type { Reason } from '../../protocol/standing.ts';
 import { meanOver, type Series } from '../series.ts';
 import { clockTime, endOf, isWithin, localTime } from './local-time.ts';
 import type { Policy } from './policy-schema.ts';
-import type { SiteForecast, SiteNow } from './site-now.ts';
+import type { Signal, SiteForecast, SiteNow } from './site-now.ts';
 
 /** Why the machine may not train, whatever the sun does. */
 export interface Stop {
@@ -21,6 +21,8 @@ export interface Situation {
   readonly policy: Policy;
   readonly timeZone: string;
   readonly nowMs: number;
+  /** Whether it trains until now. */
+  readonly isOn: boolean;
 }
 
 type Rule = (situation: Situation) => Stop | null;
@@ -46,13 +48,16 @@ export const HARD_RULES: readonly Rule[] = [
     policy.mode === 'off'
       ? { reason: 'switched-off', what: 'Its mode is off.', untilMs: null, fix: 'heliotrope provide --mode sun' }
       : null,
-  ({ site, nowMs, timeZone }) => {
-    const signal = strictestSignal(site, nowMs);
-    if (signal === null || signal.limitW >= site.machine.leastW) return null;
-    const until = signal.untilMs === null ? '' : ` until ${clockTime(signal.untilMs, timeZone)}`;
+  ({ site, nowMs, timeZone, isOn }) => {
+    const strictest = strictestSignal(site, nowMs);
+    if (strictest === null) return null;
+    const { signal, allowedW } = strictest;
+    // What the rest of the home takes comes and goes: it begins only with something to spare.
+    const neededW = site.machine.leastW * (signal.of === 'home' && !isOn ? 1.25 : 1);
+    if (allowedW >= neededW) return null;
     return {
       reason: 'grid-signal',
-      what: `${signal.from} allows ${watts(signal.limitW)}${until}, and training needs ${watts(site.machine.leastW)}.`,
+      what: `${allowance(strictest, timeZone)}, and training needs ${watts(neededW)}.`,
       untilMs: signal.untilMs,
     };
   },
@@ -181,14 +186,41 @@ export const firstOf = (rules: readonly Rule[], situation: Situation): Stop | nu
 
 const isOver = (untilMs: number | null, nowMs: number): boolean => untilMs !== null && untilMs <= nowMs;
 
+export interface Allowed {
+  readonly signal: Signal;
+  /** What it leaves to this machine, W. */
+  readonly allowedW: number;
+}
+
 /** What is allowed at most from outside, if anything is. */
-export function strictestSignal({ signals }: SiteNow, nowMs: number): SiteNow['signals'][number] | null {
-  return signals
+export function strictestSignal(site: SiteNow, nowMs: number): Allowed | null {
+  return site.signals
     .filter(({ untilMs }) => !isOver(untilMs, nowMs))
-    .reduce<SiteNow['signals'][number] | null>(
-      (strictest, signal) => (strictest === null || signal.limitW < strictest.limitW ? signal : strictest),
+    .map((signal) => ({ signal, allowedW: leftToMachineW(signal, site.power) }))
+    .reduce<Allowed | null>(
+      (strictest, each) => (strictest === null || each.allowedW < strictest.allowedW ? each : strictest),
       null,
     );
+}
+
+/** Of a limit of the home: what the rest of it leaves, by the meter at the grid, else by sun and household. */
+function leftToMachineW(
+  { limitW, of }: Signal,
+  { gridW, computeW, loadW = 0, pvW = 0, batteryW = 0 }: SiteNow['power'],
+): number {
+  if (of !== 'home') return limitW;
+  const othersW = gridW === undefined ? loadW - pvW - batteryW : gridW - computeW;
+  return Math.max(0, limitW - othersW);
+}
+
+/** Who allows what until when, without a full stop. */
+export function allowance({ signal, allowedW }: Allowed, timeZone: string): string {
+  const until = signal.untilMs === null ? '' : ` until ${clockTime(signal.untilMs, timeZone)}`;
+  const left =
+    signal.of === 'home'
+      ? `the home ${watts(signal.limitW)} of the grid${until}, which leaves ${watts(allowedW)}`
+      : `${watts(allowedW)}${until}`;
+  return `${signal.from} allows ${left}`;
 }
 
 /** The first moment from now at which a forecast is below a limit; null where it never is. */

@@ -46,8 +46,9 @@ export interface SiteNow {
 export interface Signal {
   /** Who says so, for the sentence that the owner reads. */
   readonly from: string;
-  /** The most that the machine may draw; 0 stops it. */
+  /** The most that the machine may draw; 0 stops it. With `of: 'home'` the most that the home may take from the grid. */
   readonly limitW: number;
+  readonly of?: 'home' | undefined;
   /** Null: until it is taken back. */
   readonly untilMs: number | null;
 }

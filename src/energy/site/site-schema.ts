@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { policySchema } from '../policy/policy-schema.ts';
 import { MODULES, MOUNTINGS } from '../sun/system.ts';
+import { gridOperatorSchema } from './grid-operator-schema.ts';
 import { intensitySchema, tariffSchema, weatherSchema } from './sources-schema.ts';
 
 /** `site.yaml`: a home, a laboratory, a data center, as its owner describes it. The one declaration of its type, its validator and its JSON Schema. */
@@ -134,6 +135,7 @@ export const siteSchema = z.strictObject({
     })
     .optional()
     .describe('A switch for an energy manager, evcc or a script of your own.'),
+  gridOperator: gridOperatorSchema.optional().describe('A grid operator whose events dim training, or stop it.'),
   policy: policySchema.prefault({}),
 });
 export type Site = z.output<typeof siteSchema>;

@@ -16,7 +16,7 @@ const seed = z
   .max(2 ** 31)
   .default(1)
   .describe('Another seed, another course of the same statistics.');
-const baseUrl = z
+export const baseUrl = z
   .url({ protocol: /^https?$/ })
   .max(300)
   .refine((text) => {

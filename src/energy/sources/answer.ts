@@ -30,13 +30,19 @@ export async function fetchJson(
     readonly headers?: Readonly<Record<string, string>>;
     readonly timeoutMs: number;
     readonly nowMs: () => number;
+    /** Is sent by POST. */
+    readonly form?: URLSearchParams;
+    /** What becomes of it now, in place of what is said of fallbacks. */
+    readonly again?: string;
   },
 ): Promise<unknown> {
+  const { again = AGAIN, form } = options;
   const at = `${name} at ${url.host}`;
   let text: string;
   try {
     const response = await fetch(url, {
       headers: { accept: 'application/json', ...options.headers },
+      ...(form === undefined ? {} : { method: 'POST', body: form }),
       redirect: 'manual',
       // Of the whole, body and all.
       signal: AbortSignal.timeout(options.timeoutMs),
@@ -44,7 +50,7 @@ export async function fetchJson(
     const { status } = response;
     if (status !== 200) {
       await response.body?.cancel();
-      throw refusal(at, url, status, response.headers.get('retry-after'), options.nowMs());
+      throw refusal(at, url, status, response.headers.get('retry-after'), options.nowMs(), again);
     }
     text = await bounded(at, response);
   } catch (error) {
@@ -54,18 +60,25 @@ export async function fetchJson(
     throw new NoAnswer(
       'HELIO-6201',
       late ? `${at} did not answer within ${options.timeoutMs / 1000} s.` : `${at} cannot be reached: ${cause}.`,
-      AGAIN,
+      again,
     );
   }
   try {
     return JSON.parse(text);
   } catch {
     const instead = /^\s*</.test(text) ? 'HTML' : text.trim() === '' ? 'nothing' : 'something cut short or malformed';
-    throw new NoAnswer('HELIO-6202', `${at} answered ${instead} instead of JSON.`, `Check the base URL. ${AGAIN}`);
+    throw new NoAnswer('HELIO-6202', `${at} answered ${instead} instead of JSON.`, `Check the base URL. ${again}`);
   }
 }
 
-function refusal(at: string, url: URL, status: number, retryAfter: string | null, nowMs: number): NoAnswer {
+function refusal(
+  at: string,
+  url: URL,
+  status: number,
+  retryAfter: string | null,
+  nowMs: number,
+  again: string,
+): NoAnswer {
   if (status === 401 || status === 403)
     return new NoAnswer('HELIO-6204', `${at} refused (${status}).`, 'Check the token, and what the account may ask.');
   const seconds = Number(retryAfter);
@@ -74,7 +87,7 @@ function refusal(at: string, url: URL, status: number, retryAfter: string | null
     return new NoAnswer(
       'HELIO-6201',
       `${at} says ${status}${status === 429 ? ': asked too often' : ''}.`,
-      AGAIN,
+      again,
       retryAfter !== null && afterMs > 0 ? Math.min(afterMs, 24 * 3_600_000) : undefined,
     );
   return new NoAnswer('HELIO-6202', `${at} says ${status} to ${url.pathname}.`, 'Check base URL and zone.');

@@ -30,7 +30,11 @@ export function shaped<T>(name: string, schema: z.ZodType<T>, answer: unknown): 
 }
 
 /** @throws HelioError HELIO-6203 where the variable or file is not there */
-export function secret(from: { env?: string | undefined; file?: string | undefined }, deps: SourceDeps): string {
+export function secret(
+  from: { env?: string | undefined; file?: string | undefined },
+  deps: SourceDeps,
+  key = 'token',
+): string {
   let found = from.env === undefined ? undefined : deps.env[from.env];
   if (found === undefined && from.file !== undefined)
     try {
@@ -43,8 +47,8 @@ export function secret(from: { env?: string | undefined; file?: string | undefin
   const where = [from.env === undefined ? [] : `the variable ${from.env}`, from.file ?? []].flat().join(' nor ');
   throw new HelioError(
     'HELIO-6203',
-    where === '' ? 'A token is needed, and neither env nor file is given.' : `There is no token in ${where}.`,
-    'Set it, or name another under `token`.',
+    where === '' ? 'A token is needed, and neither env nor file is given.' : `There is no ${key} in ${where}.`,
+    `Set it, or name another under \`${key}\`.`,
   );
 }
 

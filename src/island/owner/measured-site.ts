@@ -21,7 +21,7 @@ export interface Surroundings {
   pricePerKWh(nowMs: number): number | undefined;
   /** Since when nobody has used this machine. */
   idleSinceMs(): number | undefined;
-  signals(nowMs: number): readonly Signal[];
+  signals(nowMs: number, machine: SiteNow['machine']): readonly Signal[];
   override(nowMs: number): Override | null;
   dataThisMonthBytes(): number;
 }
@@ -52,6 +52,7 @@ export class MeasuredSite implements SiteView {
   now(nowMs: number, computeW: number): SiteNow {
     const { machine, household } = this.#site;
     const measured = (quantity: Quantity): number | undefined => this.#value(quantity);
+    const bounds = { idleW: machine.idleW, leastW: leastTrainW(machine), mostW: machine.trainW };
     const ownW = measured('compute-power') ?? computeW;
     const hasGridMeter = this.#has('grid-power');
     const totalW = measured('load-power');
@@ -74,13 +75,13 @@ export class MeasuredSite implements SiteView {
       reservePercent: this.#isGridConnected ? reservePercentOf(this.#home) : 100,
       batteryLastsHours: this.#batteryLastsHours(batteryPercent),
       isGridConnected: this.#isGridConnected,
-      machine: { idleW: machine.idleW, leastW: leastTrainW(machine), mostW: machine.trainW },
+      machine: bounds,
       temperatureC: measured('temperature'),
       idleSinceMs: this.#around.idleSinceMs(),
       intensityGPerKWh: this.#around.intensityGPerKWh(nowMs),
       pricePerKWh: this.#around.pricePerKWh(nowMs),
       dataThisMonthBytes: this.#around.dataThisMonthBytes(),
-      signals: this.#around.signals(nowMs),
+      signals: this.#around.signals(nowMs, bounds),
       override: this.#around.override(nowMs),
       silentMeter: this.#silentMeter(nowMs),
     };

@@ -208,6 +208,40 @@ describe('with sun and battery', () => {
   });
 });
 
+describe('a signal from outside', () => {
+  const always = (): Controller => new Controller({ mode: 'always' });
+  const signal = (limitW: number, of?: 'home') => [{ from: 'The grid operator', limitW, untilMs: NOON + HOUR, of }];
+
+  it('that dims is named while it trains', () => {
+    const { standing, powerW } = always().decide(siteOf({}, { signals: signal(200) }));
+    expect([powerW, standing.reason, standing.next!.what]).toEqual([
+      200,
+      'grid-signal',
+      'It always trains. The grid operator allows 200 W until 13:00.',
+    ]);
+    // One that leaves it all that it draws is none of its business.
+    expect(always().decide(siteOf({}, { signals: signal(900) })).standing.reason).toBe('at-work');
+  });
+
+  it('of the whole home leaves what the rest of it does not take', () => {
+    const home = always();
+    home.memory = { ...home.memory, isOn: true };
+    const taking = (gridW: number, computeW: number) => siteOf({ gridW, computeW }, { signals: signal(2_000, 'home') });
+    // 1,800 W without the machine leave 200 W.
+    expect(home.decide(taking(2_050, 250)).powerW).toBe(200);
+    const stopped = home.decide(taking(2_500, 200));
+    expect([stopped.powerW, stopped.standing.next!.what]).toEqual([
+      0,
+      'The grid operator allows the home 2000 W of the grid until 13:00, which leaves 0 W, and training needs 150 W.',
+    ]);
+    // It begins again only with something to spare.
+    expect(home.decide(taking(1_860, 40)).powerW).toBe(0);
+    expect(home.decide(taking(1_800, 40)).powerW).toBe(240);
+    // Sun that goes to the grid is added.
+    expect(home.decide(taking(-500, 40)).powerW).toBe(250);
+  });
+});
+
 describe('in an outage', () => {
   const outage: Partial<SiteNow> = {
     isGridConnected: false,

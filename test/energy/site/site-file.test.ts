@@ -33,6 +33,21 @@ describe('says where it is wrong, and what to do', () => {
     ['a place that is none', HOME.replace('48', '148'), /site\.yaml:2:13: location\.latitudeDeg is 148: too big/],
     ['a time zone that is none', HOME.replace('Europe/Berlin', 'Europe/Freiburg'), /timeZone.*IANA time zone/],
     ['no YAML', `${HOME}  x: [`, /site\.yaml:\d+:\d+/],
+    [
+      'a secret in two places',
+      `${HOME}gridOperator: { kind: openadr-3, baseUrl: "https://vtn.example", program: p, clientId: { text: a }, clientSecret: { env: A, file: b } }`,
+      /gridOperator\.clientSecret.*give one of env, file, text/s,
+    ],
+    [
+      'a password in an address',
+      `${HOME}gridOperator: { kind: openadr-3, baseUrl: "https://me:pw@vtn.example", program: p, clientId: { text: a }, clientSecret: { env: A } }`,
+      /gridOperator\.baseUrl.*no user, password/s,
+    ],
+    [
+      'an operator that is asked too rarely',
+      `${HOME}gridOperator: { kind: openadr-3, baseUrl: "https://vtn.example", program: p, clientId: { text: a }, clientSecret: { env: A }, pollS: 60 }`,
+      /gridOperator\.pollS is 60: too big/,
+    ],
     ['kW of panels', HOME.replace('8000', '8'), /peakW is 8.*If you meant 8 kW, write 8000/s],
     ['kW of export', HOME.replace('solar:', 'solar:\n  exportLimitW: 5'), /exportLimitW is 5 W.*5000 for 5 kW/s],
     ['kWh of battery', HOME.replace('10000', '10'), /capacityWh is 10.*If you meant 10 kWh, write 10000/s],

@@ -1,8 +1,10 @@
+import path from 'node:path';
 import type { MachineMade } from '../../../energy/accounting/index.ts';
 import { MeterSet, openNamedMeter, type Settings } from '../../../energy/meters/index.ts';
 import type { SiteForecast } from '../../../energy/policy/index.ts';
 import type { Site } from '../../../energy/site/site-schema.ts';
 import { modelledPvW, plantOf, pvForecast } from '../../../energy/site/solar.ts';
+import { GridOperator } from '../../../energy/sources/grid-operator.ts';
 import { makeFolder } from '../../../files.ts';
 import type { Standing } from '../../../protocol/standing.ts';
 import type { EnergyBooks } from '../../host.ts';
@@ -44,7 +46,19 @@ const FORECAST_HOURS = 48;
 export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
   const { site, folder } = options;
   makeFolder(folder);
+  makeFolder(path.join(folder, 'sources'));
   const grid = await watchGrid(site, folder, options.say);
+  const operator =
+    site.gridOperator === undefined
+      ? undefined
+      : new GridOperator(site.gridOperator, {
+          nowMs: Date.now,
+          random: Math.random,
+          cacheFolder: path.join(folder, 'sources'),
+          env: process.env,
+          say: options.say,
+        });
+  await operator?.poll();
   const opened = await Promise.all(
     site.meters.map(({ template, ...settings }) => openNamedMeter(template, settings as Settings)),
   );
@@ -60,7 +74,12 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
       : await openSwitch({
           ...site.signals,
           token: site.signals.token,
-          standing: () => ({ site: site.name, ...governor.decision.standing, powerW: governor.decision.powerW }),
+          standing: () => ({
+            site: site.name,
+            ...governor.decision.standing,
+            powerW: governor.decision.powerW,
+            ...(operator === undefined ? {} : { gridOperator: operator.standing }),
+          }),
           changed: () => changed(),
         }).catch(async (error: unknown) => {
           await meters.stop();
@@ -90,7 +109,7 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
       intensityGPerKWh: () => grid.intensityGPerKWh(Date.now()),
       pricePerKWh: () => grid.pricePerKWh(Date.now()),
       idleSinceMs: () => idle.idleSinceMs(),
-      signals: (nowMs) => signals?.signals(nowMs) ?? [],
+      signals: (nowMs, machine) => [...(signals?.signals(nowMs) ?? []), ...(operator?.signals(nowMs, machine) ?? [])],
       override: () => readOverride(folder),
       dataThisMonthBytes: () => data.thisMonthBytes,
     }),
@@ -106,9 +125,11 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
   const shown = new StandingFile(folder, site.name);
   let said = '';
   const tick = (): void => {
+    // It is not waited for: what it says counts at the next tick.
+    void operator?.poll();
     governor.tick();
     const { standing } = governor.decision;
-    keepStanding(() => shown.write(governor, meters.held().length, Date.now()));
+    keepStanding(() => shown.write(governor, meters.held().length, Date.now(), operator?.standing));
     const words = `${standing.state} ${standing.reason}`;
     if (words === said) return;
     said = words;

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type PolicyMemory, policyMemorySchema } from '../../../energy/policy/index.ts';
+import type { OperatorStanding } from '../../../energy/sources/grid-operator.ts';
 import { writeWhole } from '../../../files.ts';
 import type { Governor } from '../../owner/governor.ts';
 
@@ -20,10 +21,22 @@ export class StandingFile {
   }
 
   /** @param meters how many quantities are measured @throws HelioError HELIO-3002 to 3004; it is written the next time */
-  write({ decision: { standing, powerW }, memory }: Governor, meters: number, nowMs: number): void {
-    const news = `${standing.state} ${standing.reason} ${standing.next?.atS} ${memory.startsMs.join()}`;
+  write(
+    { decision: { standing, powerW }, memory }: Governor,
+    meters: number,
+    nowMs: number,
+    gridOperator?: OperatorStanding | undefined,
+  ): void {
+    const news = `${standing.state} ${standing.reason} ${standing.next?.atS} ${memory.startsMs.join()} ${gridOperator?.problem}`;
     if (news === this.#news && Math.abs(nowMs - this.#wroteMs) < WRITE_MS) return;
-    const shown = { site: this.#site, atMs: nowMs, standing, powerW, meters };
+    const shown = {
+      site: this.#site,
+      atMs: nowMs,
+      standing,
+      powerW,
+      meters,
+      ...(gridOperator === undefined ? {} : { gridOperator }),
+    };
     writeWhole(path.join(this.#folder, 'standing.json'), `${JSON.stringify(shown)}\n`);
     writeWhole(memoryIn(this.#folder), `${JSON.stringify(memory)}\n`);
     this.#news = news;

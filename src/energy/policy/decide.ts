@@ -15,8 +15,8 @@ import {
   strictestSignal,
   watts,
 } from './rules.ts';
-import type { PolicyMemory, SiteForecast, SiteNow } from './site-now.ts';
-import { surplusW } from './surplus.ts';
+import type { PolicyMemory, SiteForecast, SiteNow, Vehicle } from './site-now.ts';
+import { homeSurplusW, surplusW, takenFirst } from './surplus.ts';
 
 export interface Decision {
   /** Where the site stands: `training`, or `away` with the one rule that wins, what happens next and when. */
@@ -60,6 +60,8 @@ export function decide(
   }
   const soft = firstOf(SOFT_RULES, situation);
   if (soft !== null) return stopped(situation, memory, soft);
+  if (site.isCheapNow === true && site.isGridConnected && firstOf(GRID_RULES, situation) === null)
+    return trains(situation, memory, 'at-work', 'Power from the grid is cheap now, says evcc.', mostW(situation));
   // Off the grid whoever trains takes from the sun alone, as the battery is the home's.
   if (policy.mode !== 'always' || !site.isGridConnected) return bySun(situation, memory);
   const grid = firstOf(GRID_RULES, situation);
@@ -100,6 +102,10 @@ function bySun(situation: Situation, memory: PolicyMemory): Decision {
   if (next.isOn) return trains(situation, next, 'at-work', sunSentence(situation, surplus, battery, next), powerW);
   return stopped(situation, next, sunStop(situation, next, surplus, neededW));
 }
+
+/** Cars that charge with the sun and come first. */
+const waitingVehicles = ({ site, policy }: Situation): readonly Vehicle[] =>
+  takenFirst(site.vehicles ?? [], homeSurplusW(site, policy) ?? 0);
 
 /** While off: enough for a while starts it, unless it stopped a moment ago or has started too often. */
 function waiting({ policy, nowMs }: Situation, memory: PolicyMemory, isEnough: boolean): PolicyMemory {
@@ -145,7 +151,10 @@ function running(
 }
 
 /** Whether the battery may train: above a level that is higher to start than to go on, and never into the reserve. */
-function batteryAllows({ site, policy }: Situation, { isOn }: PolicyMemory): boolean {
+function batteryAllows(situation: Situation, { isOn }: PolicyMemory): boolean {
+  const { site, policy } = situation;
+  // What the battery gives to training, the sun would lack at the car.
+  if (waitingVehicles(situation).length > 0) return false;
   const { batteryPercent, reservePercent } = site;
   if (policy.mode !== 'sun-and-battery' || batteryPercent === undefined || !site.isGridConnected) return false;
   const stop = Math.max(policy.batteryStopPercent, reservePercent);
@@ -171,7 +180,10 @@ function sunSentence(
 /** Why it waits for power, and until when. */
 function sunStop(situation: Situation, memory: PolicyMemory, surplus: number, neededW: number): Stop {
   const { site, forecast, policy, nowMs, timeZone } = situation;
-  const has = `${watts(Math.max(0, surplus))} surplus`;
+  const first = waitingVehicles(situation)
+    .map(({ name, moreW }) => `${name}, which would take ${watts(moreW)} more`)
+    .join(', and ');
+  const has = `${watts(Math.max(0, surplus))} surplus${first === '' ? '' : ` after ${first}`}`;
   if (memory.timerSinceMs !== null) {
     const atMs = startsAtMs(policy, memory);
     const isSoon = atMs <= memory.timerSinceMs + 1000 * policy.startDelayS;

@@ -11,5 +11,6 @@ export {
   type Signal,
   type SiteForecast,
   type SiteNow,
+  type Vehicle,
 } from './site-now.ts';
 export { FULL_PERCENT, surplusW } from './surplus.ts';

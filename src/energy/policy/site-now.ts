@@ -31,6 +31,10 @@ export interface SiteNow {
   readonly idleSinceMs?: number | undefined;
   readonly intensityGPerKWh?: number | undefined;
   readonly pricePerKWh?: number | undefined;
+  /** Cars that come first. */
+  readonly vehicles?: readonly Vehicle[] | undefined;
+  /** Power from the grid is cheap now, as the home's energy manager says, which takes it as well. */
+  readonly isCheapNow?: boolean | undefined;
   readonly dataThisMonthBytes: number;
   /** What somebody outside asks for; the strictest counts. */
   readonly signals: readonly Signal[];
@@ -40,6 +44,15 @@ export interface SiteNow {
   readonly plan?: GridPlan | undefined;
   /** A meter that the mode needs and that says nothing: its name, and since when. */
   readonly silentMeter?: { readonly name: string; readonly sinceMs: number } | undefined;
+}
+
+/** A car, or another load of evcc's, that would take sun before training does. */
+export interface Vehicle {
+  readonly name: string;
+  /** The least with which it begins; 0 while it charges. */
+  readonly leastW: number;
+  /** What it would take beyond what it takes. */
+  readonly moreW: number;
 }
 
 /** A home's energy manager dims, or a grid operator has an event. */

@@ -1,5 +1,5 @@
 import type { Policy } from './policy-schema.ts';
-import type { SiteNow } from './site-now.ts';
+import type { SiteNow, Vehicle } from './site-now.ts';
 
 /**
  * What a home has left for training, after evcc's law (core/loadpoint.go `pvMaxCurrent`, core/site.go `sitePower`) with the battery's evening in mind: an island
@@ -10,12 +10,34 @@ import type { SiteNow } from './site-now.ts';
 export const FULL_PERCENT = 95;
 
 /**
- * Power that training may take without taking from anybody: what goes to the grid or is thrown away, what it draws itself already, and
+ * Power that training may take without taking from anybody, cars that charge with the sun included.
+ *
+ * @returns W; undefined where nobody knows
+ */
+export function surplusW(site: SiteNow, policy: Policy): number | undefined {
+  const ofHomeW = homeSurplusW(site, policy);
+  return ofHomeW === undefined
+    ? undefined
+    : ofHomeW - takenFirst(site.vehicles ?? [], ofHomeW).reduce((sum, { moreW }) => sum + moreW, 0);
+}
+
+/** Those of the vehicles that would take of a surplus: whoever charges takes what there is, another begins with its least. In their order. */
+export function takenFirst(vehicles: readonly Vehicle[], surplusW: number): readonly Vehicle[] {
+  let leftW = surplusW;
+  return vehicles.filter(({ leastW, moreW }) => {
+    if (leastW > 0 && leftW < leastW) return false;
+    leftW -= moreW;
+    return true;
+  });
+}
+
+/**
+ * Power that the home itself has left: what goes to the grid or is thrown away, what it draws itself already, and
  * what charges the battery where that comes second or the battery is full.
  *
  * @returns W; undefined where nobody knows
  */
-export function surplusW(
+export function homeSurplusW(
   { power, batteryPercent, reservePercent }: SiteNow,
   { batteryFirst }: Policy,
 ): number | undefined {

@@ -57,10 +57,10 @@ const CHECKS: readonly ((site: Site, file: string) => void)[] = [
         'Make it less, or leave it out.',
       );
   },
-  ({ policy, solar, battery, meters }, file) => {
+  ({ policy, solar, battery, meters, evcc }, file) => {
     const { mode, batteryStartPercent, batteryStopPercent } = policy;
     // What a meter says need not be described.
-    const isBlind = meters.length === 0;
+    const isBlind = meters.length === 0 && evcc === undefined;
     if ((mode === 'sun' || mode === 'sun-and-battery') && solar === undefined && isBlind)
       throw wrong(
         `${file}: policy.mode is ${mode}, and the site has no solar panels and no meter.`,

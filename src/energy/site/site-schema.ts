@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { policySchema } from '../policy/policy-schema.ts';
 import { MODULES, MOUNTINGS } from '../sun/system.ts';
 import { gridOperatorSchema } from './grid-operator-schema.ts';
-import { intensitySchema, tariffSchema, weatherSchema } from './sources-schema.ts';
+import { evccAddress, intensitySchema, tariffSchema, weatherSchema } from './sources-schema.ts';
 
 /** `site.yaml`: a home, a laboratory, a data center, as its owner describes it. The one declaration of its type, its validator and its JSON Schema. */
 
@@ -135,6 +135,20 @@ export const siteSchema = z.strictObject({
     })
     .optional()
     .describe('A switch for an energy manager, evcc or a script of your own.'),
+  evcc: z
+    .strictObject({
+      ...evccAddress,
+      vehiclesFirst: z
+        .boolean()
+        .default(true)
+        .describe('Cars that charge with the sun (modes pv and minpv) come before training.'),
+      cheapHours: z
+        .boolean()
+        .default(false)
+        .describe('While evcc charges with cheap power from the grid (its smart cost limit), training takes it too.'),
+    })
+    .optional()
+    .describe('evcc: its meters are those of the home, and training gets what its cars leave.'),
   gridOperator: gridOperatorSchema.optional().describe('A grid operator whose events dim training, or stop it.'),
   policy: policySchema.prefault({}),
 });

@@ -100,6 +100,16 @@ export const intensitySchema = z.discriminatedUnion('kind', [
 ]);
 export type IntensityConfig = z.output<typeof intensitySchema>;
 
+/** Where evcc is. */
+export const evccAddress = {
+  host: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,253}$|^\[[0-9A-Fa-f:.]{2,45}\]$/, 'a name or an address, without http:// and port')
+    .default('evcc.local')
+    .describe('Address of evcc.'),
+  port: z.int().min(1).max(65_535).default(7070),
+};
+
 export const tariffSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('constant').describe('One price for all hours.'),
@@ -122,6 +132,11 @@ export const tariffSchema = z.discriminatedUnion('kind', [
     zone,
     seed,
     perKWh: price.default(0.3).describe('Mean price of a kWh.'),
+    currency,
+  }),
+  z.strictObject({
+    kind: z.literal('evcc').describe('Prices as evcc knows them, with its forecast.'),
+    ...evccAddress,
     currency,
   }),
 ]);

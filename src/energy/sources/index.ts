@@ -4,6 +4,7 @@ import { priceSeries, syntheticGrid, syntheticSky, weatherUnder, type Zone, zone
 import { HOUR_MS, type Series } from '../series.ts';
 import type { IntensityConfig, TariffConfig, WeatherConfig } from '../site/sources-schema.ts';
 import { clearSkyWeather, type Place, type Weather } from '../sun/index.ts';
+import { evccTariff } from './evcc.ts';
 import type { Fed, Feed, SourceDeps } from './feed.ts';
 import { openMeteoFeed } from './open-meteo.ts';
 import { INTENSITY, type Points, PRICE, seriesFrom } from './points.ts';
@@ -67,14 +68,19 @@ export function openSources(config: SourcesConfig, deps: SourceDeps): Sources {
     kind: each.kind,
     get: weatherOf(each, config, deps),
   }));
-  const prices = tariff === undefined ? undefined : tariffOf(tariff, config);
+  const prices = tariff === undefined ? undefined : tariffOf(tariff, config, deps);
   return {
     intensity: (fromMs, toMs) =>
       firstOf(intensities, fromMs, toMs, hasIntensity, (figures, insteadOf) => ({
         ...(figures.averageG && { averageG: marked(figures.averageG, insteadOf) }),
         ...(figures.marginalG && { marginalG: marked(figures.marginalG, insteadOf) }),
       })).then((found) => found ?? {}),
-    tariff: async (fromMs, toMs) => prices?.(fromMs, toMs),
+    tariff: async (fromMs, toMs) =>
+      prices?.(fromMs, toMs).catch((error: unknown) => {
+        // A price that nobody knows is none; the feed has said why.
+        if (error instanceof HelioError) return undefined;
+        throw error;
+      }),
     weather: (fromMs, toMs) =>
       firstOf(skies, fromMs, toMs, isWeather(fromMs, toMs), (figures, insteadOf) => ({
         ...figures,
@@ -236,7 +242,7 @@ function constantSeries(value: number, fromMs: number, toMs: number, origin: Ori
   return { startMs, stepMs: HOUR_MS, values, origin };
 }
 
-function tariffOf(config: TariffConfig, site: SourcesConfig): Get<TariffFigures> {
+function tariffOf(config: TariffConfig, site: SourcesConfig, deps: SourceDeps): Get<TariffFigures> {
   const { currency } = config;
   switch (config.kind) {
     case 'constant':
@@ -249,6 +255,16 @@ function tariffOf(config: TariffConfig, site: SourcesConfig): Get<TariffFigures>
       const points = pointsOf(config, config.unit === 'MWh' ? 0.001 : 1);
       const origin: Origin = { quality: 'assumed', method: config.path };
       return async (fromMs, toMs) => ({ perKWh: seriesFrom(points, PRICE, fromMs, toMs, origin), currency });
+    }
+    case 'evcc': {
+      const feed = evccTariff(config, deps);
+      return async (fromMs, toMs) => {
+        const fed = await feed.get(fromMs, toMs);
+        return {
+          perKWh: seriesFrom(fed.value, PRICE, fromMs, toMs, originOf(fed, 'evcc, tariff of the grid')),
+          currency,
+        };
+      };
     }
     case 'synthetic': {
       const zone = zoneNamed(config.zone ?? site.zone);

@@ -10,6 +10,7 @@ import {
 import { homeOf, reservePercentOf } from '../../energy/site/home.ts';
 import { leastTrainW } from '../../energy/site/site-file.ts';
 import type { Site } from '../../energy/site/site-schema.ts';
+import type { EvccState } from '../../energy/sources/evcc.ts';
 import type { SiteView } from './governor.ts';
 
 /** What is known of a site from elsewhere than its meters. */
@@ -19,6 +20,8 @@ export interface Surroundings {
   forecast(nowMs: number): SiteForecast;
   intensityGPerKWh(nowMs: number): number | undefined;
   pricePerKWh(nowMs: number): number | undefined;
+  /** What evcc says; undefined without evcc, `heardMs` when it was last heard. */
+  evcc?(nowMs: number): { readonly state: EvccState | undefined; readonly heardMs: number };
   /** Since when nobody has used this machine. */
   idleSinceMs(): number | undefined;
   signals(nowMs: number, machine: SiteNow['machine']): readonly Signal[];
@@ -58,6 +61,7 @@ export class MeasuredSite implements SiteView {
     const totalW = measured('load-power');
     const mains = measured('mains');
     if (mains !== undefined) this.#isGridConnected = mains !== 0;
+    const evcc = this.#around.evcc?.(nowMs);
     const batteryPercent = measured('battery-charge');
     const pvW = measured('pv-power') ?? (this.#has('pv-power') ? undefined : this.#around.pvW(nowMs));
     return {
@@ -80,10 +84,14 @@ export class MeasuredSite implements SiteView {
       idleSinceMs: this.#around.idleSinceMs(),
       intensityGPerKWh: this.#around.intensityGPerKWh(nowMs),
       pricePerKWh: this.#around.pricePerKWh(nowMs),
+      vehicles: this.#site.evcc?.vehiclesFirst === true ? (evcc?.state?.vehicles ?? []) : undefined,
+      isCheapNow: this.#site.evcc?.cheapHours === true && evcc?.state?.isCheap === true,
       dataThisMonthBytes: this.#around.dataThisMonthBytes(),
       signals: this.#around.signals(nowMs, bounds),
       override: this.#around.override(nowMs),
-      silentMeter: this.#silentMeter(nowMs),
+      silentMeter:
+        this.#silentMeter(nowMs) ??
+        (evcc !== undefined && evcc.state === undefined ? { name: 'evcc', sinceMs: evcc.heardMs } : undefined),
     };
   }
 

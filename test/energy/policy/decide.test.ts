@@ -242,6 +242,43 @@ describe('a signal from outside', () => {
   });
 });
 
+describe('cars that charge with the sun come first', () => {
+  const eager: Partial<Policy> = { startDelayS: 0, minOffMinutes: 0 };
+  const garage = { name: 'Garage', leastW: 1_380, moreW: 3_680 };
+
+  it('one that charges takes what there is, and is named', () => {
+    const vehicles = [{ ...garage, leastW: 0, moreW: 920 }];
+    const { standing, powerW } = new Controller(eager).decide(surplus(700, { vehicles })(0));
+    expect([powerW, standing.reason]).toEqual([0, 'no-sun']);
+    expect(standing.next!.what).toMatch(/^0 W surplus after Garage, which would take 920 W more; needs 150 W/);
+    // What it leaves is training's.
+    expect(new Controller(eager).decide(surplus(1_120, { vehicles })(0)).powerW).toBe(200);
+  });
+
+  it('one that waits takes nothing of a surplus that is too small for it', () => {
+    const home = new Controller({ ...eager, importToleranceWh: 0, minOnMinutes: 0, stopDelayS: 0 });
+    expect(home.decide(surplus(1_000, { vehicles: [garage] })(0)).powerW).toBe(250);
+    home.nowMs += MINUTE;
+    // The sun rises: now it is enough for the car, which evcc does not see as long as training takes it.
+    expect(home.decide(surplus(1_500, { vehicles: [garage] })(250)).powerW).toBe(0);
+  });
+
+  it('the battery trains for nobody while a car waits', () => {
+    const percent = { batteryPercent: 90, vehicles: [{ ...garage, leastW: 0 }] };
+    const policy: Partial<Policy> = { ...eager, mode: 'sun-and-battery' };
+    expect(new Controller(policy).decide(siteOf({ gridW: 0, batteryW: 0 }, percent)).powerW).toBe(0);
+    expect(new Controller(policy).decide(siteOf({ gridW: 0, batteryW: 0 }, { ...percent, vehicles: [] })).powerW).toBe(
+      250,
+    );
+  });
+
+  it('cheap power that evcc takes is training’s as well, within the other rules', () => {
+    const cheap = siteOf({ gridW: 3_000 }, { isCheapNow: true, intensityGPerKWh: 500 });
+    expect(new Controller().decide(cheap)).toMatchObject({ powerW: 250, standing: { reason: 'at-work' } });
+    expect(new Controller({ maxIntensityGPerKWh: 300 }).decide(cheap).powerW).toBe(0);
+  });
+});
+
 describe('in an outage', () => {
   const outage: Partial<SiteNow> = {
     isGridConnected: false,

@@ -48,6 +48,11 @@ describe('says where it is wrong, and what to do', () => {
       `${HOME}gridOperator: { kind: openadr-3, baseUrl: "https://vtn.example", program: p, clientId: { text: a }, clientSecret: { env: A }, pollS: 60 }`,
       /gridOperator\.pollS is 60: too big/,
     ],
+    [
+      'an address of evcc with a scheme',
+      `${HOME}evcc: { host: "http://evcc.local" }`,
+      /evcc\.host.*without http:\/\//s,
+    ],
     ['kW of panels', HOME.replace('8000', '8'), /peakW is 8.*If you meant 8 kW, write 8000/s],
     ['kW of export', HOME.replace('solar:', 'solar:\n  exportLimitW: 5'), /exportLimitW is 5 W.*5000 for 5 kW/s],
     ['kWh of battery', HOME.replace('10000', '10'), /capacityWh is 10.*If you meant 10 kWh, write 10000/s],

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseSite } from '../../../src/energy/site/site-file.ts';
 import { type OpenSite, openSite } from '../../../src/island/node/owner/open-site.ts';
+import { httpDevice } from '../../services/http-device.ts';
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {
@@ -54,4 +55,47 @@ describe('what a policy remembers', () => {
       expect(JSON.parse(readFileSync(path.join(folder, 'memory.json'), 'utf8'))).toMatchObject({ isOn: true });
     },
   );
+});
+
+describe('a site with evcc', () => {
+  it('is measured by evcc, and trains with what its cars leave', async () => {
+    const car = {
+      title: 'Garage',
+      mode: 'pv',
+      connected: true,
+      charging: true,
+      enabled: true,
+      chargePower: 1_840,
+      offeredCurrent: 8,
+      maxCurrent: 16,
+      phasesActive: 1,
+    };
+    const state = {
+      grid: { power: -400 },
+      pvPower: 4_000,
+      battery: { power: 0, soc: 97 },
+      homePower: 500,
+      loadpoints: [car],
+    };
+    const evcc = await httpDevice(({ path: asked }) =>
+      asked === '/api/state' ? { body: state } : { status: 404, body: '' },
+    );
+    cleanUp.push(() => evcc.stop());
+    const [host, port] = evcc.host.split(':');
+    const yaml = `location: { latitudeDeg: 48, longitudeDeg: 7.85 }
+evcc: { host: ${host}, port: ${port} }
+policy: { startDelayS: 0, minOffMinutes: 0 }
+`;
+    const open = async (): Promise<OpenSite> => {
+      const site = await openSite({ site: parseSite(yaml, 'site.yaml'), folder: scratch(), say: () => {} });
+      cleanUp.push(() => site.close());
+      return site;
+    };
+    const waits = (await open()).governor.decision;
+    expect(waits).toMatchObject({ powerW: 0, standing: { reason: 'no-sun' } });
+    expect(waits.standing.next!.what).toContain('0 W surplus after Garage, which would take 1840 W more');
+    // It charges as fast as it can: what goes to the grid all the same is training's.
+    Object.assign(car, { chargePower: 3_680, offeredCurrent: 16 });
+    expect((await open()).governor.decision).toMatchObject({ powerW: 200, standing: { state: 'training' } });
+  });
 });

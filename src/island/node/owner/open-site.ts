@@ -4,7 +4,9 @@ import { MeterSet, openNamedMeter, type Settings } from '../../../energy/meters/
 import type { SiteForecast } from '../../../energy/policy/index.ts';
 import type { Site } from '../../../energy/site/site-schema.ts';
 import { modelledPvW, plantOf, pvForecast } from '../../../energy/site/solar.ts';
+import { Evcc } from '../../../energy/sources/evcc.ts';
 import { GridOperator } from '../../../energy/sources/grid-operator.ts';
+import type { SourceDeps } from '../../../energy/sources/index.ts';
 import { makeFolder } from '../../../files.ts';
 import type { Standing } from '../../../protocol/standing.ts';
 import type { EnergyBooks } from '../../host.ts';
@@ -48,19 +50,18 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
   makeFolder(folder);
   makeFolder(path.join(folder, 'sources'));
   const grid = await watchGrid(site, folder, options.say);
-  const operator =
-    site.gridOperator === undefined
-      ? undefined
-      : new GridOperator(site.gridOperator, {
-          nowMs: Date.now,
-          random: Math.random,
-          cacheFolder: path.join(folder, 'sources'),
-          env: process.env,
-          say: options.say,
-        });
-  await operator?.poll();
+  const sources: SourceDeps = {
+    nowMs: Date.now,
+    random: Math.random,
+    cacheFolder: path.join(folder, 'sources'),
+    env: process.env,
+    say: options.say,
+  };
+  const operator = site.gridOperator === undefined ? undefined : new GridOperator(site.gridOperator, sources);
+  const evcc = site.evcc === undefined ? undefined : new Evcc(site.evcc, sources);
+  await Promise.all([operator?.poll(), evcc?.poll()]);
   const opened = await Promise.all(
-    site.meters.map(({ template, ...settings }) => openNamedMeter(template, settings as Settings)),
+    metersOf(site).map(({ template, ...settings }) => openNamedMeter(template, settings as Settings)),
   );
   const meters = new MeterSet(opened);
   meters.start();
@@ -108,6 +109,7 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
       ...sunOf(site, grid),
       intensityGPerKWh: () => grid.intensityGPerKWh(Date.now()),
       pricePerKWh: () => grid.pricePerKWh(Date.now()),
+      ...(evcc === undefined ? {} : { evcc: (nowMs) => ({ state: evcc.state(nowMs), heardMs: evcc.heardMs }) }),
       idleSinceMs: () => idle.idleSinceMs(),
       signals: (nowMs, machine) => [...(signals?.signals(nowMs) ?? []), ...(operator?.signals(nowMs, machine) ?? [])],
       override: () => readOverride(folder),
@@ -125,8 +127,9 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
   const shown = new StandingFile(folder, site.name);
   let said = '';
   const tick = (): void => {
-    // It is not waited for: what it says counts at the next tick.
+    // They are not waited for: what they say counts at the next tick.
     void operator?.poll();
+    void evcc?.poll();
     governor.tick();
     const { standing } = governor.decision;
     keepStanding(() => shown.write(governor, meters.held().length, Date.now(), operator?.standing));
@@ -177,6 +180,12 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
       await meters.stop();
     },
   };
+}
+
+/** evcc measures the home, unless a meter of it is set up otherwise. */
+function metersOf({ meters, evcc }: Site): Site['meters'] {
+  if (evcc === undefined || meters.some(({ template }) => template.startsWith('evcc'))) return meters;
+  return [...meters, { template: 'evcc', host: evcc.host, port: evcc.port }];
 }
 
 /** A disk that is full stops no policy and no signal, and is told of once. */

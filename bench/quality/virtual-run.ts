@@ -199,7 +199,10 @@ class VirtualRun {
           const content: Merged = { kind: 'merged', ...place, runStep, form, codec };
           this.#bytes += encoded.payload.length;
           const arrive = () => this.#arrive(receiver, content, { ...encoded, payload: encoded.payload.slice() });
-          this.#post(async () => (receiver.stepping ? void receiver.later.push(arrive) : arrive()));
+          this.#post(async () => {
+            await this.#tell(receiver, { kind: 'told', message: { kind: 'place', ...place } });
+            return receiver.stepping ? void receiver.later.push(arrive) : arrive();
+          });
         }
         return;
       }

@@ -42,7 +42,7 @@ const merge = (version: number): RunRecord & { readonly kind: 'merge' } => ({
 const progress = (island: string, step: number): RunRecord => ({
   kind: 'progress',
   island,
-  progress: { ...NO_PROGRESS, step, loss: 1 / (1 + step) },
+  progress: { ...NO_PROGRESS, step, tokens: 8 * step, loss: 1 / (1 + step) },
 });
 async function all(folder: string): Promise<readonly LiveRecord[]> {
   const records: LiveRecord[] = [];
@@ -177,6 +177,8 @@ describe('metrics.jsonl', () => {
     expect(points.length).toBeLessThanOrEqual(2_000);
     expect(points.length).toBeGreaterThan(1_000);
     expect(points.at(-1)![0]).toBeGreaterThan(8_980);
+    // Before its first step it has no loss.
+    expect(points[0]![0]).toBe(1);
     expect(statSync(file).size).toBeGreaterThan(1e6);
   });
 });

@@ -234,7 +234,7 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--reserve <percent>', "of the battery, always the home's; default: 20")
     .option('--quiet <hours>', 'when it never trains: 22:00-06:00; none')
     .option('--power <power>', 'what this machine draws when it works hard: 300W')
-    .option('--mode <mode>', 'off, sun, sun-and-battery, always')
+    .option('--mode <mode>', 'off, sun-only, sun-battery, always; alone it changes a home that is set up')
     .option('--idle-only', 'train only while nobody uses this machine')
     .option('--meter <template,key=value>', 'a device that measures the home; may be repeated', collect)
     .option('--home-assistant <address>', 'reads grid, panels and battery from its Energy dashboard')
@@ -256,9 +256,11 @@ export function buildProgram(finish: (status: number) => void): Command {
       .option('--for <time>', 'for so long: 30m, 2h, 7d', duration)
       .option('--until <time>', 'until then: 18:00, today or tomorrow')
       .action((options: OwnerOptions) => finish(owner(kind, options, context())));
-  command('status <run>', 'show the state of a run and of its islands', '  heliotrope status my-run').action(
-    async (run: string) => finish(await status(run, context())),
-  );
+  command(
+    'status [run]',
+    'show the state of a run and of its islands; without one, where this home stands',
+    '  heliotrope status my-run\n  heliotrope status             # in a home',
+  ).action(async (run: string | undefined) => finish(await status(run, context())));
   command(
     'admit <run> <island>',
     'let in an island that asks to join a run served here',
@@ -338,9 +340,9 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--at <latitude,longitude>', 'where the home is, to check the values against the sun', coordinates)
     .option('--peak <watts>', 'peak power of all panels, to check their meter', number(1, 1e9))
     .action(async (template: string, options: CheckOptions) => finish(await checkMeter(template, options, context())));
-  command('doctor', 'show what this machine has for training, and what is missing', '  heliotrope doctor').action(
-    async () => finish(await doctor(context())),
-  );
+  command('doctor', 'show what this machine has for training, and what is missing', '  heliotrope doctor')
+    .option('--site <file>', "site file to look at; default: this home's")
+    .action(async (options: { readonly site?: string }) => finish(await doctor(options, context())));
   command(
     'completion <shell>',
     'print a completion script for bash, zsh, fish or powershell',

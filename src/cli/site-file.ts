@@ -1,6 +1,8 @@
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { parseSite } from '../energy/site/site-file.ts';
 import type { Site } from '../energy/site/site-schema.ts';
+import { HelioError } from '../errors.ts';
 import { readSource } from './source-file.ts';
 
 /** @throws HelioError HELIO-1011 with file, line and column, or why it cannot be read */
@@ -14,6 +16,34 @@ export function readSiteFile(file: string): Site {
     grid: { ...site.grid, intensity: at(intensity), ...(tariff === undefined ? {} : { tariff: at(tariff) }) },
     weather: at(site.weather),
     ...(site.gridOperator === undefined ? {} : { gridOperator: withPaths(site.gridOperator, file) }),
+  };
+}
+
+/**
+ * A site file that its owner may change while an island runs by it.
+ *
+ * @returns what to call now and then: the site, where the file has changed since; a file that is wrong is told once, and what was before holds
+ */
+export function followSiteFile(file: string, say: (sentence: string) => void): () => Site | undefined {
+  const changedMs = (): number | undefined => {
+    try {
+      return statSync(file).mtimeMs;
+    } catch {
+      return undefined;
+    }
+  };
+  let knownMs = changedMs();
+  return () => {
+    const nowMs = changedMs();
+    if (nowMs === undefined || nowMs === knownMs) return undefined;
+    knownMs = nowMs;
+    try {
+      return readSiteFile(file);
+    } catch (error) {
+      if (!(error instanceof HelioError)) throw error;
+      say(`its site file has changed, and cannot be followed: ${error.message}`);
+      return undefined;
+    }
   };
 }
 

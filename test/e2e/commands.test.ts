@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Finding } from '../../src/cli/commands/doctor.ts';
+import type { Finding } from '../../src/cli/finding.ts';
 import type { Plan } from '../../src/cli/plan.ts';
 import { ROOT, run, scratch, tinyRun } from './command.ts';
 

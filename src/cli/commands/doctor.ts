@@ -1,22 +1,23 @@
-import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
+import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os';
 import path from 'node:path';
 import { listSupportedBackends } from 'onnxruntime-node';
 import { measureSpeed } from '../benchmark.ts';
-import { type CommandContext, print, printJson, VERSION } from '../context.ts';
+import { type CommandContext, ENTRY, print, printJson, VERSION } from '../context.ts';
+import { energyFindings } from '../energy-findings.ts';
+import type { Finding } from '../finding.ts';
 import { bytes, integer } from '../live/format.ts';
-
-export interface Finding {
-  readonly name: string;
-  readonly ok: boolean;
-  readonly found: string;
-  /** What to do, where something is missing. */
-  readonly fix?: string;
-}
+import { siteFolder } from './owner.ts';
 
 /** Says what this machine has for training, what is missing, and the command that brings it. */
-export async function doctor(context: CommandContext): Promise<number> {
-  const findings = [node(), cpu(), memory(), disk(context.runs), ...providers(), ...(await speed())];
+export async function doctor({ site }: { readonly site?: string }, context: CommandContext): Promise<number> {
+  const energy = await energyFindings({
+    siteFile: path.resolve(site ?? path.join(siteFolder(context.environment), 'site.yaml')),
+    nowMs: Date.now(),
+    builtMs: statSync(ENTRY).mtimeMs,
+    environment: context.environment,
+  });
+  const findings = [node(), cpu(), memory(), disk(context.runs), ...providers(), ...energy, ...(await speed())];
   if (context.json) printJson({ heliotrope: VERSION, findings });
   else {
     print(`heliotrope ${VERSION} on ${platform()}-${arch()}`);

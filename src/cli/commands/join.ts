@@ -18,7 +18,7 @@ import { linkByCode, type Search } from '../lan/by-code.ts';
 import { type FoundRun, findRuns } from '../lan/discovery.ts';
 import { CODE_PATTERN } from '../lan/join-code.ts';
 import { openSimulatedHome } from '../simulated-home.ts';
-import { readSiteFile } from '../site-file.ts';
+import { followSiteFile, readSiteFile } from '../site-file.ts';
 import { sanitized } from '../terminal-text.ts';
 import { siteFolder } from './owner.ts';
 
@@ -115,7 +115,9 @@ async function openHome(
 ): Promise<(Pick<OpenSite, 'governor' | 'close'> & Partial<Pick<OpenSite, 'books' | 'onBytes'>>) | undefined> {
   if (simulatedHome !== undefined)
     return openSimulatedHome(simulatedHome, readClock(siteClock ?? ''), state ?? siteFolder(environment));
-  return site === undefined ? undefined : openSite({ site: readSiteFile(site), folder: siteFolder(environment), say });
+  if (site === undefined) return undefined;
+  const follow = followSiteFile(site, say);
+  return openSite({ site: readSiteFile(site), folder: siteFolder(environment), say, changed: follow });
 }
 
 /** What the owner named: his own files to train on, folders for what the run names. With neither, nothing is read that a host names. */

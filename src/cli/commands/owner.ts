@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Override } from '../../energy/policy/index.ts';
 import { HelioError } from '../../errors.ts';
@@ -67,13 +66,4 @@ export function untilOf({ for: forS, until }: OwnerOptions, nowMs: number): numb
   at.setHours(Number(hour), Number(minute), 0, 0);
   if (at.getTime() <= nowMs) at.setDate(at.getDate() + 1);
   return at.getTime();
-}
-
-/** What the site's island last said of itself on this machine; undefined where none runs. */
-export function readStanding(folder: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path.join(folder, 'standing.json'), 'utf8'));
-  } catch {
-    return undefined;
-  }
 }

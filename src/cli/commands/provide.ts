@@ -4,6 +4,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { openNamedMeter, type Quantity, type Settings } from '../../energy/meters/index.ts';
 import { sanityFindings } from '../../energy/site/sanity.ts';
+import { parseSite } from '../../energy/site/site-file.ts';
 import type { Site } from '../../energy/site/site-schema.ts';
 import { sunPosition } from '../../energy/sun/index.ts';
 import { HelioError } from '../../errors.ts';
@@ -11,16 +12,18 @@ import { makeFolder, writeWhole } from '../../files.ts';
 import { stateFolder } from '../../island/node/state-folder.ts';
 import { readLink } from '../../protocol/invitation.ts';
 import { type CommandContext, colorful, ENTRY, print, printJson, tell } from '../context.ts';
+import { readStanding } from '../home-standing.ts';
 import { count, watthours } from '../live/format.ts';
 import { dayChart } from '../provide/chart.ts';
 import { forgetIsland, type Remaining } from '../provide/forget-island.ts';
+import { parseMode, withMode } from '../provide/mode.ts';
 import { type Ask, askAll, type Flags, type Metered } from '../provide/questions.ts';
 import { assumedCloudFactor, type Rehearsal, rehearse, SLOT_MS } from '../provide/rehearsal.ts';
 import { type Service, serviceFor } from '../provide/service.ts';
 import { siteText } from '../provide/site-text.ts';
 import { readSiteFile } from '../site-file.ts';
 import { sanitized } from '../terminal-text.ts';
-import { readStanding, siteFolder } from './owner.ts';
+import { siteFolder } from './owner.ts';
 
 export interface ProvideOptions extends Flags {
   readonly yes?: boolean;
@@ -47,7 +50,7 @@ export async function provide(
   // A link that is none is told before anything is asked.
   if (link !== undefined) readLink(link);
   const isNew = !existsSync(file) || options.force === true;
-  const changes = Object.keys(options).some((key) => !['install', 'json', 'force', 'yes'].includes(key));
+  const changes = Object.keys(options).some((key) => !['install', 'json', 'force', 'yes', 'mode'].includes(key));
   if (!isNew && changes)
     throw new HelioError(
       'HELIO-1006',
@@ -55,6 +58,7 @@ export async function provide(
       'Change it with an editor; or begin anew with --force: the old one is kept as site.yaml.1.',
     );
   if (isNew) await setUp(file, options, context);
+  else if (options.mode !== undefined) changeMode(file, options.mode, context);
   const site = readSiteFile(file);
   const shown = show(site, folder, file, context);
   await lookAtMeters(site);
@@ -65,6 +69,19 @@ export async function provide(
     );
   if (context.json) printJson(shown);
   return 0;
+}
+
+/** Of a home that is set up; its owner's file stays as it is otherwise, and an island that runs by it follows at once. */
+function changeMode(file: string, text: string, { json }: CommandContext): void {
+  const mode = parseMode('--mode', text);
+  readSiteFile(file);
+  const source = readFileSync(file, 'utf8');
+  const changed = withMode(source, mode);
+  if (changed === source) return;
+  // A mode that the site has nothing for is told before anything is written.
+  parseSite(changed, file);
+  writeWhole(file, changed);
+  if (!json) print(`Its mode is ${mode} now. An island that runs by ${file} follows at once.`);
 }
 
 async function setUp(file: string, options: ProvideOptions, { json }: CommandContext): Promise<void> {

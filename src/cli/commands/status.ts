@@ -5,13 +5,15 @@ import { unitOf } from '../../protocol/job.ts';
 import type { Standing } from '../../protocol/standing.ts';
 import { type CommandContext, colorful, print, printJson } from '../context.ts';
 import { qualityShares, sourceShares } from '../energy-words.ts';
+import { readStanding, showHome } from '../home-standing.ts';
 import { askCoordinator } from '../host-client.ts';
 import { count, duration, gramsCO2e, integer, severalOf, watthours } from '../live/format.ts';
 import type { Summary } from '../records.ts';
 import { reportLines } from '../report/report-terminal.ts';
 import { readRunFile } from '../run-file.ts';
-import { findRun, readJson, resumeCommand } from '../run-folder.ts';
+import { findRun, listRuns, readJson, resumeCommand } from '../run-folder.ts';
 import { sanitized } from '../terminal-text.ts';
+import { siteFolder } from './owner.ts';
 
 interface Status {
   readonly phase: string;
@@ -44,7 +46,9 @@ interface JoinRequest {
 const MOST_WHAT = 200;
 
 /** The state of a run that is served on this machine, or its report. */
-export async function status(run: string, context: CommandContext): Promise<number> {
+export async function status(named: string | undefined, context: CommandContext): Promise<number> {
+  if (named === undefined) return ofThisHome(context);
+  const run = named;
   const folder = findRun(context.runs, run);
   const summary = readJson<Summary>(path.join(folder, 'summary.json'));
   const now = await askCoordinator<Status>(folder, 'GET', '/v1/status').catch((error: unknown) => {
@@ -86,6 +90,20 @@ export async function status(run: string, context: CommandContext): Promise<numb
       print(`  ${describeJoinRequest(request)}; heliotrope admit ${run} ${request.island}`);
   }
   return 0;
+}
+
+/** @throws HelioError HELIO-1006 where no island of a home has run */
+function ofThisHome(context: CommandContext): number {
+  const folder = siteFolder(context.environment);
+  const shown = readStanding(folder);
+  if (shown !== undefined) return showHome(shown, folder, context);
+  const runs = listRuns(context.runs);
+  const named = runs.length === 0 ? '' : ` Runs here: ${runs.join(', ')}.`;
+  throw new HelioError(
+    'HELIO-1006',
+    'No run is named, and no island of a home has run on this machine.',
+    `Name a run: \`heliotrope status RUN\`.${named} \`heliotrope provide\` sets a home up.`,
+  );
 }
 
 const energyLine = (energy: RunEnergy): string =>

@@ -1,5 +1,6 @@
-import { MODES, type Mode } from '../../energy/policy/index.ts';
+import type { Mode } from '../../energy/policy/index.ts';
 import { HelioError } from '../../errors.ts';
+import { PLAIN_MODES, parseMode } from './mode.ts';
 import { parseDegrees, parseEnergy, parseFacing, parseHours, parsePower, parseShareOf } from './quantities.ts';
 import { placeOf, systemTimeZone } from './time-zones.ts';
 
@@ -133,7 +134,13 @@ export async function askAll(flags: Flags, ask: Ask | undefined, metered: Metere
   );
   const hasSun = roofW > 0 || metered.power;
   const usualMode: Mode = !hasSun ? 'always' : batteryWh > 0 || metered.battery ? 'sun-and-battery' : 'sun';
-  const mode = await answer('--mode', flags.mode, `When may it train? ${MODES.join(', ')}`, usualMode, parseMode);
+  const mode = await answer(
+    '--mode',
+    flags.mode,
+    `When may it train? ${Object.keys(PLAIN_MODES).join(', ')}`,
+    usualMode,
+    parseMode,
+  );
   return {
     name: flags.name ?? 'home',
     latitudeDeg,
@@ -149,13 +156,6 @@ export async function askAll(flags: Flags, ask: Ask | undefined, metered: Metere
     mode,
     idleOnly: flags.idleOnly === true,
   };
-}
-
-function parseMode(flag: string, text: string): Mode {
-  const mode = MODES.find((each) => each === text.trim());
-  if (mode === undefined)
-    throw new HelioError('HELIO-1006', `${flag} ${text} is no mode.`, `Give one of: ${MODES.join(', ')}.`);
-  return mode;
 }
 
 const missing = (flag: string, question: string): HelioError =>

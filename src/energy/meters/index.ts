@@ -1,5 +1,6 @@
 export { type Discovered, discoverHomeAssistant } from './discover.ts';
 export { machineMeter } from './machine/machine.ts';
+export { raplFinding } from './machine/rapl.ts';
 export { openMeter, type TemplateMeter } from './meter.ts';
 export { type Held, MeterSet, type MeterSetOptions } from './meter-set.ts';
 export { MACHINE, openNamedMeter } from './named.ts';

@@ -46,7 +46,7 @@ export const HARD_RULES: readonly Rule[] = [
   },
   ({ policy }) =>
     policy.mode === 'off'
-      ? { reason: 'switched-off', what: 'Its mode is off.', untilMs: null, fix: 'heliotrope provide --mode sun' }
+      ? { reason: 'switched-off', what: 'Its mode is off.', untilMs: null, fix: 'heliotrope provide --mode sun-only' }
       : null,
   ({ site, nowMs, timeZone, isOn }) => {
     const strictest = strictestSignal(site, nowMs);

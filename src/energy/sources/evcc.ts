@@ -102,7 +102,7 @@ export class Evcc {
   #state: EvccState | undefined;
   #heardMs: number;
   #dueMs = Number.NEGATIVE_INFINITY;
-  #isFailing = false;
+  #problem: HelioError | undefined;
   #asking: Promise<void> | undefined;
 
   constructor(address: EvccAddress, deps: SourceDeps) {
@@ -131,6 +131,11 @@ export class Evcc {
     return this.#heardMs;
   }
 
+  /** Why it is not heard. */
+  get problem(): string | undefined {
+    return this.#problem?.what;
+  }
+
   async #ask(): Promise<void> {
     const { nowMs, say, timeoutMs = TIMEOUT_MS } = this.#deps;
     try {
@@ -138,12 +143,12 @@ export class Evcc {
         await fetchJson(NAME, urlOf(this.#address, '/api/state'), { timeoutMs, nowMs, again: AGAIN }),
       );
       this.#heardMs = nowMs();
-      if (this.#isFailing) say('evcc is heard again');
-      this.#isFailing = false;
+      if (this.#problem !== undefined) say('evcc is heard again');
+      this.#problem = undefined;
     } catch (error) {
       if (!(error instanceof HelioError)) throw error;
-      if (!this.#isFailing) say(`what evcc leaves nobody knows: ${error.message}`);
-      this.#isFailing = true;
+      if (this.#problem === undefined) say(`what evcc leaves nobody knows: ${error.message}`);
+      this.#problem = error;
     }
     this.#dueMs = nowMs() + POLL_MS;
   }

@@ -46,7 +46,7 @@ export interface GovernorOptions {
  * second for an owner who comes back to the machine.
  */
 export class Governor implements OwnerRules {
-  readonly #options: GovernorOptions;
+  #options: GovernorOptions;
   readonly #watchers: (() => void)[] = [];
   #memory: PolicyMemory;
   #decision: Decision | undefined;
@@ -89,6 +89,14 @@ export class Governor implements OwnerRules {
 
   get memory(): PolicyMemory {
     return this.#memory;
+  }
+
+  /** Its owner has other rules from now on. */
+  obey(policy: Policy): void {
+    this.#options = { ...this.#options, policy };
+    // What the run is told of the site goes by its rules.
+    this.#share = undefined;
+    this.tick();
   }
 
   watch(changed: () => void): void {

@@ -100,3 +100,17 @@ export function powerBetween(zones: readonly RaplZone[], before: RaplSample, aft
   }
   return joules / seconds;
 }
+
+/** Whether this machine's counters can be read, in words. `fix`: the command that lets them be. @param root where /sys is */
+export function raplFinding(root: string): { readonly found: string; readonly fix?: string } {
+  const zones = findZones(root);
+  if (zones.length === 0)
+    return { found: 'no counters (RAPL) that this system shows: its power is modelled by its load' };
+  try {
+    sampleZones(zones, 0);
+  } catch (error) {
+    if (!(error instanceof HelioError)) throw error;
+    return { found: error.what, fix: error.code === 'HELIO-6104' ? RAPL_COMMAND : error.remedy };
+  }
+  return { found: `measured by RAPL: ${zones.map(({ name }) => name).join(', ')}` };
+}

@@ -1,7 +1,9 @@
+import { constants, setPriority } from 'node:os';
 import path from 'node:path';
 import type { MachineMade } from '../../../energy/accounting/index.ts';
 import { MeterSet, openNamedMeter, type Settings } from '../../../energy/meters/index.ts';
 import type { SiteForecast } from '../../../energy/policy/index.ts';
+import { metersOf } from '../../../energy/site/meters-of.ts';
 import type { Site } from '../../../energy/site/site-schema.ts';
 import { modelledPvW, plantOf, pvForecast } from '../../../energy/site/solar.ts';
 import { Evcc } from '../../../energy/sources/evcc.ts';
@@ -35,6 +37,8 @@ export interface OpenSiteOptions {
   /** Where the site keeps its control file, its memory and its standing. */
   readonly folder: string;
   readonly say: (sentence: string) => void;
+  /** The site, where its owner has changed its file since the last call. */
+  readonly changed?: () => Site | undefined;
 }
 
 /** An owner at the machine is looked for so often; the sun does not move so fast. */
@@ -49,6 +53,7 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
   const { site, folder } = options;
   makeFolder(folder);
   makeFolder(path.join(folder, 'sources'));
+  if (site.policy.idleOnly) yieldToOwner(options.say);
   const grid = await watchGrid(site, folder, options.say);
   const sources: SourceDeps = {
     nowMs: Date.now,
@@ -126,7 +131,17 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
   if (signals !== undefined) options.say(`signals are heard at http://127.0.0.1:${signals.port}`);
   const shown = new StandingFile(folder, site.name);
   let said = '';
+  const follow = (): void => {
+    const now = options.changed?.();
+    if (now === undefined) return;
+    governor.obey(now.policy);
+    const isMore = JSON.stringify({ ...now, policy: null }) !== JSON.stringify({ ...site, policy: null });
+    options.say(
+      `its site file has changed: the policy is followed${isMore ? '; what else has changed counts when the island is started again' : ''}`,
+    );
+  };
   const tick = (): void => {
+    follow();
     // They are not waited for: what they say counts at the next tick.
     void operator?.poll();
     void evcc?.poll();
@@ -182,10 +197,13 @@ export async function openSite(options: OpenSiteOptions): Promise<OpenSite> {
   };
 }
 
-/** evcc measures the home, unless a meter of it is set up otherwise. */
-function metersOf({ meters, evcc }: Site): Site['meters'] {
-  if (evcc === undefined || meters.some(({ template }) => template.startsWith('evcc'))) return meters;
-  return [...meters, { template: 'evcc', host: evcc.host, port: evcc.port }];
+/** Threads that begin from now on have it too: those that train are begun later. */
+function yieldToOwner(say: (sentence: string) => void): void {
+  try {
+    setPriority(constants.priority.PRIORITY_LOW);
+  } catch (error) {
+    say(`its priority could not be lowered: ${String(error)}`);
+  }
 }
 
 /** A disk that is full stops no policy and no signal, and is told of once. */

@@ -5,5 +5,5 @@ export { exclusionAfterRound, type Participation, participationBalance } from '.
 export { planGreedy } from './greedy.ts';
 export { planMilp } from './milp.ts';
 export { type Expected, gridPlanOf, type IslandBudget, planRun, type RunGoal, type RunPlan } from './run-plan.ts';
-export { ASSUMED_RETURNS, type ScaleJob, type ScalePlan, scaleByCarbon } from './scale.ts';
+export { MEASURED_RETURNS, type ScaleJob, type ScalePlan, scaleByCarbon } from './scale.ts';
 export type { Conflict, Gap, LpSolver, PlanIsland, PlanJob, Planned, PlanResult } from './types.ts';

@@ -4,6 +4,17 @@ import { seeded } from './islands.ts';
 
 const RETURNS = [0, 1, 1.7, 2.1];
 
+it('goes by a measured curve of up to 64 islands where none is given', () => {
+  const job = { tokens: 3, tokensPerSlot: 1, whPerIslandSlot: 1, intensityGPerKWh: [100, 400] };
+  // 3.1 times one island's takes twelve islands in the clean hour alone; with both hours fewer do.
+  const plan = scaleByCarbon({ ...job, maxIslands: 64 });
+  if (plan.kind !== 'plan') throw new Error(plan.message);
+  expect(plan.tokens).toBeGreaterThanOrEqual(3);
+  expect(plan.islands[0]).toBeGreaterThan(plan.islands[1]!);
+  expect(plan.islands.reduce((a, b) => a + b, 0)).toBeLessThan(12);
+  expect(scaleByCarbon({ ...job, maxIslands: 65 })).toMatchObject({ kind: 'refused' });
+});
+
 /** Least grams over every number of islands in every slot. */
 function bruteForce(intensity: readonly number[], tokens: number): number {
   let best = Number.POSITIVE_INFINITY;

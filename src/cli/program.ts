@@ -238,6 +238,7 @@ export function buildProgram(finish: (status: number) => void): Command {
     .option('--idle-only', 'train only while nobody uses this machine')
     .option('--meter <template,key=value>', 'a device that measures the home; may be repeated', collect)
     .option('--home-assistant <address>', 'reads grid, panels and battery from its Energy dashboard')
+    .option('--evcc <address>', 'evcc measures the home, and its cars come first: evcc.local')
     .option('--token-file <file>', "file with Home Assistant's access token")
     .option('--yes', 'ask nothing: take the usual answers')
     .option('--force', 'begin anew; the old site.yaml is kept as site.yaml.1')

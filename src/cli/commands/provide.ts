@@ -3,6 +3,7 @@ import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync } from 'node:
 import path from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { openNamedMeter, type Quantity, type Settings } from '../../energy/meters/index.ts';
+import { metersOf } from '../../energy/site/meters-of.ts';
 import { sanityFindings } from '../../energy/site/sanity.ts';
 import { parseSite } from '../../energy/site/site-file.ts';
 import type { Site } from '../../energy/site/site-schema.ts';
@@ -15,6 +16,7 @@ import { type CommandContext, colorful, ENTRY, print, printJson, tell } from '..
 import { readStanding } from '../home-standing.ts';
 import { count, watthours } from '../live/format.ts';
 import { dayChart } from '../provide/chart.ts';
+import { evccAt } from '../provide/evcc-address.ts';
 import { forgetIsland, type Remaining } from '../provide/forget-island.ts';
 import { parseMode, withMode } from '../provide/mode.ts';
 import { type Ask, askAll, type Flags, type Metered } from '../provide/questions.ts';
@@ -30,6 +32,7 @@ export interface ProvideOptions extends Flags {
   readonly force?: boolean;
   readonly meter?: readonly string[];
   readonly homeAssistant?: string;
+  readonly evcc?: string;
   readonly tokenFile?: string;
   readonly install?: boolean;
   readonly uninstall?: boolean;
@@ -93,10 +96,12 @@ async function setUp(file: string, options: ProvideOptions, { json }: CommandCon
       : (question, usual) => lines.question(`${question}${usual === '' ? '' : ` [${usual}]`}: `);
   try {
     const meters = [...homeAssistantOf(options), ...(options.meter ?? []).map(meterOf)];
-    const answers = await askAll(options, ask, await meteredBy(meters));
+    const evcc = options.evcc === undefined ? undefined : evccAt(options.evcc);
+    const told = evcc === undefined ? meters : [...meters, { template: 'evcc', ...evcc }];
+    const answers = await askAll(options, ask, await meteredBy(told));
     makeFolder(path.dirname(file));
     if (existsSync(file)) copyFileSync(file, `${file}.1`);
-    writeWhole(file, siteText(answers, meters));
+    writeWhole(file, siteText(answers, meters, evcc));
     // What was written is read as every other site file.
     readSiteFile(file);
     tell(`Written: ${file}`);
@@ -235,7 +240,7 @@ async function meteredBy(meters: readonly Readonly<Record<string, unknown>>[]): 
 /** Reads each meter once, and says what cannot be: while somebody is there who can change it. */
 async function lookAtMeters(site: Site): Promise<void> {
   const readings: Partial<Record<Quantity, number>> = {};
-  for (const { template, ...settings } of site.meters) {
+  for (const { template, ...settings } of metersOf(site)) {
     const meter = await openNamedMeter(template, settings as Settings);
     try {
       for (const outcome of await meter.read()) {
@@ -249,7 +254,7 @@ async function lookAtMeters(site: Site): Promise<void> {
       await meter.close();
     }
   }
-  if (site.meters.length === 0) return;
+  if (metersOf(site).length === 0) return;
   const peakW = (site.solar?.arrays ?? []).reduce((sum, array) => sum + array.peakW, 0);
   const findings = sanityFindings({
     readings,

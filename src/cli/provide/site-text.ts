@@ -18,6 +18,7 @@ export function siteText(
     idleOnly,
   }: Answers,
   meters: readonly Readonly<Record<string, unknown>>[] = [],
+  evcc?: { readonly host: string; readonly port: number },
 ): string {
   const lines = [
     '# Written by `heliotrope provide`. Every key: docs/energy-policy.md and schema/site.schema.json.',
@@ -37,12 +38,20 @@ export function siteText(
       '# reservePercent is yours: training never touches it.',
       `battery: { capacityWh: ${batteryWh}, chargeW: ${Math.round(batteryWh / 2)}, dischargeW: ${Math.round(batteryWh / 2)}, reservePercent: ${reservePercent} }`,
     );
+  if (evcc !== undefined)
+    lines.push(
+      '',
+      '# evcc measures the home. Cars that charge with the sun come before training.',
+      `evcc: { host: ${JSON.stringify(evcc.host)}, port: ${evcc.port}, vehiclesFirst: true, cheapHours: false }`,
+    );
   lines.push(
     '',
     '# What this machine draws.',
     `machine: { idleW: ${Math.min(40, Math.round(0.2 * trainW))}, trainW: ${trainW} }`,
     '',
-    '# Devices that measure the home: heliotrope meters list. Without one, sun and household are estimated.',
+    evcc === undefined
+      ? '# Devices that measure the home: heliotrope meters list. Without one, sun and household are estimated.'
+      : '# Other devices that measure the home: heliotrope meters list.',
     meters.length === 0 ? 'meters: []' : 'meters:',
     ...meters.map((meter) => `  - ${JSON.stringify(meter)}`),
     '',

@@ -24,6 +24,7 @@ import { parseSite } from '../../../src/energy/site/site-file.ts';
 import { newIdentity } from '../../../src/protocol/identity.ts';
 import { signInvitation, writeLink } from '../../../src/protocol/invitation.ts';
 import { run } from '../../e2e/command.ts';
+import { httpDevice } from '../../services/http-device.ts';
 
 describe('quantities as people write them', () => {
   it.each([
@@ -261,3 +262,47 @@ it.each([
   },
   30_000,
 );
+
+it('with evcc no question about the home is left, and its cars come first', { timeout: 60_000 }, async () => {
+  const state = {
+    grid: { power: -300 },
+    pvPower: 2_000,
+    battery: { power: 0, soc: 80 },
+    homePower: 400,
+    loadpoints: [],
+  };
+  const evcc = await httpDevice(({ path: asked }) =>
+    asked === '/api/state' ? { body: state } : { status: 404, body: '' },
+  );
+  const folder = mkdtempSync(path.join(tmpdir(), 'provide-evcc-'));
+  try {
+    const args = [
+      'provide',
+      '--evcc',
+      `http://${evcc.host}/`,
+      '--lat',
+      '48',
+      '--lon',
+      '7.85',
+      '--time-zone',
+      'Europe/Berlin',
+    ];
+    const made = await run([...args, '--yes'], folder);
+    expect([made.status, made.stderr]).toEqual([0, expect.stringContaining('evcc: grid-power -300 W')]);
+    const site = parseSite(readFileSync(path.join(folder, 'home/site/site.yaml'), 'utf8'), 'site.yaml');
+    const [host, port] = evcc.host.split(':');
+    expect(site).toMatchObject({
+      evcc: { host, port: Number(port), vehiclesFirst: true },
+      meters: [],
+      policy: { mode: 'sun-and-battery' },
+    });
+    expect(site.solar).toBeUndefined();
+  } finally {
+    await evcc.stop();
+  }
+  const wrong = await run(
+    ['provide', '--evcc', 'https://evcc', '--yes'],
+    mkdtempSync(path.join(tmpdir(), 'provide-evcc-')),
+  );
+  expect([wrong.status, wrong.stderr]).toEqual([2, expect.stringContaining('--evcc https://evcc is no address')]);
+});

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { type Figure, publish } from '../figures.ts';
+import { curtail } from './curtail.ts';
 import { fleet } from './fleet.ts';
 import { homes } from './homes.ts';
 import { returns } from './returns.ts';
@@ -8,7 +9,7 @@ import type { Section } from './section.ts';
 import { sun } from './sun.ts';
 import { training } from './training.ts';
 
-const SECTIONS: readonly Section[] = [sun, homes, schedule, fleet, returns, training];
+const SECTIONS: readonly Section[] = [sun, homes, schedule, fleet, curtail, returns, training];
 
 /** Energy: how near its models are to what others publish, and what they cost. `only` names sections; `data` a folder with real traces. */
 export async function energy(options: {

@@ -52,7 +52,7 @@ export class Governor implements OwnerRules {
   #decision: Decision | undefined;
   #rest: Standing | null = null;
   #decidedMs: number | undefined;
-  #plan: GridPlan | undefined;
+  #plan: { readonly plan: GridPlan; readonly toldMs: number } | undefined;
   #share: { readonly forecast: SiteForecast; readonly hour: number; readonly share: SiteShare } | undefined;
   #machine: SiteNow['machine'] = { idleW: 0, leastW: 1, mostW: 1 };
 
@@ -68,7 +68,7 @@ export class Governor implements OwnerRules {
   }
 
   planned(plan: GridPlan | null): void {
-    this.#plan = plan ?? undefined;
+    this.#plan = plan === null ? undefined : { plan, toldMs: this.#options.nowMs() };
     this.tick();
   }
 
@@ -108,7 +108,7 @@ export class Governor implements OwnerRules {
     const nowMs = this.#options.nowMs();
     const before = this.#decision;
     const idleW = this.#machine.idleW;
-    const site = { ...view.now(nowMs, Math.max(idleW, before?.powerW ?? idleW)), plan: this.#plan };
+    const site = { ...view.now(nowMs, Math.max(idleW, before?.powerW ?? idleW)), plan: this.#planAt(nowMs) };
     const forecast = view.forecast(nowMs);
     this.#keepShare(site, forecast, nowMs);
     this.#machine = site.machine;
@@ -120,6 +120,12 @@ export class Governor implements OwnerRules {
     // What it drew until now it drew by the decision before.
     onDecision?.({ fromMs, toMs: nowMs, site, decision: before ?? decision });
     this.#announce(before, decision, nowMs);
+  }
+
+  /** A coordinator tells its plan each hour: one that is silent plans no more, or is another. */
+  #planAt(nowMs: number): GridPlan | undefined {
+    const isFresh = this.#plan !== undefined && Math.abs(nowMs - this.#plan.toldMs) < PLAN_HOLDS_MS;
+    return isFresh ? this.#plan?.plan : undefined;
   }
 
   /** Made anew with each forecast and each hour: not for each watt of the home. */
@@ -141,6 +147,8 @@ export class Governor implements OwnerRules {
   }
 }
 
+/** A plan that was not told again for so long binds nobody. */
+const PLAN_HOLDS_MS = 6 * HOUR_MS;
 /** Times that differ by less are the same to whoever waits. */
 const SAME_S = 600;
 

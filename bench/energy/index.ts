@@ -6,10 +6,11 @@ import { homes } from './homes.ts';
 import { returns } from './returns.ts';
 import { schedule } from './schedule.ts';
 import type { Section } from './section.ts';
+import { signals } from './signals.ts';
 import { sun } from './sun.ts';
 import { training } from './training.ts';
 
-const SECTIONS: readonly Section[] = [sun, homes, schedule, fleet, curtail, returns, training];
+const SECTIONS: readonly Section[] = [sun, homes, schedule, fleet, curtail, signals, returns, training];
 
 /** Energy: how near its models are to what others publish, and what they cost. `only` names sections; `data` a folder with real traces. */
 export async function energy(options: {

@@ -70,6 +70,8 @@ export class RuleKeeper {
 
   /** A step is done: when the next may begin. */
   stepped(computeMs: number): void {
+    // A step during which training was stopped owes no pause: its share is that of the rest, and not of the training after it.
+    if (this.#rules.rest !== null) return;
     this.#nextStepMs = this.#nowMs() + computeMs * (1 / Math.min(1, Math.max(0.01, this.#rules.dutyShare)) - 1);
   }
 

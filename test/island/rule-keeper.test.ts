@@ -4,6 +4,7 @@ import { islandOf } from '../../src/coordinator/roster.ts';
 import { initialState } from '../../src/coordinator/run.ts';
 import type { OwnerRules } from '../../src/island/host.ts';
 import { ReconnectingConnection } from '../../src/island/node/reconnecting-connection.ts';
+import { RuleKeeper } from '../../src/island/rule-keeper.ts';
 import { IslandSession } from '../../src/island/runtime.ts';
 import { newIdentity } from '../../src/protocol/identity.ts';
 import { type Standing, standing } from '../../src/protocol/standing.ts';
@@ -124,3 +125,21 @@ it('computes no more than the share of the time that its owner gives', async () 
     await run.end();
   }
 }, 60_000);
+
+it('pauses after a step by its share of power, and not for one during which it was stopped', () => {
+  const owner = new Owner();
+  const connection = new ReconnectingConnection({ routes: [], patienceS: 10, log: () => {} });
+  const keeper = new RuleKeeper(owner, connection, () => 5_000);
+  owner.allows(0.25);
+  keeper.stepped(1_000);
+  expect(keeper.pauseMs).toBe(3_000);
+  owner.allows(1);
+  keeper.stepped(1_000);
+  owner.stops();
+  // What a governor says of a machine that draws nothing.
+  owner.dutyShare = 0.05;
+  keeper.stepped(1_000);
+  owner.allows();
+  expect(keeper.pauseMs).toBe(0);
+  connection.close();
+});

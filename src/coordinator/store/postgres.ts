@@ -234,8 +234,8 @@ function retryReason(error: unknown): string | undefined {
     readonly constraint?: string;
     readonly errors?: readonly unknown[];
   };
-  // Two that make the same tables at once: PostgreSQL's IF NOT EXISTS knows nothing of a table that another is making.
-  const sameTables = (code === '23505' && /^pg_/.test(constraint ?? '')) || code === '42P07';
+  // Two that make the same tables at once: PostgreSQL's IF NOT EXISTS knows nothing of a table, or of its type, that another is making.
+  const sameTables = (code === '23505' && /^pg_/.test(constraint ?? '')) || code === '42P07' || code === '42710';
   if (!sameTables && (FINAL.has(String(code)) || !PASSING.test(String(code)))) return undefined;
   const [first] = errors ?? [];
   return whatOf(first ?? error);
